@@ -1,0 +1,91 @@
+"""Errors a user can act on: what is wrong, where, and what to do next.
+
+Every error that reaches the command line is a `VflanError`; `cli.main` prints its three parts and exits
+with its code. A traceback on the terminal is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every `vflan` command; scripts may rely on them."""
+
+    OK = 0
+    FAILED = 1  # findings in a spec, a folder that does not verify
+    USAGE = 2  # click's own code for wrong arguments
+    MISSING_RAW = 3  # raw files are not there (yet)
+    BAD_RAW = 4  # raw files are there but cannot be read as the spec says
+    SYSTEM = 5  # disk full, no permission, folder locked by another run
+    HUB = 6  # the Hub refused or cannot be reached
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file; line and column count from 1, 0 means unknown."""
+
+    file: Path | str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        parts = [str(self.file)]
+        if self.line:
+            parts.append(str(self.line))
+            if self.column:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+
+class VflanError(Exception):
+    """Something went wrong that the user can mend.
+
+    Args:
+        what: one sentence that names the value that is wrong.
+        where: the file it is in.
+        hint: the next step, usually a command.
+    """
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+    def __init__(self, what: str, *, where: Place | None = None, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  next: {self.hint}" if self.hint else text
+
+
+class SpecError(VflanError):
+    """A spec, template or label table is wrong."""
+
+
+class MissingRawError(VflanError):
+    """Raw files are not where they should be."""
+
+    exit_code = ExitCode.MISSING_RAW
+
+
+class BadRawError(VflanError):
+    """A raw file is there but is not what its format says."""
+
+    exit_code = ExitCode.BAD_RAW
+
+
+class SystemError_(VflanError):
+    """The machine said no: disk full, no permission, a lock held by another run."""
+
+    exit_code = ExitCode.SYSTEM
+
+
+class HubError(VflanError):
+    """The Hub said no, or nothing."""
+
+    exit_code = ExitCode.HUB
