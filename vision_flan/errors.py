@@ -79,7 +79,7 @@ class BadRawError(VflanError):
     exit_code = ExitCode.BAD_RAW
 
 
-class SystemError_(VflanError):
+class MachineError(VflanError):
     """The machine said no: disk full, no permission, a lock held by another run."""
 
     exit_code = ExitCode.SYSTEM
