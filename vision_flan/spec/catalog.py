@@ -1,0 +1,152 @@
+"""Specs by id: where they lie, suites, aliases of the published release."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from vision_flan.errors import Place, SpecError
+from vision_flan.spec.findings import Finding, as_text
+from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.schema import check_schema
+from vision_flan.spec.text import Document, load_yaml
+
+_ALIAS_LINE = re.compile(r"^alias:\s*(.+?)\s*$", re.MULTILINE)
+
+
+class Catalog:
+    """The specs below one folder.
+
+    Args:
+        specs: folder with `<dataset>/dataset.yaml`, `<dataset>/<task id>.yaml` and `suites/`.
+        instructions: folder with `<task id>.j2`.
+    """
+
+    def __init__(self, specs: Path, instructions: Path) -> None:
+        self.specs = specs
+        self.instructions = instructions
+        self._datasets: dict[str, DatasetSpec] = {}
+        self._tasks: dict[str, TaskSpec] = {}
+
+    @classmethod
+    def default(cls) -> Catalog:
+        """The specs that ship with the package (or lie beside it in a checkout)."""
+        package = Path(__file__).resolve().parent.parent
+        root = package if (package / "task_specs").is_dir() else package.parent
+        return cls(root / "task_specs", root / "instructions")
+
+    @cached_property
+    def task_files(self) -> Mapping[str, Path]:
+        """Task id -> file, sorted by id."""
+        files = (
+            path
+            for path in self.specs.glob("*/*.yaml")
+            if path.name != "dataset.yaml"
+            and path.parent.name != "suites"
+            and (path.parent / "dataset.yaml").exists()
+            and not self._is_label_table(path)
+        )
+        return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
+
+    @staticmethod
+    def _is_label_table(path: Path) -> bool:
+        """Label tables lie beside the specs; a task spec starts its keys with `id:`."""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.strip() and not line.startswith("#"):
+                    return not line.startswith("id:")
+        return False
+
+    @cached_property
+    def dataset_files(self) -> Mapping[str, Path]:
+        """Dataset slug -> dataset.yaml."""
+        return {path.parent.name: path for path in sorted(self.specs.glob("*/dataset.yaml"))}
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Name in the published release -> task id."""
+        found = {}
+        for task, path in self.task_files.items():
+            match = _ALIAS_LINE.search(path.read_text("utf-8", errors="replace"))
+            if match and match.group(1) not in ("null", "~"):
+                found[match.group(1).strip("'\"")] = task
+        return found
+
+    @cached_property
+    def suites(self) -> Mapping[str, tuple[str, ...]]:
+        """Suite name -> its task ids, from `suites/<name>.yaml`."""
+        found = {}
+        for path in sorted((self.specs / "suites").glob("*.yaml")):
+            document = load_yaml(path)
+            tasks = document.data.get("tasks") if isinstance(document.data, dict) else None
+            if not isinstance(tasks, list):
+                raise SpecError("a suite is a mapping with `title` and a list `tasks`", where=Place(path))
+            found[path.stem] = tuple(str(task) for task in tasks)
+        return found
+
+    def resolve(self, name: str) -> str:
+        """The task id for an id or an alias.
+
+        Raises:
+            SpecError: no such task; names the nearest ones.
+        """
+        if name in self.task_files:
+            return name
+        if name in self.aliases:
+            return self.aliases[name]
+        near = difflib.get_close_matches(name, [*self.task_files, *self.aliases], n=3, cutoff=0.5)
+        hint = "did you mean " + ", ".join(near) + "?" if near else "`vflan list` shows all tasks"
+        raise SpecError(f"there is no task {name!r}", hint=hint)
+
+    def task(self, name: str) -> TaskSpec:
+        """A task by id or alias, checked against the schema."""
+        task = self.resolve(name)
+        if task not in self._tasks:
+            document = _checked(self.task_files[task], "task")
+            self._tasks[task] = task_from(document)
+        return self._tasks[task]
+
+    def dataset(self, slug: str) -> DatasetSpec:
+        """A dataset by slug, checked against the schema."""
+        if slug not in self._datasets:
+            path = self.dataset_files.get(slug)
+            if path is None:
+                near = difflib.get_close_matches(slug, list(self.dataset_files), n=3)
+                raise SpecError(
+                    f"there is no dataset {slug!r}",
+                    hint="did you mean " + ", ".join(near) + "?" if near else "`vflan list` shows all",
+                )
+            self._datasets[slug] = dataset_from(_checked(path, "dataset"))
+        return self._datasets[slug]
+
+    def instruction_file(self, task: str) -> Path:
+        """Where a task's Jinja instruction lies."""
+        return self.instructions / f"{task}.j2"
+
+
+def _checked(path: Path, kind: str) -> Document:
+    document = load_yaml(path)
+    findings: list[Finding] = check_schema(document, kind)
+    if findings:
+        raise SpecError("the spec is not valid:\n" + as_text(findings), where=Place(path))
+    return document
+
+
+def load_labels(owner: DatasetSpec | TaskSpec, folder: Path) -> dict[str, dict[str, str]]:
+    """The label tables of a dataset or a task: name -> {raw value: shown name}.
+
+    Raises:
+        SpecError: a file that is not there or is not a flat mapping.
+    """
+    tables: dict[str, dict[str, str]] = {}
+    for name, content in owner.labels.items():
+        if isinstance(content, str):
+            document = load_yaml(folder / content)
+            content = document.data
+            if not isinstance(content, dict) or any(isinstance(v, dict | list) for v in content.values()):
+                raise SpecError("a label table maps raw values to names", where=document.place())
+        tables[name] = {str(key): "" if value is None else str(value) for key, value in content.items()}
+    return tables

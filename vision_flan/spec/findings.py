@@ -1,0 +1,63 @@
+"""What a check found: file, line, column, rule, message and what to do, in three formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vision_flan.errors import Place, VflanError
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing wrong in one place. `rule` is stable and documented in docs/spec.md."""
+
+    file: str
+    line: int
+    column: int
+    rule: str
+    message: str
+    hint: str = ""
+    severity: str = "error"  # or "warning"
+
+
+def at(place: Place, rule: str, message: str, hint: str = "", severity: str = "error") -> Finding:
+    """Make a finding at a place."""
+    return Finding(str(place.file), place.line, place.column, rule, message, hint, severity)
+
+
+def from_error(error: VflanError, rule: str, fallback: Path) -> Finding:
+    """Turn an error that stopped a file into a finding of that file."""
+    place = error.where or Place(fallback)
+    return at(place, rule, error.what, error.hint)
+
+
+def as_text(findings: Iterable[Finding]) -> str:
+    """`file:line:column: severity: message [rule]`, the hint on a line of its own."""
+    lines = []
+    for found in sorted(findings):
+        place = Place(found.file, found.line, found.column)
+        lines.append(f"{place}: {found.severity}: {found.message} [{found.rule}]")
+        if found.hint:
+            lines.append(f"    {found.hint}")
+    return "\n".join(lines)
+
+
+def as_json(findings: Iterable[Finding]) -> str:
+    """A JSON list of objects with the fields of `Finding`."""
+    return json.dumps([asdict(found) for found in sorted(findings)], indent=2, ensure_ascii=False)
+
+
+def as_annotations(findings: Iterable[Finding]) -> str:
+    """Workflow commands that a pull request shows beside the line (GitHub's `::error file=...`)."""
+    return "\n".join(
+        f"::{found.severity} file={found.file},line={found.line},col={found.column},title={found.rule}::"
+        + _escape(f"{found.message} {found.hint}".strip())
+        for found in sorted(findings)
+    )
+
+
+def _escape(message: str) -> str:
+    return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

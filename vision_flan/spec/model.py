@@ -1,0 +1,187 @@
+"""A dataset and a task as frozen data, made from documents that passed the JSON schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vision_flan.errors import Place
+from vision_flan.spec.text import Document
+
+#: The 25 task categories of the Vision-Flan paper (arXiv 2402.11690, appendix), in its order.
+CATEGORIES = (
+    "Perception",
+    "Outside Knowledge",
+    "Reasoning",
+    "OCR",
+    "Document-Level OCR",
+    "Phrase-Level OCR",
+    "Knowledge Extraction",
+    "Semantic Art Understanding",
+    "Visual Dialogue",
+    "Rational and Script Generation",
+    "Coarse-grained Captioning",
+    "Fine-grained Captioning",
+    "Scene Classification",
+    "Animal Classification",
+    "Vehicle Classification",
+    "Human Activity",
+    "Facial Recognition",
+    "Anomaly Detection",
+    "General Object",
+    "Complex Reasoning",
+    "Image Text Matching",
+    "General Object Classification in Special Image Domain",
+    "Image-Style Classification",
+    "Image Quality Classification",
+    "Texture Classification",
+)
+
+#: Paper, section 3.1: at most 10,000 instances a task.
+DEFAULT_LIMIT = 10_000
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+@dataclass(frozen=True)
+class License:
+    """`redistribute_images` decides what `vflan publish` may send: yes, unclear or no."""
+
+    name: str
+    spdx: str | None
+    redistribute_images: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class UpstreamFile:
+    """A file as upstream ships it.
+
+    Attributes:
+        path: its name in the dataset's raw folder; may hold `*` for numbered parts.
+        url: where it is, None when it must be requested.
+        bytes: its size.
+        into: for archives, the folder of the layout its members appear under.
+        provides: prefixes of the layout that come out of it.
+        note: how to get it, where a URL alone is not enough.
+    """
+
+    path: str
+    url: str | None = None
+    bytes: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    into: str = ""
+    provides: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def is_archive(self) -> bool:
+        return self.path.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One `task_specs/<dataset>/dataset.yaml`. See docs/spec.md for each field."""
+
+    document: Document
+    dataset: str
+    title: str
+    homepage: str
+    license: License
+    citation: str
+    access: str
+    files: tuple[UpstreamFile, ...]
+    tables: Mapping[str, Mapping[str, Any]]
+    borrows: tuple[str, ...] = ()
+    how_to_get: str = ""
+    splits: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    sensitive: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("en",)
+
+    @property
+    def folder(self) -> Path:
+        return self.document.path.parent
+
+    @cached_property
+    def archives(self) -> tuple[UpstreamFile, ...]:
+        return tuple(file for file in self.files if file.is_archive)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One `task_specs/<dataset>/<task id>.yaml`. See docs/spec.md for each field."""
+
+    document: Document
+    id: str
+    title: str
+    category: str
+    suites: tuple[str, ...]
+    dataset: str
+    key: str
+    target: str
+    form: str
+    alias: str | None = None
+    split: str = "train"
+    table: str | None = None
+    where: str | None = None
+    sql: str | None = None
+    image: tuple[str, ...] = ()
+    compose: Mapping[str, Any] | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    derive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    input: str | None = None
+    options: Mapping[str, Any] | None = None
+    limit: int | None = DEFAULT_LIMIT
+    available: int | None = None
+    confidence: str = "high"
+    allow: tuple[str, ...] = ()
+
+    def place(self, *keys: str | int) -> Place:
+        return self.document.place(*keys)
+
+    @property
+    def records_sql(self) -> str:
+        """The SELECT that yields the candidate rows."""
+        if self.sql is not None:
+            return self.sql
+        where = f" WHERE {self.where}" if self.where else ""
+        return f'SELECT * FROM "{self.table}"{where}'
+
+
+def dataset_from(document: Document) -> DatasetSpec:
+    """Build a DatasetSpec from a document that passed dataset.schema.json."""
+    data = dict(document.data)
+    return DatasetSpec(
+        document=document,
+        dataset=data["dataset"],
+        title=data["title"],
+        homepage=data["homepage"],
+        license=License(**data["license"]),
+        citation=data["citation"],
+        access=data["access"],
+        files=tuple(
+            UpstreamFile(**{**file, "provides": tuple(file.get("provides", ()))}) for file in data["files"]
+        ),
+        tables=data["tables"],
+        borrows=tuple(data.get("borrows", ())),
+        how_to_get=data.get("how_to_get", ""),
+        splits=data.get("splits", {}),
+        labels=data.get("labels", {}),
+        sensitive=tuple(data.get("sensitive", ())),
+        languages=tuple(data.get("languages", ("en",))),
+    )
+
+
+def task_from(document: Document) -> TaskSpec:
+    """Build a TaskSpec from a document that passed task.schema.json."""
+    data = dict(document.data)
+    image = data.get("image", ())
+    data["image"] = (image,) if isinstance(image, str) else tuple(image)
+    data["suites"] = tuple(data.get("suites", ()))
+    data["allow"] = tuple(data.get("allow", ()))
+    return TaskSpec(document=document, **data)

@@ -1,0 +1,94 @@
+"""JSON Schema (draft 2020-12) over documents, with findings a newcomer understands."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from vision_flan.spec.findings import Finding, at
+from vision_flan.spec.text import Document
+
+
+@cache
+def _validator(kind: str) -> Draft202012Validator:
+    text = resources.files("vision_flan.spec").joinpath(f"{kind}.schema.json").read_text("utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+def check_schema(document: Document, kind: str) -> list[Finding]:
+    """All schema findings of a document; `kind` is "dataset" or "task"."""
+    if not isinstance(document.data, dict):
+        return [at(document.place(), "schema", f"a {kind} spec is a mapping of keys to values")]
+    found = []
+    for error in _validator(kind).iter_errors(document.data):
+        found.extend(_explain(error, document))
+    return sorted(set(found))
+
+
+def _explain(error: ValidationError, document: Document) -> Iterator[Finding]:
+    if error.validator in ("oneOf", "anyOf"):
+        best = _branch_meant(error)
+        if best is not None:
+            yield from _explain(best, document)
+            return
+    keys = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error, document, keys)
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        names = ", ".join(missing)
+        yield at(document.place(*keys), "schema", f"{_name(keys)} lacks {names}", f"add {names}")
+    elif error.validator in ("oneOf", "anyOf"):
+        choices = " or ".join("+".join(b.get("required", ["?"])) for b in error.validator_value)
+        yield at(document.place(*keys), "schema", f"{_name(keys)} needs exactly one of: {choices}")
+    else:
+        yield at(document.place(*keys), "schema", f"{_name(keys)}: {_shorten(error.message)}", _hint(error))
+
+
+def _branch_meant(error: ValidationError) -> ValidationError | None:
+    """Of the branches of a oneOf, the error of the one the author seems to mean."""
+    branches: dict[Any, list[ValidationError]] = {}
+    for context in error.context or ():
+        branches.setdefault(context.schema_path[0], []).append(context)
+    for errors in branches.values():
+        if all(e.validator not in ("required", "type", "additionalProperties") for e in errors):
+            return errors[0]
+    for errors in branches.values():
+        if not any(e.validator in ("required", "type") for e in errors):
+            return errors[0]
+    return None
+
+
+def _unknown_keys(error: ValidationError, document: Document, keys: tuple[Any, ...]) -> Iterator[Finding]:
+    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    for name in error.instance:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "known keys: " + ", ".join(sorted(known))
+        yield at(document.place(*keys, name), "schema", f"{_name(keys)} has no key {name!r}", hint)
+
+
+def _hint(error: ValidationError) -> str:
+    if error.validator == "enum":
+        near = difflib.get_close_matches(str(error.instance), [str(v) for v in error.validator_value], n=1)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        return "one of: " + ", ".join(str(v) for v in error.validator_value)
+    description = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    return str(description)
+
+
+def _name(keys: tuple[Any, ...]) -> str:
+    return ".".join(str(key) for key in keys) or "the spec"
+
+
+def _shorten(message: str, limit: int = 200) -> str:
+    return message if len(message) <= limit else message[:limit] + " ..."

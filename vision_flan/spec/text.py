@@ -1,0 +1,161 @@
+"""Safe YAML that remembers where each key stands.
+
+A spec arrives by pull request, so only plain data is read: no tags, no anchors (an alias bomb is one line),
+no duplicate keys. Scalars follow the YAML 1.2 core schema: `no`, `on` and `2012-01-01` stay text, which
+label tables need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vision_flan.errors import Place, SpecError
+
+MAX_BYTES = 2_000_000
+MAX_DEPTH = 30
+
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
+
+@dataclass(frozen=True)
+class Document:
+    """Parsed YAML: plain data, and the place of every key and list item.
+
+    Attributes:
+        path: the file.
+        data: dicts, lists, str, int, float, bool, None.
+        places: place of each key path, such as ("tables", "imgs", "file").
+    """
+
+    path: Path
+    data: Any
+    places: Mapping[tuple[str | int, ...], Place]
+
+    def place(self, *keys: str | int) -> Place:
+        """Place of a key path, or of its nearest ancestor that is in the file."""
+        for length in range(len(keys), -1, -1):
+            found = self.places.get(keys[:length])
+            if found is not None:
+                return found
+        return Place(self.path)
+
+
+def load_yaml(path: Path) -> Document:
+    """Read one YAML file.
+
+    Raises:
+        SpecError: not there, too large, not UTF-8, not YAML, or YAML that specs do not allow;
+            with line and column.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SpecError(f"cannot read the file: {error.strerror}", where=Place(path)) from error
+    if len(raw) > MAX_BYTES:
+        raise SpecError(f"{len(raw):,} bytes; the limit is {MAX_BYTES:,}", where=Place(path))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise SpecError(
+            f"byte {error.start} is not UTF-8", where=Place(path, line), hint="save the file as UTF-8"
+        ) from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> Document:
+    """Parse YAML text; `path` is used in errors only."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        _refuse_anchors(text, path, loader)
+        node = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, path) from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"not YAML: {error}", where=Place(path)) from error
+    places: dict[tuple[str | int, ...], Place] = {}
+    data = None if node is None else _construct(node, (), path, places)
+    return Document(path, data, places)
+
+
+def _refuse_anchors(text: str, path: Path, loader: Any) -> None:
+    if "&" not in text and "*" not in text:
+        return
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise SpecError(
+                "anchors and aliases are not allowed in specs",
+                where=_place(event.start_mark, path),
+                hint="write the value out, or quote it if it is text that starts with & or *",
+            )
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, path: Path) -> SpecError:
+    mark = error.problem_mark or error.context_mark
+    what = error.problem or "not YAML"
+    hint = "indent with spaces" if "\\t" in what or "tab" in what else ""
+    return SpecError(what, where=_place(mark, path) if mark else Place(path), hint=hint)
+
+
+def _place(mark: Any, path: Path) -> Place:
+    return Place(path, mark.line + 1, mark.column + 1)
+
+
+def _construct(
+    node: yaml.Node, keys: tuple[str | int, ...], path: Path, places: dict[tuple[str | int, ...], Place]
+) -> Any:
+    places.setdefault(keys, _place(node.start_mark, path))
+    if len(keys) > MAX_DEPTH:
+        raise SpecError(f"nested more than {MAX_DEPTH} deep", where=_place(node.start_mark, path))
+    if not node.tag.startswith("tag:yaml.org,2002:") or ":python/" in node.tag:
+        raise SpecError(
+            f"the tag {node.tag} is not allowed: specs are plain data", where=_place(node.start_mark, path)
+        )
+    if isinstance(node, yaml.MappingNode):
+        return _construct_mapping(node, keys, path, places)
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, (*keys, i), path, places) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _construct_mapping(
+    node: yaml.MappingNode,
+    keys: tuple[str | int, ...],
+    path: Path,
+    places: dict[tuple[str | int, ...], Place],
+) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        place = _place(key_node.start_mark, path)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SpecError("a key must be text", where=place)
+        key = str(key_node.value)
+        if key in data:
+            first = places[(*keys, key)]
+            raise SpecError(f"the key {key!r} stands twice, first on line {first.line}", where=place)
+        places[(*keys, key)] = place
+        data[key] = _construct(value_node, (*keys, key), path, places)
+    return data
+
+
+def _scalar(node: yaml.Node) -> Any:
+    """YAML 1.2 core schema, except that only plain (unquoted) scalars become anything but text."""
+    text = str(node.value)
+    if getattr(node, "style", None) is not None:
+        return text
+    lowered = text.lower()
+    if lowered in _WORDS:
+        return _WORDS[lowered]
+    if _INT.match(text):
+        # "007" is an id, not seven: a label table must not lose its zeros
+        return text if len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0") else int(text)
+    return float(text) if _FLOAT.match(text) else text
