@@ -1,0 +1,121 @@
+"""TextOCR: photographs with words, as dictionaries keyed by id.
+
+`n` counts pictures of the train split; val and test get an eighth each. Three lines of text a picture, about
+28 words (700,000 in 25,000 pictures); every 500th picture is dense. Truth of ocr_textocr: `source_id` is the
+image id, the target the legible words in reading order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from PIL import Image
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture, Tree
+
+ILLEGIBLE = "."
+_INFO = {"version": "0.1", "description": "TextOCR", "year": 2021}
+Words = list[tuple[str, draw.Box]]
+
+
+def generate(mini: Miniature) -> None:
+    few = max(mini.n // 8, 1)
+    with mini.pack("train_val_images.zip") as tree:
+        _split(mini, tree, "train", mini.n)
+        _split(mini, tree, "val", few)
+        # pictures of TextVQA that TextOCR left out for privacy: files without annotation
+        for index in range(max(mini.n // 100, 1)):
+            name = mini.hex_id(16, "left out", index)
+            tree.image(f"train_images/{name}.jpg", draw.caption_card("not annotated", note=name))
+    with mini.pack("test_images.zip") as tree, mini.json_document("TextOCR_0.1_test.json") as document:
+        document.field("info", _INFO)
+        put = document.object("imgs")
+        for index in range(few):
+            image_id = mini.hex_id(16, "test", index)
+            picture = draw.caption_card(f"test {index}", draw.some_size(mini.rng("test", index)))
+            tree.image(f"test_images/{image_id}.jpg", picture)
+            put(image_id, _image(image_id, picture.size, "test", "test"))
+
+
+def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
+    with mini.json_document(f"TextOCR_0.1_{split}.json") as document:
+        document.field("info", _INFO)
+        put_image, put_word = document.object("imgs"), document.object("anns")
+        put_link = document.object("imgToAnns")
+        for index in range(count):
+            image_id = mini.hex_id(16, split, index)
+            rng = mini.rng(split, index)
+            lines = _lines(rng, index)
+            size, boxes = draw.lines_of_words(lines, rng)
+            words = [pair for line in zip(lines, boxes, strict=True) for pair in zip(*line, strict=True)]
+            picture = draw.word_scene(size, words, rng)
+            tree.image(f"train_images/{image_id}.jpg", _as_stored(picture, index))
+            # val pictures, too, say "train/"; neither folder is that of the archive
+            put_image(image_id, _image(image_id, size, split, "train"))
+            annotations = dict(_annotations(image_id, words, rng))
+            for key, record in annotations.items():
+                put_word(key, record)
+            put_link(image_id, list(annotations))
+            if split == "train":
+                _truth(mini, image_id, words)
+
+
+def _lines(rng: Random, index: int) -> list[list[str]]:
+    """Words line by line; now and then none, none that can be read, or hundreds."""
+    if index % 40 == 7:
+        return []
+    if index % 40 == 13:
+        return [[ILLEGIBLE] * rng.randint(1, 4)]
+    count = 25 if index % 500 == 499 else 3
+    lines = [[_word(rng) for _ in range(rng.randint(6, 13))] for _ in range(count)]
+    lines[-1][-1] = lines[0][0]  # repeated words are real
+    return lines
+
+
+def _word(rng: Random) -> str:
+    return ILLEGIBLE if rng.random() < 0.08 else text.sign_word(rng)
+
+
+def _as_stored(picture: Image.Image, index: int) -> Picture:
+    if index % 50 == 3:
+        return quirks.exif_rotated(picture)
+    return quirks.grayscale(picture) if index % 50 == 11 else picture
+
+
+def _image(image_id: str, size: draw.Size, split: str, folder: str) -> dict[str, object]:
+    name = f"{folder}/{image_id}.jpg"
+    return {"id": image_id, "width": size[0], "height": size[1], "set": split, "file_name": name}
+
+
+def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str, dict[str, object]]]:
+    """Records in an order that is not the reading order; numbers in ids count from 1 in that order."""
+    for number, (word, (left, top, wide, high)) in enumerate(rng.sample(words, len(words)), start=1):
+        key = f"{image_id}_{number}"
+        # a little wider than the ink, so that a box at the edge reaches outside the picture
+        x, y, width, height = left - 0.37, top - 0.25, wide + 0.74, high + 0.5
+        right, bottom, middle = x + width, y + height, x + width / 2
+        points = [x, y, right, y, right, bottom, x, bottom]
+        if number % 9 == 0:  # text on a curve has more corners
+            points = [x, y, middle, y, right, y, right, bottom, middle, bottom, x, bottom]
+        yield (
+            key,
+            {
+                "id": key,
+                "image_id": image_id,
+                "bbox": [round(x, 2), round(y, 2), round(width, 2), round(height, 2)],
+                "utf8_string": word,
+                "points": [round(edge, 2) for edge in points],
+                "area": round(width * height, 2),
+            },
+        )
+
+
+def _truth(mini: Miniature, image_id: str, words: Words) -> None:
+    legible = [word for word, _ in words if word != ILLEGIBLE]
+    if legible:
+        mini.truth("ocr_textocr", image_id, target="; ".join(legible))
+    else:
+        mini.truth("ocr_textocr", image_id, dropped="no legible word")

@@ -1,0 +1,174 @@
+"""A miniature: a small raw tree in upstream's own layout, and the truth about it beside it.
+
+A generator gets a `Miniature` and writes through it. Layout on disk, for `--out DIR` and dataset `textocr`:
+
+- `DIR/textocr/...`: what upstream ships;
+- `DIR/.truth/<task id>.jsonl`: what each record must become, known to the generator;
+- `DIR/.truth/made/textocr.json`: says that the folder is ours, so that real data is never written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from vision_flan.errors import MachineError
+from vision_flan.miniatures.tree import FolderTree, Tree, archive
+
+TRUTH = ".truth"
+#: What a line of truth says about a record; exactly one of them.
+_CLAIMS = ("target", "answer", "one_of", "dropped")
+
+
+class Miniature(FolderTree):
+    """The raw folder of one dataset, to be filled.
+
+    Args:
+        root: the folder that stands for `--raw`.
+        dataset: slug of the dataset, name of its folder.
+        n: number of records of the dataset's main unit; each generator says which.
+        seed: with `dataset` and a key, decides every draw.
+        archives: write what `pack` gets as the archive upstream ships, instead of its unpacked form.
+
+    Raises:
+        MachineError: the dataset's folder is there already, and not made by borrowing.
+    """
+
+    def __init__(self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False) -> None:
+        super().__init__(root / dataset)
+        self.root = root
+        self.dataset = dataset
+        self.n = n
+        self.seed = seed
+        self.archives = archives
+        self.tasks: list[str] = []
+        self._truth: dict[str, IO[str]] = {}
+        self._stack = ExitStack()
+        self._claim(self.dataset, borrowed=False)
+
+    def __enter__(self) -> Miniature:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if kind is None:
+            self._mark(self.dataset, {"n": self.n, "seed": self.seed})
+
+    # --- draws: each has a key, so that none depends on the order of the others
+
+    def _digest(self, key: Sequence[object]) -> bytes:
+        text = "\x1f".join([str(self.seed), self.dataset, *map(str, key)])
+        return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+    def rng(self, *key: object) -> random.Random:
+        """A generator of random numbers for this key."""
+        return random.Random(int.from_bytes(self._digest(key), "big"))
+
+    def np_rng(self, *key: object) -> np.random.Generator:
+        """The same for arrays."""
+        return np.random.default_rng(int.from_bytes(self._digest(key), "big"))
+
+    def hex_id(self, digits: int, *key: object) -> str:
+        """Lower-case hex digits for this key, at most 32; as good as distinct from 12 on."""
+        return self._digest(("hex", *key)).hex()[:digits]
+
+    def number(self, index: int, low: int, high: int, *key: object) -> int:
+        """The `index`-th of distinct, scattered numbers in `low..high`, both included.
+
+        Raises:
+            ValueError: the range holds no `index + 1` numbers.
+        """
+        span = high - low + 1
+        if not 0 <= index < span:
+            raise ValueError(f"{low}..{high} holds {span} numbers, number {index} was asked for")
+        rng = self.rng("number", low, high, *key)
+        step = rng.randrange(1, span) if span > 1 else 1
+        while math.gcd(step, span) != 1:
+            step = step % span + 1
+        return low + (rng.randrange(span) + index * step) % span
+
+    # --- places
+
+    def borrow(self, dataset: str) -> FolderTree:
+        """Another dataset's folder, for pictures that this release borrows: `borrow("mscoco")`.
+
+        Raises:
+            MachineError: the folder holds something that no miniature made.
+        """
+        self._claim(dataset, borrowed=True)
+        return FolderTree(self.root / dataset)
+
+    @contextmanager
+    def pack(self, name: str) -> Iterator[Tree]:
+        """The archive `name` that upstream ships, or its unpacked form below the dataset's folder.
+
+        Members are written as `name`'s own paths either way:
+        `with mini.pack("train_val_images.zip") as tree: tree.image("train_images/a.jpg", picture)`.
+        """
+        if self.archives:
+            with archive(self.path(name)) as tree:
+                yield tree
+        else:
+            yield self
+
+    @contextmanager
+    def archive(self, name: str) -> Iterator[Tree]:
+        """An archive that is read in place, in any case: `.zip`, `.tar`, `.tar.gz`, `.tgz`."""
+        with archive(self.path(name)) as tree:
+            yield tree
+
+    # --- truth
+
+    def truth(self, task: str, source_id: str | int, **claim: Any) -> None:
+        """What `task` must make of the record `source_id` (upstream's key).
+
+        Exactly one of `target` (the exact string), `answer` (text of the right option), `one_of` (acceptable
+        targets), `dropped` (why the record must not be written); `words` and `contains` may go with it.
+        """
+        if sum(name in claim for name in _CLAIMS) != 1:
+            raise ValueError(f"truth of {task} {source_id} needs exactly one of {', '.join(_CLAIMS)}")
+        out = self._truth.get(task)
+        if out is None:
+            path = self.root / TRUTH / f"{task}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            out = self._truth[task] = self._stack.enter_context(path.open("w", encoding="utf-8"))
+            self.tasks.append(task)
+        out.write(json.dumps({"source_id": str(source_id), **claim}, ensure_ascii=False) + "\n")
+
+    # --- whose folder it is
+
+    def _claim(self, dataset: str, *, borrowed: bool) -> None:
+        folder = self.root / dataset
+        marker = self._marker(dataset)
+        state = json.loads(marker.read_text("utf-8")) if marker.exists() else None
+        if state is None and folder.exists() and any(folder.iterdir()):
+            raise MachineError(
+                f"{folder} is there already, and no miniature made it",
+                hint="choose another --out; real data and miniatures do not mix",
+            )
+        if not borrowed and state not in (None, {"borrowed": True}):
+            raise MachineError(
+                f"{folder} holds a miniature already ({json.dumps(state)})",
+                hint=f"choose another --out, or remove it first: rm -r {folder} {marker}",
+            )
+        if state is None or not borrowed:
+            self._mark(dataset, {"borrowed": True} if borrowed else {"unfinished": True})
+
+    def _marker(self, dataset: str) -> Path:
+        return self.root / TRUTH / "made" / f"{dataset}.json"
+
+    def _mark(self, dataset: str, state: dict[str, object]) -> None:
+        marker = self._marker(dataset)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(json.dumps(state) + "\n", "utf-8")

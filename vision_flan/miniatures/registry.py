@@ -1,0 +1,48 @@
+"""Finds the generator of a dataset: the module `vision_flan.miniatures.datasets.<slug>`.
+
+A generator is one function, `generate(mini: Miniature) -> None`; its module's docstring says what `n` counts
+and what `source_id` in the truth is. The module of a slug that starts with a digit begins with an underscore.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from vision_flan.errors import SpecError
+from vision_flan.miniatures.miniature import Miniature
+
+Generator = Callable[[Miniature], None]
+_SLUG = re.compile(r"[a-z0-9_]+")
+_FOLDER = Path(__file__).parent / "datasets"
+
+
+def available() -> list[str]:
+    """Slugs of all datasets that have a generator."""
+    names = (path.stem for path in _FOLDER.glob("*.py"))
+    return sorted(name.removeprefix("_") for name in names if name != "__init__")
+
+
+def find(dataset: str) -> Generator:
+    """The generator of `dataset`.
+
+    Raises:
+        SpecError: there is none; the message lists those there are.
+    """
+    known = available()
+    if not _SLUG.fullmatch(dataset) or dataset not in known:
+        raise SpecError(f"no miniature of a dataset {dataset!r}", hint=f"choose one of: {', '.join(known)}")
+    name = f"_{dataset}" if dataset[0].isdigit() else dataset
+    module = importlib.import_module(f"vision_flan.miniatures.datasets.{name}")
+    return cast(Generator, module.generate)
+
+
+def make(dataset: str, root: Path, n: int, seed: int, *, archives: bool = False) -> Miniature:
+    """Write the miniature of `dataset` below `root`; the result is closed and says what was made."""
+    generate = find(dataset)
+    with Miniature(root, dataset, n, seed, archives=archives) as mini:
+        generate(mini)
+    return mini
