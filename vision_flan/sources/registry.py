@@ -1,0 +1,24 @@
+"""The readers by the names that `reader:` takes in a dataset.yaml."""
+
+from __future__ import annotations
+
+from vision_flan.errors import SpecError
+from vision_flan.sources.reader import Reader, TableSpec
+
+READERS: dict[str, type[Reader]] = {}
+
+
+def make_reader(table: TableSpec) -> Reader:
+    """The reader of a declared table.
+
+    Raises:
+        SpecError: no such reader, or options and columns it cannot serve.
+    """
+    reader = READERS.get(table.reader)
+    if reader is None:
+        raise SpecError(
+            f"table {table.name!r}: no reader is called {table.reader!r}",
+            where=table.place,
+            hint=f"readers are {', '.join(sorted(READERS))}",
+        )
+    return reader(table)
