@@ -1,0 +1,39 @@
+"""A test Hub a test, the released client against it, and tiny compiled folders to publish."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi, constants
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from hub_server import HubServer
+from hub_server.client import ALICE, BOB, READER, STRANGER, Client
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubServer]:
+    with HubServer(tmp_path / "hub", [ALICE, BOB, READER, STRANGER]) as server:
+        yield server
+
+
+@pytest.fixture(params=["xet", "lfs"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice: chunks through hf_xet, then whole files through LFS."""
+    name: str = request.param
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", name == "lfs")
+    return name
+
+
+@pytest.fixture
+def api(hub: HubServer) -> HfApi:
+    return HfApi(endpoint=hub.url, token=ALICE.token)
+
+
+@pytest.fixture
+def client(hub: HubServer, tmp_path: Path, transport: str) -> Client:
+    return Client(hub, tmp_path / "home", transport)
