@@ -57,9 +57,14 @@ def some_size(rng: Random, low: int = 64, high: int = 160) -> Size:
     return rng.randint(low, high), rng.randint(low, high)
 
 
+def digest(text: str) -> bytes:
+    """16 bytes that belong to this text."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+
 def color_of(text: str, *, light: bool = False) -> Color:
     """A colour that belongs to this text; `light` leaves black writing readable on it."""
-    red, green, blue = hashlib.md5(text.encode(), usedforsecurity=False).digest()[:3]
+    red, green, blue = digest(text)[:3]
     low, span = (150, 100) if light else (30, 170)
     return low + red * span // 255, low + green * span // 255, low + blue * span // 255
 
@@ -189,7 +194,7 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
     card = blank(size, color_of(text, light=True))
     pen = ImageDraw.Draw(card)
     width, height = size
-    turn = hashlib.md5((text + note).encode(), usedforsecurity=False).digest()
+    turn = digest(text + note)
     for index in range(3):
         x, y = turn[index] * width // 255, turn[index + 3] * height // 255
         radius = 6 + turn[index + 6] % 24

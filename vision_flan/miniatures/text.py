@@ -10,15 +10,16 @@ def _listed(words: str, separator: str | None = None) -> tuple[str, ...]:
 
 
 SIGNS = _listed(
-    "OPEN CLOSED EXIT ENTER STOP PUSH PULL Market Street Coffee Bakery Hotel BANK Museum Library Station "
-    "Pharmacy SALE Books Fresh Daily Since 1987 24h Menu Pizza Tea Juice Milk Bread Cheese Apple Lemon the "
-    "of and for to in on by with from at No. 7 12 365 100% $5 $3.99 5,000 A-1 B&B R2D2 Dr. St. Ave. North "
-    "South East West Bridge River Harbor Island Garden Central Royal GRAND Little Old New First Second Third "
-    "Floor Level Gate Platform Track Ticket Tickets Please Thank You Welcome WARNING Danger Caution Wet "
-    "Paint Keep Left Right Slow Zone School Police FIRE Taxi Bus Train Airport Parking Private Public Est. Co. "
-    "Ltd. Inc. Brothers & Sons' Quality Service Repair Shop Store Studio Theatre Cinema Radio Music Sports "
-    "Club Team United Athletic 2019 1st 2nd 3rd Café Müller Ångström Señor Crème Über No1 e-mail "
-    "www.example.org # @home (Free) [Wi-Fi] 'Best' Don't It's 9:30 7/11 50% +49 -20°C km/h"
+    "OPEN CLOSED EXIT ENTER STOP PUSH PULL Market Street Coffee Bakery Hotel BANK Museum Library "
+    "Station Pharmacy SALE Books Fresh Daily Since 1987 24h Menu Pizza Tea Juice Milk Bread Cheese "
+    "Apple Lemon the of and for to in on by with from at No. 7 12 365 100% $5 $3.99 5,000 A-1 B&B R2D2 "
+    "Dr. St. Ave. North South East West Bridge River Harbor Island Garden Central Royal GRAND Little "
+    "Old New First Second Third Floor Level Gate Platform Track Ticket Tickets Please Thank You Welcome "
+    "WARNING Danger Caution Wet Paint Keep Left Right Slow Zone School Police FIRE Taxi Bus Train "
+    "Airport Parking Private Public Est. Co. Ltd. Inc. Brothers & Sons' Quality Service Repair Shop "
+    "Store Studio Theatre Cinema Radio Music Sports Club Team United Athletic 2019 1st 2nd 3rd Café "
+    "Müller Ångström Señor Crème Über No1 e-mail www.example.org # @home (Free) [Wi-Fi] 'Best' Don't "
+    "It's 9:30 7/11 50% +49 -20°C km/h"
 )
 
 COLORS = ("red", "green", "blue", "yellow", "brown", "gray", "purple", "orange", "white", "black")

@@ -70,7 +70,7 @@ def _lines(rng: Random, index: int) -> list[list[str]]:
     if index % 40 == 13:
         return [[ILLEGIBLE] * rng.randint(1, 4)]
     count = 25 if index % 500 == 499 else 3
-    lines = [[_word(rng) for _ in range(rng.randint(6, 13))] for _ in range(count)]
+    lines = [[_word(rng) for _ in range(rng.randint(6, 14))] for _ in range(count)]
     lines[-1][-1] = lines[0][0]  # repeated words are real
     return lines
 

@@ -1,0 +1,249 @@
+"""Pictures with a structure of their own: CLEVR scenes, matrix panels, faces, figures, charts, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from math import cos, pi, sin
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vision_flan.miniatures import draw
+from vision_flan.miniatures.draw import Color, Size
+
+# --- CLEVR
+
+CLEVR_SIZE = (480, 320)
+CLEVR_COLORS = ("gray", "blue", "brown", "yellow", "red", "green", "purple", "cyan")
+CLEVR_SHAPES = ("cube", "sphere", "cylinder")
+CLEVR_RADIUS = {"small": 16, "large": 32}
+
+
+def _shade(color: Color, part: float) -> Color:
+    """Lighter above 1, darker below."""
+    red, green, blue = (min(int(channel * part) + (40 if part > 1 else 0), 255) for channel in color)
+    return red, green, blue
+
+
+@lru_cache(maxsize=1)
+def _clevr_ground() -> Image.Image:
+    rows = np.linspace(120, 200, CLEVR_SIZE[1]).astype(np.uint8)
+    return Image.fromarray(np.repeat(np.repeat(rows[:, None, None], CLEVR_SIZE[0], 1), 3, 2))
+
+
+def clevr_scene(objects: Iterable[Mapping[str, Any]]) -> Image.Image:
+    """Solids on a gray ground (480 x 320, RGBA as upstream). Of each object are read:
+
+    `shape`, `color`, `size`, `material` (metal shines, rubber does not) and `pixel_coords` (x, y, depth), its
+    centre. Those further up are further away and are drawn first.
+    """
+    scene = _clevr_ground().copy()
+    pen = ImageDraw.Draw(scene)
+    for item in sorted(objects, key=lambda one: one["pixel_coords"][1]):
+        x, y = int(item["pixel_coords"][0]), int(item["pixel_coords"][1])
+        _solid(pen, item["shape"], draw.NAMED[item["color"]], x, y, CLEVR_RADIUS[item["size"]])
+        if item["material"] == "metal":
+            r = CLEVR_RADIUS[item["size"]]
+            pen.ellipse((x - r // 2, y - r // 2, x - r // 8, y - r // 8), (255, 255, 255))
+    return scene.convert("RGBA")
+
+
+def _solid(pen: ImageDraw.ImageDraw, name: str, color: Color, x: int, y: int, r: int) -> None:
+    dark, light = _shade(color, 0.6), _shade(color, 1.2)
+    pen.ellipse((x - r, y + r // 2, x + r + r // 2, y + r + r // 3), (90, 90, 90))
+    if name == "sphere":
+        pen.ellipse((x - r, y - r, x + r, y + r), dark)
+        pen.ellipse((x - r, y - r, x + r - r // 4, y + r - r // 4), color)
+    elif name == "cylinder":
+        pen.rectangle((x - r, y - r + r // 3, x + r, y + r - r // 3), color)
+        pen.ellipse((x - r, y + r // 3, x + r, y + r), color)
+        pen.ellipse((x - r, y - r, x + r, y - r // 3), light)
+    else:
+        edge = r * 3 // 4
+        pen.rectangle((x - r, y - edge, x + edge, y + r), color)
+        pen.polygon(((x - r, y - edge), (x - edge, y - r), (x + r, y - r), (x + edge, y - edge)), light)
+        pen.polygon(((x + edge, y - edge), (x + r, y - r), (x + r, y + edge), (x + edge, y + r)), dark)
+
+
+# --- matrix panels
+
+PANEL = 160
+#: Type, size and colour of an entity are indices, as in RAVEN: 1 triangle, 2 square, 3 pentagon, 4 hexagon,
+#: 5 circle; sizes 0.4 to 0.9 of the cell; gray values from 255 (0) to 0 (9).
+PANEL_TYPES = ("none", "triangle", "square", "pentagon", "hexagon", "circle")
+PANEL_SIZES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+PANEL_GRAYS = (255, 224, 196, 168, 140, 112, 84, 56, 28, 0)
+
+#: (centre y, centre x, height, width) in parts of the panel, then type, size, colour.
+Entity = tuple[tuple[float, float, float, float], int, int, int]
+
+
+def panel(entities: Iterable[Entity]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """One panel of a matrix problem: uint8, 160 x 160, black outlines on white, drawn in order."""
+    picture = Image.new("L", (PANEL, PANEL), 255)
+    pen = ImageDraw.Draw(picture)
+    for (y, x, height, width), kind, size, color in entities:
+        radius = min(height, width) * PANEL / 2 * PANEL_SIZES[size] * 0.95
+        center = x * PANEL, y * PANEL
+        fill = PANEL_GRAYS[color]
+        if PANEL_TYPES[kind] == "circle":
+            box = center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius
+            pen.ellipse(box, fill, 0, 2)
+        else:
+            turn = -pi / 4 if PANEL_TYPES[kind] == "square" else -pi / 2
+            pen.polygon(draw.polygon(center, radius, kind + 2, turn), fill, 0, 2)
+    return np.asarray(picture)
+
+
+# --- people
+
+#: How a mouth bends (up is a smile), how far brows tilt inwards and how open the mouth is.
+_FACES: dict[str, tuple[float, float, float]] = {
+    "neutral": (0.0, 0.0, 0.0),
+    "happy": (0.9, 0.0, 0.0),
+    "happiness": (0.9, 0.0, 0.0),
+    "sad": (-0.8, -0.5, 0.0),
+    "sadness": (-0.8, -0.5, 0.0),
+    "angry": (-0.5, 0.8, 0.0),
+    "anger": (-0.5, 0.8, 0.0),
+    "surprise": (0.0, -0.3, 0.9),
+    "surprised": (0.0, -0.3, 0.9),
+    "fear": (-0.4, -0.6, 0.6),
+    "disgust": (-0.6, 0.4, 0.3),
+    "contempt": (0.3, 0.3, 0.0),
+}
+_SKIN: tuple[Color, ...] = ((255, 224, 189), (224, 172, 105), (141, 85, 36), (92, 56, 30))
+
+
+def face(expression: str, size: Size = (96, 96), *, tone: int = 0) -> Image.Image:
+    """A drawn face with an expression: neutral, happy, sad, angry, surprise, fear, disgust, contempt."""
+    bend, tilt, opened = _FACES[expression]
+    picture = draw.blank(size, (200, 210, 220))
+    pen = ImageDraw.Draw(picture)
+    width, height = size
+    pen.ellipse(
+        (width * 0.12, height * 0.05, width * 0.88, height * 0.95), _SKIN[tone % len(_SKIN)], (0, 0, 0)
+    )
+    for side in (-1, 1):
+        x, y = width * (0.5 + side * 0.17), height * 0.4
+        pen.ellipse((x - 3, y - 3, x + 3, y + 3), (0, 0, 0))
+        inner, outer = x - side * 7, x + side * 7
+        pen.line((outer, y - 8 - tilt * 4, inner, y - 8 + tilt * 4), (40, 20, 0), 2)
+    left, right, level = width * 0.32, width * 0.68, height * 0.72
+    if opened:
+        drop = height * 0.14 * opened
+        pen.ellipse((width * 0.42, level - drop, width * 0.58, level + drop), (120, 20, 20))
+    else:
+        depth = height * 0.12 * abs(bend) + 1
+        box = left, level - depth, right, level + depth
+        pen.arc(box, 0 if bend >= 0 else 180, 180 if bend >= 0 else 360, (120, 20, 20), 2)
+    return picture
+
+
+def figure(pose: str, size: Size = (96, 128)) -> Image.Image:
+    """A stick figure whose limbs belong to the name of its pose or action, written below it."""
+    picture = draw.blank(size, (235, 235, 225))
+    pen = ImageDraw.Draw(picture)
+    width, height = size
+    turn = draw.color_of(pose)
+    neck, hip = (width * 0.5, height * 0.3), (width * 0.5, height * 0.55)
+    radius = height * 0.08
+    pen.ellipse((neck[0] - radius, neck[1] - 2 * radius, neck[0] + radius, neck[1]), (60, 60, 60))
+    pen.line((*neck, *hip), (20, 20, 20), 3)
+    for start, angle, length in (
+        (neck, pi * turn[0] / 200, 0.2),
+        (neck, pi - pi * turn[1] / 200, 0.2),
+        (hip, pi * 0.25 + turn[2] / 400, 0.26),
+        (hip, pi * 0.75 - turn[0] / 400, 0.26),
+    ):
+        end = start[0] + cos(angle) * height * length, start[1] + sin(angle) * height * length
+        pen.line((*start, *end), (20, 20, 20), 3)
+    pen.text((3, height - 14), pose, (0, 0, 0), font=draw.font(10))
+    return picture
+
+
+# --- charts and maps
+
+
+def chart(
+    kind: str, values: Sequence[tuple[str, float]], size: Size = (160, 120), *, title: str = ""
+) -> Image.Image:
+    """Labelled, positive values as `bar`, `hbar`, `line` or `pie`; each value stands beside its mark."""
+    picture = draw.blank(size)
+    pen = ImageDraw.Draw(picture)
+    small = draw.font(9)
+    pen.text((4, 1), title, (0, 0, 0), font=small)
+    width, height = size[0] - 24, size[1] - 40
+    left, bottom = 16, size[1] - 22
+    top = max((value for _, value in values), default=1) or 1
+    if kind == "pie":
+        _pie(pen, values, size)
+        return picture
+    pen.line((left, 14, left, bottom, size[0] - 4, bottom), (0, 0, 0))
+    step = width / max(len(values), 1)
+    points = []
+    for place, (label, value) in enumerate(values):
+        if kind == "hbar":
+            y = 14 + place * (bottom - 14) / len(values)
+            pen.rectangle(
+                (left, y + 2, left + width * value / top, y + (bottom - 14) / len(values) - 2),
+                draw.color_of(label),
+            )
+            pen.text((left + 2, y + 2), f"{label} {value:g}", (0, 0, 0), font=small)
+            continue
+        x, y = left + (place + 0.5) * step, bottom - height * value / top
+        points.append((x, y))
+        if kind == "bar":
+            pen.rectangle((x - step * 0.35, y, x + step * 0.35, bottom), draw.color_of(label))
+        pen.text((x - step * 0.3, y - 11), f"{value:g}", (0, 0, 0), font=small)
+        pen.text((x - step * 0.4, bottom + 2 + place % 2 * 9), label, (0, 0, 0), font=small)
+    if kind == "line" and len(points) > 1:
+        pen.line(points, (30, 60, 200), 2)
+    return picture
+
+
+def _pie(pen: ImageDraw.ImageDraw, values: Sequence[tuple[str, float]], size: Size) -> None:
+    total = sum(value for _, value in values) or 1
+    side = min(size) - 24
+    angle = -90.0
+    for place, (label, value) in enumerate(values):
+        until = angle + 360 * value / total
+        pen.pieslice((4, 16, 4 + side, 16 + side), angle, until, draw.color_of(label), (255, 255, 255))
+        pen.text((side + 8, 16 + 10 * place), f"{label} {value:g}", draw.color_of(label), font=draw.font(9))
+        angle = until
+
+
+#: Ground colours of satellite tiles, by a word in the class name.
+_LAND: dict[str, Color] = {
+    "water": (40, 80, 150),
+    "sea": (40, 80, 150),
+    "lake": (50, 90, 150),
+    "river": (60, 100, 150),
+    "beach": (220, 205, 150),
+    "forest": (30, 80, 35),
+    "park": (70, 130, 60),
+    "crop": (140, 150, 70),
+    "farm": (140, 150, 70),
+    "field": (120, 150, 80),
+    "desert": (215, 185, 130),
+    "bare": (190, 165, 130),
+    "residential": (160, 140, 130),
+    "industrial": (150, 150, 160),
+    "road": (120, 120, 120),
+    "highway": (120, 120, 120),
+    "airport": (170, 170, 170),
+    "mountain": (110, 100, 80),
+}
+
+
+def map_tile(label: str, size: Size = (64, 64), *, note: str = "") -> Image.Image:
+    """Land seen from above: a ground that suits the label, with the label written on it."""
+    words = label.lower()
+    base = next((color for word, color in _LAND.items() if word in words), draw.color_of(label))
+    noise = np.random.default_rng(int.from_bytes(draw.digest(label + note)[:8], "big"))
+    cells = noise.integers(-25, 26, (max(size[1] // 4, 1), max(size[0] // 4, 1), 1)) + np.array(base)
+    tile = Image.fromarray(cells.clip(0, 255).astype(np.uint8)).resize(size)
+    ImageDraw.Draw(tile).text((2, 2), label, (255, 255, 255), font=draw.font(9))
+    return tile
