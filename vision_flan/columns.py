@@ -16,7 +16,7 @@ COLUMNS: dict[str, str] = {
     "image": "The picture, byte for byte as upstream ships it unless the task composes one; "
     "`path` is its place in upstream's layout.",
     "instruction": "The instruction an expert wrote for the task, rendered for this instance.",
-    "input": "What the instance adds to the instruction: question, dialogue, context. Empty where there is none.",
+    "input": "What the instance adds to the instruction: question, dialogue, context. Empty if nothing.",
     "options": "The answers to choose from, in the order shown. Empty where the task offers none.",
     "target": "The answer the model is to give.",
     "prompt": "What a model is shown beside the picture: instruction, input and options together.",
@@ -59,5 +59,5 @@ def arrow_schema() -> pa.Schema:
     types: dict[str, pa.DataType] = {name: pa.string() for name in COLUMNS}
     types[IMAGE] = IMAGE_TYPE
     types["options"] = pa.list_(pa.string())
-    metadata = {"huggingface": json.dumps({"info": {"features": features_dict()}}, sort_keys=True)}
+    metadata = {"huggingface": json.dumps({"info": {"features": features_dict()}})}
     return pa.schema([pa.field(name, types[name]) for name in COLUMNS], metadata=metadata)

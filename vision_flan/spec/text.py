@@ -25,7 +25,6 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
-
 @dataclass(frozen=True)
 class Document:
     """Parsed YAML: plain data, and the place of every key and list item.
@@ -150,7 +149,7 @@ def _construct_mapping(
 def _scalar(node: yaml.Node) -> Any:
     """YAML 1.2 core schema, except that only plain (unquoted) scalars become anything but text."""
     text = str(node.value)
-    if getattr(node, "style", None) is not None:
+    if node.style in ("'", '"', "|", ">"):
         return text
     lowered = text.lower()
     if lowered in _WORDS:

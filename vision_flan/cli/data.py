@@ -1,0 +1,181 @@
+"""`vflan compile`, `vflan verify`: from raw files to a folder that `load_dataset` opens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vision_flan.cli.output import human_bytes, print_json, reporter
+from vision_flan.errors import ExitCode, SpecError
+
+raw_option = click.option(
+    "--raw",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="VFLAN_RAW",
+    default="raw",
+    show_default=True,
+    help="Folder with one sub-folder a dataset, in upstream's own layout. [env: VFLAN_RAW]",
+)
+
+_LIMIT = click.IntRange(min=0)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
+  vflan compile --task "AID+aerial_scene_classification" --limit 500
+  vflan compile --suite vision_flan --raw ~/raw --keep-going"""
+)
+@click.option(
+    "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
+)
+@click.option("--suite", help="All tasks of a suite.")
+@raw_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="vision-flan",
+    show_default=True,
+    help="The compiled folder; other configs in it stay.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
+@click.option("--limit", type=_LIMIT, help="Instances a task, 0 for all. Default: the spec's (mostly 10000).")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Blocks in the making at one time. The shards are the same for any number.",
+)
+@click.option(
+    "--check-images",
+    type=click.Choice(["header", "full"]),
+    default="header",
+    show_default=True,
+    help="full decodes every picture: some 20 times slower on photographs.",
+)
+@click.option("--force", is_flag=True, help="Compile even what is up to date.")
+@click.option("--keep-going", is_flag=True, help="With several tasks: go on after one that fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def compile(
+    tasks: tuple[str, ...],
+    suite: str | None,
+    raw: Path,
+    out: Path,
+    seed: int,
+    limit: int | None,
+    workers: int,
+    check_images: str,
+    force: bool,
+    keep_going: bool,
+    as_json: bool,
+) -> None:
+    """Compile tasks from raw files to a folder that `load_dataset` opens.
+
+    The same command again after Ctrl-C, a crash or a full disk goes on where it stopped.
+    """
+    from vision_flan.compile import Options, compile_task
+    from vision_flan.errors import VflanError
+    from vision_flan.spec.catalog import Catalog
+
+    catalog = Catalog.default()
+    names = [*tasks, *_suite_tasks(catalog, suite)]
+    if not names:
+        raise click.UsageError("give --task TASK or --suite SUITE; `vflan list` shows the tasks")
+    quota: Any = "spec" if limit is None else (limit or None)
+    options = Options(seed, quota, workers, check_images == "full", force)
+    results: list[dict[str, Any]] = []
+    failed: VflanError | None = None
+    for name in names:
+        try:
+            with reporter(quiet=as_json) as report:
+                result = compile_task(name, raw, out, catalog, options, report)
+            results.append(_summary(result))
+            if not as_json:
+                _print_result(result)
+        except VflanError as error:
+            if not keep_going:
+                raise
+            from vision_flan.cli.output import print_error
+
+            print_error(error)
+            results.append({"task": name, "error": str(error)})
+            failed = error
+    if as_json:
+        print_json(results)
+    if failed:
+        raise SystemExit(failed.exit_code)
+
+
+def _suite_tasks(catalog: Any, suite: str | None) -> tuple[str, ...]:
+    if suite is None:
+        return ()
+    if suite not in catalog.suites:
+        raise SpecError(f"there is no suite {suite!r}", hint="suites: " + ", ".join(sorted(catalog.suites)))
+    return tuple(catalog.suites[suite])
+
+
+def _summary(result: Any) -> dict[str, Any]:
+    manifest = result.manifest
+    return {
+        "task": manifest.task,
+        "built": result.built,
+        "folder": str(result.folder),
+        "split": manifest.split,
+        "counts": dict(manifest.counts),
+        "shards": [asdict(shard) for shard in manifest.shards],
+    }
+
+
+def _print_result(result: Any) -> None:
+    manifest = result.manifest
+    counts = manifest.counts
+    if not result.built:
+        click.echo(f"{manifest.task}: up to date, {manifest.rows:,} instances (--force compiles it again)")
+        return
+    click.echo(
+        f"{manifest.task}: {manifest.rows:,} instances of {counts['candidates']:,} records, "
+        f"{len(manifest.shards)} shards, {human_bytes(manifest.download_size)}"
+    )
+    for reason, count in counts["dropped"].items():
+        click.echo(f"  dropped {count:,}: {reason}")
+    call = f"load_dataset({str(result.folder)!r}, {manifest.task!r}, split={manifest.split!r})"
+    click.echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
+
+
+@click.command(epilog="\b\nExample:\n  vflan verify vision-flan")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this config.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
+    """Check a compiled folder against its manifests: every shard's size and sha256."""
+    from vision_flan.manifest import Verification, read_manifests
+    from vision_flan.manifest import verify as verify_folder
+
+    result = Verification()
+    total = sum(len(manifest.shards) for manifest in read_manifests(folder).values())
+    with reporter(quiet=as_json) as report:
+        report.stage("verifying", total)
+        for size, state in verify_folder(folder, list(tasks)):
+            result = state
+            report.advance(1 if size else 0, size)
+    problems = [asdict(problem) for problem in result.problems]
+    if not result.tasks:
+        problems.append({"task": "", "path": str(folder), "message": "holds no compiled config"})
+    if as_json:
+        print_json(
+            {"configs": result.tasks, "shards": result.shards, "bytes": result.bytes, "problems": problems}
+        )
+    else:
+        for problem in problems:
+            click.echo(f"{problem['path']}: {problem['message']}")
+        state_text = f"{len(problems)} problems" if problems else "all as the manifests say"
+        click.echo(
+            f"{result.tasks} configs, {result.shards} shards, {human_bytes(result.bytes)}: {state_text}"
+        )
+    if problems:
+        raise SystemExit(ExitCode.FAILED)

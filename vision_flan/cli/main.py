@@ -1,0 +1,77 @@
+"""The `vflan` group, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from vision_flan import __version__
+from vision_flan.cli.output import print_error
+from vision_flan.errors import ExitCode, VflanError
+
+#: command -> (module, attribute); loaded when it is asked for, so that `vflan --help` starts at once
+COMMANDS = {
+    "compile": ("vision_flan.cli.data", "compile"),
+    "verify": ("vision_flan.cli.data", "verify"),
+    "miniature": ("vision_flan.cli.miniature", "miniature"),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name]
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vflan")
+def vflan() -> None:
+    """Vision-Flan as source: compile, check, publish and train on its tasks.
+
+    \b
+    Exit codes: 0 done, 1 findings, 2 wrong arguments, 3 raw files missing,
+    4 raw files unreadable, 5 disk or permissions, 6 the Hub, 130 interrupted.
+    """
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; errors are printed, never raised."""
+    try:
+        result = command.main(args=arguments, standalone_mode=False)
+        return int(result) if isinstance(result, int) else ExitCode.OK
+    except VflanError as error:
+        print_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command again goes on where this one stopped", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as `| head` does
+        return ExitCode.OK
+    except SystemExit as end:
+        return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+
+
+def main() -> None:
+    """Console script `vflan`."""
+    sys.exit(run(vflan))
+
+
+def compile_main() -> None:
+    """Console script `vflan-compile`: the same command as `vflan compile`."""
+    from vision_flan.cli.data import compile as compile_command
+
+    sys.exit(run(compile_command))
