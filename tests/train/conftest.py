@@ -1,0 +1,170 @@
+"""A compiled folder drawn on the spot, a tiny model for it, and the trainer run as its users run it."""
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from vision_flan.columns import arrow_schema, features_yaml
+
+QUESTION = "Which digit is drawn in the picture?"
+
+
+def draw_digit(digit: int, rng: random.Random, size: tuple[int, int] = (32, 32)) -> bytes:
+    """A digit on a coloured, blotched ground, as MNIST-M has them."""
+    ground = tuple(rng.randrange(60, 200) for _ in range(3))
+    ink = tuple((channel + 128 + rng.randrange(-20, 20)) % 256 for channel in ground)
+    image = Image.new("RGB", size, ground)
+    canvas = ImageDraw.Draw(image)
+    for _ in range(6):
+        x, y = rng.randrange(size[0]), rng.randrange(size[1])
+        shade = tuple(min(255, max(0, channel + rng.randrange(-15, 15))) for channel in ground)
+        canvas.ellipse((x - 5, y - 5, x + 5, y + 5), fill=shade)
+    place = (size[0] // 2 + rng.randrange(-1, 2), size[1] // 2 + rng.randrange(-1, 2))
+    canvas.text(place, str(digit), fill=ink, font=ImageFont.load_default(28), anchor="mm")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def row(task: str, key: str, image: bytes | None, prompt: str, target: str, category: str) -> dict[str, Any]:
+    return {
+        "id": f"{task}/{key}",
+        "image": None if image is None else {"bytes": image, "path": f"{key}.png"},
+        "instruction": prompt,
+        "input": "",
+        "options": [],
+        "target": target,
+        "prompt": prompt,
+        "task": task,
+        "category": category,
+        "source": "drawn",
+        "source_id": key,
+    }
+
+
+def digit_rows(task: str, count: int, seed: int, size: tuple[int, int] = (32, 32)) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [
+        row(task, f"{n:05}", draw_digit(n % 10, rng, size), QUESTION, str(n % 10), "General Object")
+        for n in range(count)
+    ]
+
+
+def write_compiled(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path:
+    """A folder as `vflan compile` leaves it."""
+    import yaml
+
+    for task, rows in tasks.items():
+        (folder / task).mkdir(parents=True)
+        table = pa.Table.from_pylist(rows, schema=arrow_schema())
+        pq.write_table(table, folder / task / "train-00000-of-00001.parquet")
+    configs = [
+        {"config_name": task, "data_files": [{"split": "train", "path": f"{task}/train-*.parquet"}]}
+        for task in tasks
+    ]
+    infos = [{"config_name": task, "features": features_yaml()} for task in tasks]
+    card = yaml.safe_dump({"configs": configs, "dataset_info": infos})
+    (folder / "README.md").write_text(f"---\n{card}---\n# drawn\n")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hub_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The cache of `datasets`, shared by all tests and kept out of the user's."""
+    import datasets
+
+    home = tmp_path_factory.mktemp("hub")
+    os.environ["HF_HOME"] = os.environ["HF_DATASETS_CACHE"] = str(home)
+    datasets.config.HF_DATASETS_CACHE = home
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits in two shapes, text without pictures, and both stages' tasks."""
+    scenes = [
+        row(
+            "scene_wide",
+            f"{n}",
+            image["image"]["bytes"],
+            f"Say {n % 7} and stop.\nNow.",
+            f"it is {n % 7}",
+            "Scene",
+        )
+        for n, image in enumerate(digit_rows("scene_wide", 24, 1, (48, 20)))
+    ]
+    words = [
+        row(
+            "text_only",
+            f"{n}",
+            None,
+            f"Repeat the word {n % 5} times, please.",
+            "word " * (n % 5 + 1),
+            "Text",
+        )
+        for n in range(24)
+    ]
+    instruct = [{**r, "id": f"stage2_llava_instruct/{r['source_id']}"} for r in digit_rows("x", 24, 2)]
+    return write_compiled(
+        tmp_path_factory.mktemp("data") / "vision-flan",
+        {
+            "object_digits": digit_rows("object_digits", 40, 0),
+            "scene_wide": scenes,
+            "text_only": words,
+            "stage2_llava_instruct": [{**r, "task": "stage2_llava_instruct"} for r in instruct],
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model in llava-hf's layout."""
+    from vision_flan.train.tiny import create
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    create(folder, [QUESTION, *"0123456789", "Repeat the word Say it is and stop."] * 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., list[dict[str, Any]]]:
+    """Runs the trainer by torchrun on some ranks; gives the lines of its metrics."""
+
+    def run(
+        out: Path, overrides: Sequence[str], ranks: int = 1, recipe: str = "tiny_cpu", check: bool = True
+    ) -> list[dict[str, Any]]:
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            str(ranks),
+        ]
+        command += ["-m", "vision_flan.train", recipe, f"out={out}", *overrides]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+        if not check:
+            return [{"returncode": done.returncode, "stderr": done.stderr}]
+        return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+    return run

@@ -1,0 +1,225 @@
+"""From a step's samples to padding-free rows, the same on any number of ranks and workers.
+
+Every rank encodes the texts of the whole step (cheap), so all of them know the same plan: which sample goes
+into which row of which rank, and how many ids the step supervises. A rank then reads its own pictures only.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vision_flan.errors import VflanError
+from vision_flan.train.corpus import Corpus, Sample
+from vision_flan.train.mixture import Ref
+from vision_flan.train.prompts import Document, Encoder
+
+
+class SampleError(VflanError):
+    """An instance that cannot be learned from."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Documents end to end, without padding between them.
+
+    Args:
+        ids: int64 [length]; a picture is its placeholders.
+        positions: int64 [length]; starts at 0 with each document, which is all that keeps them apart.
+        keep: int64 [supervised]; places whose next id is learned.
+        labels: int64 [supervised]; those ids.
+        sample: int64 [supervised]; which sample of the step each belongs to.
+        images: uint8 [pictures, side, side, 3], in the order of the documents.
+        tail: ids of filling at the end.
+        lengths: length of each document, the filling not counted.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    keep: Tensor
+    labels: Tensor
+    sample: Tensor
+    images: Tensor
+    tail: int
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rank's share of a step, and what all ranks know of the whole."""
+
+    number: int
+    rows: list[Row]
+    samples: list[Sample]
+    learned: tuple[int, ...]  # ids learned of each sample
+    mine: int  # ids learned on this rank
+    tokens: int  # ids of the whole step, filling not counted
+    dropped: int  # samples cut before their answer
+
+    @property
+    def supervised(self) -> int:
+        """Ids learned in the whole step."""
+        return sum(self.learned)
+
+
+def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[int]]]:
+    """Which documents go into which row: `plan[rank][row]` is a list of places in `lengths`.
+
+    Longest first, each into the shortest row so far; every rank gets the same number of rows, the
+    smallest for which none is longer than `limit`.
+
+    Raises:
+        SampleError: a document longer than a row.
+    """
+    if max(lengths, default=0) > limit:
+        raise SampleError(f"a document of {max(lengths)} ids does not fit a row of {limit}")
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    rows = max(1, -(-sum(lengths) // (ranks * limit)))
+    while True:
+        filled = [0] * (ranks * rows)
+        bins: list[list[int]] = [[] for _ in filled]
+        for i in order:
+            shortest = filled.index(min(filled))
+            bins[shortest].append(i)
+            filled[shortest] += lengths[i]
+        if max(filled) <= limit:
+            return [[sorted(bins[row * ranks + rank]) for row in range(rows)] for rank in range(ranks)]
+        rows += 1
+
+
+def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
+    """Decodes a picture, pads it to a square with the mean colour, scales it: uint8 [side, side, 3].
+
+    Args:
+        data: the encoded file.
+        side: pixels of the tower's input.
+        mean: the tower's mean colour, 0 to 1 (LLaVA pads with it, cut to whole numbers).
+
+    Raises:
+        OSError, ValueError: Pillow cannot decode it.
+    """
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    if image.width != image.height:
+        size = max(image.size)
+        square = Image.new("RGB", (size, size), tuple(int(channel * 255) for channel in mean))
+        square.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+        image = square
+    if image.width != side:
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(image))
+
+
+class Steps:
+    """Step number -> this rank's share of it: a pure function, so a resume reads nothing it skips.
+
+    Args:
+        corpus: the data and its mixture.
+        encoder: texts to ids.
+        batch: samples of a step, over all ranks.
+        rank, ranks: whose share.
+        limit: longest row.
+        side, mean: of the vision tower's input.
+        multiple: rows are filled up to a multiple of this many ids (flex attention wants few shapes).
+        blocks: deal samples out in order, equally many a rank, as LLaVA does, instead of by length.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        encoder: Encoder,
+        *,
+        batch: int,
+        rank: int,
+        ranks: int,
+        limit: int,
+        side: int,
+        mean: Sequence[float],
+        multiple: int = 1,
+        blocks: bool = False,
+    ) -> None:
+        self.corpus, self.encoder, self.batch = corpus, encoder, batch
+        self.rank, self.ranks, self.limit = rank, ranks, limit
+        self.side, self.mean, self.multiple, self.blocks = side, tuple(mean), multiple, blocks
+
+    def __getitem__(self, step: int) -> Step:
+        refs = self.corpus.mixture.step(step, self.batch)
+        samples = [self.corpus.sample(ref) for ref in refs]
+        documents = [self.encoder.encode(sample) for sample in samples]
+        useful = [i for i, document in enumerate(documents) if document.supervised]
+        rows = []
+        for places in self._my_rows(useful, documents):
+            images = [self._image(refs[i], samples[i]) for i in places if samples[i].has_image]
+            rows.append(self._row([(i, documents[i]) for i in places], images))
+        return Step(
+            number=step,
+            rows=rows,
+            samples=samples,
+            learned=tuple(document.supervised for document in documents),
+            mine=sum(len(row.labels) for row in rows),
+            tokens=sum(len(documents[i].ids) for i in useful),
+            dropped=len(samples) - len(useful),
+        )
+
+    def _my_rows(self, useful: list[int], documents: list[Document]) -> list[list[int]]:
+        """Places of the documents in each of this rank's rows."""
+        if not self.blocks:
+            plan = plan_rows([len(documents[i].ids) for i in useful], self.ranks, self.limit)
+            return [[useful[i] for i in row] for row in plan[self.rank]]
+        share = -(-self.batch // self.ranks)
+        blocks = [[i for i in useful if i // share == rank] for rank in range(self.ranks)]
+        plans = [plan_rows([len(documents[i].ids) for i in block], 1, self.limit)[0] for block in blocks]
+        mine = [[blocks[self.rank][i] for i in row] for row in plans[self.rank]]
+        return mine + [[] for _ in range(max(map(len, plans)) - len(mine))]
+
+    def _image(self, ref: Ref, sample: Sample) -> Tensor:
+        try:
+            return to_square(self.corpus.image(ref), self.side, self.mean)
+        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise SampleError(
+                f"the picture of {sample.id} does not decode: {error}", hint="vflan verify <compiled folder>"
+            ) from error
+
+    def _row(self, documents: list[tuple[int, Document]], images: list[Tensor]) -> Row:
+        """Joins documents; a rank without any gets one id that teaches nothing, so that it takes part."""
+        length = sum(len(document.ids) for _, document in documents)
+        tail = max(-length % self.multiple, 0 if length else 1)
+        ids = [document.ids for _, document in documents] + [np.zeros(tail, dtype=np.int64)]
+        positions = [np.arange(len(part)) for part in ids]
+        keep, labels, sample, start = [], [], [], 0
+        for place, document in documents:
+            keep.append(np.arange(start + document.answer - 1, start + len(document.ids) - 1))
+            labels.append(document.ids[document.answer :])
+            sample.append(np.full(document.supervised, place))
+            start += len(document.ids)
+        none = [np.zeros(0, dtype=np.int64)]
+        side = self.side
+        return Row(
+            ids=torch.from_numpy(np.concatenate(ids)),
+            positions=torch.from_numpy(np.concatenate(positions)),
+            keep=torch.from_numpy(np.concatenate(keep or none)),
+            labels=torch.from_numpy(np.concatenate(labels or none)),
+            sample=torch.from_numpy(np.concatenate(sample or none)),
+            images=torch.stack(images) if images else torch.zeros(0, side, side, 3, dtype=torch.uint8),
+            tail=tail,
+            lengths=tuple(len(document.ids) for _, document in documents),
+        )
+
+
+def steps_from(dataset: Steps, start: int, stop: int, workers: int) -> Iterator[Step]:
+    """The steps `start` to `stop`, made ahead of time by `workers` processes (0: made when asked for)."""
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=2 if workers else None,
+    )
+    return iter(loader)

@@ -1,0 +1,260 @@
+"""Checkpoints on disk: tensors read by rows under the model's own names, written with llava-hf's.
+
+Reading by rows lets each rank take its shard straight from the file, so that no machine ever holds a second
+copy of the model. Safetensors and PyTorch's zip files are both mapped into memory, not loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vision_flan.errors import Place, VflanError
+
+LLM = ("model.language_model.", "lm_head.")
+VISION = ("model.vision_tower.",)
+PROJECTOR = ("model.multi_modal_projector.",)
+
+#: (prefix on disk, prefix in the model); the first that fits is taken, what fits none is left out.
+_RENAMES = (
+    ("model.mm_projector.0.", "model.multi_modal_projector.linear_1."),  # LLaVA
+    ("model.mm_projector.2.", "model.multi_modal_projector.linear_2."),
+    ("model.vision_tower.vision_tower.vision_model.", "model.vision_tower."),
+    ("language_model.lm_head.", "lm_head."),  # llava-hf
+    ("language_model.model.", "model.language_model."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+    ("vision_tower.vision_model.", "model.vision_tower."),
+    ("vision_tower.", "model.vision_tower."),
+    ("vision_model.", "model.vision_tower."),  # CLIP
+    ("model.language_model.", "model.language_model."),  # the model's own
+    ("model.multi_modal_projector.", "model.multi_modal_projector."),
+    ("model.vision_tower.", "model.vision_tower."),
+    ("lm_head.", "lm_head."),
+    ("model.", "model.language_model."),  # Llama, last: the most general
+)
+#: (prefix in the model, prefix in llava-hf's published files)
+_PUBLISHED = (
+    ("model.language_model.", "language_model.model."),
+    ("lm_head.", "language_model.lm_head."),
+    ("model.vision_tower.", "vision_tower.vision_model."),
+    ("model.multi_modal_projector.", "multi_modal_projector."),
+)
+_SMALL = ("*.json", "*.model", "*.jinja", "*.txt")
+
+
+class WeightsError(VflanError):
+    """A checkpoint is not there, or not what the model needs."""
+
+
+def fetch(name: str) -> Path:
+    """The folder or file `name`, downloaded if it is a Hub id; safetensors where there are any."""
+    if Path(name).exists():
+        return Path(name)
+    try:
+        files = HfApi().list_repo_files(name)
+    except (OfflineModeIsEnabled, HfHubHTTPError, HFValidationError, OSError) as error:
+        try:
+            return Path(snapshot_download(name, local_files_only=True))
+        except (LocalEntryNotFoundError, HFValidationError, OSError):
+            raise WeightsError(
+                f"no model at {name!r}, neither a folder nor on the Hub ({error})",
+                hint=f"hf download {name}, or name a folder",
+            ) from error
+    kind = "*.safetensors" if any(file.endswith(".safetensors") for file in files) else "*.bin"
+    return Path(snapshot_download(name, allow_patterns=[*_SMALL, kind]))
+
+
+def model_name(disk: str) -> str | None:
+    """The model's name of a tensor on disk, or None for what the model does not have."""
+    for prefix, ours in _RENAMES:
+        if disk.startswith(prefix):
+            return ours + disk[len(prefix) :]
+    return None
+
+
+def published_name(name: str) -> str:
+    """llava-hf's name of a tensor of the model."""
+    for prefix, theirs in _PUBLISHED:
+        if name.startswith(prefix):
+            return theirs + name[len(prefix) :]
+    raise WeightsError(f"{name!r} is not a tensor of LLaVA")
+
+
+class Weights:
+    """Tensors of one or several checkpoints.
+
+    Args:
+        places: name in the model -> file and name in that file.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Path, str]]) -> None:
+        self.places = dict(places)
+        self._open: dict[Path, Any] = {}
+        self._means: dict[str, Tensor] = {}
+
+    @classmethod
+    def read(cls, path: Path, prefixes: tuple[str, ...] = LLM + VISION + PROJECTOR) -> Weights:
+        """The tensors of a checkpoint, folder or file, whose names in the model begin with `prefixes`."""
+        weights = cls({})
+        for file in _files(path):
+            opened = weights._file(file)
+            for disk in opened.keys():  # noqa: SIM118  safe_open cannot be iterated over
+                name = model_name(disk)
+                if name and name.startswith(prefixes):
+                    weights.places[name] = (file, disk)
+        if not weights.places:
+            raise WeightsError(f"no tensor begins with {' or '.join(prefixes)}", where=Place(path))
+        return weights
+
+    def __or__(self, other: Weights) -> Weights:
+        """Both; where both have a tensor, the other's."""
+        return Weights({**self.places, **other.places})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.places
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape on disk."""
+        return tuple(self._slice(name).get_shape())
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows `start` to `stop` in the type on disk.
+
+        Rows beyond the end exist only where the model's vocabulary is larger than the checkpoint's (llava-hf
+        has 64 more than Vicuna). They are the mean of the others: never learned, never the likeliest.
+        """
+        have = self.shape(name)[0]
+        inside: Tensor = self._slice(name)[min(start, have) : min(stop, have)]
+        extra = stop - max(start, have)
+        if extra <= 0:
+            return inside
+        if not name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            raise WeightsError(
+                f"{name} has {have} rows, the model wants {stop}", where=Place(self.places[name][0])
+            )
+        if name not in self._means:
+            self._means[name] = self._slice(name)[:].float().mean(dim=0, keepdim=True)
+        return torch.cat([inside, self._means[name].to(inside.dtype).expand(extra, -1)])
+
+    def full(self, name: str, rows: int) -> Tensor:
+        """A whole tensor, its first dimension brought to `rows`."""
+        return self.rows(name, 0, rows)
+
+    def _slice(self, name: str) -> Any:
+        if name not in self.places:
+            raise WeightsError(f"the checkpoints have no tensor {name}", hint="look at `init` of the recipe")
+        file, disk = self.places[name]
+        return self._file(file).get_slice(disk)
+
+    def _file(self, file: Path) -> Any:
+        if file not in self._open:
+            try:
+                self._open[file] = (
+                    safe_open(file, "pt") if file.suffix == ".safetensors" else _TorchFile(file)
+                )
+            except Exception as error:
+                raise WeightsError(f"not a readable checkpoint: {error}", where=Place(file)) from error
+        return self._open[file]
+
+
+class _TorchFile:
+    """A PyTorch zip file with the two methods of `safe_open` used here."""
+
+    def __init__(self, file: Path) -> None:
+        self._tensors: dict[str, Tensor] = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+
+    def keys(self) -> Iterable[str]:
+        return self._tensors.keys()
+
+    def get_slice(self, name: str) -> _TorchSlice:
+        return _TorchSlice(self._tensors[name])
+
+
+class _TorchSlice:
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def get_shape(self) -> list[int]:
+        return list(self._tensor.shape)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self._tensor[rows]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    for pattern in ("*.safetensors", "*.bin"):
+        files = sorted(file for file in path.glob(pattern) if file.name != "training_args.bin")
+        if files:
+            return files
+    raise WeightsError("no .safetensors and no .bin file in this folder", where=Place(path))
+
+
+def write(
+    folder: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    tensors: Iterable[tuple[str, Tensor]],
+    dtype: torch.dtype,
+    limit: int = 5_000_000_000,
+) -> None:
+    """Writes safetensors files of at most `limit` bytes (one tensor at least), and their index.
+
+    Args:
+        folder: an existing folder.
+        shapes: shape of every tensor, in the order of `tensors`.
+        tensors: the model's names and values; used one at a time.
+        dtype: type on disk.
+    """
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, shape in shapes.items():
+        size = math.prod(shape) * dtype.itemsize
+        if shards[-1] and filled + size > limit:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    stream: Iterator[tuple[str, Tensor]] = iter(tensors)
+    index: dict[str, str] = {}
+    for number, names in enumerate(shards, start=1):
+        single = len(shards) == 1
+        file = "model.safetensors" if single else f"model-{number:05}-of-{len(shards):05}.safetensors"
+        part = {}
+        for expected in names:
+            name, tensor = next(stream)
+            if name != expected:
+                raise WeightsError(f"{name} came where {expected} was due")
+            part[published_name(name)] = tensor.detach().to("cpu", dtype).contiguous()
+            index[published_name(name)] = file
+        save_file(part, folder / file, metadata={"format": "pt"})
+    if len(shards) > 1:
+        total = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
+        text = json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=2)
+        (folder / "model.safetensors.index.json").write_text(text + "\n", encoding="utf-8")
+
+
+def replace_folder(made: Path, folder: Path) -> None:
+    """Puts a finished folder in its place; the old one goes only when the new one is whole."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    made.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
