@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from vision_flan.errors import SpecError
+from vision_flan.sources.delimited import DelimitedReader
+from vision_flan.sources.files_table import FilesReader
+from vision_flan.sources.json_lines import JsonLinesReader
+from vision_flan.sources.json_table import JsonReader
+from vision_flan.sources.lines_table import LinesReader, TextReader
 from vision_flan.sources.reader import Reader, TableSpec
 
-READERS: dict[str, type[Reader]] = {}
+READERS: dict[str, type[Reader]] = {
+    "files": FilesReader,
+    "json": JsonReader,
+    "json_lines": JsonLinesReader,
+    "delimited": DelimitedReader,
+    "lines": LinesReader,
+    "text": TextReader,
+}
 
 
 def make_reader(table: TableSpec) -> Reader:

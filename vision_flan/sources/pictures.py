@@ -1,0 +1,110 @@
+"""Arrays as PNG pictures, and a bounded cache of the arrays they come from."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vision_flan.errors import BadRawError, MissingRawError, Place
+
+Array = npt.NDArray[Any]
+
+#: zlib's own default, written out so that the bytes do not depend on Pillow's.
+_COMPRESS_LEVEL = 6
+_CACHED_BYTES = 1 << 30
+#: Order of the axes -> how to transpose to height, width, channel. CWH is column-major, as in STL-10.
+_TO_HWC = {"HWC": (0, 1, 2), "CHW": (1, 2, 0), "CWH": (2, 1, 0), "HW": (0, 1)}
+
+
+def picture_array(values: Array, order: str, file: str, shape: Sequence[int] | None = None) -> Array:
+    """Values as an array of height, width and, for colour, channel.
+
+    Args:
+        values: one picture; flat, or in the shape of `order`.
+        order: names of the axes, first to last: HWC, CHW, CWH or HW.
+        shape: sizes of these axes, where `values` is flat.
+
+    Raises:
+        BadRawError: the values do not fill the shape.
+    """
+    axes = _TO_HWC[order]
+    try:
+        shaped = values.reshape(tuple(shape)) if shape is not None else values
+        return shaped.transpose(axes)
+    except ValueError as error:
+        raise BadRawError(
+            f"a picture of shape {list(values.shape)} is not {order} {list(shape or ())}: {error}",
+            where=Place(file),
+            hint="mend the table's shape and order",
+        ) from None
+
+
+def encode_png(picture: Array, file: str) -> bytes:
+    """A PNG of 8 bits a channel, grey or RGB; the same bytes for the same values.
+
+    Args:
+        picture: [height, width] or [height, width, 1 | 3 | 4]; any numbers that are whole and within 0..255,
+            or booleans (true is white).
+
+    Raises:
+        BadRawError: no picture has this shape or these values.
+    """
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[:, :, 0]
+    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] in (3, 4)):
+        raise BadRawError(f"an array of shape {list(picture.shape)} is no picture", where=Place(file))
+    if picture.dtype == np.bool_:
+        picture = picture.astype(np.uint8) * 255
+    if picture.dtype != np.uint8:
+        with np.errstate(invalid="ignore"):
+            whole = picture.astype(np.uint8)
+        if not np.array_equal(whole, picture):
+            raise BadRawError(
+                f"an array of {picture.dtype} is no picture: values are not whole numbers in 0..255",
+                where=Place(file),
+            )
+        picture = whole
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(out, "PNG", compress_level=_COMPRESS_LEVEL)
+    return out.getvalue()
+
+
+def record_of(records: Array, number: int, file: str) -> Array:
+    """Record `number` of an array.
+
+    Raises:
+        MissingRawError: the array has fewer.
+    """
+    if number >= len(records):
+        raise MissingRawError(
+            f"record {number} is not there, the file has {len(records)}",
+            where=Place(file),
+            hint="check the picture reference that the task builds",
+        )
+    picture: Array = np.asarray(records[number])
+    return picture
+
+
+class ArrayCache:
+    """Arrays by file, up to a gigabyte, the longest unused leave first; one is always kept."""
+
+    def __init__(self, limit: int = _CACHED_BYTES) -> None:
+        self._limit = limit
+        self._arrays: dict[str, Array] = {}
+        self._lock = threading.Lock()
+
+    def get(self, file: str, load: Callable[[], Array]) -> Array:
+        with self._lock:
+            found = self._arrays.pop(file, None)
+            if found is None:
+                found = load()
+            self._arrays[file] = found
+            while len(self._arrays) > 1 and sum(kept.nbytes for kept in self._arrays.values()) > self._limit:
+                del self._arrays[next(iter(self._arrays))]
+            return found
