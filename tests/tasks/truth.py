@@ -1,0 +1,58 @@
+"""Compares a compiled config with the truth its miniature wrote: known to the generator, read by no reader.
+
+A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
+the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
+`if_input` ([text, target if the input holds it, target if not], for negatives), `contains` (text that the
+prompt holds), or `dropped` (it must not be written).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_LETTERED = re.compile(r"\(([A-Z])\) ")
+
+
+def read_truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
+    """Truth of a task by source_id."""
+    lines = (root / ".truth" / f"{task}.jsonl").read_text("utf-8").splitlines()
+    return {str(line["source_id"]): line for line in map(json.loads, lines)}
+
+
+def disagreements(rows: list[Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What is not as the truth says; nothing when all is well."""
+    written = {row["source_id"] for row in rows}
+    for source_id, expected in truth.items():
+        if "dropped" in expected and source_id in written:
+            yield f"{source_id}: written, but must drop out ({expected['dropped']})"
+        if "dropped" not in expected and source_id not in written:
+            yield f"{source_id}: not written, but {expected}"
+    for row in rows:
+        expected = truth.get(row["source_id"], {})
+        if not expected:
+            yield f"{row['source_id']}: written, but the miniature knows no such record"
+        yield from _row(row, expected)
+
+
+def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    target, where = row["target"], row["source_id"]
+    if "target" in expected and target != expected["target"]:
+        yield f"{where}: target {target!r}, truth {expected['target']!r}"
+    if "answer" in expected and _LETTERED.sub("", target, count=1) != expected["answer"]:
+        yield f"{where}: target {target!r}, the right option is {expected['answer']!r}"
+    if "one_of" in expected and target not in expected["one_of"]:
+        yield f"{where}: target {target!r}, truth is one of {expected['one_of']!r}"
+    for word in expected.get("words", ()):
+        if word not in target:
+            yield f"{where}: target {target!r} lacks {word!r}"
+    if "if_input" in expected:
+        text, inside, outside = expected["if_input"]
+        wanted = inside if text in row["input"] else outside
+        if _LETTERED.sub("", target, count=1) != wanted:
+            yield f"{where}: input {row['input']!r} wants {wanted!r}, target is {target!r}"
+    if "contains" in expected and expected["contains"] not in row["prompt"]:
+        yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
