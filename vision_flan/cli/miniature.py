@@ -20,12 +20,13 @@ from vision_flan.miniatures.miniature import TRUTH
     "--seed", type=int, default=0, show_default=True, help="Another seed, other pictures and words."
 )
 @click.option("--archives", is_flag=True, help="Ship the archives that upstream ships, not their content.")
-def miniature(dataset: str, out: Path, n: int, seed: int, archives: bool) -> None:
+@click.option("--pictures/--no-pictures", default=True, help="Without pictures, a million records are quick.")
+def miniature(dataset: str, out: Path, n: int, seed: int, archives: bool, pictures: bool) -> None:
     """Write a miniature of DATASET: upstream's layout and formats, with pictures drawn to match.
 
     Example: vflan miniature textocr --out raw --n 200
     """
-    made = registry.make(dataset, out, n, seed, archives=archives)
+    made = registry.make(dataset, out, n, seed, archives=archives, pictures=pictures)
     click.echo(f"{made.folder}: a miniature of {dataset}, n = {n}, seed = {seed}")
     if made.tasks:
         click.echo(f"{out / TRUTH}: what must become of it, for {', '.join(made.tasks)}")

@@ -79,7 +79,7 @@ def blank(size: Size, color: Color = (255, 255, 255)) -> Image.Image:
 def plain(text: str) -> str:
     """The text without marks above and below letters: the font holds ASCII and little else."""
     return "".join(
-        letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter)
+        letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
     )
 
 
@@ -201,7 +201,7 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), color_of(f"{text}{index}", light=True))
     letter = 12 if min(size) >= 48 else 9
     columns = max(width // max(letter * 6 // 11, 1) - 1, 4)
-    lines = textwrap.wrap(text, columns)[: max(height // (letter + 2) - (1 if note else 0), 1)]
+    lines = textwrap.wrap(plain(text), columns)[: max(height // (letter + 2) - (1 if note else 0), 1)]
     pen.text((4, 3), "\n".join(lines), (10, 10, 10), font=font(letter), spacing=1)
     if note:
         pen.text((4, height - 11), note[:columns], (70, 70, 70), font=font(8))

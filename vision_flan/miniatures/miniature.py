@@ -26,7 +26,7 @@ from vision_flan.miniatures.tree import FolderTree, Tree, archive
 
 TRUTH = ".truth"
 #: What a line of truth says about a record; exactly one of them.
-_CLAIMS = ("target", "answer", "one_of", "dropped")
+_CLAIMS = ("target", "answer", "one_of", "matches", "pairs", "dropped")
 
 
 class Miniature(FolderTree):
@@ -38,13 +38,16 @@ class Miniature(FolderTree):
         n: number of records of the dataset's main unit; each generator says which.
         seed: with `dataset` and a key, decides every draw.
         archives: write what `pack` gets as the archive upstream ships, instead of its unpacked form.
+        pictures: write pictures; without them, runs over a million records are about annotations alone.
 
     Raises:
         MachineError: the dataset's folder is there already, and not made by borrowing.
     """
 
-    def __init__(self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False) -> None:
-        super().__init__(root / dataset)
+    def __init__(
+        self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False, pictures: bool = True
+    ) -> None:
+        super().__init__(root / dataset, pictures=pictures)
         self.root = root
         self.dataset = dataset
         self.n = n
@@ -107,7 +110,7 @@ class Miniature(FolderTree):
             MachineError: the folder holds something that no miniature made.
         """
         self._claim(dataset, borrowed=True)
-        return FolderTree(self.root / dataset)
+        return FolderTree(self.root / dataset, pictures=self.pictures)
 
     @contextmanager
     def pack(self, name: str) -> Iterator[Tree]:
@@ -117,7 +120,7 @@ class Miniature(FolderTree):
         `with mini.pack("train_val_images.zip") as tree: tree.image("train_images/a.jpg", picture)`.
         """
         if self.archives:
-            with archive(self.path(name)) as tree:
+            with archive(self.path(name), pictures=self.pictures) as tree:
                 yield tree
         else:
             yield self
@@ -125,7 +128,7 @@ class Miniature(FolderTree):
     @contextmanager
     def archive(self, name: str) -> Iterator[Tree]:
         """An archive that is read in place, in any case: `.zip`, `.tar`, `.tar.gz`, `.tgz`."""
-        with archive(self.path(name)) as tree:
+        with archive(self.path(name), pictures=self.pictures) as tree:
             yield tree
 
     # --- truth
@@ -133,8 +136,13 @@ class Miniature(FolderTree):
     def truth(self, task: str, source_id: str | int, **claim: Any) -> None:
         """What `task` must make of the record `source_id` (upstream's key).
 
-        Exactly one of `target` (the exact string), `answer` (text of the right option), `one_of` (acceptable
-        targets), `dropped` (why the record must not be written); `words` and `contains` may go with it.
+        Exactly one of these, and what else a test may want to know (`words`, `contains`):
+
+        - `target`: the exact string; `one_of`: the acceptable ones;
+        - `answer`: text of the right option, where options are shuffled or lettered;
+        - `matches`: all texts that belong to the picture, where one is shown that may be foreign;
+        - `pairs`: all [question, answer] of the picture, where several are shown;
+        - `dropped`: why the record must not be written.
         """
         if sum(name in claim for name in _CLAIMS) != 1:
             raise ValueError(f"truth of {task} {source_id} needs exactly one of {', '.join(_CLAIMS)}")

@@ -40,9 +40,11 @@ def find(dataset: str) -> Generator:
     return cast(Generator, module.generate)
 
 
-def make(dataset: str, root: Path, n: int, seed: int, *, archives: bool = False) -> Miniature:
+def make(
+    dataset: str, root: Path, n: int, seed: int, *, archives: bool = False, pictures: bool = True
+) -> Miniature:
     """Write the miniature of `dataset` below `root`; the result is closed and says what was made."""
     generate = find(dataset)
-    with Miniature(root, dataset, n, seed, archives=archives) as mini:
+    with Miniature(root, dataset, n, seed, archives=archives, pictures=pictures) as mini:
         generate(mini)
     return mini

@@ -5,11 +5,12 @@ from __future__ import annotations
 from random import Random
 
 
-def _listed(words: str, separator: str | None = None) -> tuple[str, ...]:
+def listed(words: str, separator: str | None = None) -> tuple[str, ...]:
+    """A vocabulary from one string: words between blanks, or between separators."""
     return tuple(words.split(separator))
 
 
-SIGNS = _listed(
+SIGNS = listed(
     "OPEN CLOSED EXIT ENTER STOP PUSH PULL Market Street Coffee Bakery Hotel BANK Museum Library "
     "Station Pharmacy SALE Books Fresh Daily Since 1987 24h Menu Pizza Tea Juice Milk Bread Cheese "
     "Apple Lemon the of and for to in on by with from at No. 7 12 365 100% $5 $3.99 5,000 A-1 B&B R2D2 "
@@ -23,17 +24,17 @@ SIGNS = _listed(
 )
 
 COLORS = ("red", "green", "blue", "yellow", "brown", "gray", "purple", "orange", "white", "black")
-_ANIMATE = _listed("man woman boy girl dog cat bird horse cow sheep child skier surfer chef player couple")
-_ACTS = _listed(
+_ANIMATE = listed("man woman boy girl dog cat bird horse cow sheep child skier surfer chef player couple")
+_ACTS = listed(
     "is standing near;is sitting on;is looking at;is walking past;is running towards;is playing with;"
     "is holding;is jumping over;is carrying;is resting beside",
     ";",
 )
-_THINGS = _listed(
+THINGS = listed(
     "bench table chair fence tree bus car train boat kite ball umbrella skateboard laptop pizza sandwich "
     "bicycle clock suitcase vase wall sign frisbee snowboard bottle cup plate blanket statue fountain"
 )
-_PLACES = _listed(
+_PLACES = listed(
     "in a park;on the beach;in a kitchen;on a street;at a station;in the snow;by a river;in a field;"
     "in a living room;under a bridge;at night;on a sunny day",
     ";",
@@ -46,7 +47,7 @@ def article(noun: str) -> str:
 
 
 def subject(rng: Random) -> str:
-    return f"{rng.choice(COLORS)} {rng.choice(_THINGS)}"
+    return f"{rng.choice(COLORS)} {rng.choice(THINGS)}"
 
 
 def clause(rng: Random) -> str:
@@ -67,7 +68,7 @@ def paragraph(rng: Random, sentences: int) -> str:
 
 def question_answer(rng: Random) -> tuple[str, str]:
     """A question about a picture (with its question mark) and a short answer."""
-    thing = rng.choice(_THINGS)
+    thing = rng.choice(THINGS)
     kind = rng.randrange(5)
     if kind == 0:
         return f"What color is the {thing}?", rng.choice(COLORS)
@@ -76,7 +77,7 @@ def question_answer(rng: Random) -> tuple[str, str]:
     if kind == 2:
         return f"Is there {article(subject(rng))}?", rng.choice(("yes", "no"))
     if kind == 3:
-        return f"What is next to the {thing}?", rng.choice(_THINGS)
+        return f"What is next to the {thing}?", rng.choice(THINGS)
     return f"Who is near the {thing}?", rng.choice(_ANIMATE)
 
 

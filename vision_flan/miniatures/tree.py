@@ -63,7 +63,14 @@ def encode(picture: Picture, suffix: str, **options: Any) -> bytes:
 
 
 class Tree(ABC):
-    """Writers over `open`; `rel` is always relative to the tree, with forward slashes."""
+    """Writers over `open`; `rel` is always relative to the tree, with forward slashes.
+
+    Args:
+        pictures: whether `image` writes anything.
+    """
+
+    def __init__(self, *, pictures: bool = True) -> None:
+        self.pictures = pictures
 
     @abstractmethod
     def open(self, rel: str) -> AbstractContextManager[IO[bytes]]:
@@ -86,9 +93,14 @@ class Tree(ABC):
         """A small JSON file; `options` go to `json.dumps`."""
         self.write_text(rel, json.dumps(value, **options))
 
-    def image(self, rel: str, picture: Picture, **options: Any) -> None:
-        """A picture in the format of the suffix; bytes are written as they are."""
-        self.write_bytes(rel, encode(picture, PurePosixPath(rel).suffix, **options))
+    def image(self, rel: str, picture: Picture | Callable[[], Picture], **options: Any) -> None:
+        """A picture in the format of the suffix; bytes are written as they are.
+
+        A function is called for the picture only where pictures are wanted at all.
+        """
+        if self.pictures:
+            drawn = picture() if callable(picture) else picture
+            self.write_bytes(rel, encode(drawn, PurePosixPath(rel).suffix, **options))
 
     @contextmanager
     def lines(self, rel: str, encoding: str = "utf-8", end: str = "\n") -> Iterator[Callable[[str], None]]:
@@ -171,7 +183,8 @@ class Tree(ABC):
 class FolderTree(Tree):
     """A folder on disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, pictures: bool = True) -> None:
+        super().__init__(pictures=pictures)
         self.folder = folder
         self._made: set[str] = set()
 
@@ -210,7 +223,8 @@ class ArchiveTree(Tree):
 class ZipTree(ArchiveTree):
     """A zip archive, closed by its caller. Pictures are stored, other members deflated."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, *, pictures: bool = True) -> None:
+        super().__init__(pictures=pictures)
         self._archive = archive
 
     def _add(self, rel: str, data: IO[bytes], size: int) -> None:
@@ -226,7 +240,8 @@ class ZipTree(ArchiveTree):
 class TarTree(ArchiveTree):
     """A tar archive, closed by its caller."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
+    def __init__(self, archive: tarfile.TarFile, *, pictures: bool = True) -> None:
+        super().__init__(pictures=pictures)
         self._archive = archive
 
     def _add(self, rel: str, data: IO[bytes], size: int) -> None:
@@ -236,14 +251,14 @@ class TarTree(ArchiveTree):
 
 
 @contextmanager
-def archive(path: Path) -> Iterator[Tree]:
+def archive(path: Path, *, pictures: bool = True) -> Iterator[Tree]:
     """A `.zip`, `.tar`, `.tar.gz` or `.tgz` to fill; finished when the block ends."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
-            yield ZipTree(zipped)
+            yield ZipTree(zipped, pictures=pictures)
     elif path.suffix == ".tar":
         with tarfile.open(path, "w") as plain:
-            yield TarTree(plain)
+            yield TarTree(plain, pictures=pictures)
     else:
         # a GzipFile of our own: tarfile's writes the time into the header
         with (
@@ -251,7 +266,7 @@ def archive(path: Path) -> Iterator[Tree]:
             gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w") as tar,
         ):
-            yield TarTree(tar)
+            yield TarTree(tar, pictures=pictures)
 
 
 def _discard(_: object) -> None:

@@ -1,0 +1,47 @@
+"""ImageNet-C: corrupted copies of validation pictures, by corruption, severity and WordNet id.
+
+`n` counts pictures over all 19 corruptions; one original gives up to 95 of them. `source_id` is the path,
+`fog/3/n01440764/ILSVRC2012_val_00000001.JPEG`. Archives are one tar a group, without a folder of the group.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from vision_flan.miniatures import draw
+from vision_flan.miniatures.corrupt import GROUPS, corrupt
+from vision_flan.miniatures.miniature import Miniature
+
+_CLASSES = {"n01440764": "tench", "n02085620": "Chihuahua", "n03028079": "church", "n07753592": "banana"}
+_CELLS = [
+    (group, name, severity)
+    for severity in (3, 5, 1, 4, 2)
+    for group, names in GROUPS.items()
+    for name in names
+]
+
+
+def generate(mini: Miniature) -> None:
+    with ExitStack() as stack:
+        trees = {group: stack.enter_context(mini.pack(f"{group}.tar")) for group in GROUPS}
+        for index in range(mini.n):
+            original = index // len(_CELLS)
+            group, name, severity = _CELLS[index % len(_CELLS)]
+            wnid = list(_CLASSES)[original % len(_CLASSES)]
+            path = f"{name}/{severity}/{wnid}/ILSVRC2012_val_{original + 1:08d}.JPEG"
+            photo = draw.texture(mini.rng(original), (224, 224), grain=16)
+            photo.paste(draw.caption_card(_CLASSES[wnid], (160, 120), note=str(original)), (32, 50))
+            trees[group].image(path, corrupt(name, severity, photo, mini.np_rng(index)), quality=85)
+            _truth(mini, group, name, path)
+
+
+def _truth(mini: Miniature, group: str, name: str, path: str) -> None:
+    label = name.replace("_", " ")
+    if group == "blur":
+        mini.truth("quality_imagenet_c_blur", path, answer=label.capitalize())
+    if group == "weather":
+        mini.truth("quality_imagenet_c_weather", path, answer=label)
+    if group in ("noise", "digital", "extra"):
+        mini.truth("quality_imagenet_c_fine", path, answer=label.capitalize())
+    if group != "extra":
+        mini.truth("quality_imagenet_c_coarse", path, answer=group)

@@ -1,0 +1,114 @@
+"""LAD: pictures of 230 classes, twenty of each with a vector of 359 attributes, as comma-separated text.
+
+`n` counts pictures with attributes (upstream: 4,600); as many again have a label and a box only. `source_id`
+is the file name without suffix, 32 hex digits.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from vision_flan.miniatures import draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+#: Super-class -> first attribute, end of its attributes, number of its classes.
+_SUPER = {
+    "A": (0, 123, 50),
+    "F": (123, 181, 50),
+    "V": (181, 262, 50),
+    "E": (262, 337, 50),
+    "H": (337, 359, 30),
+}
+_NAMES = {"A": "antelope", "F": "apple", "V": "touring car", "E": "camera", "H": "bob hair"}
+_GROUPS = ("color", "shape", "parts", "function", "weight")
+_PHRASES = (
+    "is {}",
+    "has {} marks",
+    "has {} parts",
+    "can be seen near {} things",
+    "weighs as much as a {} stone",
+)
+_CHINESE = "颜色：是"
+
+
+def _classes() -> list[tuple[str, str]]:
+    """(label id, English name) of all classes."""
+    rows = []
+    for letter, (_, _, count) in _SUPER.items():
+        for number in range(1, count + 1):
+            kind = _NAMES[letter]
+            rows.append(
+                (
+                    f"Label_{letter}_{number:02d}",
+                    kind if number == 1 else f"{text.THINGS[number % 30]} {kind}",
+                )
+            )
+    return rows
+
+
+def _attributes() -> list[tuple[str, str, str]]:
+    """(attribute id, group, phrase); a few phrases hold a full-width sign, as upstream's do."""
+    rows = []
+    for letter, (first, end, _) in _SUPER.items():
+        for number in range(first, end):
+            offset = number - first
+            color = text.COLORS[offset % len(text.COLORS)]
+            phrase = _PHRASES[offset // len(text.COLORS) % len(_PHRASES)].format(color)
+            turn = offset // 50
+            phrase += (f" ＞ {turn} times" if offset % 2 else f" in {turn} places") if turn else ""
+            rows.append((f"Attr_{letter}_{offset + 1:03d}", _GROUPS[offset // 10 % 5], phrase))
+    return rows
+
+
+def generate(mini: Miniature) -> None:
+    classes, attributes = _classes(), _attributes()
+    with ExitStack() as stack:
+        lists = stack.enter_context(mini.pack("LAD_annotations.zip"))
+        pictures = stack.enter_context(mini.pack("LAD_images.zip"))
+        rows = (f"{key}, {group}: {phrase}, {_CHINESE}{phrase}" for key, group, phrase in attributes)
+        lists.write_lines("LAD_annotations/attribute_list.txt", rows)
+        labels = (f"{key}, {name}, 类{place}" for place, (key, name) in enumerate(classes))
+        lists.write_lines("LAD_annotations/label_list.txt", labels)
+        means = (f"{key}, [ {_vector(mini, key, 0.2, whole=False)} ]" for key, _ in classes)
+        lists.write_lines("LAD_annotations/attributes_per_class.txt", means)
+        unseen = (
+            ", ".join(mini.rng("unseen", line).sample([key for key, _ in classes], 46)) for line in range(5)
+        )
+        rows = (f"Unseen_List_{line + 1}: {keys}" for line, keys in enumerate(unseen))
+        lists.write_lines("LAD_annotations/split_zsl.txt", rows)
+        add_vector = stack.enter_context(lists.lines("LAD_annotations/attributes.txt"))
+        add_image = stack.enter_context(lists.lines("LAD_annotations/images.txt"))
+        for index in range(2 * mini.n):
+            # steps through all classes, far apart, so that a small tree has every super-class
+            label, name = classes[index * 47 % len(classes)]
+            key = mini.hex_id(32, index)
+            path = f"images/{label[6]}_{name.replace(' ', '_')}/{key}.jpg"
+            x1, y1 = mini.rng("box", index).randint(0, 20), mini.rng("box", index, "y").randint(0, 20)
+            add_image(f"img_{index:06d}, {label}, [{y1}, {x1}, 90, 120], {path}")
+            phrases = ""
+            if index < mini.n:
+                vector = _vector(mini, index, 0.0 if index % 30 == 8 else 0.06, letter=label[6])
+                add_vector(f"{label}, {path}, [ {vector} ]")
+                true = [place for place, value in enumerate(vector.split()) if value == "1"]
+                phrases = ", ".join(attributes[place][2] for place in true)
+                _truth(mini, key, name, phrases)
+            pictures.image(
+                f"LAD_images/{path}", draw.caption_card(f"{name}: {phrases}", (160, 120), note=key)
+            )
+
+
+def _vector(mini: Miniature, key: object, part: float, *, letter: str = "", whole: bool = True) -> str:
+    """359 values in the order of the list; of one super-class only its own attributes can be 1."""
+    rng = mini.rng("vector", key)
+    first, end, _ = _SUPER.get(letter, (0, 359, 0))
+    if whole:
+        return " ".join(str(int(first <= place < end and rng.random() < part)) for place in range(359))
+    return " ".join(f"{rng.random() * part:.2f}" for _ in range(359))
+
+
+def _truth(mini: Miniature, key: str, name: str, phrases: str) -> None:
+    if phrases:
+        target = f"The object in the image is {name}. It {phrases}"
+        mini.truth("caption_lad_detailed", key, one_of=[target, f"{target}."])
+    else:
+        mini.truth("caption_lad_detailed", key, dropped="no attribute")

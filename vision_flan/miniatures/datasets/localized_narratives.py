@@ -1,0 +1,110 @@
+"""Localized Narratives: long captions with timed words and mouse traces, JSON lines, on four picture sources.
+
+`n` counts pictures of Open Images train, in ten shards; each other train file gets a quarter, each of val and
+test a twentieth. `source_id` is `image_id` as the line has it. A picture with several narratives has several
+acceptable targets. Pictures lie in this dataset's own folder, below the folders of their sources.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import coco, draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+#: file stem -> dataset_id, task, folder that has the pictures, part of n, shards
+_FILES: dict[str, tuple[str, str, str, float, int]] = {
+    "open_images_train_v6": ("open_images_train", "open_images", "train", 1.0, 10),
+    "open_images_validation": ("open_images_validation", "", "validation", 0.05, 1),
+    "open_images_test": ("open_images_test", "", "test", 0.05, 1),
+    "coco_train": ("mscoco_train2017", "coco", "train2017", 0.25, 4),
+    "coco_val": ("mscoco_val2017", "", "val2017", 0.05, 1),
+    "flickr30k_train": ("Flick30k_train", "flickr30k", "flickr30k-images", 0.25, 1),
+    "flickr30k_val": ("Flick30k_val", "", "flickr30k-images", 0.05, 1),
+    "flickr30k_test": ("Flick30k_test", "", "flickr30k-images", 0.05, 1),
+    "ade20k_train": ("ADE20k_train", "ade20k", "ADEChallengeData2016/images/training", 0.25, 1),
+    "ade20k_validation": ("ADE20k_validation", "", "ADEChallengeData2016/images/validation", 0.05, 1),
+}
+
+
+def generate(mini: Miniature) -> None:
+    for stem, (dataset_id, task, folder, part, shards) in _FILES.items():
+        count = max(int(mini.n * part), 2)
+        with ExitStack() as stack:
+            add = [
+                stack.enter_context(
+                    mini.json_lines(f"{stem}_localized_narratives{_shard(place, shards)}.jsonl")
+                )
+                for place in range(shards)
+            ]
+            for index in range(count):
+                image_id, file = _image(mini, stem, index)
+                captions = [
+                    _caption(mini.rng(stem, index, turn)) for turn in range(2 if index % 25 == 4 else 1)
+                ]
+                path = f"{folder}/{file}"
+                mini.image(path, partial(draw.caption_card, captions[0], (160, 120)))
+                for turn, caption in enumerate(captions):
+                    record = _record(mini.rng(stem, index, turn, "trace"), dataset_id, image_id, caption)
+                    add[index * shards // count](record)
+                _truth(mini, task, image_id, captions)
+
+
+def _shard(place: int, shards: int) -> str:
+    return f"-{place:05d}-of-{shards:05d}" if shards > 1 else ""
+
+
+def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
+    """The id in the line, and the picture's file name: only COCO pads one and not the other."""
+    if stem.startswith("coco"):
+        number = mini.number(index, 1, coco.MAX_ID, stem)
+        return str(number), f"{number:012d}.jpg"
+    if stem.startswith("open_images"):
+        key = mini.hex_id(16, stem, index)
+    elif stem.startswith("flickr"):
+        key = str(mini.number(index, 10_000_000, 9_999_999_999, stem))
+    else:
+        key = f"ADE_{'train' if 'train' in stem else 'val'}_{index + 1:08d}"
+    return key, f"{key}.jpg"
+
+
+def _caption(rng: Random) -> str:
+    if rng.random() < 0.02:  # nothing was heard
+        return rng.choice(("", "  "))
+    return f"In this image I can see {text.clause(rng)}. {text.paragraph(rng, rng.randint(1, 3))}"
+
+
+def _record(rng: Random, dataset_id: str, image_id: str, caption: str) -> dict[str, Any]:
+    words = caption.split()
+    annotator = rng.randrange(200)
+    voice = f"{dataset_id}/{dataset_id}_{image_id}_{annotator}.ogg"
+    trace = [
+        {"x": round(rng.uniform(-0.05, 1.05), 4), "y": round(rng.random(), 4), "t": at / 50}
+        for at in range(40)
+    ]
+    return {
+        "dataset_id": dataset_id,
+        "image_id": image_id,
+        "annotator_id": annotator,
+        "caption": caption,
+        "timed_caption": [
+            {"utterance": word, "start_time": at / 2, "end_time": at / 2 + 0.4}
+            for at, word in enumerate(words)
+        ],
+        "traces": [trace[:20], trace[20:]],
+        "voice_recording": voice,
+    }
+
+
+def _truth(mini: Miniature, task: str, image_id: str, captions: list[str]) -> None:
+    if not task:
+        return
+    spoken = [caption.strip() for caption in captions if caption.strip()]
+    name = f"caption_localized_narratives_{task}"
+    if not spoken:
+        mini.truth(name, image_id, dropped="no caption")
+    else:
+        mini.truth(name, image_id, one_of=spoken)

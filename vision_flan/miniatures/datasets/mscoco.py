@@ -1,0 +1,161 @@
+"""MSCOCO: captions and instances of 2014 and 2017, and the pictures that other releases borrow.
+
+`n` counts pictures of train2014; val2014 gets half as many, and the 2017 splits hold the same pictures, all
+but a few of val2014 in train2017. `source_id` is the caption's id for captions and matching, and the file
+name of 2017 without suffix for the object tasks, `000000000139`.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import coco, draw, quirks, text
+from vision_flan.miniatures.json_stream import Add
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Tree
+
+_GROUPS = ("animal", "vehicle", "sports", "kitchen", "furniture", "appliance")
+_LICENSES = [
+    {"id": number, "name": f"licence {number}", "url": "http://example.org"} for number in range(1, 9)
+]
+
+
+@dataclass(frozen=True)
+class _Photo:
+    image_id: int
+    index: int
+    size: draw.Size
+    objects: list[tuple[int, draw.Box, bool]]  # category, box, crowd
+    captions: list[str]
+
+
+def generate(mini: Miniature) -> None:
+    held_out = max(mini.n // 20, 1)
+    train, both = mini.n, mini.n + max(mini.n // 2, 2)
+    years = {
+        "train2014": range(train),
+        "val2014": range(train, both),
+        "train2017": range(both - held_out),
+        "val2017": range(both - held_out, both),
+    }
+    for year in ("2014", "2017"):
+        with mini.pack(f"annotations_trainval{year}.zip") as tree:
+            for split in (f"train{year}", f"val{year}"):
+                _split(mini, tree, split, years[split])
+
+
+def _split(mini: Miniature, tree: Tree, split: str, indices: range) -> None:
+    info = {"description": f"COCO {split[-4:]} Dataset", "version": "1.0", "year": int(split[-4:])}
+    with ExitStack() as stack:
+        pictures = stack.enter_context(mini.pack(f"{split}.zip"))
+        add_image, add_record = {}, {}
+        for kind in ("captions", "instances", "person_keypoints"):
+            document = stack.enter_context(tree.json_document(f"annotations/{kind}_{split}.json"))
+            document.field("info", info)
+            document.field("licenses", _LICENSES)
+            add_image[kind], add_record[kind] = document.array("images"), document.array("annotations")
+            if kind == "instances":
+                document.field("categories", coco.CATEGORIES)
+            elif kind == "person_keypoints":
+                person = {**coco.CATEGORIES[0], "keypoints": ["nose", "left_eye"], "skeleton": [[1, 2]]}
+                document.field("categories", [person])
+        for index in indices:
+            photo = _photo(mini, index)
+            coco.lend(pictures, split, photo.image_id, partial(_picture, photo))
+            record = _image_record(photo, split)
+            for add in add_image.values():
+                add(record)
+            _captions(mini, add_record["captions"], photo, split)
+            _instances(mini, add_record["instances"], photo, split)
+
+
+def _photo(mini: Miniature, index: int) -> _Photo:
+    rng = mini.rng("photo", index)
+    width, height = draw.some_size(rng, 120, 160)
+    objects = [] if index % 40 == 5 else _objects(rng, width, height)
+    labels = [coco.CATEGORY[category][0] for category, _, _ in objects]
+    captions = [_caption(rng, labels) for _ in range(5 + (index % 25 == 0) + (index % 50 == 0))]
+    return _Photo(mini.number(index, 1, coco.MAX_ID - 1), index, (width, height), objects, captions)
+
+
+def _objects(rng: Random, width: int, height: int) -> list[tuple[int, draw.Box, bool]]:
+    """One to three things side by side; often one is of a group that a task asks for."""
+    kinds = rng.sample(list(coco.CATEGORY), rng.randint(1, 3))
+    if rng.random() < 0.6:
+        group = rng.choice(_GROUPS)
+        kinds[0] = rng.choice([key for key, (_, name) in coco.CATEGORY.items() if name == group])
+    room = width // len(kinds)
+    boxes = [
+        (place * room + 2, rng.randint(2, height // 2), room - 4, height // 2 - 4)
+        for place in range(len(kinds))
+    ]
+    return [(kind, box, rng.random() < 0.03) for kind, box in zip(kinds, boxes, strict=True)]
+
+
+def _caption(rng: Random, labels: list[str]) -> str:
+    seen = " and ".join(text.article(label) for label in labels)
+    caption = f"{seen}, and {text.clause(rng)}" if seen else text.clause(rng)
+    # upstream's captions were typed by hand: blanks and line breaks at the end, full stops missing
+    return caption[0].upper() + caption[1:] + rng.choice((".", ".", ".", "", ". ", ".\n"))
+
+
+def _picture(photo: _Photo) -> Any:
+    things = [(coco.CATEGORY[category][0], box) for category, box, _ in photo.objects]
+    scene = draw.objects_scene(photo.size, things)
+    return quirks.grayscale(scene) if photo.index % 50 == 21 else scene
+
+
+def _image_record(photo: _Photo, split: str) -> dict[str, Any]:
+    name = coco.file_name(split, photo.image_id)
+    return {
+        "license": photo.image_id % 8 + 1,
+        "file_name": name,
+        "coco_url": f"http://images.cocodataset.org/{split}/{name}",
+        "height": photo.size[1],
+        "width": photo.size[0],
+        "date_captured": "2013-11-14 17:02:52",
+        "flickr_url": f"http://farm7.staticflickr.com/6116/{photo.image_id}_z.jpg",
+        "id": photo.image_id,
+    }
+
+
+def _captions(mini: Miniature, add: Add, photo: _Photo, split: str) -> None:
+    texts = [caption.strip() for caption in photo.captions]
+    for place, caption in enumerate(photo.captions):
+        caption_id = photo.index * 10 + place + 1
+        add({"image_id": photo.image_id, "id": caption_id, "caption": caption})
+        if split == "train2014":
+            mini.truth("caption_coco", caption_id, target=texts[place])
+            mini.truth("matching_coco", caption_id, matches=texts)
+            mini.truth("matching_coco_selection", caption_id, answer=texts[place])
+
+
+def _instances(mini: Miniature, add: Add, photo: _Photo, split: str) -> None:
+    for place, (category, (x, y, width, height), crowd) in enumerate(photo.objects):
+        outline: Any = [[float(edge) for edge in (x, y, x + width, y, x + width, y + height, x, y + height)]]
+        add(
+            {
+                "segmentation": {"counts": [0, 4, 8], "size": [photo.size[1], photo.size[0]]}
+                if crowd
+                else outline,
+                "area": float(width * height),
+                "iscrowd": int(crowd),
+                "image_id": photo.image_id,
+                "bbox": [float(x), float(y), float(width), float(height)],
+                "category_id": category,
+                "id": photo.index * 10 + place + 1,
+            }
+        )
+    if split != "train2017":
+        return
+    for group in _GROUPS:
+        found = {coco.CATEGORY[kind][0] for kind, _, _ in photo.objects if coco.CATEGORY[kind][1] == group}
+        task, key = f"object_coco_{group}", f"{photo.image_id:012d}"
+        if len(found) == 1:
+            mini.truth(task, key, answer=found.pop())
+        elif found:
+            mini.truth(task, key, dropped="several classes of the group")
