@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from vision_flan.errors import SpecError
+from vision_flan.sources.arrays import BinaryReader, IdxReader, NpzReader
 from vision_flan.sources.delimited import DelimitedReader
 from vision_flan.sources.files_table import FilesReader
 from vision_flan.sources.json_lines import JsonLinesReader
 from vision_flan.sources.json_table import JsonReader
 from vision_flan.sources.lines_table import LinesReader, TextReader
+from vision_flan.sources.lmdb_table import LmdbReader
+from vision_flan.sources.matlab import MatlabReader
+from vision_flan.sources.parquet_table import ParquetReader
+from vision_flan.sources.pickled import PickleReader
 from vision_flan.sources.reader import Reader, TableSpec
+from vision_flan.sources.xml_table import XmlReader
 
 READERS: dict[str, type[Reader]] = {
     "files": FilesReader,
@@ -17,6 +23,14 @@ READERS: dict[str, type[Reader]] = {
     "delimited": DelimitedReader,
     "lines": LinesReader,
     "text": TextReader,
+    "parquet": ParquetReader,
+    "xml": XmlReader,
+    "matlab": MatlabReader,
+    "pickle": PickleReader,
+    "idx": IdxReader,
+    "binary": BinaryReader,
+    "npz": NpzReader,
+    "lmdb": LmdbReader,
 }
 
 

@@ -19,17 +19,19 @@ CHUNK = 1 << 20
 def open_unpacked(raw: RawDataset, path: str) -> IO[bytes]:
     """The file as a binary stream; one that ends in .gz is decompressed on the way."""
     file = raw.open(path)
-    return cast("IO[bytes]", _Gunzip(fileobj=file)) if path.lower().endswith(".gz") else file
+    return cast("IO[bytes]", _Gunzip(file)) if path.lower().endswith(".gz") else file
 
 
 class _Gunzip(gzip.GzipFile):
     """A decompressed stream that closes the file below it, which `GzipFile` leaves open."""
 
+    def __init__(self, below: IO[bytes]) -> None:
+        super().__init__(fileobj=below, mode="rb")
+        self._below = below
+
     def close(self) -> None:
-        below = self.fileobj
         super().close()
-        if below is not None:
-            below.close()
+        self._below.close()
 
 
 def encoding_of(table: TableSpec) -> str:
