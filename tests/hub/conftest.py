@@ -15,6 +15,12 @@ from hub_server import HubServer
 from hub_server.client import ALICE, BOB, READER, STRANGER, Client
 
 
+@pytest.fixture(autouse=True)
+def quiet_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own progress bars would fill the output of a failing test."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubServer]:
     with HubServer(tmp_path / "hub", [ALICE, BOB, READER, STRANGER]) as server:

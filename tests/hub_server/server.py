@@ -121,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     hub: HubServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for the client's delayed ACK
+    wbufsize = -1
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet: tests read `HubServer.requests`."""
@@ -198,6 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             self.wfile.write(body if cut_at is None else body[:cut_at])
+            self.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         if cut_at is not None:

@@ -1,0 +1,65 @@
+"""Checks of token, name and rights before anything is sent."""
+
+from __future__ import annotations
+
+from huggingface_hub import HfApi, get_token
+
+from vision_flan.errors import HubError
+from vision_flan.hub.remote import REPO_TYPE, Remote
+from vision_flan.hub.waiting import Patience, no_token
+from vision_flan.manifest import FOLDER
+
+#: Roles in an organisation that may write to its repositories.
+WRITER_ROLES = ("admin", "write", "contributor")
+#: Files a repository may hold that was made on the website and not used yet.
+FRESH_FILES = (".gitattributes", "README.md", "LICENSE")
+
+
+def check_token(api: HfApi, patience: Patience) -> dict[str, object]:
+    """Who publishes.
+
+    Raises:
+        HubError: no token, a wrong one, or one that only reads.
+    """
+    if not (api.token or get_token()):
+        raise no_token()
+    account: dict[str, object] = patience.call("checking the token", api.whoami)
+    auth = account.get("auth")
+    token = auth.get("accessToken", {}) if isinstance(auth, dict) else {}
+    if token.get("role") == "read":
+        raise HubError(
+            f"this token of {account['name']} only reads",
+            hint="make one with write access at huggingface.co/settings/tokens, then `hf auth login`",
+        )
+    return account
+
+
+def check_repository(
+    api: HfApi, remote: Remote, account: dict[str, object], patience: Patience, *, pull_request: bool
+) -> None:
+    """May this account publish there?
+
+    Raises:
+        HubError: no right to write, a name that holds something else.
+    """
+    owner = remote.repo_id.split("/")[0]
+    if remote.head is None:
+        orgs = account.get("orgs")
+        roles = {org["name"]: org.get("roleInOrg") for org in orgs} if isinstance(orgs, list) else {}
+        if owner != account["name"] and roles.get(owner, "no-role") not in WRITER_ROLES:
+            raise HubError(
+                f"{account['name']} may not create {remote.repo_id}: not a writer in {owner}",
+                hint=f"publish to {account['name']}/{remote.repo_id.split('/')[1]}, or join {owner}",
+            )
+        return
+    if not pull_request:
+        patience.call(
+            f"checking the right to write to {remote.repo_id}",
+            lambda: api.auth_check(remote.repo_id, repo_type=REPO_TYPE, write=True),
+        )
+    foreign = [path for path in remote.files if path not in FRESH_FILES]
+    if foreign and not any(path.startswith(f"{FOLDER}/") for path in remote.files):
+        raise HubError(
+            f"{remote.repo_id} is taken: it holds {foreign[0]} and no manifest of ours",
+            hint="choose another name, or empty that repository first",
+        )

@@ -1,0 +1,70 @@
+"""CHANGELOG.md of a published dataset: one entry a tag, made from the differences of manifests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from vision_flan.publication import PublishedTask
+
+PATH = "CHANGELOG.md"
+TITLE = "# Changelog\n"
+_HEADING = re.compile(r"^## (\S+)$", re.M)
+
+
+def last_tag(text: str) -> str | None:
+    """The tag of the newest entry."""
+    found = _HEADING.search(text)
+    return found[1] if found else None
+
+
+def with_entry(
+    text: str, tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]
+) -> str:
+    """The changelog with an entry for `tag` on top; unchanged where it has one."""
+    if tag in _HEADING.findall(text):
+        return text
+    older = text.removeprefix(TITLE).lstrip("\n")
+    return f"{TITLE}\n{entry(tag, before, after)}" + (f"\n{older}" if older else "")
+
+
+def entry(tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]) -> str:
+    """What changed since the last tag, a line a task."""
+    lines = [f"## {tag}", "", _total(before, after), ""]
+    for task in sorted(set(before) | set(after)):
+        line = difference(before.get(task), after.get(task))
+        if line:
+            lines.append(f"- `{task}`: {line}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def difference(old: PublishedTask | None, new: PublishedTask | None) -> str:
+    """One task's change in words; empty where there is none."""
+    if new is None:
+        return "removed"
+    if old is None:
+        return f"added, {new.rows:,} instances, {new.publication.form}"
+    said = []
+    if old.manifest.spec_sha256 != new.manifest.spec_sha256:
+        said.append("spec changed")
+    if old.rows != new.rows:
+        said.append(f"{old.rows:,} -> {new.rows:,} instances")
+    if old.publication.form != new.publication.form:
+        said.append(f"{old.publication.form} -> {new.publication.form}")
+    if old.manifest.seed != new.manifest.seed:
+        said.append(f"seed {old.manifest.seed} -> {new.manifest.seed}")
+    if not said and old.manifest.shards != new.manifest.shards:
+        said.append("rebuilt" + _newer(old, new))
+    return ", ".join(said)
+
+
+def _newer(old: PublishedTask, new: PublishedTask) -> str:
+    a, b = old.manifest.versions, new.manifest.versions
+    changed = [f"{name} {a.get(name, '-')} -> {b[name]}" for name in sorted(b) if a.get(name) != b[name]]
+    return f" with {', '.join(changed)}" if changed else ""
+
+
+def _total(before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]) -> str:
+    rows = sum(task.rows for task in after.values())
+    was = f" (was {len(before)} tasks, {sum(t.rows for t in before.values()):,} instances)" if before else ""
+    return f"{len(after)} tasks, {rows:,} instances{was}."

@@ -1,0 +1,54 @@
+"""The texts beside the shards: card, licences, citations, Croissant; made from the manifests alone.
+
+The same manifests give the same texts, so that two people who publish different tasks, or one who is
+interrupted, end at the same repository.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vision_flan.card import front_matter_of, render_published_card
+from vision_flan.croissant import croissant
+from vision_flan.hub.remote import Reader, Remote
+from vision_flan.licences import citations_bib, licences_md
+from vision_flan.publication import PublishedTask
+
+CARD = "README.md"
+
+
+@dataclass
+class Documents:
+    """Renders the texts for one repository.
+
+    Attributes:
+        gated: whether to ask readers to accept the terms (`extra_gated_prompt`).
+    """
+
+    reader: Reader
+    gated: bool = False
+    _cards: dict[str, str] | None = None
+
+    def render(self, tasks: Mapping[str, PublishedTask], remote: Remote) -> dict[str, str]:
+        """Path -> text of all documents for these tasks."""
+        repo_id = remote.repo_id
+        kept = front_matter_of(self._card_there(remote))
+        return {
+            CARD: render_published_card(tasks, repo_id, gated=self.gated, kept=kept),
+            "LICENSES.md": licences_md(tasks),
+            "CITATIONS.bib": citations_bib(tasks),
+            "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
+        }
+
+    def _card_there(self, remote: Remote) -> str:
+        """The card on the Hub: keys of its front matter that are not ours stay."""
+        oid = remote.files.get(CARD)
+        if oid is None or remote.head is None:
+            return ""
+        if self._cards is None:
+            self._cards = {}
+        if oid not in self._cards:
+            self._cards[oid] = self.reader.text(CARD, remote.head)
+        return self._cards[oid]

@@ -1,0 +1,275 @@
+"""What a publish would do: decided in full before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vision_flan.errors import Place, VflanError
+from vision_flan.hub.documents import Documents
+from vision_flan.hub.remote import Remote, git_oid
+from vision_flan.manifest import Manifest, manifest_path, read_manifests
+from vision_flan.publication import (
+    RECIPE,
+    RECIPE_FOLDER,
+    WHOLE,
+    PublishedTask,
+    decide,
+    licence_of,
+    write_recipes,
+)
+
+#: Inside the compiled folder: recipes made from its shards, kept so that they are made once.
+CACHE = ".publish"
+ADDED, CHANGED, UNCHANGED, REMOVED, KEPT = "added", "changed", "unchanged", "removed", "kept"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the publisher asked for.
+
+    Attributes:
+        include_unclear: publish pictures whose licence is unclear.
+        allowed: task -> reason, for restricted tasks the publisher holds the rights of.
+        remove: tasks to take off the Hub.
+        only: tasks to publish; empty for all of the folder.
+        gated: auto or manual, empty for none.
+    """
+
+    include_unclear: bool = False
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    private: bool = False
+    gated: str = ""
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A local file and its place in the repository."""
+
+    path: str
+    local: Path
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One task: what happens to it, and the files this takes."""
+
+    task: str
+    action: str
+    published: PublishedTask | None
+    uploads: tuple[Upload, ...] = ()
+    deletes: tuple[str, ...] = ()
+    was_form: str = ""
+
+    @property
+    def bytes(self) -> int:
+        return sum(upload.bytes for upload in self.uploads)
+
+    @property
+    def files(self) -> int:
+        """Files a commit of it touches, its manifest included."""
+        return len(self.uploads) + len(self.deletes) + 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All changes, and the documents as they will stand."""
+
+    repo_id: str
+    remote: Remote
+    changes: tuple[Change, ...]
+    documents: Mapping[str, str]
+    changed_documents: tuple[str, ...]
+
+    @property
+    def to_do(self) -> list[Change]:
+        return [change for change in self.changes if change.action in (ADDED, CHANGED, REMOVED)]
+
+    @property
+    def bytes(self) -> int:
+        return sum(change.bytes for change in self.to_do)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.to_do and not self.changed_documents
+
+    def having(self, action: str) -> list[Change]:
+        return [change for change in self.changes if change.action == action]
+
+
+def local_tasks(
+    folder: Path, choices: Choices, say: Callable[[str], None] = lambda text: None
+) -> dict[str, tuple[PublishedTask, tuple[Upload, ...]]]:
+    """The tasks of a compiled folder in the form they may go out in, with the files to send.
+
+    Raises:
+        VflanError: no compiled folder; a shard that is not as its manifest says; an unknown task was named.
+    """
+    manifests = read_manifests(folder)
+    if not manifests:
+        raise VflanError(
+            "no compiled task in this folder",
+            where=Place(folder),
+            hint=f"vflan compile --task ocr_textocr --raw RAW --out {folder}",
+        )
+    _check_names(manifests, choices, folder)
+    found = {}
+    for task, manifest in manifests.items():
+        if choices.only and task not in choices.only:
+            continue
+        _check_sizes(folder, manifest)
+        publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
+        if publication.form == RECIPE:
+            say(f"making the recipe of {task}")
+            recipes = list(write_recipes(folder, manifest, folder / CACHE))
+            publication = replace(publication, shards=tuple(facts for _, facts in recipes))
+            uploads = tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)
+        else:
+            uploads = tuple(Upload(s.path, folder / s.path, s.bytes, s.sha256) for s in manifest.shards)
+        found[task] = (PublishedTask(manifest, publication), uploads)
+    return found
+
+
+def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Path) -> None:
+    for option, names in (("--task", choices.only), ("--allow-restricted", tuple(choices.allowed))):
+        unknown = [name for name in names if name not in manifests]
+        if unknown:
+            raise VflanError(
+                f"{option} {unknown[0]}: no such task in this folder",
+                where=Place(folder),
+                hint=f"tasks here: {', '.join(sorted(manifests)[:8])}{' …' if len(manifests) > 8 else ''}",
+            )
+
+
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
+    for shard in manifest.shards:
+        path = folder / shard.path
+        size = path.stat().st_size if path.is_file() else -1
+        if size != shard.bytes:
+            state = "is missing" if size < 0 else f"has {size:,} bytes, its manifest says {shard.bytes:,}"
+            raise VflanError(
+                f"shard of {manifest.task} {state}",
+                where=Place(path),
+                hint=f"vflan verify {folder}, then compile {manifest.task} again",
+            )
+
+
+def make_plan(
+    local: Mapping[str, tuple[PublishedTask, tuple[Upload, ...]]],
+    remote: Remote,
+    choices: Choices,
+    documents: Documents,
+) -> Plan:
+    """Compare what is here with what is there, by checksums."""
+    changes = [_change(published, uploads, remote) for published, uploads in local.values()]
+    for task, published in remote.tasks.items():
+        if task in choices.remove:
+            changes = [change for change in changes if change.task != task]
+            changes.append(
+                Change(task, REMOVED, None, (), _files_of(task, remote), published.publication.form)
+            )
+        elif task not in local:
+            changes.append(Change(task, KEPT, published))
+    changes.sort(key=lambda change: change.task)
+    texts = documents.render(after(remote.tasks, changes), remote)
+    changed = tuple(path for path, text in texts.items() if remote.files.get(path) not in _oids(text))
+    return Plan(remote.repo_id, remote, tuple(changes), texts, changed)
+
+
+def _oids(text: str) -> tuple[str, str]:
+    """The names a tree may list this text by: git's, or LFS's where it is large."""
+    content = text.encode()
+    return git_oid(content), hashlib.sha256(content).hexdigest()
+
+
+def after(tasks: Mapping[str, PublishedTask], changes: Sequence[Change]) -> dict[str, PublishedTask]:
+    """The tasks on the Hub once these changes are made, sorted."""
+    result = dict(tasks)
+    for change in changes:
+        if change.action == REMOVED:
+            result.pop(change.task, None)
+        elif change.published:
+            result[change.task] = change.published
+    return dict(sorted(result.items()))
+
+
+def _change(published: PublishedTask, uploads: tuple[Upload, ...], remote: Remote) -> Change:
+    task = published.task
+    there = _files_of(task, remote)
+    missing = tuple(upload for upload in uploads if remote.files.get(upload.path) != upload.sha256)
+    wanted = {upload.path for upload in uploads} | {manifest_name(task)}
+    deletes = tuple(path for path in there if path not in wanted)
+    was = remote.tasks.get(task)
+    same_manifest = was is not None and was.to_json() == published.to_json()
+    if not missing and not deletes and same_manifest:
+        return Change(task, UNCHANGED, published)
+    action = CHANGED if was else ADDED
+    return Change(task, action, published, missing, deletes, was.publication.form if was else "")
+
+
+def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
+    """Files of a task in the repository, whichever its form."""
+    folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/")
+    names = [path for path in remote.files if path.startswith(folders)]
+    return (*sorted(names), *([manifest_name(task)] if manifest_name(task) in remote.files else []))
+
+
+def manifest_name(task: str) -> str:
+    return manifest_path(Path(), task).as_posix()
+
+
+def advice(plan: Plan, choices: Choices) -> list[str]:
+    """What the publisher should think of before it goes out."""
+    said = []
+    sent = [change.published for change in plan.to_do if change.published]
+    people = [
+        p.task
+        for p in sent
+        if p.publication.form == WHOLE and "faces" in p.manifest.source.get("sensitive", ())
+    ]
+    gated = [
+        p.task
+        for p in sent
+        if p.publication.form == WHOLE and p.manifest.source.get("access") in ("gated", "registration")
+    ]
+    if people and not (choices.private or choices.gated):
+        said.append(f"pictures of people in {listed(people)}: consider --gated auto or --private")
+    if gated and not (choices.private or choices.gated):
+        said.append(
+            f"upstream asks for registration before {listed(gated)}: consider --gated manual or --private"
+        )
+    held = [c.task for c in plan.to_do if c.published and c.published.publication.form == RECIPE]
+    unclear = [t for t in held if licence_of(_manifest(plan, t)) == "unclear"]
+    if unclear:
+        said.append(
+            f"licence unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the pictures"
+        )
+    shrunk = [
+        c.task
+        for c in plan.to_do
+        if c.was_form == WHOLE and c.published and c.published.publication.form == RECIPE
+    ]
+    shrunk += [c.task for c in plan.having(REMOVED) if c.was_form == WHOLE]
+    if shrunk:
+        said.append(
+            f"pictures of {listed(shrunk)} leave the branch but stay in earlier commits; "
+            "`HfApi().super_squash_history` removes those"
+        )
+    return said
+
+
+def _manifest(plan: Plan, task: str) -> Manifest:
+    return next(c.published.manifest for c in plan.changes if c.task == task and c.published)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,119 @@
+"""What is on the Hub now: files with their checksums, and the manifests; nothing large is downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from huggingface_hub import HfApi, RepoFile, hf_hub_url
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    hf_raise_for_status,
+    http_backoff,
+)
+
+from vision_flan.errors import Place
+from vision_flan.hub.waiting import Patience
+from vision_flan.manifest import FOLDER
+from vision_flan.publication import PublishedTask
+
+REPO_TYPE = "dataset"
+PARALLEL_DOWNLOADS = 8
+
+
+def git_oid(content: bytes) -> str:
+    """git's name of a file's content, by which the tree of a repository lists it."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A branch of a dataset repository.
+
+    Attributes:
+        head: the commit, None where there is no repository yet.
+        files: path -> sha256 of LFS files, git's blob id of others.
+        tasks: what the manifests there say.
+        tags: name -> commit.
+    """
+
+    repo_id: str
+    revision: str
+    head: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, PublishedTask] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads a repository; remembers manifests by their blob id, so a second look costs one listing."""
+
+    def __init__(self, api: HfApi, repo_id: str, patience: Patience) -> None:
+        self.api, self.repo_id, self.patience = api, repo_id, patience
+        self._known: dict[str, PublishedTask] = {}
+
+    def remember(self, task: PublishedTask) -> None:
+        """A manifest we have ourselves need not be downloaded."""
+        self._known[git_oid(task.to_json().encode())] = task
+
+    def read(self, revision: str) -> Remote:
+        """The state of a branch, tag or commit.
+
+        Raises:
+            HubError: no such revision, no right to see it.
+        """
+        head = self.patience.call(f"reading {self.repo_id}", lambda: self._head(revision))
+        if head is None:
+            return Remote(self.repo_id, revision)
+        listed = self.patience.call(f"listing {self.repo_id}", lambda: self._files(head))
+        refs = self.patience.call(
+            f"listing the tags of {self.repo_id}",
+            lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE),
+        )
+        tags = {tag.name: tag.target_commit for tag in refs.tags}
+        return Remote(self.repo_id, revision, head, listed, self._tasks(head, listed), tags)
+
+    def text(self, path: str, revision: str) -> str:
+        """A small file of the repository."""
+        url = hf_hub_url(
+            self.repo_id, path, repo_type=REPO_TYPE, revision=revision, endpoint=self.api.endpoint
+        )
+
+        def get() -> str:
+            response = http_backoff(
+                "GET", url, headers=build_hf_headers(token=self.api.token), follow_redirects=True
+            )
+            hf_raise_for_status(response)
+            return bytes(response.content).decode("utf-8")
+
+        return self.patience.call(f"reading {path}", get)
+
+    def _head(self, revision: str) -> str | None:
+        try:
+            return self.api.repo_info(self.repo_id, repo_type=REPO_TYPE, revision=revision).sha
+        except RepositoryNotFoundError:
+            return None
+
+    def _files(self, revision: str) -> dict[str, str]:
+        tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=revision, repo_type=REPO_TYPE)
+        return {
+            entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
+            for entry in tree
+            if isinstance(entry, RepoFile)
+        }
+
+    def _tasks(self, head: str, files: Mapping[str, str]) -> dict[str, PublishedTask]:
+        paths = {
+            path: oid
+            for path, oid in files.items()
+            if path.startswith(f"{FOLDER}/") and path.endswith(".json")
+        }
+        new = [path for path, oid in paths.items() if oid not in self._known]
+        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
+            for path, text in zip(new, pool.map(lambda path: self.text(path, head), new), strict=True):
+                self._known[paths[path]] = PublishedTask.from_json(text, Place(f"{self.repo_id}/{path}"))
+        tasks = (self._known[oid] for _, oid in sorted(paths.items()))
+        return {task.task: task for task in tasks}

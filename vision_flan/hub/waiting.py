@@ -1,0 +1,192 @@
+"""Calls to the Hub that wait when it says "later", and its refusals in plain words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
+from vision_flan.errors import HubError
+
+T = TypeVar("T")
+
+BUSY = (500, 502, 503, 504)
+#: Attempts when the Hub is busy; with doubling pauses from 1 s to 60 s that is some seven minutes.
+ATTEMPTS = 12
+MAX_PAUSE = 60.0
+#: The Hub counts commits by the hour: a pause is never longer than that.
+MAX_QUOTA_PAUSE = 3600.0
+
+
+class StaleError(Exception):
+    """The branch moved on since it was looked at (412): look again."""
+
+
+class BusyError(Exception):
+    """The Hub did not finish the request in time (5xx, a lost connection); it may have happened or not."""
+
+
+@dataclass
+class Patience:
+    """Runs calls and waits between attempts.
+
+    Attributes:
+        say: told of every pause of more than a few seconds.
+        sleep: seconds; a test passes its own.
+    """
+
+    say: Callable[[str], None] = lambda text: None
+    sleep: Callable[[float], None] = time.sleep
+    waited: float = field(default=0.0, init=False)
+
+    def call(self, what: str, action: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+        """Run `action` until it succeeds.
+
+        Args:
+            what: for messages, as in "while <what>".
+            attempts: when the Hub is busy; rate limits are waited out however long.
+
+        Raises:
+            HubError: the Hub refuses, or stays busy.
+            StaleError: 412.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._unlimited(what, action)
+            except BusyError as busy:
+                if attempt == attempts:
+                    raise HubError(
+                        f"the Hub did not answer while {what}: {busy}",
+                        hint="run the same command again later; it continues where it stopped",
+                    ) from busy
+                self.pause(min(MAX_PAUSE, 2.0 ** (attempt - 1)), f"{busy} while {what}")
+        raise AssertionError("unreachable")
+
+    def once(self, what: str, action: Callable[[], T]) -> T:
+        """Run `action` once, rate limits aside.
+
+        Raises:
+            BusyError: for a caller that must look at what happened before it tries again.
+        """
+        return self._unlimited(what, action)
+
+    def _unlimited(self, what: str, action: Callable[[], T]) -> T:
+        while True:
+            try:
+                return action()
+            except (HfHubHTTPError, httpx2.TransportError, RuntimeError) as error:
+                seconds = quota_pause(error)
+                if seconds is None:
+                    raise translated(error, what) from error
+                self.pause(seconds, f"rate limit of the Hub while {what}")
+
+    def pause(self, seconds: float, why: str) -> None:
+        self.say(f"{why}: waiting {seconds:.0f} s")
+        self.waited += seconds
+        self.sleep(seconds)
+
+
+def http_error(error: BaseException) -> BaseException:
+    """The HTTP error inside the client's RuntimeError("Error while uploading ...")."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, (HfHubHTTPError, httpx2.TransportError)):
+        inner = inner.__cause__
+    return inner or error
+
+
+def status_of(error: BaseException) -> int | None:
+    inner = http_error(error)
+    return inner.response.status_code if isinstance(inner, HfHubHTTPError) else None
+
+
+def quota_pause(error: BaseException) -> float | None:
+    """Seconds a 429 asks to wait, None for any other error."""
+    inner = http_error(error)
+    if not isinstance(inner, HfHubHTTPError) or inner.response.status_code != 429:
+        return None
+    headers = inner.response.headers
+    limit = parse_ratelimit_headers(headers)
+    if limit and limit.remaining == 0:
+        return min(MAX_QUOTA_PAUSE, limit.reset_in_seconds + 1.0)
+    if headers.get("Retry-After", "").isdigit():
+        return min(MAX_QUOTA_PAUSE, float(headers["Retry-After"]) + 1.0)
+    told = re.search(r"in (?:about )?(\d+|an?) (second|minute|hour)", str(inner))
+    if told:
+        count = int(told[1]) if told[1].isdigit() else 1
+        return min(MAX_QUOTA_PAUSE, count * {"second": 1.0, "minute": 60.0, "hour": 3600.0}[told[2]] + 1.0)
+    return 60.0
+
+
+def translated(error: BaseException, what: str) -> Exception:
+    """The client's error as ours: one line, and what to do."""
+    inner = http_error(error)
+    if isinstance(inner, httpx2.TransportError):
+        return BusyError(f"lost connection ({type(inner).__name__})")
+    if isinstance(inner, LocalTokenNotFoundError):
+        return no_token()
+    if isinstance(inner, HFValidationError):
+        return HubError(f"not a name the Hub takes: {inner}", hint="use OWNER/NAME, as in my-org/vision-flan")
+    if not isinstance(inner, HfHubHTTPError):
+        text = str(inner).strip().splitlines() or [type(inner).__name__]
+        return HubError(f"the client failed while {what}: {text[-1]}", hint="run the same command again")
+    status, message = inner.response.status_code, server_message(inner)
+    if status == 412:
+        return StaleError(message)
+    if status in BUSY or status == 408:
+        return BusyError(f"HTTP {status}")
+    if isinstance(inner, GatedRepoError):
+        return HubError(
+            f"access to this repository is gated ({what})", hint="ask for access on its page first"
+        )
+    if isinstance(inner, RevisionNotFoundError):
+        return HubError(
+            f"no such branch, tag or commit ({what})", hint="see the refs on the repository's page"
+        )
+    if isinstance(inner, RepositoryNotFoundError):
+        return HubError(
+            f"no such repository, or it is private and this token may not see it ({what})",
+            hint="check OWNER/NAME; `hf auth whoami` says whose token this is",
+        )
+    if status == 401:
+        return HubError(
+            "the Hub does not accept this token",
+            hint="run `hf auth login`, or set HF_TOKEN to one that is valid",
+        )
+    if status in (402, 403) and re.search(r"storage|quota|limit|billing|payment", message, re.I):
+        return HubError(
+            f"the storage quota is full: {message}",
+            hint="free or ask for space (huggingface.co/docs/hub/storage-limits), then run this again",
+        )
+    if status == 403:
+        return HubError(
+            f"no right to do this ({what}): {message}",
+            hint="use a token with write access, or publish under a name of your own",
+        )
+    return HubError(
+        f"the Hub refused with HTTP {status} while {what}: {message}",
+        hint='see docs/publish.md, "When the Hub says no"',
+    )
+
+
+def no_token() -> HubError:
+    return HubError("no token for the Hub on this machine", hint="run `hf auth login`, or set HF_TOKEN")
+
+
+def server_message(error: HfHubHTTPError) -> str:
+    """What the Hub itself said, in one line."""
+    return " ".join(
+        (error.server_message or error.response.headers.get("X-Error-Message") or "no reason given").split()
+    )
