@@ -2,8 +2,9 @@
 
 A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
 the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
-`if_input` ([text, target if the input holds it, target if not], for negatives), `contains` (text that the
-prompt holds), or `dropped` (it must not be written).
+`if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question, answer] of the
+picture, to be matched in lines such as Q1A3), `contains` (text that the prompt holds), or `dropped` (it must
+not be written).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 _LETTERED = re.compile(r"\(([A-Z])\) ")
+_NUMBERED = re.compile(r"([QA]\d+): (.*)")
+_MATCHED = re.compile(r"(Q\d+)(A\d+)")
 
 
 def read_truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
@@ -54,5 +57,20 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
         wanted = inside if text in row["input"] else outside
         if _LETTERED.sub("", target, count=1) != wanted:
             yield f"{where}: input {row['input']!r} wants {wanted!r}, target is {target!r}"
+    if "pairs" in expected:
+        yield from _mismatched(row, expected["pairs"])
     if "contains" in expected and expected["contains"] not in row["prompt"]:
         yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
+
+
+def _mismatched(row: Mapping[str, Any], pairs: list[list[str]]) -> Iterator[str]:
+    """Each question of the input is matched once, with an answer that belongs to it."""
+    shown = dict(match.groups() for match in map(_NUMBERED.fullmatch, row["input"].splitlines()) if match)
+    questions = [number for number in shown if number.startswith("Q")]
+    matched = [match.groups() for match in map(_MATCHED.fullmatch, row["target"].splitlines()) if match]
+    if not questions or [question for question, _ in matched] != questions:
+        yield f"{row['source_id']}: target {row['target']!r} does not match {questions} one by one"
+    known = {(" ".join(question.split()), answer) for question, answer in pairs}
+    for question, answer in matched:
+        if (shown.get(question), shown.get(answer)) not in known:
+            yield f"{row['source_id']}: {question}{answer} in {row['target']!r} is wrong"

@@ -26,7 +26,7 @@ from vision_flan.miniatures.tree import FolderTree, Tree, archive
 
 TRUTH = ".truth"
 #: What a line of truth says about a record; exactly one of them.
-_CLAIMS = ("target", "answer", "one_of", "matches", "pairs", "dropped")
+_CLAIMS = ("target", "answer", "one_of", "if_input", "pairs", "dropped")
 
 
 class Miniature(FolderTree):
@@ -140,7 +140,7 @@ class Miniature(FolderTree):
 
         - `target`: the exact string; `one_of`: the acceptable ones;
         - `answer`: text of the right option, where options are shuffled or lettered;
-        - `matches`: all texts that belong to the picture, where one is shown that may be foreign;
+        - `if_input`: [text, target if the input holds it, target if not], where a text may be foreign;
         - `pairs`: all [question, answer] of the picture, where several are shown;
         - `dropped`: why the record must not be written.
         """

@@ -62,6 +62,11 @@ def sentence(rng: Random) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def closed(text: str) -> str:
+    """The text with a full stop where it has none."""
+    return text if text.endswith(".") else f"{text}."
+
+
 def paragraph(rng: Random, sentences: int) -> str:
     return " ".join(sentence(rng) for _ in range(sentences))
 

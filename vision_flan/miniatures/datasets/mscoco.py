@@ -19,6 +19,8 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _GROUPS = ("animal", "vehicle", "sports", "kitchen", "furniture", "appliance")
+#: What matching_coco says of a caption of the photo, and of another photo's.
+_VERDICTS = ("the caption matches the photo", "the caption does not match the photo")
 _LICENSES = [
     {"id": number, "name": f"licence {number}", "url": "http://example.org"} for number in range(1, 9)
 ]
@@ -129,9 +131,10 @@ def _captions(mini: Miniature, add: Add, photo: _Photo, split: str) -> None:
         caption_id = photo.index * 10 + place + 1
         add({"image_id": photo.image_id, "id": caption_id, "caption": caption})
         if split == "train2014":
-            mini.truth("caption_coco", caption_id, target=texts[place])
-            mini.truth("matching_coco", caption_id, matches=texts)
-            mini.truth("matching_coco_selection", caption_id, answer=texts[place])
+            sentence = text.closed(texts[place])
+            mini.truth("caption_coco", caption_id, target=sentence)
+            mini.truth("matching_coco", caption_id, if_input=[sentence, *_VERDICTS])
+            mini.truth("matching_coco_selection", caption_id, answer=sentence)
 
 
 def _instances(mini: Miniature, add: Add, photo: _Photo, split: str) -> None:

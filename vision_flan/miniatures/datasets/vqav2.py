@@ -42,14 +42,14 @@ def _split(mini: Miniature, split: str, count: int) -> None:
         for image_id, pairs, rng in _pictures(mini, split, count):
             note = f"{pairs[0][0]} {pairs[0][1]}"
             coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (128, 96)))
-            asked = [question for question, _ in pairs]
             for place, (question, answer) in enumerate(pairs):
                 question_id = image_id * 1000 + place
                 add_question({"image_id": image_id, "question": question, "question_id": question_id})
                 add_answers(_annotation(rng, image_id, question_id, question, answer))
                 if split == "train":
                     mini.truth("vqa_vqav2", question_id, target=answer)
-                    mini.truth("matching_vqav2_question", question_id, matches=asked)
+                    verdicts = [question, "relevant to the image", "not relevant to the image"]
+                    mini.truth("matching_vqav2_question", question_id, if_input=verdicts)
 
 
 def _pictures(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list[tuple[str, str]], Random]]:
