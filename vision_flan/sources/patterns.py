@@ -19,6 +19,13 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*
 _PATH_FIELDS = {None: r"[^/]+", ":d": r"[0-9]+", "*": r".*"}
 _LINE_FIELDS = {None: r".+?", ":d": r"-?[0-9]+", "*": r".*?"}
 
+_UNSAFE = re.compile(r"^(?:/|[A-Za-z]:)|[\\\0]|(?:^|/)\.\.?(?:/|$)|//|/$|^$")
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path is relative and plain: no `..`, no drive, no backslash, no empty part."""
+    return _UNSAFE.search(path) is None
+
 
 class Pattern:
     """A path pattern.
@@ -33,10 +40,16 @@ class Pattern:
         prefix: the literal folders before the first field, without a slash at the end; "" for none.
 
     Raises:
-        SpecError: a brace without its partner, an unknown field kind, an empty pattern.
+        SpecError: a brace without its partner, an unknown field kind, a path that leaves the folder.
     """
 
     def __init__(self, text: str, place: Place | None = None) -> None:
+        if not is_inside(text):
+            raise SpecError(
+                f"path pattern {text!r} is no plain path below the raw folder",
+                where=place,
+                hint="paths are relative, with / and without ..",
+            )
         self.text = text
         self.names, expression, self._first_field = _translate(text, _PATH_FIELDS, place)
         self._match = re.compile(expression, re.DOTALL).fullmatch
@@ -97,7 +110,7 @@ def _translate(
 ) -> tuple[tuple[str, ...], str, int]:
     """Names of the fields, regular expression, offset of the first field (`len(text)` for none)."""
     if not text:
-        raise SpecError("the pattern is empty", where=place)
+        raise SpecError("the pattern of a line is empty", where=place)
     names: list[str] = []
     expression = ""
     end, first = 0, len(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-import re
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,11 @@ from typing import IO, cast
 
 from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place
 from vision_flan.sources.members import OpenArchive, is_junk
-from vision_flan.sources.patterns import Pattern
+from vision_flan.sources.patterns import Pattern, is_inside
 from vision_flan.sources.tar_archive import GzipArchive, TarArchive
 from vision_flan.sources.walk import walk
 from vision_flan.sources.zip_archive import ZipArchive
 
-_UNSAFE = re.compile(r"^(?:/|[A-Za-z]:)|[\\\0]|(?:^|/)\.\.?(?:/|$)|//|/$|^$")
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # O_NONBLOCK: a pipe must not hang us
 
 
@@ -89,8 +87,7 @@ class RawDataset:
         self.root = Path(root)
         self.dataset = dataset
         self.archives = tuple(archives)
-        for archive in self.archives:
-            _refuse_unsafe(archive.path)
+        self._archive_patterns = [Pattern(archive.path) for archive in archives]
         self.borrowed = tuple(borrowed)
         self._base = os.fspath(self.root) + "/"
         self._real = os.path.realpath(self.root)
@@ -152,9 +149,9 @@ class RawDataset:
 
         Raises:
             BadRawError: a matching link leaves the folder.
+            SpecError: the pattern does.
         """
         wanted = Pattern(pattern) if isinstance(pattern, str) else pattern
-        _refuse_unsafe(wanted.text)
         for raw in (self, *self.borrowed):
             nothing = True
             for found in raw._list_own(wanted):
@@ -263,8 +260,8 @@ class RawDataset:
             if self._mounted is None:
                 self._mounted = [
                     self._open_archive(path, archive.into)
-                    for archive in self.archives
-                    for path, _ in walk(self._base, Pattern(archive.path), self._confine)
+                    for archive, pattern in zip(self.archives, self._archive_patterns, strict=True)
+                    for path, _ in walk(self._base, pattern, self._confine)
                 ]
             return self._mounted
 
@@ -315,7 +312,7 @@ class RawDataset:
 
 
 def _refuse_unsafe(path: str) -> None:
-    if _UNSAFE.search(path):
+    if not is_inside(path):
         raise BadRawError(
             f"path leaves the folder or is no plain relative path: {path!r}",
             hint="paths are relative to the raw folder, with / and without ..",

@@ -150,6 +150,9 @@ class GzipArchive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = {path.name[: -len(".gz")]: 0}
+        with path.open("rb") as file:
+            if file.read(2) != b"\x1f\x8b" or path.stat().st_size < 18:
+                raise damaged(path, "it is no gzip file")
 
     def close(self) -> None:
         """Nothing stays open."""

@@ -1,0 +1,64 @@
+"""What tests of readers share: a raw folder in tmp_path, a table over it, its rows as dicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from vision_flan.sources.raw import Archive, RawDataset
+from vision_flan.sources.reader import Reader, TableSpec
+from vision_flan.sources.registry import make_reader
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+class RawFolder:
+    """A raw folder that tests fill, and tables over it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.archives: list[Archive] = []
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        full = self.root / path
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.write_bytes(content.encode() if isinstance(content, str) else content)
+        return full
+
+    @property
+    def raw(self) -> RawDataset:
+        return RawDataset(self.root, "toy", self.archives)
+
+    def reader(
+        self, reader: str, file: str, columns: dict[str, pa.DataType] | None = None, **options: Any
+    ) -> Reader:
+        return make_reader(TableSpec("t", reader, file, options, columns or {}))
+
+    def batches(self, reader: Reader) -> list[pa.RecordBatch]:
+        found = list(reader.batches(self.raw))
+        assert all(batch.schema == reader.schema() for batch in found)
+        return found
+
+    def rows(
+        self, reader: str, file: str, columns: dict[str, pa.DataType] | None = None, **options: Any
+    ) -> list[Any]:
+        made = self.reader(reader, file, columns, **options)
+        return [row for batch in self.batches(made) for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RawFolder:
+    root = tmp_path / "toy"
+    root.mkdir()
+    return RawFolder(root)
+
+
+@pytest.fixture
+def values() -> Callable[[list[dict[str, Any]], str], list[Any]]:
+    """The values of one column."""
+    return lambda rows, name: [row[name] for row in rows]
