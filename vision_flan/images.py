@@ -18,8 +18,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 64 * 2**20
 
-#: Formats that `datasets.Image` and browsers or Pillow read as one still picture.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+#: Pillow's readers that may open a file; a camera's MPO comes as a JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _JPEG_END = b"\xff\xd9"
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
@@ -65,6 +65,9 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
         raise BadImageError("broken_image") from error
     return facts
 
+
+# Pillow loads its plugins late, and MPO only with the first JPEG: a PNG before it would find no opener
+Image.init()
 
 # Pillow warns at the limit that is enforced here with a reason of its own
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
