@@ -269,16 +269,25 @@ class Compiled:
             return str(self._static)
         self._budget.left = MAX_LOOP_STEPS
         try:
-            text = self._template.render(row)
+            text = self._join(self._template.generate(row))
         except UndefinedError as error:
             raise SpecError(f"template: {error.message}", where=self.place) from error
         except (TemplateError, TypeError, ValueError, ZeroDivisionError, LookupError) as error:
             raise SpecError(f"template: {error}", where=self.place) from error
         except RecursionError as error:
             raise SpecError("the template is nested too deeply", where=self.place) from error
-        if len(text) > MAX_RENDERED_CHARS:
-            raise SpecError(f"the template renders to {len(text):,} characters", where=self.place)
         return text.strip()
+
+    def _join(self, pieces: Iterable[str]) -> str:
+        """The pieces as one text; stops before a loop over long fields fills memory."""
+        text, size = [], 0
+        for piece in pieces:
+            size += len(piece)
+            if size > MAX_RENDERED_CHARS:
+                what = f"the template renders to more than {MAX_RENDERED_CHARS:,} characters"
+                raise SpecError(what, where=self.place)
+            text.append(piece)
+        return "".join(text)
 
 
 Expression = Field | Compiled
