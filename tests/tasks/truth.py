@@ -2,9 +2,9 @@
 
 A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
 the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
-`if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question, answer] of the
-picture, to be matched in lines such as Q1A3), `contains` (text that the prompt holds), or `dropped` (it must
-not be written).
+`if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question,
+answer] of the picture, to be matched in lines such as Q1A3), `contains` (text that the prompt holds), or
+`dropped` (it must not be written).
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 `n` counts train questions; val gets a tenth, test a twentieth, without answers. `source_id` is
 `CLEVR_train_<question_index>` for vqa_clevr, and the file name without suffix for the tasks over all
-questions of a picture, whose truth is the list of its question-answer pairs.
+questions of a picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
@@ -16,9 +18,7 @@ from vision_flan.miniatures import scenes
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
-_TOP = "CLEVR_v1.0"
 _INFO = {
-    "split": "train",
     "license": "Creative Commons Attribution (CC-BY 4.0)",
     "version": "1.0",
     "date": "2/14/2017",
@@ -33,57 +33,80 @@ Thing = dict[str, Any]
 Asked = tuple[str, str, list[Thing], int]  # question, answer, program, family
 
 
+@dataclass(frozen=True)
+class Release:
+    """CLEVR itself, or a release with its layout.
+
+    Attributes:
+        top: folder that the archive `<top>.zip` holds.
+        splits: split -> part of n.
+        colors: split -> shape -> the colours it comes in; all of them where nothing is said.
+        train: the split that the tasks are about.
+        task: last part of the tasks' names.
+    """
+
+    top: str
+    splits: Mapping[str, float]
+    train: str
+    task: str
+    colors: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
 def generate(mini: Miniature) -> None:
-    with mini.pack("CLEVR_v1.0.zip") as tree:
-        for split, count in (
-            ("train", mini.n),
-            ("val", max(mini.n // 10, 1)),
-            ("test", max(mini.n // 20, 1)),
-        ):
-            _split(mini, tree, split, count)
+    splits = {"train": 1.0, "val": 0.1, "test": 0.05}
+    write_release(mini, Release("CLEVR_v1.0", splits, "train", "clevr", {}))
+
+
+def write_release(mini: Miniature, release: Release) -> None:
+    """All splits of a release, in its archive."""
+    with mini.pack(f"{release.top}.zip") as tree:
+        for split, part in release.splits.items():
+            _split(mini, tree, release, split, max(int(mini.n * part), 1))
         for name in ("README", "LICENSE", "COPYRIGHT"):
-            tree.write_text(f"{_TOP}/{name}.txt", "CLEVR (miniature)\n")
+            tree.write_text(f"{release.top}/{name}.txt", "CLEVR (miniature)\n")
 
 
-def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
-    info = {**_INFO, "split": split}
+def _split(mini: Miniature, tree: Tree, release: Release, split: str, count: int) -> None:
+    info, top = {"split": split, **_INFO}, release.top
+    secret = split.startswith("test")  # upstream keeps answers and scenes of test to itself
     with ExitStack() as stack:
-        file = f"{_TOP}/questions/CLEVR_{split}_questions.json"
+        file = f"{top}/questions/CLEVR_{split}_questions.json"
         add = stack.enter_context(tree.json_array(file, "questions", {"info": info}))
         add_scene = None
-        if split != "test":  # upstream keeps the scenes of test to itself
-            file = f"{_TOP}/scenes/CLEVR_{split}_scenes.json"
+        if not secret:
+            file = f"{top}/scenes/CLEVR_{split}_scenes.json"
             add_scene = stack.enter_context(tree.json_array(file, "scenes", {"info": info}))
         image = done = 0
         while done < count:
             rng = mini.rng(split, image)
             name = f"CLEVR_{split}_{image:06d}"
-            things = _things(rng)
-            tree.image(f"{_TOP}/images/{split}/{name}.png", partial(scenes.clevr_scene, things))
+            things = _things(rng, release.colors.get(split, {}))
+            tree.image(f"{top}/images/{split}/{name}.png", partial(scenes.clevr_scene, things))
             if add_scene:
                 add_scene(_scene(things, image, name, split))
             asked = _questions(rng, things, min(9 if image % 12 == 11 else 10, count - done))
             for place, one in enumerate(asked):
                 add(_record(one, image, name, split, done + place))
-            if split == "train":
-                _truth(mini, name, asked, done)
+            if split == release.train:
+                _truth(mini, release.task, name, asked, done)
             image, done = image + 1, done + len(asked)
 
 
-def _things(rng: Random) -> list[Thing]:
+def _things(rng: Random, colors: Mapping[str, tuple[str, ...]]) -> list[Thing]:
     """Three to ten solids, one in each of some cells of the ground, so that none hides another."""
+    shapes = [rng.choice(_VALUES["shape"]) for _ in range(10)]
     cells = rng.sample([(x, y) for x in range(5) for y in range(3)], rng.randint(3, 10))
     return [
         {
-            "color": rng.choice(_VALUES["color"]),
+            "color": rng.choice(colors.get(shape, _VALUES["color"])),
             "size": rng.choice(_VALUES["size"]),
             "rotation": round(rng.uniform(0, 360), 2),
-            "shape": rng.choice(_VALUES["shape"]),
+            "shape": shape,
             "3d_coords": [round(rng.uniform(-3, 3), 4), round(rng.uniform(-3, 3), 4), 0.7],
             "material": rng.choice(_VALUES["material"]),
             "pixel_coords": [60 + 88 * x + rng.randint(-8, 8), 90 + 80 * y + rng.randint(-4, 4), 10.5],
         }
-        for x, y in cells
+        for shape, (x, y) in zip(shapes, cells, strict=False)
     ]
 
 
@@ -107,7 +130,7 @@ def _questions(rng: Random, things: list[Thing], count: int) -> list[Asked]:
     while len(found) < count:
         one = rng.choice((_how_many, _exists, _attribute))(rng, things)
         if one:
-            found[one[0]] = one
+            found[" ".join(one[0].split())] = one
     return list(found.values())
 
 
@@ -159,7 +182,7 @@ def _attribute(rng: Random, things: list[Thing]) -> Asked | None:
 
 def _record(one: Asked, image: int, name: str, split: str, number: int) -> dict[str, Any]:
     question, answer, program, family = one
-    solved = {} if split == "test" else {"program": program, "answer": answer}
+    solved = {} if split.startswith("test") else {"program": program, "answer": answer}
     return {
         "image_index": image,
         **solved,
@@ -171,12 +194,16 @@ def _record(one: Asked, image: int, name: str, split: str, number: int) -> dict[
     }
 
 
-def _truth(mini: Miniature, name: str, asked: list[Asked], first: int) -> None:
+def _truth(mini: Miniature, task: str, name: str, asked: list[Asked], first: int) -> None:
+    split = name.rpartition("_")[0]
     for place, (_, answer, _, _) in enumerate(asked):
-        mini.truth("vqa_clevr", f"CLEVR_train_{first + place}", target=answer)
-    pairs = [[question, answer] for question, answer, _, _ in asked]
-    for task in ("vqa_clevr_multi", "vqa_clevr_matching", "dialogue_clevr"):
-        if len(pairs) >= 9:
-            mini.truth(task, name, pairs=pairs)
-        else:
-            mini.truth(task, name, dropped="fewer than nine questions")
+        mini.truth(f"vqa_{task}", f"{split}_{first + place}", target=answer)
+    pairs = [[question, answer] for question, answer, _, _ in asked][:9]
+    if len(pairs) < 9:
+        for several in (f"vqa_{task}_multi", f"vqa_{task}_matching", f"dialogue_{task}"):
+            mini.truth(several, name, dropped="fewer than nine questions")
+        return
+    lines = [f"A{number}: {answer}" for number, (_, answer) in enumerate(pairs, start=1)]
+    mini.truth(f"vqa_{task}_multi", name, target="\n".join(lines))
+    mini.truth(f"vqa_{task}_matching", name, pairs=pairs)
+    mini.truth(f"dialogue_{task}", name, target=pairs[8][1], contains=" ".join(pairs[8][0].split()))
