@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ import pytest
 from vision_flan.sources.raw import Archive, RawDataset
 from vision_flan.sources.reader import Reader, TableSpec
 from vision_flan.sources.registry import make_reader
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 class RawFolder:
@@ -56,9 +52,3 @@ def folder(tmp_path: Path) -> RawFolder:
     root = tmp_path / "toy"
     root.mkdir()
     return RawFolder(root)
-
-
-@pytest.fixture
-def values() -> Callable[[list[dict[str, Any]], str], list[Any]]:
-    """The values of one column."""
-    return lambda rows, name: [row[name] for row in rows]

@@ -139,7 +139,7 @@ class DelimitedReader:
             hint = "a quote is not closed, or a row is too long; `quote: null` reads quotes as they are"
         elif "Expected" in text:
             hint = "quotes or delimiters differ: see `quote:`, `delimiter:`, `allow_newlines:`"
-        what = text.strip("'\"").replace("In CSV column", "column")
+        what = text.removeprefix('"').removesuffix('"').replace("In CSV column", "column")
         return BadRawError(
             f"no valid delimited text: {what}", where=Place(file, int(row[1]) if row else 0), hint=hint
         )
