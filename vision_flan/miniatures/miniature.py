@@ -113,17 +113,17 @@ class Miniature(FolderTree):
         return FolderTree(self.root / dataset, pictures=self.pictures)
 
     @contextmanager
-    def pack(self, name: str) -> Iterator[Tree]:
-        """The archive `name` that upstream ships, or its unpacked form below the dataset's folder.
+    def pack(self, name: str, into: str = "") -> Iterator[Tree]:
+        """The archive `name` that upstream ships, or its unpacked form in the dataset's folder, below `into`.
 
-        Members are written as `name`'s own paths either way:
+        Members are written under the archive's own paths either way:
         `with mini.pack("train_val_images.zip") as tree: tree.image("train_images/a.jpg", picture)`.
         """
         if self.archives:
             with archive(self.path(name), pictures=self.pictures) as tree:
                 yield tree
         else:
-            yield self
+            yield FolderTree(self.folder / into, pictures=self.pictures) if into else self
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Tree]:

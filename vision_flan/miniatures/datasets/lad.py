@@ -40,7 +40,7 @@ def _classes() -> list[tuple[str, str]]:
             rows.append(
                 (
                     f"Label_{letter}_{number:02d}",
-                    kind if number == 1 else f"{text.THINGS[number % 30]} {kind}",
+                    kind if number == 1 else f"{text.COLORS[number % 10]} {text.THINGS[number // 10]} {kind}",
                 )
             )
     return rows

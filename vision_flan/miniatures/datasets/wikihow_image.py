@@ -1,9 +1,9 @@
 """wikiHow-image: articles of steps with pictures, in both packagings that are in use.
 
 `n` counts articles; each is in A (`WikihowText_data.json`, lines of JSON, `wiki_images/`) and in B (a
-folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`; `b` in the truth
-is its picture in B. Truth is the next headline, and for next/previous the neighbours and whether they are
-`clear` (no headline among them is repeated in the method).
+folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`; `b` in the
+truth is its picture in B. Truth is the next headline, and for next/previous the neighbours and whether they
+are `clear` (no headline among them is repeated in the method).
 """
 
 from __future__ import annotations

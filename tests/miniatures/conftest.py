@@ -1,0 +1,37 @@
+"""Miniatures the tests look at, each made once a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_flan.miniatures import registry
+
+#: Makes the miniature of a dataset and returns the folder that stands for --raw.
+Make = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    @lru_cache
+    def make(dataset: str) -> Path:
+        root = tmp_path_factory.mktemp(dataset)
+        registry.make(dataset, root, 100, 7)
+        return root
+
+    return make
+
+
+def truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
+    """Truth of a task by source id."""
+    lines = (root / ".truth" / f"{task}.jsonl").read_text("utf-8").splitlines()
+    return {record["source_id"]: record for record in map(json.loads, lines)}
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
