@@ -16,6 +16,7 @@ from vision_flan.errors import ExitCode, VflanError
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "validate": ("vision_flan.cli.specs", "validate"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 
