@@ -1,0 +1,99 @@
+"""TDIUC: questions of twelve types with one answer each, in two files joined by question id.
+
+`n` counts train questions, four a picture; val gets half as many. `source_id` is the question id. Pictures
+are borrowed: `mscoco/train2014` and `mscoco/val2014`.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import coco, draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+_YES_NO = ("yes", "no")
+#: question_type -> task, question, answers, where it comes from with the first digit of its ids
+_TYPES: dict[str, tuple[str, str, tuple[str, ...], str, int]] = {
+    "object_presence": (
+        "vqa_tdiuc_object_presence", "Are there any {}s in the photo?", _YES_NO, "generation", 1,
+    ),
+    "object_recognition": (
+        "vqa_tdiuc_object_recognition", "What animal is near the {}?", ("dog", "cat", "horse"), "vqa", 2,
+    ),
+    "counting": (
+        "vqa_tdiuc_counting", "How many {}s are there?", ("zero", "one", "two", "eleven"), "generation", 1,
+    ),
+    "color": ("vqa_tdiuc_color", "What color is the {}?", text.COLORS, "genome", 3),
+    "attribute": ("vqa_visual7w_attribute", "What is the {} made of?", ("wood", "metal"), "genome", 3),
+    "sport_recognition": (
+        "vqa_tdiuc_sport", "What sport is played near the {}?", ("tennis", "soccer"), "generation", 1,
+    ),
+    "positional_reasoning": (
+        "vqa_tdiuc_positional_reasoning", "What is to the left of the {}?", text.THINGS, "genome", 3,
+    ),
+    "activity_recognition": (
+        "vqa_tdiuc_activity", "What is the person near the {} doing?", ("standing", "eating"), "manual", 5,
+    ),
+    "scene_recognition": (
+        "vqa_tdiuc_scene", "what is the weather like around the {}?", ("sunny", "rainy"), "generation", 1,
+    ),
+    "sentiment_understanding": (
+        "vqa_tdiuc_sentiment", "Is the man near the {} happy?", _YES_NO, "manual", 5,
+    ),
+    "utility_affordance": (
+        "vqa_tdiuc_utility_affordance", "Can you sit on the {}?", _YES_NO, "manual", 5,
+    ),
+    "absurd": ("", "What color is the {}?", ("doesnotapply",), "generation", 1),
+}  # fmt: skip
+_PER_PICTURE = 4
+
+
+def generate(mini: Miniature) -> None:
+    with mini.pack("TDIUC.zip") as tree, ExitStack() as stack:
+        lender = mini.borrow("mscoco")
+        tree.write_text("TDIUC/README.txt", "TDIUC (miniature)\n")
+        for split, count in (("train", mini.n), ("val", max(mini.n // 2, 1))):
+            subset = f"{split}2014"
+            # upstream spells the key in two ways
+            head = {"info": {"version": "1.0"}, "license" if split == "train" else "licence": {"name": ""}}
+            questions = f"TDIUC/Questions/OpenEnded_mscoco_{subset}_questions.json"
+            add_question = stack.enter_context(tree.json_array(questions, "questions", head))
+            annotations = f"TDIUC/Annotations/mscoco_{subset}_annotations.json"
+            add_answer = stack.enter_context(tree.json_array(annotations, "annotations", head))
+            for first in range(0, count, _PER_PICTURE):
+                numbers = range(first, min(first + _PER_PICTURE, count))
+                image_id = mini.number(first // _PER_PICTURE, 1, coco.MAX_ID, split)
+                asked = [_asked(mini.rng(split, number), number, image_id) for number in numbers]
+                note = "; ".join(
+                    f"{record['question']} {answer['answers'][0]['answer']}" for record, answer in asked
+                )
+                coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (160, 120)))
+                for record, _ in asked:
+                    add_question(record)
+                for _, answer in reversed(asked):  # not the order of the questions
+                    add_answer(answer)
+                    task = _TYPES[answer["question_type"]][0]
+                    if split == "train" and task:
+                        mini.truth(task, answer["question_id"], target=answer["answers"][0]["answer"])
+
+
+def _asked(rng: Random, number: int, image_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    kind = list(_TYPES)[number % len(_TYPES)]
+    _, question, answers, source, digit = _TYPES[kind]
+    question_id = digit * 10_000_000 + number
+    asked = {
+        "image_id": image_id,
+        "question": question.format(rng.choice(text.THINGS)),
+        "question_id": question_id,
+    }
+    answer = {"answer": rng.choice(answers), "answer_confidence": "yes", "answer_id": 1}
+    return asked, {
+        "question_id": question_id,
+        "image_id": image_id,
+        "question_type": kind,
+        "ans_source": source,
+        "answers": [answer],
+    }
