@@ -30,7 +30,9 @@ _ARTISTS = {
     "fra-angelico": "Fra Angelico",
     "pierre-auguste-renoir": "Pierre Auguste Renoir",
     "maurice-de-vlaminck": "Maurice de Vlaminck",
-    "josã©-de-ribera": "Josã© de Ribera",
+    # UTF-8 that was read as Latin-1, then put in lower case, as upstream's lists have it
+    "josã©-de-ribera": "José de Ribera",
+    "joaquã\xadn-sorolla": "Joaquín Sorolla",
 }
 _PARTS = ("train", "val")
 
