@@ -82,6 +82,9 @@ def croissant(tasks: Mapping[str, PublishedTask], repo_id: str) -> dict[str, Any
         "name": repo_id.split("/")[-1],
         "description": f"{len(tasks)} visual instruction tuning tasks after Vision-Flan (arXiv 2402.11690).",
         "url": url,
+        "version": max(
+            (str(t.manifest.versions.get("vision_flan", "0")) for t in tasks.values()), default="0"
+        ),
         "inLanguage": sorted(
             {lang for t in tasks.values() for lang in t.manifest.source.get("languages", ["en"])}
         ),

@@ -84,6 +84,7 @@ class Manifest:
                     where=place,
                     hint="upgrade vision-flan",
                 )
+            data.pop("published", None)  # how the Hub has it: vision_flan.publication
             data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])

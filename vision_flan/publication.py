@@ -130,7 +130,7 @@ def recipe_features_yaml() -> list[dict[str, Any]]:
 
 def recipe_schema() -> pa.Schema:
     """Arrow schema of a recipe with the `huggingface` metadata."""
-    features = {name: feature for name, feature in features_dict().items() if name != IMAGE}
+    features = {name: features_dict()[name] for name in COLUMNS if name != IMAGE}
     features |= {name: {"dtype": kind, "_type": "Value"} for name, (kind, _) in RECIPE_COLUMNS.items()}
     fields = [
         pa.field(name, pa.list_(pa.string()) if name == "options" else pa.string())
@@ -141,7 +141,7 @@ def recipe_schema() -> pa.Schema:
         pa.field(name, pa.int32() if kind == "int32" else pa.string())
         for name, (kind, _) in RECIPE_COLUMNS.items()
     ]
-    metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema(fields, metadata=metadata)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +33,7 @@ class Fault:
         after_bytes: with status 0, how much of the body is read (or sent) before the cut.
         apply_first: run the route, then answer with the fault: what was asked for has happened.
         min_lines: match only bodies of at least so many lines, as a time-out of large commits does.
+        skip: how many matching requests to let pass first.
         when: called instead of failing, before the route runs, for a race at just that point.
     """
 
@@ -42,7 +45,17 @@ class Fault:
     after_bytes: int = 0
     apply_first: bool = False
     min_lines: int = 0
+    skip: int = 0
     when: Callable[[], None] | None = None
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is killed resets its connections; anything else is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class HubServer:
@@ -56,8 +69,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.received_objects: dict[str, int] = {}  # sha256 -> bytes of LFS bodies read for it
         self._parts: dict[tuple[str, int], bytes] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self._http.daemon_threads = True
+        self._http = _QuietServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         #: Another host name for the same server: the client follows redirects on one host only.
@@ -103,6 +115,16 @@ class HubServer:
         """How many requests so far matched "METHOD path"."""
         return sum(bool(re.search(pattern, f"{r.method} {r.path}")) for r in list(self.requests))
 
+    def sent_in_full(self) -> Counter[str]:
+        """sha256 -> how often all bytes of that LFS object arrived."""
+        full: Counter[str] = Counter()
+        for request in list(self.requests):
+            oid = request.path.removeprefix("/lfs/")
+            path = self.store.objects / oid
+            if request.method == "PUT" and path.is_file() and request.received >= path.stat().st_size:
+                full[oid] += 1
+        return full
+
     def everything_received(self) -> list[bytes]:
         """Every file content and block kept, for a search of what must not be there."""
         kept = [*self.store.blobs.values(), *self._parts.values()]
@@ -146,6 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut()
         request.body = self._read_body()
         request.received = len(request.body)
+        if request.received < int(self.headers.get("Content-Length") or 0):
+            self.close_connection = True  # the client is gone in the middle of its request
+            return None
         if fault and request.body.count(b"\n") < fault.min_lines:
             fault = None
         if fault:
@@ -175,7 +200,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _matching_fault(self, request: Request) -> Fault | None:
         line = f"{request.method} {request.path}"
-        return next((f for f in self.hub.faults if f.times > 0 and re.search(f.pattern, line)), None)
+        for fault in self.hub.faults:
+            if fault.times > 0 and re.search(fault.pattern, line):
+                if fault.skip == 0:
+                    return fault
+                fault.skip -= 1
+        return None
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -105,8 +105,7 @@ class Publisher:
         self._prepare(plan)
         self.progress.total_files = sum(len(change.uploads) for change in plan.to_do)
         self.progress.total_bytes = plan.bytes
-        groups = list(self._groups(plan))
-        for group in groups:
+        for group in groups(plan, self.limits):
             self._publish(group)
         self._finish(plan)
         self.progress.close()
@@ -175,21 +174,6 @@ class Publisher:
         self.remote = self.reader.read(self.revision)
 
     # ---- commits
-
-    def _groups(self, plan: Plan) -> Iterator[list[Change]]:
-        """Tasks by commit: whole tasks, up to the limits."""
-        group: list[Change] = []
-        for change in plan.to_do:
-            files = sum(c.files for c in group) + change.files
-            if group and (
-                files > self.limits.files_per_commit
-                or sum(c.bytes for c in group) + change.bytes > self.limits.bytes_per_commit
-            ):
-                yield group
-                group = []
-            group.append(change)
-        if group:
-            yield group
 
     def _publish(self, group: list[Change]) -> None:
         additions = self._upload(group)
@@ -329,3 +313,25 @@ class Publisher:
         last = changelog.last_tag(text)
         before = self.reader.read(last).tasks if last in self.remote.tags and last else {}
         return changelog.with_entry(text, tag, before, self.remote.tasks)
+
+
+def groups(plan: Plan, limits: Limits) -> Iterator[list[Change]]:
+    """Tasks by commit: whole tasks, up to the limits."""
+    group: list[Change] = []
+    for change in plan.to_do:
+        files = sum(c.files for c in group) + change.files
+        size = sum(c.bytes for c in group) + change.bytes
+        if group and (files > limits.files_per_commit or size > limits.bytes_per_commit):
+            yield group
+            group = []
+        group.append(change)
+    if group:
+        yield group
+
+
+def commits_of(plan: Plan, choices: Choices, limits: Limits | None = None) -> int:
+    """How many commits a plan takes if nothing has to be split."""
+    tasks = len(list(groups(plan, limits or Limits())))
+    texts = not tasks and bool(plan.changed_documents)
+    changelog_entry = bool(choices.tag) and choices.tag not in plan.remote.tags
+    return tasks + (texts or changelog_entry)

@@ -1,0 +1,190 @@
+"""Card, licences, citations and Croissant: what a reader of the published dataset finds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlcroissant
+import pytest
+import yaml
+from hub_server.compiled import compile_task, source
+from huggingface_hub import DatasetCard
+
+from vision_flan.card import front_matter_of, render_card, render_published_card, size_category
+from vision_flan.columns import features_yaml
+from vision_flan.croissant import croissant
+from vision_flan.licences import citations_bib, licences_md
+from vision_flan.manifest import read_manifests
+from vision_flan.publication import (
+    PublishedTask,
+    decide,
+    recipe_features_yaml,
+    recipe_schema,
+    write_recipes,
+)
+
+REPO = "ORG/vision-flan"
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> dict[str, PublishedTask]:
+    """Three sources: one whole, one unclear, one with faces that goes out as a recipe."""
+    folder = tmp_path / "out"
+    compile_task(folder, "ocr_textocr", rows=3)
+    compile_task(folder, "scene_b", redistribute="unclear", dataset="b")
+    compile_task(folder, "facial_c", redistribute="no", source=source("c", "no", sensitive=["faces"]))
+    found = {}
+    for name, manifest in read_manifests(folder).items():
+        publication = decide(manifest, include_unclear=True, allowed={})
+        if publication.form == "recipe":
+            facts = tuple(f for _, f in write_recipes(folder, manifest, tmp_path / "cache"))
+            publication = type(publication)(publication.form, publication.licence, "", facts)
+        found[name] = PublishedTask(manifest, publication)
+    return found
+
+
+def card(tasks: Mapping[str, PublishedTask]) -> str:
+    return render_published_card(tasks, REPO, gated=False, kept={})
+
+
+def test_the_front_matter_names_configs_features_and_counts(tasks: dict[str, PublishedTask]) -> None:
+    front = front_matter_of(card(tasks))
+    assert front == yaml.safe_load(card(tasks).split("---\n")[1])  # the same with the Python loader
+    assert [c["config_name"] for c in front["configs"]] == ["facial_c", "ocr_textocr", "scene_b"]
+    assert [c["config_name"] for c in front["configs"] if c.get("default")] == ["ocr_textocr"]
+    assert front["configs"][0]["data_files"] == [
+        {"split": "train", "path": "recipe/facial_c/train-*.parquet"}
+    ]
+    infos = {info["config_name"]: info for info in front["dataset_info"]}
+    assert infos["ocr_textocr"]["features"] == features_yaml()
+    assert infos["facial_c"]["features"] == recipe_features_yaml()
+    assert infos["ocr_textocr"]["splits"][0]["num_examples"] == 3
+    assert front["license"] == "other" and front["license_link"] == "LICENSES.md"
+    assert front["size_categories"] == ["n<1K"] and front["source_datasets"] == ["b", "c", "textocr"]
+
+
+def test_the_hubs_own_card_class_reads_the_front_matter(tasks: dict[str, PublishedTask]) -> None:
+    data = DatasetCard(card(tasks)).data
+    assert data.license == "other" and data.language == ["en"] and data.pretty_name == "Vision-Flan"
+
+
+def test_a_default_config_has_pictures(tasks: dict[str, PublishedTask]) -> None:
+    del tasks["ocr_textocr"]
+    configs = front_matter_of(card(tasks))["configs"]
+    assert [c["config_name"] for c in configs if c.get("default")] == ["scene_b"]
+
+
+def test_the_body_lists_every_task_under_its_category_with_counts_licence_and_link(
+    tasks: dict[str, PublishedTask],
+) -> None:
+    text = card(tasks)
+    for name, task in tasks.items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {task.rows} |" in row and task.publication.form in row
+        assert "](https://example.org/source)" in row
+        heading = text[: text.index(row)].rindex("### ")
+        assert text[heading:].startswith(f"### {task.manifest.category}\n")
+
+
+def test_the_body_has_the_sections_a_reader_looks_for(tasks: dict[str, PublishedTask]) -> None:
+    headings = re.findall(r"^## (.*)$", card(tasks), re.M)
+    assert headings == [
+        "Quick start",
+        "Tasks",
+        "Columns",
+        "Tasks without pictures",
+        "How it was built",
+        "Limits and known biases",
+        "Personal and sensitive information",
+        "Published with care",
+        "How to cite",
+    ]
+    assert "- faces of people: `facial_c`" in card(tasks)
+
+
+def test_no_line_of_a_table_is_broken_by_what_sources_are_called(
+    tasks: dict[str, PublishedTask], tmp_path: Path
+) -> None:
+    compile_task(tmp_path / "odd", "odd_d", source=source("d", title="A | B\nC"))
+    manifest = read_manifests(tmp_path / "odd")["odd_d"]
+    tasks["odd_d"] = PublishedTask(manifest, decide(manifest, include_unclear=False, allowed={}))
+    for text in (card(tasks), licences_md(tasks)):
+        assert r"[A \| B C](https" in text
+        assert not re.search(r"^\|.*[^|\n]$", text, re.M)
+
+
+def test_the_card_of_a_folder_on_disk_points_at_the_folder(tmp_path: Path) -> None:
+    compile_task(tmp_path, "ocr_textocr", redistribute="no")
+    text = render_card(read_manifests(tmp_path))
+    assert 'load_dataset("vision-flan", "ocr_textocr"' in text
+    assert front_matter_of(text)["configs"][0]["data_files"][0]["path"] == "ocr_textocr/train-*.parquet"
+
+
+def test_licences_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, PublishedTask]) -> None:
+    text = licences_md(tasks)
+    assert (
+        "| [C](https://example.org/source) | non-commercial research only | no | recipe | `facial_c` |"
+        in text
+    )
+    assert (
+        "| [Textocr](https://example.org/source) | CC BY 4.0 (`CC-BY-4.0`) | yes | whole | `ocr_textocr` |"
+        in text
+    )
+    assert "- **C** (`c`): Ask | the authors." in text
+
+
+def test_citations_hold_the_paper_and_every_source_once(
+    tasks: dict[str, PublishedTask], tmp_path: Path
+) -> None:
+    compile_task(tmp_path / "more", "scene_b_again", dataset="b")
+    compile_task(tmp_path / "more", "plain_e", source=source("e", citation="E et al., 2020"))
+    for manifest in read_manifests(tmp_path / "more").values():
+        tasks[manifest.task] = PublishedTask(manifest, decide(manifest, include_unclear=True, allowed={}))
+    keys = re.findall(r"^@\w+\{([^,]+),", citations_bib(tasks), re.M)
+    assert keys == ["xu2024visionflan", "b", "c", "e", "textocr"]
+    assert "note  = {E et al., 2020}" in citations_bib(tasks)
+
+
+def test_croissant_is_valid_with_all_configs_licences_and_citations(
+    tasks: dict[str, PublishedTask], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "croissant.json"
+    path.write_text(json.dumps(croissant(tasks, REPO)))
+    with caplog.at_level(logging.WARNING):
+        metadata = mlcroissant.Dataset(str(path)).metadata
+    assert not metadata.issues.errors
+    assert "is not standard" not in caplog.text
+    # A date would make two publishes of the same tasks differ; the Hub shows that of the commit.
+    assert [text for text in metadata.issues.warnings if "datePublished" not in text] == []
+    assert [record_set.uuid for record_set in metadata.record_sets] == list(tasks)
+    assert len(metadata.license) == 3
+    fields = {f.name for f in metadata.record_sets[0].fields}
+    assert "image" not in fields and "image_sha256" in fields
+    assert all("@misc{" in str(record_set.description) for record_set in metadata.record_sets)
+
+
+def test_the_schema_of_a_recipe_carries_its_features(tasks: dict[str, PublishedTask]) -> None:
+    features = json.loads(recipe_schema().metadata[b"huggingface"])["info"]["features"]
+    assert list(features) == [row["name"] for row in recipe_features_yaml()] == recipe_schema().names
+
+
+def test_size_categories_are_the_hubs() -> None:
+    assert [size_category(n) for n in (10, 5_000, 1_664_000, 20_000_000)] == [
+        "n<1K",
+        "1K<n<10K",
+        "1M<n<10M",
+        "10M<n<100M",
+    ]
+
+
+def test_front_matter_that_cannot_be_read_is_none() -> None:
+    assert (
+        front_matter_of("# no block")
+        == front_matter_of("---\n[: \n---\n")
+        == front_matter_of("---\n- a\n---\n")
+        == {}
+    )

@@ -1,0 +1,124 @@
+"""A recipe published by one, made whole by another who has the raw files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hub_server import HubServer
+from huggingface_hub import HfApi
+
+from vision_flan.compile import Options, compile_task
+from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
+from vision_flan.hub.plan import Choices
+from vision_flan.hub.publish import Publisher
+from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator
+from vision_flan.hub.waiting import Patience
+from vision_flan.manifest import Manifest, manifest_path, read_manifest, verify, write_atomically
+from vision_flan.miniatures import registry
+from vision_flan.report import Silent
+from vision_flan.spec.catalog import Catalog
+
+REPO, TASK = "ORG/vision-flan", "ocr_textocr"
+catalog = Catalog.default()
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    registry.make("textocr", tmp_path / "raw", 12, seed=3)
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, raw: Path) -> Path:
+    """A real compile with a seed and a quota, of a source whose licence says no."""
+    out = tmp_path / "out"
+    compile_task(TASK, raw, out, catalog, Options(seed=7, limit=8), Silent())
+    manifest = read_manifest(manifest_path(out, TASK))
+    licence = {**manifest.source["license"], "redistribute_images": "no"}
+    rewrite(out, replace(manifest, source={**manifest.source, "license": licence}))
+    return out
+
+
+def rewrite(out: Path, manifest: Manifest) -> None:
+    write_atomically(manifest_path(out, manifest.task), manifest.to_json())
+
+
+def publish(api: HfApi, folder: Path) -> None:
+    publisher = Publisher(api, REPO, folder, Choices())
+    publisher.run(publisher.plan())
+
+
+def rehydrator(api: HfApi, raw: Path, out: Path) -> Rehydrator:
+    return Rehydrator(api, REPO, raw, out, catalog, Silent(), Patience())
+
+
+def test_the_shards_come_out_byte_for_byte(
+    hub: HubServer, api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    publish(api, compiled)
+    assert [path for path in hub.files(REPO) if path.endswith(".parquet")] == [
+        f"recipe/{TASK}/train-00000-of-00001.parquet"
+    ]
+    again = rehydrator(api, raw, tmp_path / "again")
+    remote, (task,) = again.tasks(())
+    assert again.run(remote, task).same == SHARDS
+    for shard in compiled.glob("*/*.parquet"):
+        assert (tmp_path / "again" / TASK / shard.name).read_bytes() == shard.read_bytes()
+    *_, (_, verification) = verify(tmp_path / "again")
+    assert verification.problems == [] and verification.shards == 1
+    assert f"config_name: {TASK}" in (tmp_path / "again/README.md").read_text()
+
+
+def test_with_other_package_versions_every_row_is_compared(
+    hub: HubServer, api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(manifest_path(compiled, TASK))
+    publish(api, compiled)
+    there = json.loads(hub.files(REPO)[f"manifest/{TASK}.json"])
+    there["shards"][0]["sha256"] = "0" * 64  # as another pyarrow would have written it
+    hub.push(REPO, {f"manifest/{TASK}.json": json.dumps(there).encode()})
+    again = rehydrator(api, raw, tmp_path / "again")
+    remote, (task,) = again.tasks([TASK])
+    done = again.run(remote, task)
+    assert done.same == ROWS and done.manifest.shards[0].sha256 == manifest.shards[0].sha256
+
+
+def test_other_raw_files_are_refused_with_the_first_difference(
+    api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    publish(api, compiled)
+    registry.make("textocr", tmp_path / "other", 12, seed=4)
+    again = rehydrator(api, tmp_path / "other", tmp_path / "again")
+    remote, (task,) = again.tasks([TASK])
+    with pytest.raises(BadRawError, match="row 0 of ocr_textocr is not the published one"):
+        again.run(remote, task)
+    assert not (tmp_path / "again" / TASK).exists()
+
+
+def test_missing_raw_files_and_another_spec_are_said(
+    hub: HubServer, api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    publish(api, compiled)
+    again = rehydrator(api, tmp_path / "none", tmp_path / "again")
+    remote, (task,) = again.tasks([TASK])
+    with pytest.raises(MissingRawError):
+        again.run(remote, task)
+    changed = replace(task, manifest=replace(task.manifest, spec_sha256="0" * 64))
+    again.raw = raw
+    with pytest.raises(SpecError, match="is not the one ORG/vision-flan was made with") as error:
+        again.run(remote, changed)
+    assert "pip install vision-flan==" in error.value.hint
+
+
+def test_unknown_tasks_and_repositories_are_said(
+    api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    again = rehydrator(api, raw, tmp_path / "again")
+    with pytest.raises(HubError, match="no dataset ORG/vision-flan"):
+        again.tasks(())
+    publish(api, compiled)
+    with pytest.raises(HubError, match="has no task ocr_none"):
+        again.tasks(["ocr_none"])

@@ -1,0 +1,207 @@
+"""`vflan publish`, `vflan rehydrate`: a compiled folder to the Hub, and a recipe back to a full config."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vision_flan.cli.data import raw_option
+from vision_flan.cli.output import print_json, print_table, reporter
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+    from vision_flan.hub.plan import Choices, Plan
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan publish vision-flan ORG/vision-flan --dry-run
+  vflan publish vision-flan ORG/vision-flan --include-unclear --tag v1.0.0
+  vflan publish vision-flan ORG/vision-flan --allow-restricted scene_300w --reason "We hold the rights." """
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("repo_id", metavar="OWNER/NAME")
+@click.option("--dry-run", is_flag=True, help="Print the plan; send nothing.")
+@click.option("--show-card", is_flag=True, help="With --dry-run: print the card as it would stand.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Publish only this task of the folder.")
+@click.option("--include-unclear", is_flag=True, help="Send pictures whose licence is unclear, too.")
+@click.option(
+    "--allow-restricted",
+    "allowed",
+    multiple=True,
+    metavar="TASK",
+    help="Send the pictures of a restricted task whose rights you hold. Needs --reason.",
+)
+@click.option("--reason", default="", help="Why; it is written into the card.")
+@click.option("--remove", multiple=True, metavar="TASK", help="Take a task off the Hub.")
+@click.option("--private", is_flag=True, help="Create the repository as private.")
+@click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers accept the terms first.")
+@click.option("--tag", default="", help="Set a tag, with an entry in CHANGELOG.md.")
+@click.option("--branch", default="main", show_default=True, help="Publish to a branch.")
+@click.option("--pr", "pull_request", is_flag=True, help="Publish to a pull request on the Hub.")
+@click.option("--json", "as_json", is_flag=True, help="Print plan and result as JSON.")
+def publish(
+    folder: Path,
+    repo_id: str,
+    dry_run: bool,
+    show_card: bool,
+    tasks: tuple[str, ...],
+    include_unclear: bool,
+    allowed: tuple[str, ...],
+    reason: str,
+    remove: tuple[str, ...],
+    private: bool,
+    gated: str | None,
+    tag: str,
+    branch: str,
+    pull_request: bool,
+    as_json: bool,
+) -> None:
+    """Publish a compiled FOLDER to the dataset repository OWNER/NAME on the Hugging Face Hub.
+
+    Only what is not there yet is sent. Licences decide: pictures that may not be passed on stay here, and
+    the task goes out as a recipe. The same command again after an interruption continues.
+    """
+    if allowed and not reason.strip():
+        raise click.UsageError('--allow-restricted needs --reason "why you may publish these pictures"')
+    if pull_request and (branch != "main" or tag):
+        raise click.UsageError("--pr goes with neither --branch nor --tag; tag after the merge")
+    from vision_flan.hub.plan import Choices, advice
+    from vision_flan.hub.progress import Progress
+    from vision_flan.hub.publish import Publisher
+    from vision_flan.hub.waiting import Patience
+
+    choices = Choices(
+        include_unclear, dict.fromkeys(allowed, reason.strip()), remove, tasks, private, gated or "", tag
+    )
+    progress = Progress()
+    publisher = Publisher(
+        _api(), repo_id, folder, choices, branch, pull_request, Patience(progress.say), progress
+    )
+    plan = publisher.plan()
+    said = advice(plan, choices)
+    if not as_json:
+        _print_plan(plan, choices, said)
+    if dry_run:
+        if show_card:
+            click.echo(plan.documents["README.md"])
+        if as_json:
+            print_json(_plan_facts(plan, said))
+        return
+    outcome = publisher.run(plan)
+    if as_json:
+        print_json({**_plan_facts(plan, said), "commits": list(outcome.commits), "head": outcome.head})
+    elif outcome.commits:
+        click.echo(f"published in {len(outcome.commits)} commits: {outcome.url}")
+    else:
+        click.echo(f"nothing to send, the Hub has it all: {outcome.url}")
+
+
+@click.command(
+    epilog="""\b
+Example:
+  vflan rehydrate ORG/vision-flan --raw ~/raw --task scene_300w --out vision-flan"""
+)
+@click.argument("repo_id", metavar="OWNER/NAME")
+@raw_option
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without pictures.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="vision-flan",
+    show_default=True,
+    help="The compiled folder; other configs in it stay.",
+)
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
+def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revision: str) -> None:
+    """Make the recipes of OWNER/NAME whole with your own raw files, and check the result."""
+    from vision_flan.hub.rehydrate import SHARDS, Rehydrator
+    from vision_flan.hub.waiting import Patience
+    from vision_flan.spec.catalog import Catalog
+
+    with reporter() as report:
+        rehydrator = Rehydrator(
+            _api(), repo_id, raw, out, Catalog.default(), report, Patience(report.note), revision
+        )
+        remote, published = rehydrator.tasks(tasks)
+        for task in published:
+            done = rehydrator.run(remote, task)
+            what = (
+                "every shard has the published sha256"
+                if done.same == SHARDS
+                else "every row is the published one"
+            )
+            report.note(f"{done.task}: {done.manifest.rows:,} instances, {what}")
+    if not published:
+        click.echo(f"every task of {repo_id} is whole; `load_dataset` opens them as they are")
+    else:
+        click.echo(f"{out}: {len(published)} task{'s' if len(published) > 1 else ''} whole again")
+
+
+def _api() -> HfApi:
+    """The client without its own bars: our progress says the same in one line."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+    disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    return HfApi(library_name="vision-flan")
+
+
+def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
+    return {
+        "repository": plan.repo_id,
+        "tasks": [
+            {
+                "task": change.task,
+                "action": change.action,
+                "form": change.published.publication.form if change.published else None,
+                "licence": change.published.publication.licence if change.published else None,
+                "files": len(change.uploads),
+                "bytes": change.bytes,
+            }
+            for change in plan.changes
+        ],
+        "documents": list(plan.changed_documents),
+        "bytes": plan.bytes,
+        "advice": said,
+    }
+
+
+def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
+    from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED
+    from vision_flan.hub.progress import size
+    from vision_flan.hub.publish import commits_of
+
+    rows = []
+    for change in plan.to_do:
+        publication = change.published.publication if change.published else None
+        form = publication.form if publication else "-"
+        was = f"{change.was_form} -> " if change.was_form not in ("", form) else ""
+        rows.append(
+            [
+                change.task,
+                change.action,
+                was + form,
+                publication.licence if publication else "-",
+                str(len(change.uploads)),
+                size(change.bytes),
+            ]
+        )
+    if rows:
+        print_table(plan.repo_id, ["task", "change", "form", "licence", "files", "bytes"], rows)
+    counts = ", ".join(
+        f"{len(plan.having(action))} {action}"
+        for action in (ADDED, CHANGED, UNCHANGED, REMOVED, KEPT)
+        if plan.having(action)
+    )
+    click.echo(f"{counts}; at most {size(plan.bytes)} to send in {commits_of(plan, choices)} commits")
+    if plan.changed_documents:
+        click.echo(f"renewed: {', '.join(plan.changed_documents)}")
+    for line in said:
+        click.echo(f"note: {line}")
