@@ -1,0 +1,85 @@
+"""VQG: five questions a picture in CSV files of three sources, and captions of the Bing pictures.
+
+`n` counts train pictures, a third from each source; val and test get half as many. `source_id` is
+`<image_id>_<place>`, from 0. Upstream ships no pictures: they are at `images/<image_id>.jpg`, some of the
+COCO ones only where COCO has them; every tenth is a dead link.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from random import Random
+
+from vision_flan.miniatures import coco, draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+
+_URLS = {
+    "bing": "http://example.org/{}.jpg",
+    "coco": "http://mscoco.org/images/{}",
+    "flickr": "http://example.org/photos/{}_z.jpg",
+}
+_LISTED = "---"
+
+
+def generate(mini: Miniature) -> None:
+    for split, count in (("train", mini.n), ("val", max(mini.n // 2, 3)), ("test", max(mini.n // 2, 3))):
+        for place, source in enumerate(_URLS):
+            header = ["image_id", "image_url", "questions", "ratings"]
+            if source == "bing":
+                header = ["image_id", "image_url", "query_term", "questions", "captions"]
+            # some editors put a byte order mark before the header
+            encoding = "utf-8-sig" if source == "coco" else "utf-8"
+            with mini.csv(f"{source}_{split}_all.csv", header, encoding=encoding) as add:
+                for index in range(place, count, len(_URLS)):
+                    add(_row(mini, source, split, index))
+
+
+def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
+    rng = mini.rng(source, split, index)
+    if source == "bing":
+        image_id = str(uuid.UUID(mini.hex_id(32, split, index)))
+    else:
+        image_id = str(mini.number(index, 1, coco.MAX_ID, split, source))
+    questions = [_question(rng) for _ in range(5)]
+    if index % 15 == 4:
+        questions[3] = ""
+    dead = index % 10 == 7
+    _picture(mini, source, split, index, image_id)
+    if split == "train":
+        for place, question in enumerate(questions):
+            if dead or not question:
+                claim = {"dropped": "no picture" if dead else "an empty part"}
+            else:
+                claim = {"target": question}
+            mini.truth("rationale_vqg", f"{image_id}_{place}", **claim)
+    url, joined = _URLS[source].format(image_id), f" {_LISTED}".join(questions)
+    if source != "bing":
+        return [image_id, url, joined, _LISTED.join("3" for _ in questions)]
+    captions = [text.sentence(rng) for _ in range(5)]
+    if split == "train":
+        for place, caption in enumerate(captions):
+            claim = {"dropped": "no picture"} if dead else {"target": caption}
+            mini.truth("caption_vqg", f"{image_id}_{place}", **claim)
+    return [image_id, url, "earthquake", joined, _LISTED.join(captions)]
+
+
+def _question(rng: Random) -> str:
+    return rng.choice(
+        (
+            f"Was the {text.subject(rng)} hurt, or only scared?",
+            f"How long has the {rng.choice(text.THINGS)} been there?",
+            f'Who said "stop" to the {rng.choice(text.THINGS)}?',
+        )
+    )
+
+
+def _picture(mini: Miniature, source: str, split: str, index: int, image_id: str) -> None:
+    card = partial(draw.caption_card, f"{source} {image_id}", (128, 96))
+    if index % 10 == 7:
+        if index % 20 == 7:  # the answer of a dead link, saved as if it were the picture
+            mini.image(f"images/{image_id}.jpg", quirks.not_an_image())
+    elif source == "coco" and index % 2:
+        coco.lend(mini.borrow("mscoco"), "val2014" if index % 3 else "train2014", int(image_id), card)
+    else:
+        mini.image(f"images/{image_id}.jpg", card)
