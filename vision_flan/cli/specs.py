@@ -1,12 +1,191 @@
-"""`vflan validate` and what else works on specs alone."""
+"""`vflan list`, `show`, `validate`: what works on specs alone, or on a few records."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from vision_flan.errors import ExitCode
+from vision_flan.cli.output import print_json, print_table
+from vision_flan.errors import ExitCode, VflanError
+
+#: Records of the miniature from which `show` takes its example.
+_EXAMPLE_RECORDS = 12
+
+
+@click.command(
+    "list",
+    epilog="""\b
+Examples:
+  vflan list --suite vision_flan --category OCR
+  vflan list --present ~/raw
+  vflan list --license CC-BY-4.0 --json""",
+)
+@click.option("--category", help="One of the 25 categories.")
+@click.option("--dataset", help="Slug of a dataset.")
+@click.option("--suite", help="Tasks of a suite.")
+@click.option("--license", "licence", help="SPDX id, or a piece of the licence's name.")
+@click.option(
+    "--present",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="RAW",
+    help="Tasks whose annotation files are in this raw folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def list_tasks(
+    category: str | None,
+    dataset: str | None,
+    suite: str | None,
+    licence: str | None,
+    present: Path | None,
+    as_json: bool,
+) -> None:
+    """List tasks: category, dataset, licence, instances upstream has, suites."""
+    from vision_flan.samples import raw_files_present
+    from vision_flan.spec.catalog import Catalog
+
+    catalog = Catalog.default()
+    rows = [_facts(task, catalog) for task in catalog.task_files]
+    chosen = [
+        row
+        for row in rows
+        if (category is None or row["category"].casefold() == category.casefold())
+        and (dataset is None or row["dataset"] == dataset)
+        and (suite is None or suite in row["suites"])
+        and (licence is None or licence.casefold() in f"{row['license']} {row['spdx']}".casefold())
+        and (present is None or raw_files_present(row["task"], present, catalog))
+    ]
+    if as_json:
+        print_json(chosen)
+        return
+    columns = ("task", "category", "dataset", "license", "available", "suites")
+    print_table(f"{len(chosen)} tasks", columns, [[_cell(row[name]) for name in columns] for row in chosen])
+    if not chosen and rows:
+        click.echo(f"no task of {len(rows)} is like that; `vflan list` shows all", err=True)
+
+
+def _facts(name: str, catalog: Any) -> dict[str, Any]:
+    task = catalog.task(name)
+    dataset = catalog.dataset(task.dataset)
+    return {
+        "task": task.id,
+        "title": task.title,
+        "category": task.category,
+        "dataset": task.dataset,
+        "suites": list(task.suites),
+        "alias": task.alias,
+        "form": task.form,
+        "license": dataset.license.name,
+        "spdx": dataset.license.spdx,
+        "redistribute_images": dataset.license.redistribute_images,
+        "access": dataset.access,
+        "available": task.available,
+        "confidence": task.confidence,
+        "limit": task.limit,
+    }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan show ocr_textocr
+  vflan show "AID+aerial_scene_classification" --raw ~/raw --json"""
+)
+@click.argument("task")
+@click.option(
+    "--raw",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Take the example from raw files, and count. Default: from a miniature.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
+    """Show one task in full: source, licence, instruction, an example, availability."""
+    from vision_flan.rendering import read_template
+    from vision_flan.spec.catalog import Catalog
+
+    catalog = Catalog.default()
+    name = catalog.resolve(task)
+    spec = catalog.task(name)
+    dataset = catalog.dataset(spec.dataset)
+    facts = _facts(name, catalog) | {
+        "spec": str(spec.document.path),
+        "source": {
+            "title": dataset.title,
+            "homepage": dataset.homepage,
+            "citation": dataset.citation.strip(),
+        },
+        "license_note": " ".join(dataset.license.note.split()),
+        "how_to_get": " ".join(dataset.how_to_get.split()),
+        "instruction": read_template(catalog.instruction_file(name)).strip(),
+    }
+    facts |= _example(name, raw, seed, catalog)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_task(facts)
+
+
+def _example(name: str, raw: Path | None, seed: int, catalog: Any) -> dict[str, Any]:
+    """One rendered instance; from a miniature, its absence is said and no error."""
+    from vision_flan.instances import Text
+    from vision_flan.samples import miniature_of, open_task
+
+    def first(root: Path) -> dict[str, Any]:
+        with open_task(name, root, catalog, seed) as opened:
+            texts = opened.texts(200, seed)
+            made = next(((row["_key"], text) for row, text in texts if isinstance(text, Text)), None)
+            example = (
+                {"source_id": made[0], "prompt": made[1].prompt, "target": made[1].target} if made else None
+            )
+            return {"example": example, "records": opened.candidates.count if raw else None}
+
+    if raw is not None:
+        return first(raw) | {"example_from": str(raw)}
+    try:
+        with miniature_of(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed) as folder:
+            return first(folder) | {"example_from": "miniature"}
+    except VflanError as error:
+        return {"example": None, "records": None, "example_from": f"none: {error.what}"}
+
+
+def _print_task(facts: dict[str, Any]) -> None:
+    source = facts["source"]
+    lines = [
+        f"{facts['task']}: {facts['title']}",
+        f"  category     {facts['category']}",
+        f"  suites       {_cell(facts['suites']) or 'none'}",
+        f"  alias        {facts['alias'] or 'none'}",
+        f"  source       {source['title']} ({facts['dataset']}), {source['homepage']}",
+        f"  licence      {facts['license']}; pictures may be passed on: {facts['redistribute_images']}",
+        f"               {facts['license_note']}",
+        f"  access       {facts['access']} {facts['how_to_get']}",
+        f"  available    {_cell(facts['available']) or 'unknown'} (confidence: {facts['confidence']}), "
+        f"quota {_cell(facts['limit']) or 'all'}",
+        f"  records      {_cell(facts['records'])} counted" if facts["records"] is not None else "",
+        f"  form         {facts['form']}",
+        f"  spec         {facts['spec']}",
+        "",
+        "Instruction",
+        _indented(facts["instruction"]),
+        "",
+        f"Example ({facts['example_from']})",
+    ]
+    example = facts["example"]
+    if example:
+        lines += [_indented(example["prompt"]), "", f"  -> {example['target']}"]
+    click.echo("\n".join(line.rstrip() for i, line in enumerate(lines) if line.strip() or i > 11))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 @click.command(

@@ -1,0 +1,112 @@
+"""A few instances of a task, for people and for checks: from raw files, or from a miniature made now."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_flan.instances import Dropped, InstanceMaker, Text
+from vision_flan.miniatures import registry
+from vision_flan.records import Candidates, RecordStore
+from vision_flan.report import Reporter, Silent
+from vision_flan.sources.image_refs import ImageStore
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import TaskSpec
+from vision_flan.tables import all_readers, missing_files, open_raw, task_sources
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task whose records are read.
+
+    Attributes:
+        read: gives the bytes behind a reference to a picture.
+        labels: label tables by name.
+    """
+
+    task: TaskSpec
+    catalog: Catalog
+    labels: Mapping[str, Mapping[str, str]]
+    candidates: Candidates
+    read: Callable[[str], bytes]
+
+    def maker(self, seed: int) -> InstanceMaker:
+        """What renders the task's records, with draws of a seed."""
+        instruction = self.catalog.instruction_file(self.task.id)
+        return InstanceMaker(self.task, self.labels, instruction, seed, self.candidates)
+
+    def rows(self, limit: int) -> list[dict[str, Any]]:
+        """The first candidates in selection order."""
+        return self.candidates.block(0, limit)
+
+    def texts(self, limit: int, seed: int) -> Iterator[tuple[dict[str, Any], Text | Dropped]]:
+        """Candidates with the text they become, or why they are dropped. No picture is read."""
+        maker = self.maker(seed)
+        for row in self.rows(limit):
+            yield row, maker.render(row)
+
+
+@contextmanager
+def open_task(
+    name: str, raw_root: Path, catalog: Catalog, seed: int = 0, report: Reporter | None = None
+) -> Iterator[OpenTask]:
+    """Read a task's records; memory and disk are let go of at the end.
+
+    Raises:
+        SpecError, MissingRawError, BadRawError: as `compile_task`.
+    """
+    report = report or Silent()
+    task = catalog.task(name)
+    sources = task_sources(task, catalog)
+    raw = open_raw(sources.dataset, catalog, raw_root)
+    try:
+        problem = missing_files(sources, raw)
+        if problem:
+            raise problem
+        with tempfile.TemporaryDirectory(prefix="vflan-") as work, RecordStore(Path(work)) as store:
+            store.load_labels(sources.labels)
+            for table, reader in sources.readers.items():
+                report.stage(f"reading {table} of {task.id}")
+                store.load(table, reader.schema(), _told(reader.batches(raw), report))
+            place = task.place("sql" if task.sql is not None else "table")
+            candidates = store.prepare(task.records_sql, task.key, seed, place)
+            images = ImageStore(raw, all_readers(sources.dataset))
+            yield OpenTask(task, catalog, sources.labels, candidates, images.read)
+    finally:
+        raw.close()
+
+
+def _told(batches: Iterator[Any], report: Reporter) -> Iterator[Any]:
+    for batch in batches:
+        report.advance(batch.num_rows)
+        yield batch
+
+
+@contextmanager
+def miniature_of(dataset: str, n: int, seed: int = 0) -> Iterator[Path]:
+    """A raw folder that holds a miniature of a dataset, for as long as it is needed.
+
+    Raises:
+        SpecError: no generator for the dataset.
+    """
+    registry.find(dataset)
+    with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
+        registry.make(dataset, Path(folder), n, seed)
+        yield Path(folder)
+
+
+def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
+    """Whether the annotation files of a task are in the raw folder (pictures are not looked for)."""
+    task = catalog.task(name)
+    if not (raw_root / task.dataset).is_dir():
+        return False
+    sources = task_sources(task, catalog)
+    raw = open_raw(sources.dataset, catalog, raw_root)
+    try:
+        return missing_files(sources, raw) is None
+    finally:
+        raw.close()
