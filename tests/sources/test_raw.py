@@ -208,6 +208,48 @@ def test_links_in_archives_are_not_followed(tmp_path: Path) -> None:
         assert not RawDataset(tmp_path, "toy", [Archive(name)]).exists("link.txt")
 
 
+def test_a_raw_folder_that_is_not_there_lists_nothing(tmp_path: Path) -> None:
+    raw = RawDataset(tmp_path / "nowhere", "toy", [Archive("*.zip")])
+    assert list(raw.list("{p*}")) == []
+    assert not raw.exists("a.jpg")
+
+
+def test_zips_of_more_than_four_gigabytes_are_indexed_by_their_wide_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)  # as if 100 bytes were what 32 bits can hold
+    write_zip(tmp_path / "x.zip", FILES)
+    assert b"PK\6\6" in (tmp_path / "x.zip").read_bytes()
+    assert_reads(RawDataset(tmp_path, "toy", [Archive("x.zip")]), FILES)
+
+
+def test_a_zip_with_bytes_before_it_is_read(tmp_path: Path) -> None:
+    write_zip(tmp_path / "x.zip", FILES)
+    (tmp_path / "x.zip").write_bytes(b"#!/bin/sh\n" * 9 + (tmp_path / "x.zip").read_bytes())
+    assert_reads(RawDataset(tmp_path, "toy", [Archive("x.zip")]), FILES)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [
+        (8, 1, "encrypted"),
+        (10, 99, "method 99"),
+        (16, 7, "checksum"),
+        (24, 9, "checksum"),
+        (42, 5, "no header"),
+    ],
+)
+def test_a_zip_member_that_cannot_be_read_is_told(
+    tmp_path: Path, offset: int, value: int, message: str
+) -> None:
+    write_zip(tmp_path / "x.zip", {"a.txt": b"a" * 50}, zipfile.ZIP_STORED)
+    whole = bytearray((tmp_path / "x.zip").read_bytes())
+    whole[whole.index(b"PK\1\2") + offset] = value  # a field of the member's entry in the directory
+    (tmp_path / "x.zip").write_bytes(whole)
+    with pytest.raises(BadRawError, match=message):
+        RawDataset(tmp_path, "toy", [Archive("x.zip")]).read_bytes("a.txt")
+
+
 def test_a_missing_file_names_the_next_command(tmp_path: Path) -> None:
     with pytest.raises(MissingRawError, match="vflan fetch toy"):
         RawDataset(tmp_path / "nowhere", "toy").read_bytes("a.jpg")

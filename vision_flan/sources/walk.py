@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from vision_flan.errors import MachineError, Place
 from vision_flan.sources.members import is_junk
 from vision_flan.sources.patterns import Pattern
 
@@ -19,6 +20,7 @@ def walk(base: str, pattern: Pattern, confine: Confine) -> Iterator[tuple[str, d
 
     Raises:
         BadRawError: what `confine` raises for links that lead out.
+        MachineError: a folder cannot be listed.
     """
     yield from _folder(base, "", 0, pattern, confine)
 
@@ -48,16 +50,25 @@ def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str
     """Names in a folder, folders with a slash, in the order of the paths below; which files are links."""
     names = []
     links = set()
-    with os.scandir(full) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                if folders:
-                    names.append(entry.name + "/")
-            elif files and entry.is_symlink():
-                names.append(entry.name)
-                links.add(entry.name)
-            elif files and entry.is_file():
-                names.append(entry.name)
+    try:
+        with os.scandir(full) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    if folders:
+                        names.append(entry.name + "/")
+                elif files and entry.is_symlink():
+                    names.append(entry.name)
+                    links.add(entry.name)
+                elif files and entry.is_file():
+                    names.append(entry.name)
+    except FileNotFoundError:
+        return [], set()  # the raw folder itself is not there yet
+    except OSError as error:
+        raise MachineError(
+            f"cannot list the folder: {error.strerror}",
+            where=Place(full),
+            hint="check the folder's permissions",
+        ) from error
     names.sort()
     return names, links
 
