@@ -100,7 +100,7 @@ def compile_task(
     with _machine_errors(out), _task_lock(out, task.id) as work:
         identity = _identity(task, sources, raw, catalog, options)
         done = _up_to_date(out, task.id, identity)
-        if done and not options.force:
+        if done and not options.force and not (work / "manifest.json").exists():
             return Result(done, out, built=False)
         _begin(work, identity)
         if not (work / "manifest.json").exists():

@@ -66,9 +66,6 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
     return facts
 
 
-# Pillow loads its plugins late, and MPO only with the first JPEG: a PNG before it would find no opener
-Image.init()
-
 # Pillow warns at the limit, and of odd EXIF: what matters of it is enforced here, with a reason of its own
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")

@@ -115,7 +115,8 @@ class RecordStore:
         # rows of some readers have a `_key` of their own, which `key` may use and ours takes the place of
         fields = "* EXCLUDE (_key)" if "_key" in self.describe(sql, place) else "*"
         self._run(
-            f"CREATE TABLE _candidates AS SELECT {fields}, CAST(({key}) AS VARCHAR) AS _key FROM ({sql}) AS _",
+            f"CREATE TABLE _candidates AS SELECT {fields}, CAST(({key}) AS VARCHAR) AS _key "
+            f"FROM ({sql}) AS _",
             place,
         )
         total, keyed, distinct = self._con.execute(
