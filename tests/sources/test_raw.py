@@ -30,7 +30,7 @@ def write_tar(path: Path, mode: str, files: dict[str, bytes], kind: int = tarfil
 
 
 def write_zip(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> None:
-    with zipfile.ZipFile(path, "w", method) as archive:
+    with zipfile.ZipFile(path, "w", method, compresslevel=1) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
 
