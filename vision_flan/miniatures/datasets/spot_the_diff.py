@@ -1,0 +1,73 @@
+"""Spot-the-diff: pairs of frames and sentences about what changed.
+
+`n` counts train records; val gets a sixth, test a seventh. `source_id` is `<img_id>-<record>`, where records
+of one pair count from 1 in the order of the file.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Tree
+
+_SIZE = (224, 224)
+_NONE = "there are no differences"
+
+
+def generate(mini: Miniature) -> None:
+    counts = {"train": mini.n, "val": max(mini.n // 6, 1), "test": max(mini.n // 7, 1)}
+    if mini.archives:
+        with mini.archive("data/resized_images.zip") as tree:
+            _splits(mini, tree, "resized_images", counts)
+    else:
+        _splits(mini, mini, "data/resized_images", counts)
+
+
+def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) -> None:
+    first = 0
+    for split, count in counts.items():
+        with mini.json_array(f"data/annotations/{split}.json") as add:
+            for index in range(count):
+                # every eighth record speaks of the pair before, by another annotator
+                record = 2 if index % 8 == 7 else 1
+                pair = first + index - (record - 1)
+                image_id = str(mini.number(pair, 1, max(20_000, 4 * mini.n), "pair"))
+                changed = _changes(mini.rng("pair", pair))
+                if record == 1:
+                    _pictures(tree, f"{folder}/{image_id}", changed)
+                add({"img_id": image_id, "sentences": _sentences(changed, index)})
+                if split == "train":
+                    _truth(mini, f"{image_id}-{record}", changed, index)
+        first += count
+
+
+def _changes(rng: Random) -> list[tuple[str, bool]]:
+    """Things of the pair, and whether each is gone in the second picture."""
+    return [(text.subject(rng), rng.random() < 0.5) for _ in range(3)]
+
+
+def _sentences(changed: list[tuple[str, bool]], index: int) -> list[str]:
+    if index % 20 == 6:
+        return ["", " "]
+    gone = [f"the {thing} is gone" for thing, away in changed if away]
+    return ["", *gone] if gone and index % 5 == 1 else gone or [_NONE]
+
+
+def _truth(mini: Miniature, key: str, changed: list[tuple[str, bool]], index: int) -> None:
+    sentences = [sentence for sentence in _sentences(changed, index) if sentence.strip()]
+    if sentences:
+        mini.truth("matching_spot_the_diff", key, target=", ".join(sentences))
+    else:
+        mini.truth("matching_spot_the_diff", key, dropped="no sentence")
+
+
+def _pictures(tree: Tree, stem: str, changed: list[tuple[str, bool]]) -> None:
+    boxes = [(thing, (10, 10 + 70 * place, 180, 50)) for place, (thing, _) in enumerate(changed)]
+    left = draw.objects_scene(_SIZE, boxes)
+    kept = [box for box, (_, away) in zip(boxes, changed, strict=True) if not away]
+    right = draw.objects_scene(_SIZE, kept)
+    tree.image(f"{stem}.png", quirks.rgba(left))
+    tree.image(f"{stem}_2.png", right)
+    tree.image(f"{stem}_diff.jpg", draw.objects_scene(_SIZE, [box for box in boxes if box not in kept]))
