@@ -32,16 +32,23 @@ def generate(mini: Miniature) -> None:
             photo = draw.texture(mini.rng(original), (224, 224), grain=16)
             photo.paste(draw.caption_card(_CLASSES[wnid], (160, 120), note=str(original)), (32, 50))
             trees[group].image(path, corrupt(name, severity, photo, mini.np_rng(index)), quality=85)
-            _truth(mini, group, name, path)
+            _truth(mini, group, name, path, visible=severity >= 3)
 
 
-def _truth(mini: Miniature, group: str, name: str, path: str) -> None:
+def _truth(mini: Miniature, group: str, name: str, path: str, *, visible: bool) -> None:
     label = name.replace("_", " ")
-    if group == "blur":
-        mini.truth("quality_imagenet_c_blur", path, answer=label.capitalize())
-    if group == "weather":
-        mini.truth("quality_imagenet_c_weather", path, answer=label)
-    if group in ("noise", "digital", "extra"):
-        mini.truth("quality_imagenet_c_fine", path, answer=label.capitalize())
-    if group != "extra":
-        mini.truth("quality_imagenet_c_coarse", path, answer=group)
+    capital = "JPEG compression" if name == "jpeg_compression" else label.capitalize()
+    answers = {"quality_imagenet_c_coarse": group}
+    if group == "extra":
+        answers = {"quality_imagenet_c_fine": capital}
+    elif group == "blur":
+        answers["quality_imagenet_c_blur"] = capital
+    elif group == "weather":
+        answers["quality_imagenet_c_weather"] = label
+    else:
+        answers["quality_imagenet_c_fine"] = capital
+    for task, answer in answers.items():
+        if visible:
+            mini.truth(task, path, answer=answer)
+        else:
+            mini.truth(task, path, dropped="hardly visible")

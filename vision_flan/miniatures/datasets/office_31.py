@@ -1,0 +1,35 @@
+"""Office-31: pictures of three domains in class folders.
+
+`n` counts pictures. `source_id` is domain, class and file, `webcam/letter_tray/frame_0001`.
+"""
+
+from __future__ import annotations
+
+from vision_flan.miniatures import draw
+from vision_flan.miniatures.miniature import Miniature
+
+_DOMAINS = {"amazon": "Amazon", "dslr": "DSLR", "webcam": "webcam"}
+_CLASSES = {
+    "back_pack": "backpack",
+    "desk_chair": "desk chair",
+    "letter_tray": "letter tray",
+    "monitor": "monitor",
+    "paper_notebook": "paper notebook",
+    "punchers": "hole punch",
+    "scissors": "scissors",
+}
+
+
+def generate(mini: Miniature) -> None:
+    with mini.pack("domain_adaptation_images.tar.gz") as tree:
+        for index in range(mini.n):
+            # four of six are of amazon, as upstream has it
+            domain = ("amazon", "dslr", "amazon", "webcam", "amazon", "amazon")[index % 6]
+            folder = list(_CLASSES)[index % len(_CLASSES)]
+            frame = f"frame_{index // 42 + 1 + index % 42 // 7:04d}"
+            card = draw.caption_card(_CLASSES[folder], (120, 120), note=f"{domain} {index}")
+            tree.image(f"{domain}/images/{folder}/{frame}.jpg", card)
+            key = f"{domain}/{folder}/{frame}"
+            mini.truth("object_office31", key, target=_CLASSES[folder])
+            mini.truth("object_office31_domain", key, target=f"{_DOMAINS[domain]} {_CLASSES[folder]}")
+            mini.truth("style_office31", key, answer=_DOMAINS[domain])

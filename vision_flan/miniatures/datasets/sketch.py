@@ -1,0 +1,40 @@
+"""TU-Berlin sketches: 80 drawings a class, numbered through all classes.
+
+`n` counts sketches over a few classes. `source_id` is `<class>/<number>`, `cow/4791`.
+"""
+
+from __future__ import annotations
+
+from vision_flan.miniatures import draw, quirks
+from vision_flan.miniatures.miniature import Miniature
+
+#: Folder, place in the alphabet (from 0), shown name, and kind; None where that can be argued about.
+_CLASSES = (
+    ("airplane", 0, "airplane", "Non-living"),
+    ("alarm clock", 1, "alarm clock", "Non-living"),
+    ("bear (animal)", 15, "bear", "Living"),
+    ("cow", 59, "cow", "Living"),
+    ("crane (machine)", 61, "crane", "Non-living"),
+    ("head-phones", 105, "headphones", "Non-living"),
+    ("santa claus", 178, "Santa Claus", None),
+    ("tree", 230, "tree", "Living"),
+    ("wine-bottle", 246, "wine bottle", "Non-living"),
+)
+
+
+def generate(mini: Miniature) -> None:
+    with mini.pack("sketches_png.zip") as tree, tree.lines("png/filelist.txt") as add:
+        for index in range(mini.n):
+            folder, place, name, kind = _CLASSES[index % len(_CLASSES)]
+            repeat = index // len(_CLASSES)
+            # beyond upstream's 80 a class, numbers go on after its 20,000
+            number = place * 80 + repeat + 1 if repeat < 80 else 20_000 + index
+            key = f"{folder}/{number}"
+            sheet = draw.page([name, str(number)], (160, 120))
+            tree.image(f"png/{key}.png", quirks.grayscale(sheet, ".png") if index % 3 else sheet)
+            add(f"{key}.png")
+            mini.truth("object_sketch", key, target=name)
+            if kind is None:
+                mini.truth("object_sketch_living", key, dropped="neither side")
+            else:
+                mini.truth("object_sketch_living", key, target=kind)
