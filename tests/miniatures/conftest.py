@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from vision_flan.miniatures import registry
 
@@ -35,3 +36,23 @@ def truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
 
 def load(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+
+
+def modes(folder: Path) -> set[str]:
+    found = set()
+    for path in pictures(folder):
+        with Image.open(path) as picture:
+            found.add(picture.mode)
+    return found
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
-from vision_flan.miniatures import coco, draw, quirks, scenes, text
+from vision_flan.miniatures import charts, coco, draw, quirks, scenes, text
 from vision_flan.miniatures.corrupt import GROUPS, corrupt
 
 
@@ -126,12 +126,12 @@ def test_expressions_poses_and_tiles_can_be_told_apart() -> None:
 @pytest.mark.parametrize("kind", ["bar", "hbar", "line", "pie"])
 def test_charts_change_with_their_values(kind: str) -> None:
     low, high = [("a", 1.0), ("b", 2.0)], [("a", 2.0), ("b", 2.0)]
-    assert scenes.chart(kind, low, title="T").tobytes() != scenes.chart(kind, high, title="T").tobytes()
+    assert charts.chart(kind, low, title="T").tobytes() != charts.chart(kind, high, title="T").tobytes()
 
 
 def test_a_bar_is_as_high_as_its_value() -> None:
-    pixels = array(scenes.chart("bar", [("a", 10.0), ("b", 5.0)]))
-    heights = [(pixels == draw.color_of(label)).all(axis=2).any(axis=1).sum() for label in "ab"]
+    pixels = array(charts.chart("bar", [("a", 10.0), ("b", 5.0)]))
+    heights = [(pixels == draw.NAMED[name]).all(axis=2).any(axis=1).sum() for name in charts.PALETTE[:2]]
     assert abs(heights[0] - 2 * heights[1]) <= 3
 
 

@@ -13,6 +13,7 @@ One module a dataset, `datasets/<slug>.py` (`_300w.py` where a slug starts with 
     with mini.archive("noise.tar") as tree:    # always an archive; mini.borrow("mscoco").image(...)
     mini.truth(task_id, source_id, target=answer)  # or answer=, one_of=[...], dropped="why"
 
-Pictures: `draw` (cards, words, shapes, digits), `scenes` (CLEVR, panels, faces, charts, maps), `corrupt`,
-`quirks` (odd and broken files), `coco` (borrowed pictures). File formats: `formats`. Sentences: `text`.
+Pictures: `draw` (cards, words, shapes, digits), `scenes` (CLEVR, panels, faces, figures, maps), `charts`,
+`corrupt`, `quirks` (odd and broken files), `coco` (borrowed pictures). File formats: `formats`. Sentences:
+`text`. Truth semantics: `Miniature.truth`. Tests of every generator: tests/miniatures/test_every_dataset.py.
 """

@@ -1,8 +1,8 @@
-"""Pictures with a structure of their own: CLEVR scenes, matrix panels, faces, figures, charts, maps."""
+"""Pictures with a structure of their own: CLEVR scenes, matrix panels, faces, figures, maps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import cos, pi, sin
 from typing import Any
@@ -164,56 +164,7 @@ def figure(pose: str, size: Size = (96, 128)) -> Image.Image:
     return picture
 
 
-# --- charts and maps
-
-
-def chart(
-    kind: str, values: Sequence[tuple[str, float]], size: Size = (160, 120), *, title: str = ""
-) -> Image.Image:
-    """Labelled, positive values as `bar`, `hbar`, `line` or `pie`; each value stands beside its mark."""
-    picture = draw.blank(size)
-    pen = ImageDraw.Draw(picture)
-    small = draw.font(9)
-    pen.text((4, 1), title, (0, 0, 0), font=small)
-    width, height = size[0] - 24, size[1] - 40
-    left, bottom = 16, size[1] - 22
-    top = max((value for _, value in values), default=1) or 1
-    if kind == "pie":
-        _pie(pen, values, size)
-        return picture
-    pen.line((left, 14, left, bottom, size[0] - 4, bottom), (0, 0, 0))
-    step = width / max(len(values), 1)
-    points = []
-    for place, (label, value) in enumerate(values):
-        if kind == "hbar":
-            y = 14 + place * (bottom - 14) / len(values)
-            pen.rectangle(
-                (left, y + 2, left + width * value / top, y + (bottom - 14) / len(values) - 2),
-                draw.color_of(label),
-            )
-            pen.text((left + 2, y + 2), f"{label} {value:g}", (0, 0, 0), font=small)
-            continue
-        x, y = left + (place + 0.5) * step, bottom - height * value / top
-        points.append((x, y))
-        if kind == "bar":
-            pen.rectangle((x - step * 0.35, y, x + step * 0.35, bottom), draw.color_of(label))
-        pen.text((x - step * 0.3, y - 11), f"{value:g}", (0, 0, 0), font=small)
-        pen.text((x - step * 0.4, bottom + 2 + place % 2 * 9), label, (0, 0, 0), font=small)
-    if kind == "line" and len(points) > 1:
-        pen.line(points, (30, 60, 200), 2)
-    return picture
-
-
-def _pie(pen: ImageDraw.ImageDraw, values: Sequence[tuple[str, float]], size: Size) -> None:
-    total = sum(value for _, value in values) or 1
-    side = min(size) - 24
-    angle = -90.0
-    for place, (label, value) in enumerate(values):
-        until = angle + 360 * value / total
-        pen.pieslice((4, 16, 4 + side, 16 + side), angle, until, draw.color_of(label), (255, 255, 255))
-        pen.text((side + 8, 16 + 10 * place), f"{label} {value:g}", draw.color_of(label), font=draw.font(9))
-        angle = until
-
+# --- maps
 
 #: Ground colours of satellite tiles, by a word in the class name.
 _LAND: dict[str, Color] = {
