@@ -252,12 +252,12 @@ class TarTree(ArchiveTree):
 
 @contextmanager
 def archive(path: Path, *, pictures: bool = True) -> Iterator[Tree]:
-    """A `.zip`, `.tar`, `.tar.gz` or `.tgz` to fill; finished when the block ends."""
+    """A `.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.xz` to fill; finished when the block ends."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
             yield ZipTree(zipped, pictures=pictures)
-    elif path.suffix == ".tar":
-        with tarfile.open(path, "w") as plain:
+    elif path.suffix in (".tar", ".xz"):
+        with tarfile.open(path, "w" if path.suffix == ".tar" else "w:xz") as plain:
             yield TarTree(plain, pictures=pictures)
     else:
         # a GzipFile of our own: tarfile's writes the time into the header
