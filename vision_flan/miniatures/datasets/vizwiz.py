@@ -1,0 +1,181 @@
+"""VizWiz: photos of blind people with questions, captions and quality flaws, in three releases.
+
+`n` counts train pictures, of which seven in eight have a question; val and test get a tenth each. `source_id`
+is the picture's name without suffix. Each release lies in a folder of its own, as archives have equal names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.json_stream import Add
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture, Tree
+
+_FLAWS = {
+    "FRM": "bad framing",
+    "BLR": "blur",
+    "DRK": "too dark",
+    "BRT": "too bright",
+    "OBS": "obscured",
+    "OTH": "another flaw",
+    "NON": "no flaw",
+    "ROT": "rotated",
+}
+_PRECANNED = "Quality issues are too severe to recognize visual content."
+
+
+@dataclass(frozen=True)
+class _Out:
+    """Where the records of one split go."""
+
+    question: Add
+    caption_image: Add
+    caption: Add | None
+    quality: Add
+
+
+def generate(mini: Miniature) -> None:
+    # an archive is read as if its members were in the archive's folder
+    place: Callable[[str], str] = (lambda folder: "") if mini.archives else (lambda folder: f"{folder}/")
+    with (
+        mini.pack("vqa/Annotations.zip") as vqa,
+        mini.pack("captions/annotations.zip") as captions,
+        mini.pack("image_quality/annotations.zip") as quality,
+    ):
+        for split, part in (("train", 1.0), ("val", 0.1), ("test", 0.1)):
+            with ExitStack() as stack:
+                questions = f"{place('vqa')}Annotations/{split}.json"
+                coco_like = f"{place('captions')}annotations/{split}.json"
+                document = stack.enter_context(captions.json_document(coco_like))
+                document.field("info", {"description": "VizWiz-Captions (miniature)"})
+                out = _Out(
+                    stack.enter_context(vqa.json_array(questions)),
+                    document.array("images"),
+                    document.array("annotations") if split != "test" else None,
+                    stack.enter_context(quality.json_array(f"{place('image_quality')}{split}.json")),
+                )
+                pictures = stack.enter_context(mini.pack(f"{split}.zip"))
+                for index in range(max(int(mini.n * part), 1)):
+                    _photo(mini, pictures, out, split, index)
+
+
+def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -> None:
+    rng = mini.rng(split, index)
+    name = f"VizWiz_{split}_{index:08d}"
+    image, hidden, told = f"{name}.jpg", split == "test", split == "train"
+    question, answer = text.question_answer(rng)
+    flaws = _flaws(rng, index)
+    captions = _captions(rng, index)
+    top = [flaw for flaw, votes in flaws.items() if votes == max(flaws.values())]
+    card = draw.caption_card(f"{question} {answer}", (128, 96), note=name)
+    pictures.image(f"{split}/{image}", lambda: _taken(card, top[0], index))
+    if index % 8 != 7:
+        answers = _answers(rng, index, answer)
+        out.question({"image": image, "question": question, **({} if hidden else answers)})
+        if told:
+            _question_truth(mini, name, answers, answer)
+    out.caption_image(
+        {
+            "file_name": image,
+            "vizwiz_url": f"https://example.org/{image}",
+            "id": index,
+            "text_detected": False,
+        }
+    )
+    for place, record in enumerate(captions):
+        if out.caption:
+            out.caption({**record, "image_id": index, "id": index * 5 + place, "text_detected": False})
+    out.quality({"image": image} if hidden else {"flaws": flaws, "image": image, "unrecognizable": 0})
+    if told:
+        _caption_truth(mini, name, captions)
+        if len(top) == 1:
+            mini.truth("quality_vizwiz", name, answer=_FLAWS[top[0]])
+        else:
+            mini.truth("quality_vizwiz", name, dropped="a tie")
+
+
+def _taken(card: Image.Image, flaw: str, index: int) -> Picture:
+    """The card as the flaw that most people saw leaves it."""
+    if flaw == "BLR":
+        return card.resize((32, 24)).resize(card.size)
+    if flaw in ("DRK", "BRT"):
+        return card.point(lambda level: level // 4 if flaw == "DRK" else 192 + level // 4)
+    if flaw == "ROT":
+        return card.rotate(90, expand=True)
+    if flaw == "FRM":
+        return card.crop((card.width // 2, 0, card.width, card.height))
+    if flaw == "OBS":
+        card.paste((200, 150, 130), (0, 0, card.width, card.height // 2))
+    return quirks.exif_rotated(card) if index % 10 == 4 else card
+
+
+def _flaws(rng: Random, index: int) -> dict[str, int]:
+    """Votes of five people, who may name several; all eight keys are always there."""
+    top = list(_FLAWS)[index % len(_FLAWS)]
+    votes = {flaw: rng.randint(3, 5) if flaw == top else rng.randint(0, 2) for flaw in _FLAWS}
+    if index % 7 == 5:
+        votes["OTH"] = votes["ROT"] = 5
+    return votes
+
+
+def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
+    """Ten answers: mostly one of them first; now and then none, all the same, or two ahead."""
+    strays = rng.sample([word for word in (*text.COLORS, *text.THINGS) if word != answer], 4)
+    kind = index % 10
+    if kind == 3:
+        given = ["unanswerable"] * 7 + strays[:3]
+    elif kind == 5:
+        given = [answer] * 10
+    elif kind == 6:
+        given = [answer] * 4 + [strays[0]] * 4 + strays[1:3]
+    else:
+        given = [*strays[:2], "unanswerable", *[answer] * 5, *strays[2:]]
+    if kind not in (5, 6):
+        given = rng.sample(given, 10)
+    yes_no = answer in ("yes", "no")
+    return {
+        "answers": [{"answer": word, "answer_confidence": "yes"} for word in given],
+        "answer_type": "unanswerable" if kind == 3 else "yes/no" if yes_no else "other",
+        "answerable": int(kind != 3),
+    }
+
+
+def _question_truth(mini: Miniature, name: str, record: dict[str, Any], answer: str) -> None:
+    given = [one["answer"] for one in record["answers"]]
+    if not record["answerable"] or len(set(given)) == 1 or given.count(answer) < 5:
+        mini.truth("vqa_vizwiz", name, dropped="no one answer that most people gave")
+    else:
+        mini.truth("vqa_vizwiz", name, answer=answer)
+
+
+def _captions(rng: Random, index: int) -> list[dict[str, Any]]:
+    """Five, of which some say only that nothing can be seen, and some are rejected."""
+    captions = []
+    for place in range(5):
+        precanned = index % 9 == 4 or rng.random() < 0.1
+        captions.append(
+            {
+                "caption": _PRECANNED if precanned else text.clause(rng) + rng.choice(("", ".", " ")),
+                "is_precanned": precanned,
+                "is_rejected": (precanned and place == 0) or rng.random() < 0.05,
+            }
+        )
+    return captions
+
+
+def _caption_truth(mini: Miniature, name: str, captions: list[dict[str, Any]]) -> None:
+    kept = [one["caption"] for one in captions if not one["is_precanned"] and not one["is_rejected"]]
+    if not kept:
+        mini.truth("caption_vizwiz", name, dropped="no caption of its own")
+        return
+    sentences = (text.closed(caption.strip()) for caption in kept)
+    lines = [f"Caption {n}: {one[0].upper()}{one[1:]}" for n, one in enumerate(sentences, start=1)]
+    mini.truth("caption_vizwiz", name, target="\n".join(lines), contains=f"captions: {len(kept)}")
