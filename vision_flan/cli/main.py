@@ -16,6 +16,7 @@ from vision_flan.errors import ExitCode, VflanError
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "fetch": ("vision_flan.cli.fetch", "fetch"),
     "list": ("vision_flan.cli.specs", "list_tasks"),
     "show": ("vision_flan.cli.specs", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),

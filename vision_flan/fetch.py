@@ -1,0 +1,324 @@
+"""`vflan fetch`: download what may be downloaded, name what a person has to ask for.
+
+Decide, then do: `plan` looks at the folder and says what happens to each file, `download` does it for one.
+pooch keeps the checksum and the move into place; the transfer is ours, since pooch's own starts over after a
+cut: bytes go to `<name>.part`, which stays, and the next run asks for the rest (RFC 9110, section 14).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pooch
+
+from vision_flan import __version__
+from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
+from vision_flan.report import Reporter
+from vision_flan.spec.model import DatasetSpec, UpstreamFile
+
+PRESENT, UNPACKED, DIFFERENT, DOWNLOAD, BY_HAND = "present", "unpacked", "different", "download", "by_hand"
+
+#: Attempts that bring nothing before a transfer is given up; one that brings bytes starts the count anew.
+ATTEMPTS = 4
+#: Seconds before the second attempt; doubled each time.
+PAUSE = 1.0
+TIMEOUT = 60.0
+_CHUNK = 1 << 20
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one file.
+
+    Attributes:
+        path: where it goes.
+        action: `present` (and right), `unpacked` (what it provides is there), `different` (there, but not
+            the file that upstream ships: left alone), `download`, or `by_hand`.
+        reason: why, in words.
+        done: bytes of it that an earlier run brought.
+    """
+
+    file: UpstreamFile
+    path: Path
+    action: str
+    reason: str
+    done: int = 0
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def bytes_left(self) -> int:
+        return max((self.file.bytes or 0) - self.done, 0) if self.action == DOWNLOAD else 0
+
+
+def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> list[Step]:
+    """Decide about each file of a dataset, or about the named ones (`*` matches). Reads checksums.
+
+    Raises:
+        SpecError: a name that is no file of the dataset, or a path that leaves the folder.
+    """
+    for name in names:
+        if not any(fnmatchcase(file.path, name) for file in dataset.files):
+            known = ", ".join(file.path for file in dataset.files)
+            raise SpecError(f"{dataset.dataset} has no file {name!r}", hint=f"its files are: {known}")
+    wanted = [f for f in dataset.files if not names or any(fnmatchcase(f.path, name) for name in names)]
+    return [_decide(dataset, file, raw_root / dataset.dataset) for file in wanted]
+
+
+def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
+    if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
+        raise SpecError(f"{file.path!r} leaves the raw folder", where=dataset.document.place("files"))
+    path = folder / file.path
+    if "*" in file.path:
+        found = len(list(folder.glob(file.path)))
+        if found:
+            return Step(file, path, PRESENT, f"{found} files, not checked")
+        return Step(file, path, BY_HAND, "several files; see where they are")
+    if path.exists():
+        wrong = what_differs(path, file)
+        return Step(file, path, DIFFERENT, wrong) if wrong else Step(file, path, PRESENT, "size and checksum")
+    if file.provides and all(_is_there(folder, prefix) for prefix in file.provides):
+        return Step(file, path, UNPACKED, ", ".join(file.provides))
+    if dataset.access != "direct" or not file.url:
+        return Step(file, path, BY_HAND, file.note or f"access is {dataset.access}")
+    part = path.with_name(path.name + ".part")
+    done = part.stat().st_size if part.exists() else 0
+    return Step(file, path, DOWNLOAD, "goes on where it stopped" if done else "not there yet", done)
+
+
+def _is_there(folder: Path, prefix: str) -> bool:
+    """Whether something unpacked lies below a prefix of the layout: a folder with `/`, else a start of names."""
+    if prefix.endswith("/"):
+        return (folder / prefix).is_dir() and any((folder / prefix).iterdir())
+    return any(not found.name.endswith((".part", ".part.etag")) for found in folder.glob(prefix + "*"))
+
+
+def what_differs(path: Path, file: UpstreamFile) -> str:
+    """Why a file is not the one upstream ships; empty when it is, as far as that is known."""
+    size = path.stat().st_size
+    if file.bytes is not None and size != file.bytes:
+        return f"it has {size:,} bytes, upstream's has {file.bytes:,}"
+    for name, known in (("md5", file.md5), ("sha256", file.sha256)):
+        if known:
+            found = pooch.file_hash(str(path), alg=name)
+            return "" if found == known else f"its {name} is {found}, upstream's is {known}"
+    return ""
+
+
+def check_space(steps: Sequence[Step], raw_root: Path) -> None:
+    """Refuse what does not fit on the disk.
+
+    Raises:
+        MachineError: fewer bytes are free than are still to come.
+    """
+    wanted = sum(step.bytes_left for step in steps)
+    folder = next(path for path in (raw_root, *raw_root.resolve().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise MachineError(
+            f"{wanted:,} bytes are still to come, {free:,} are free",
+            where=Place(raw_root),
+            hint="free some space, give another --raw, or fetch one file at a time with --file",
+        )
+
+
+def download(step: Step, report: Reporter) -> None:
+    """Bring one file, check it, and move it into place.
+
+    Raises:
+        MissingRawError: the server refuses, cannot be reached, or sends something else than the file.
+        BadRawError: the checksum is not upstream's; what came is removed.
+        MachineError: another fetch of the file runs, or it cannot be written.
+    """
+    file, path = step.file, step.path
+    known = f"md5:{file.md5}" if file.md5 else f"sha256:{file.sha256}" if file.sha256 else None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(step.part) as part:
+            transfer = _Transfer(file, step.part, part, report)
+            pooch.get_logger().setLevel("WARNING")
+            pooch.retrieve(file.url, known, path.name, path.parent, downloader=transfer)
+    except ValueError as error:
+        raise BadRawError(
+            f"{file.path} came whole, but its checksum is not {known}",
+            where=Place(path),
+            hint=f"the same command again; if it stays so, upstream changed the file: {file.url}",
+        ) from error
+    except OSError as error:
+        raise MachineError(
+            f"cannot write: {error.strerror or error}",
+            where=Place(path),
+            hint="free some space or give another --raw; what came so far is kept",
+        ) from error
+    finally:
+        if path.parent.is_dir():
+            _forget_empty(step.part)
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[IO[bytes]]:
+    with part.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MachineError(
+                "another vflan fetch brings this file", where=Place(part), hint="wait for it"
+            ) from error
+        yield file
+
+
+def _forget_empty(part: Path) -> None:
+    if part.exists() and not part.stat().st_size:
+        part.unlink()
+    if not part.exists():
+        _validator_file(part).unlink(missing_ok=True)
+
+
+def _validator_file(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+class _CutError(Exception):
+    """The connection ended early; the rest can be asked for."""
+
+
+class _Transfer:
+    """pooch's downloader for one file: called with the URL and the temporary file that pooch checks."""
+
+    def __init__(self, file: UpstreamFile, path: Path, part: IO[bytes], report: Reporter) -> None:
+        self._file = file
+        self._path = path
+        self._part = part
+        self._report = report
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        self._bring(url)
+        self._part.flush()
+        self._path.replace(output_file)
+
+    def _bring(self, url: str) -> None:
+        left, pause = ATTEMPTS, PAUSE
+        while True:
+            before = self._size()
+            try:
+                self._once(url)
+                return
+            except _CutError as error:
+                if self._size() > before:
+                    left, pause = ATTEMPTS, PAUSE
+                left -= 1
+                if not left:
+                    raise MissingRawError(
+                        f"{self._file.path}: {error}",
+                        where=Place(self._path),
+                        hint="the same command again goes on where this one stopped",
+                    ) from error
+                self._report.note(f"{self._file.path}: {error}; trying again")
+                time.sleep(pause)
+                pause *= 2
+
+    def _size(self) -> int:
+        self._part.flush()
+        return self._path.stat().st_size
+
+    def _once(self, url: str) -> None:
+        start = self._start()
+        if start and start == self._file.bytes:
+            return
+        with self._open(url, start) as response:
+            if response.status != 206:
+                start = 0
+                self._part.truncate(0)
+            total = self._expect(response, start, url)
+            self._remember(response)
+            self._report.stage(self._file.path, None if total is None else -(-total // _MEGABYTE))
+            self._report.advance(start // _MEGABYTE)
+            self._copy(response, start)
+        if total is not None and self._size() < total:
+            raise _CutError(f"the connection was cut after {self._size():,} of {total:,} bytes")
+
+    def _start(self) -> int:
+        """Bytes to keep: what came earlier, if it can be told that it is a piece of the same file."""
+        size = self._size()
+        checked = self._file.md5 or self._file.sha256 or _validator_file(self._path).exists()
+        too_long = self._file.bytes is not None and size > self._file.bytes
+        if size and (too_long or not checked):
+            self._part.truncate(0)
+            return 0
+        return size
+
+    def _open(self, url: str, start: int) -> HTTPResponse:
+        headers = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if _validator_file(self._path).exists():
+                headers["If-Range"] = _validator_file(self._path).read_text("utf-8")
+        try:
+            return cast(HTTPResponse, urlopen(Request(url, headers=headers), timeout=TIMEOUT))
+        except HTTPError as error:
+            with error:
+                if error.code == 416:  # we hold more than there is
+                    self._part.truncate(0)
+                    raise _CutError("the server has fewer bytes than came before") from error
+                if error.code in (408, 429) or error.code >= 500:
+                    raise _CutError(f"the server answers {error.code} {error.reason}") from error
+                raise self._refused(f"the server answers {error.code} {error.reason}", url) from error
+        except (URLError, HTTPException, OSError) as error:
+            raise _CutError(f"cannot reach the server: {getattr(error, 'reason', error)}") from error
+
+    def _expect(self, response: HTTPResponse, start: int, url: str) -> int | None:
+        """Refuse, before anything is written, what cannot be the file. Returns its size."""
+        kind = response.headers.get_content_type()
+        if kind in ("text/html", "application/xhtml+xml") and not self._file.path.endswith((".html", ".htm")):
+            raise self._refused("the link gives an HTML page, not the file", url)
+        ranged = response.headers.get("Content-Range", "")
+        if response.status == 206 and not ranged.startswith(f"bytes {start}-"):
+            raise self._refused(f"the server sends another range than asked for: {ranged!r}", url)
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdecimal() else None
+        if total is not None and self._file.bytes is not None and total != self._file.bytes:
+            raise self._refused(f"the link gives {total:,} bytes, the file has {self._file.bytes:,}", url)
+        return total
+
+    def _refused(self, what: str, url: str) -> MissingRawError:
+        return MissingRawError(
+            f"{self._file.path}: {what}",
+            where=Place(url),
+            hint=f"open the link in a browser, and put the file at {self._path.with_suffix('')}",
+        )
+
+    def _remember(self, response: HTTPResponse) -> None:
+        """Keep what tells one version of the file from another, for If-Range. A weak ETag does not."""
+        tag = response.headers.get("ETag", "")
+        mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+        if mark:
+            _validator_file(self._path).write_text(mark, "utf-8")
+        else:
+            _validator_file(self._path).unlink(missing_ok=True)
+
+    def _copy(self, response: HTTPResponse, start: int) -> None:
+        done = start
+        while True:
+            try:
+                data = response.read(_CHUNK)
+            except (HTTPException, OSError) as error:
+                raise _CutError(f"the connection was cut after {done:,} bytes") from error
+            if not data:
+                return
+            self._part.write(data)
+            self._report.advance((done + len(data)) // _MEGABYTE - done // _MEGABYTE, len(data))
+            done += len(data)
