@@ -1,0 +1,117 @@
+"""Makes docs/cli.md and docs/tasks.md. `python -m tests.docs.generate [cli] [tasks]`, or `make docs`.
+
+docs/cli.md is the help of every command; docs/tasks.md has an instance of every task, from its miniature. Tests
+compare both with what the code does now.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vision_flan.cli.main import COMMANDS, vflan
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import CATEGORIES, TaskSpec
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+HELP_WIDTH = 100
+
+_CLI_HEAD = """\
+# Commands
+
+Made by `make docs` from the commands themselves.
+"""
+_TASKS_HEAD = """\
+# Tasks
+
+Made by `make docs`: an instance of every task as its miniature renders it, with the picture left out. A line break
+in a prompt shows as a break here.
+"""
+
+
+def cli_document() -> str:
+    """The help of the group and of every command."""
+    parts = [_CLI_HEAD, _help(vflan, "vflan")]
+    context = click.Context(vflan, info_name="vflan")
+    for name in COMMANDS:
+        command = vflan.get_command(context, name)
+        assert command is not None
+        parts.append(_help(command, f"vflan {name}"))
+        if isinstance(command, click.Group):
+            parts += [_help(sub, f"vflan {name} {key}") for key, sub in sorted(command.commands.items())]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, max_content_width=HELP_WIDTH, terminal_width=HELP_WIDTH)
+    lines = (line.rstrip() for line in command.get_help(context).splitlines())
+    return f"## {name}\n\n```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def example_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The instance that stands for a task: the first by id, so that a new record changes little."""
+    return min(rows, key=lambda row: str(row["id"]))
+
+
+def task_line(spec: TaskSpec, row: Mapping[str, Any]) -> str:
+    """A task's line in docs/tasks.md."""
+    return f"| `{spec.id}` | {spec.form} | {_cell(row['prompt'])} | {_cell(row['target'])} |"
+
+
+def _cell(text: str) -> str:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return escaped.replace("\n", "<br>")
+
+
+def tasks_document(lines: Mapping[str, str], catalog: Catalog) -> str:
+    """All lines by category."""
+    parts = [_TASKS_HEAD]
+    for category in CATEGORIES:
+        tasks = [task for task in catalog.task_files if catalog.task(task).category == category]
+        if tasks:
+            parts.append(f"## {category}\n\n| task | form | prompt | target |\n|---|---|---|---|")
+            parts[-1] += "".join(f"\n{lines[task]}" for task in tasks) + "\n"
+    return "\n".join(parts)
+
+
+def lines_of(dataset: str) -> dict[str, str]:
+    """Compile a dataset's miniature and render a line a task."""
+    from tests.tasks.test_every_task import RECORDS, read_rows, tasks_of
+    from vision_flan.compile import Options, compile_task
+    from vision_flan.miniatures import registry
+    from vision_flan.report import Silent
+
+    catalog = Catalog.default()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        raw, out = Path(folder) / "raw", Path(folder) / "vision-flan"
+        registry.make(dataset, raw, RECORDS, seed=1)
+        for task in tasks_of(dataset):
+            compile_task(task, raw, out, catalog, Options(limit=None), Silent())
+            found[task] = task_line(catalog.task(task), example_of(read_rows(out, task)))
+    return found
+
+
+def _all_lines(catalog: Catalog) -> Iterator[dict[str, str]]:
+    with ProcessPoolExecutor(2) as pool:
+        yield from pool.map(lines_of, sorted(catalog.dataset_files))
+
+
+def main(what: list[str]) -> None:
+    """Write the documents named, or both."""
+    if not what or "cli" in what:
+        (DOCS / "cli.md").write_text(cli_document(), "utf-8")
+    if not what or "tasks" in what:
+        catalog = Catalog.default()
+        lines = {task: line for part in _all_lines(catalog) for task, line in part.items()}
+        (DOCS / "tasks.md").write_text(tasks_document(lines, catalog), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
