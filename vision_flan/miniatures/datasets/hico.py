@@ -101,12 +101,10 @@ def _truth(mini: Miniature, split: str, name: str, positive: list[int]) -> None:
         for noun, verb, ing in map(_ACTIONS.__getitem__, positive)
         if verb != _NOTHING
     ]
-    if len(positive) == 1:
-        target = f"A person is {acts[0][0]} the {acts[0][1]}." if acts else nouns.pop()
-        mini.truth("human_hico", name, target=target)
-    elif not acts:
-        mini.truth("human_hico", name, one_of=[*sorted(nouns), " and ".join(sorted(nouns))], several=True)
-    else:
-        one_of = [f"A person is {ing} the {noun}." for ing, noun in acts]
-        joined = "A person is " + " and ".join(f"{ing} the {noun}" for ing, noun in acts) + "."
-        mini.truth("human_hico", name, one_of=[*one_of, joined], several=True)
+    doing = [f"{ing} the {noun}" for ing, noun in acts]
+    target = f"A person is {_and(doing)}." if doing else _and(sorted(nouns))
+    mini.truth("human_hico", name, target=target)
+
+
+def _and(texts: list[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]

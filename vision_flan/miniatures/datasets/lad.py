@@ -24,7 +24,7 @@ _GROUPS = ("color", "shape", "parts", "function", "weight")
 _PHRASES = (
     "is {}",
     "has {} marks",
-    "has {} parts",
+    "has {}, narrow parts",
     "can be seen near {} things",
     "weighs as much as a {} stone",
 )
@@ -65,7 +65,11 @@ def generate(mini: Miniature) -> None:
     with ExitStack() as stack:
         lists = stack.enter_context(mini.pack("LAD_annotations.zip"))
         pictures = stack.enter_context(mini.pack("LAD_images.zip"))
-        rows = (f"{key}, {group}: {phrase}, {_CHINESE}{phrase}" for key, group, phrase in attributes)
+        chinese = (phrase.replace(",", "，") for _, _, phrase in attributes)
+        rows = (
+            f"{key}, {group}: {phrase}, {_CHINESE}{other}"
+            for (key, group, phrase), other in zip(attributes, chinese, strict=True)
+        )
         lists.write_lines("LAD_annotations/attribute_list.txt", rows)
         labels = (f"{key}, {name}, 类{place}" for place, (key, name) in enumerate(classes))
         lists.write_lines("LAD_annotations/label_list.txt", labels)
@@ -85,16 +89,15 @@ def generate(mini: Miniature) -> None:
             path = f"images/{label[6]}_{name.replace(' ', '_')}/{key}.jpg"
             x1, y1 = mini.rng("box", index).randint(0, 20), mini.rng("box", index, "y").randint(0, 20)
             add_image(f"img_{index:06d}, {label}, [{y1}, {x1}, 90, 120], {path}")
-            phrases = ""
+            phrases: list[str] = []
             if index < mini.n:
                 vector = _vector(mini, index, 0.0 if index % 30 == 8 else 0.06, letter=label[6])
                 add_vector(f"{label}, {path}, [ {vector} ]")
                 true = [place for place, value in enumerate(vector.split()) if value == "1"]
-                phrases = ", ".join(attributes[place][2] for place in true)
-                _truth(mini, key, name, phrases)
-            pictures.image(
-                f"LAD_images/{path}", draw.caption_card(f"{name}: {phrases}", (160, 120), note=key)
-            )
+                phrases = [attributes[place][2] for place in true]
+                _truth(mini, key, label, name, phrases)
+            card = draw.caption_card(f"{name}: {', '.join(phrases)}", (160, 120), note=key)
+            pictures.image(f"LAD_images/{path}", card)
 
 
 def _vector(mini: Miniature, key: object, part: float, *, letter: str = "", whole: bool = True) -> str:
@@ -106,9 +109,13 @@ def _vector(mini: Miniature, key: object, part: float, *, letter: str = "", whol
     return " ".join(f"{rng.random() * part:.2f}" for _ in range(359))
 
 
-def _truth(mini: Miniature, key: str, name: str, phrases: str) -> None:
+def _truth(mini: Miniature, key: str, label: str, name: str, phrases: list[str]) -> None:
     if phrases:
-        target = f"The object in the image is {name}. It {phrases}"
-        mini.truth("caption_lad_detailed", key, one_of=[target, f"{target}."])
+        what = f"hairstyle in the image is {name}"
+        if "_H_" not in label:
+            what = f"object in the image is {text.article(name)}"
+        before = f"{', '.join(phrases[:-1])} and " if len(phrases) > 1 else ""
+        target = f"The {what}. It {before}{phrases[-1]}."
+        mini.truth("caption_lad_detailed", key, target=target.replace("＞", ">"))
     else:
         mini.truth("caption_lad_detailed", key, dropped="no attribute")
