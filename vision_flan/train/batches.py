@@ -213,13 +213,29 @@ class Steps:
         )
 
 
-def steps_from(dataset: Steps, start: int, stop: int, workers: int) -> Iterator[Step]:
+class _Guarded:
+    """`Steps` whose errors travel as values: a loader's worker would wrap them in a traceback."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def __getitem__(self, step: int) -> Step | VflanError:
+        try:
+            return self.steps[step]
+        except VflanError as error:
+            return error
+
+
+def steps_from(steps: Steps, start: int, stop: int, workers: int) -> Iterator[Step]:
     """The steps `start` to `stop`, made ahead of time by `workers` processes (0: made when asked for)."""
     loader = DataLoader(
-        dataset,
+        _Guarded(steps),
         batch_size=None,
         sampler=range(start, stop),
         num_workers=workers,
         prefetch_factor=2 if workers else None,
     )
-    return iter(loader)
+    for made in loader:
+        if isinstance(made, VflanError):
+            raise made
+        yield made

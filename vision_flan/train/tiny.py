@@ -20,7 +20,7 @@ from vision_flan.train.prompts import STYLES
 from vision_flan.train.weights import model_name, replace_folder, write
 
 
-def make_tokenizer(texts: Iterable[str], size: int = 512) -> Any:
+def make_tokenizer(texts: Iterable[str], size: int = 768) -> Any:
     """A real `LlamaTokenizer` whose pieces are learned from `texts` and the prompt styles."""
     bytes_ = [f"<0x{number:02X}>" for number in range(256)]
     learner = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
@@ -57,7 +57,9 @@ def create(
         "num_attention_heads": 4,
     }
     config = join_configs(
-        LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=tied, **shape),
+        LlamaConfig(
+            vocab_size=len(tokenizer), tie_word_embeddings=tied, initializer_range=width**-0.5, **shape
+        ),
         CLIPVisionConfig(image_size=32, patch_size=8, **shape),
         tokenizer,
     )
@@ -67,6 +69,8 @@ def create(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():  # nothing trains the tower, so let its positions be as loud as its pixels
+        model.model.vision_tower.embeddings.position_embedding.weight.mul_(14)
     tensors = {name: value for name, value in model.named_parameters() if model_name(name)}
     write(made, {name: tuple(value.shape) for name, value in tensors.items()}, tensors.items(), torch.float32)
     replace_folder(made, folder)

@@ -1,0 +1,228 @@
+"""What a run tells: JSON lines, a progress bar, a tracker by choice; and how the figures are made."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vision_flan.train.batches import Row, Step
+from vision_flan.train.config import Config, ConfigError
+from vision_flan.train.model import patches_of
+
+#: bf16 operations per second without sparsity, by a part of the device's name (vendors' data sheets).
+PEAK = {"B200": 2.25e15, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "MI300X": 1307e12}
+
+
+def peak_of(device: torch.device) -> float | None:
+    """Peak operations per second of a device, or None where we know none."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for part, peak in PEAK.items() if part in name), None)
+
+
+def operations(config: Any, rows: Sequence[Row], *, llm_learns: bool) -> float:
+    """Multiplications and additions a step needs, without recomputed activations (Chowdhery et al. 2022).
+
+    Forward once; backward twice that, or once where the weights are frozen; the tower forward only. Filling
+    is not counted; a document attends to half of its own square; the head works at supervised ids only.
+    """
+    text, vision = config.text_config, config.vision_config
+    head = text.hidden_size // text.num_attention_heads
+    layer = text.hidden_size * (
+        2 * text.hidden_size + 2 * text.num_key_value_heads * head + 3 * text.intermediate_size
+    )
+    patches, wide = patches_of(config), vision.hidden_size
+    tower_layer = wide * (4 * wide + 2 * vision.intermediate_size)
+    projector = wide * text.hidden_size + text.hidden_size**2
+    total = 0.0
+    for row in rows:
+        tokens, squares = sum(row.lengths), sum(length**2 for length in row.lengths)
+        forward = text.num_hidden_layers * (2 * layer * tokens + 2 * text.hidden_size * squares)
+        forward += 2 * text.hidden_size * text.vocab_size * len(row.labels)
+        seen = (patches + 1) * len(row.images)
+        tower = vision.num_hidden_layers * (2 * tower_layer * seen + 4 * wide * (patches + 1) * seen)
+        total += forward * (3 if llm_learns else 2) + tower + 3 * 2 * projector * patches * len(row.images)
+    return total
+
+
+def memory_gib(device: torch.device) -> float:
+    """Most memory held so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device)) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+class Window:
+    """Sums over the steps between two lines of the log."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.steps, self.samples, self.tokens, self.dropped = 0, 0, 0, 0
+        self.loss, self.waited, self.operations = 0.0, 0.0, 0.0
+        self.ids, self.filling = 0, 0
+
+    def add(self, step: Step, loss: float, waited: float, done: float) -> None:
+        """Counts one step of this rank."""
+        self.steps += 1
+        self.samples += len(step.samples)
+        self.tokens += step.tokens
+        self.dropped += step.dropped
+        self.loss += loss
+        self.waited += waited
+        self.operations += done
+        self.ids += sum(len(row.ids) for row in step.rows)
+        self.filling += sum(row.tail for row in step.rows)
+
+    def figures(self, device: torch.device) -> dict[str, float | int | None]:
+        """The line's figures; shares are of this window's time or ids."""
+        seconds = time.perf_counter() - self.began
+        peak = peak_of(device)
+        return {
+            "loss": self.loss / self.steps,
+            "samples_per_s": self.samples / seconds,
+            "tokens_per_s": self.tokens / seconds,
+            "mfu": self.operations / seconds / peak if peak else None,
+            "padding": self.filling / max(1, self.ids),
+            "data_wait": self.waited / seconds,
+            "memory_gib": memory_gib(device),
+            "seconds_per_step": seconds / self.steps,
+            "dropped": self.dropped,
+        }
+
+
+class Categories:
+    """Loss per task category since the last time it was told."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def add(self, step: Step, losses: Sequence[float]) -> None:
+        """Adds the summed losses of a step's samples."""
+        for sample, loss, learned in zip(step.samples, losses, step.learned, strict=True):
+            before, count = self._sums.get(sample.category, (0.0, 0))
+            self._sums[sample.category] = (before + loss, count + learned)
+
+    def tell(self) -> dict[str, float]:
+        """Mean loss of a supervised id, by category."""
+        told = {name: total / count for name, (total, count) in sorted(self._sums.items()) if count}
+        self._sums.clear()
+        return told
+
+
+class Reporter:
+    """Writes what rank 0 has to tell; on other ranks every method does nothing.
+
+    Args:
+        config: the run.
+        total: its steps.
+        start: the step it goes on with.
+        speaks: whether this is rank 0.
+    """
+
+    def __init__(self, config: Config, total: int, start: int, *, speaks: bool) -> None:
+        self.config, self.speaks = config, speaks
+        if not speaks:
+            return
+        self.path = config.folder / "metrics.jsonl"
+        _forget_after(self.path, start)
+        self._tracker = _open_tracker(config)
+        self._progress = Progress(
+            TextColumn(config.name),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("", total=total, completed=start, told="")
+        self._progress.start()
+
+    def line(self, step: int, figures: Mapping[str, Any]) -> None:
+        """One line of the log, after `step` steps."""
+        if not self.speaks:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **figures}) + "\n")
+        told = f"loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  {figures['samples_per_s']:.1f} samples/s"
+        self._progress.update(self._task, completed=step, told=told)
+        if self._tracker:
+            self._tracker({k: v for k, v in _flat(figures).items() if v is not None}, step)
+
+    def samples(self, when: str, answers: Sequence[Mapping[str, str]]) -> None:
+        """Generations before or after training, one a line in `samples.<when>.jsonl`."""
+        if self.speaks and answers:
+            text = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+            (self.config.folder / f"samples.{when}.jsonl").write_text(text, encoding="utf-8")
+
+    def close(self) -> None:
+        """Stops the progress bar."""
+        if self.speaks:
+            self._progress.stop()
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drops lines of steps that a resumed run will do again, and a line cut by a kill."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except json.JSONDecodeError:
+            break
+    made = path.with_suffix(".tmp")
+    made.write_text("".join(kept), encoding="utf-8")
+    made.replace(path)
+
+
+def _flat(figures: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}/{part}": number for part, number in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _open_tracker(config: Config) -> Any:
+    """A function of (figures, step) that feeds the chosen tracker, or None."""
+    name = config.log.tracker
+    try:
+        if name == "tensorboard":
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(config.folder / "tensorboard"))
+
+            def add(figures: Mapping[str, Any], step: int) -> None:
+                for key, value in figures.items():
+                    writer.add_scalar(key, value, step)
+                writer.flush()
+
+            return add
+        if name in ("wandb", "trackio"):
+            tracker = __import__(name)
+            tracker.init(project=os.environ.get("WANDB_PROJECT", "vision-flan"), name=config.name)
+            return lambda figures, step: tracker.log(dict(figures), step=step)
+    except ImportError as error:
+        raise ConfigError(f"log.tracker is {name!r}: {error}", hint=f"pip install {name}") from error
+    return None
