@@ -26,7 +26,7 @@ MAX_RENDERED_CHARS = 200_000
 MAX_LOOP_STEPS = 50_000
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_VOWEL_SOUND = re.compile(r"(?:[aeiou]|hour\b|honest|honou?r\b|heir)", re.IGNORECASE)
+_VOWEL_SOUND = re.compile(r"(?:[aeiou]|hour|honest|honou?r\b|heir)", re.IGNORECASE)
 _CONSONANT_SOUND = re.compile(
     r"(?:uni([^nm]|$)|us(?:e|u|a)|eu|one\b|once\b|ukulele|u\b|ut(?:il|e))", re.IGNORECASE
 )
