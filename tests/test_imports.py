@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: but without a circle.
 ORDER = [
     "errors", "columns", "report", "spec", "sources", "fetch", "keyed", "records", "rendering", "reading_order",
-    "images", "compose", "derive", "options", "instances", "shards", "manifest", "tables", "card", "blocks",
+    "images", "compose", "derive", "options", "instances", "shards", "manifest", "tables",
+    "publication", "licences", "croissant", "card", "blocks",
     "compile", "miniatures", "suite", "validate", "lints", "preview", "hub", "train", "cli",
 ]  # fmt: skip
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, constants
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from hub_server import HubServer
-from hub_server.client import ALICE, BOB, READER, STRANGER, Client
+from tests.hub_server import HubServer
+from tests.hub_server.client import ALICE, BOB, READER, STRANGER, Client
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,15 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import mlcroissant
 import pytest
 import yaml
-from hub_server.compiled import compile_task, source
 from huggingface_hub import DatasetCard
 
+from tests.hub_server.compiled import compile_task, source
 from vision_flan.card import front_matter_of, render_card, render_published_card, size_category
 from vision_flan.columns import features_yaml
 from vision_flan.croissant import croissant
@@ -165,6 +166,20 @@ def test_croissant_is_valid_with_all_configs_licences_and_citations(
     fields = {f.name for f in metadata.record_sets[0].fields}
     assert "image" not in fields and "image_sha256" in fields
     assert all("@misc{" in str(record_set.description) for record_set in metadata.record_sets)
+
+
+@pytest.mark.slow
+def test_croissant_is_valid_for_187_configs(tasks: dict[str, PublishedTask], tmp_path: Path) -> None:
+    task = tasks["ocr_textocr"]
+    many = {}
+    for at in range(187):
+        manifest = replace(task.manifest, task=f"task_{at}", dataset=f"d{at % 124}")
+        many[manifest.task] = replace(task, manifest=manifest)
+    path = tmp_path / "croissant.json"
+    path.write_text(json.dumps(croissant(many, REPO)))
+    metadata = mlcroissant.Dataset(str(path)).metadata
+    assert not metadata.issues.errors
+    assert len(metadata.record_sets) == 187 and len(metadata.license) == 124
 
 
 def test_the_schema_of_a_recipe_carries_its_features(tasks: dict[str, PublishedTask]) -> None:

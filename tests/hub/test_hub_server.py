@@ -11,8 +11,6 @@ import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub_server import HubServer
-from hub_server.client import BOB, READER, STRANGER, Client
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -21,6 +19,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from tests.hub_server import HubServer
+from tests.hub_server.client import BOB, READER, STRANGER, Client
 from vision_flan.columns import arrow_schema
 
 CARD = """---

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer
-from hub_server.client import ALICE, client_environment
-from hub_server.compiled import compile_folder
 
+from tests.hub_server import HubServer
+from tests.hub_server.client import ALICE, client_environment
+from tests.hub_server.compiled import compile_folder
 from vision_flan.card import front_matter_of
 from vision_flan.errors import Place
 from vision_flan.publication import PublishedTask

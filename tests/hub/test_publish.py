@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import HubServer
-from hub_server.client import BOB, READER, STRANGER
-from hub_server.compiled import compile_folder, compile_task, marker, source
 from huggingface_hub import HfApi
 
+from tests.hub_server import HubServer
+from tests.hub_server.client import BOB, READER, STRANGER
+from tests.hub_server.compiled import compile_folder, compile_task, marker, source
 from vision_flan.card import front_matter_of
 from vision_flan.errors import HubError, VflanError
 from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices, Plan, advice

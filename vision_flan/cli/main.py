@@ -20,6 +20,8 @@ COMMANDS = {
     "list": ("vision_flan.cli.specs", "list_tasks"),
     "show": ("vision_flan.cli.specs", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
+    "publish": ("vision_flan.cli.publish", "publish"),
+    "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 
