@@ -34,6 +34,11 @@ def truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
     return {record["source_id"]: record for record in map(json.loads, lines)}
 
 
+def said(record: dict[str, Any]) -> str:
+    """All texts that a line of truth accepts; a task may word them as it likes."""
+    return "\n".join([record.get("target", ""), record.get("answer", ""), *record.get("one_of", [])])
+
+
 def load(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
 

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
@@ -33,6 +33,7 @@ def test_a_mark_above_a_letter_is_drawn() -> None:
     assert draw.word_tile("Café", 14).tobytes() != draw.word_tile("Cafe", 14).tobytes()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from([*text.SIGNS, "."]), min_size=1, max_size=8), min_size=1, max_size=5),
     st.randoms(),
@@ -178,6 +179,7 @@ def test_coco_has_80_categories_with_gaps_and_its_own_file_names() -> None:
     assert coco.file_name("val2017", 9) == "000000000009.jpg"
 
 
+@settings(deadline=None)
 @given(st.randoms())
 def test_sentences_are_sentences(rng: Random) -> None:
     sentence = text.paragraph(rng, 2)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -65,6 +65,7 @@ def test_matlab_73_is_hdf5_with_matlabs_marks(tmp_path: Path) -> None:
         assert file["s/label"][()].tolist() == [[1, 2]]
 
 
+@settings(deadline=None)
 @given(arrays.arrays(st.sampled_from([np.uint8, np.int32, np.float32]), arrays.array_shapes(max_dims=3)))
 def test_idx_reads_back(array: np.ndarray[Any, Any]) -> None:
     data = formats.idx(array)
@@ -75,6 +76,7 @@ def test_idx_reads_back(array: np.ndarray[Any, Any]) -> None:
     np.testing.assert_array_equal(values, array)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.binary(min_size=1, max_size=300),

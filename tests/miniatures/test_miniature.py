@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.cli.miniature import miniature
@@ -25,6 +25,7 @@ def test_a_draw_depends_on_its_key_alone(tmp_path: Path) -> None:
     assert Miniature(tmp_path, "c", 1, 1).rng("train", 1).random() != first
 
 
+@settings(deadline=None)
 @given(low=st.integers(-50, 50), span=st.integers(1, 60), seed=st.integers())
 def test_numbers_are_a_permutation_of_their_range(low: int, span: int, seed: int) -> None:
     with TemporaryDirectory() as name:

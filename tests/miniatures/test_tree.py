@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,6 +44,7 @@ def test_parts_of_a_json_document_grow_side_by_side_and_keep_their_order(tmp_pat
     assert loaded["data"] == {"dialogs": [0, 1, 2]} and loaded["empty"] == []
 
 
+@settings(deadline=None)
 @given(st.lists(json_values, max_size=5), st.dictionaries(st.text(max_size=9), json_values, max_size=5))
 def test_streamed_json_is_the_json_of_its_records(records: list[object], keyed: dict[str, object]) -> None:
     with TemporaryDirectory() as name:

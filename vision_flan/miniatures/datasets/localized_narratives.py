@@ -7,10 +7,10 @@ acceptable targets. Pictures lie in this dataset's own folder, below the folders
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -35,9 +35,7 @@ def generate(mini: Miniature) -> None:
         count = max(int(mini.n * part), 2)
         with ExitStack() as stack:
             add = [
-                stack.enter_context(
-                    mini.json_lines(f"{stem}_localized_narratives{_shard(place, shards)}.jsonl")
-                )
+                stack.enter_context(mini.lines(f"{stem}_localized_narratives{_shard(place, shards)}.jsonl"))
                 for place in range(shards)
             ]
             for index in range(count):
@@ -48,8 +46,8 @@ def generate(mini: Miniature) -> None:
                 path = f"{folder}/{file}"
                 mini.image(path, partial(draw.caption_card, captions[0], (160, 120)))
                 for turn, caption in enumerate(captions):
-                    record = _record(mini.rng(stem, index, turn, "trace"), dataset_id, image_id, caption)
-                    add[index * shards // count](record)
+                    rng = mini.rng(stem, index, turn, "line")
+                    add[index * shards // count](_line(rng, dataset_id, image_id, caption))
                 _truth(mini, task, image_id, captions)
 
 
@@ -77,26 +75,34 @@ def _caption(rng: Random) -> str:
     return f"In this image I can see {text.clause(rng)}. {text.paragraph(rng, rng.randint(1, 3))}"
 
 
-def _record(rng: Random, dataset_id: str, image_id: str, caption: str) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _traces(number: int) -> str:
+    """Encoded traces: points are most of a line, so a few are drawn once and used again."""
+    rng = Random(number)
+    points = [
+        {"x": round(rng.uniform(-0.05, 1.05), 4), "y": round(rng.random(), 4), "t": at / 50}
+        for at in range(60)
+    ]
+    return json.dumps([points[:25], points[25:]])
+
+
+def _line(rng: Random, dataset_id: str, image_id: str, caption: str) -> str:
     words = caption.split()
     annotator = rng.randrange(200)
-    voice = f"{dataset_id}/{dataset_id}_{image_id}_{annotator}.ogg"
-    trace = [
-        {"x": round(rng.uniform(-0.05, 1.05), 4), "y": round(rng.random(), 4), "t": at / 50}
-        for at in range(40)
-    ]
-    return {
+    spoken = (" ".join(words[at : at + 4]) for at in range(0, len(words), 4))
+    record = {
         "dataset_id": dataset_id,
         "image_id": image_id,
         "annotator_id": annotator,
         "caption": caption,
         "timed_caption": [
-            {"utterance": word, "start_time": at / 2, "end_time": at / 2 + 0.4}
-            for at, word in enumerate(words)
+            {"utterance": part, "start_time": float(at), "end_time": at + 0.8}
+            for at, part in enumerate(spoken)
         ],
-        "traces": [trace[:20], trace[20:]],
-        "voice_recording": voice,
     }
+    voice = f"{dataset_id}/{dataset_id}_{image_id}_{annotator}.ogg"
+    traces = _traces(annotator % 64)
+    return f'{json.dumps(record)[:-1]}, "traces": {traces}, "voice_recording": "{voice}"}}'
 
 
 def _truth(mini: Miniature, task: str, image_id: str, captions: list[str]) -> None:
