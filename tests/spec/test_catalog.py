@@ -70,7 +70,9 @@ def test_dataset_specs_that_the_schema_refuses(old: str, new: str, message: str)
 def test_findings_as_json_and_as_annotations_of_a_pull_request() -> None:
     found = check_schema(parse_yaml(TASK + "limt: 5\n", Path("x.yaml")), "task")
     assert '"rule": "schema"' in as_json(found)
-    assert as_annotations(found).startswith("::error file=x.yaml,line=12,col=1,title=schema::the spec has no key")
+    assert as_annotations(found).startswith(
+        "::error file=x.yaml,line=12,col=1,title=schema::the spec has no key"
+    )
 
 
 def test_a_name_that_is_no_task_suggests_the_nearest(toy: Toy) -> None:

@@ -1,0 +1,100 @@
+"""The record pass (no pictures) over miniatures of true size. `python -m tests.benchmarks.records [--work DIR]`.
+
+VQAv2: 443,757 questions, 4.4 million answers. Localized Narratives, Open Images: 507,444 JSON lines. Visual
+Genome: 1.7 million pairs in 108,077 pictures. Each has 60 s and 3 GiB on two cores. As a ratio: against reading
+the same annotation files once, which no pass can beat.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+#: dataset -> (task, `n` of its miniature, what upstream has)
+PASSES = {
+    "vqav2": ("vqa_vqav2", 443_757, "443,757 questions"),
+    "localized_narratives": ("caption_localized_narratives_open_images", 507_444, "507,444 lines"),
+    "visual_genome": ("vqa_visual_genome", 108_077, "1.7 M pairs in 108,077 pictures"),
+}
+SECONDS, GIBIBYTES = 60, 3
+
+
+def record_pass(task: str, raw_root: Path) -> dict[str, float]:
+    """Load the tables, run the SQL, sort, and take the first block; in this process."""
+    from vision_flan.records import RecordStore
+    from vision_flan.spec.catalog import Catalog
+    from vision_flan.tables import open_raw, task_sources
+
+    catalog = Catalog.default()
+    spec = catalog.task(task)
+    sources = task_sources(spec, catalog)
+    raw = open_raw(sources.dataset, catalog, raw_root)
+    files = {path for name in sources.readers for path, _ in raw.list(sources.dataset.tables[name]["file"])}
+    begun = time.perf_counter()
+    for file in files:
+        with raw.open(file) as source:
+            while source.read(2**20):
+                pass
+    limit = time.perf_counter() - begun
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as work, RecordStore(Path(work)) as store:
+        store.load_labels(sources.labels)
+        for name, reader in sources.readers.items():
+            store.load(name, reader.schema(), reader.batches(raw))
+        candidates = store.prepare(spec.records_sql, spec.key, 0, spec.place("sql"))
+        candidates.block(0, 1000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "records": candidates.count,
+        "seconds": time.perf_counter() - begun,
+        "limit": limit,
+        "GiB": peak,
+        "MB": sum(raw.stat(file).bytes for file in files) / 1e6,
+    }
+
+
+@click.command()
+@click.option("--work", type=click.Path(path_type=Path), help="Keep the miniatures here for the next run.")
+@click.option("--one", hidden=True, help="Measure one task in this process.")
+@click.option("--scale", default=1.0, show_default=True, help="Share of the true size.")
+def main(work: Path | None, one: str | None, scale: float) -> None:
+    """Measure and print a table; exit code 1 when a pass is over its limits."""
+    with tempfile.TemporaryDirectory() as temporary:
+        root = work or Path(temporary)
+        if one:
+            click.echo(json.dumps(record_pass(one, root)))
+            return
+        failed = False
+        click.echo("| | records | MB | seconds | times reading | GiB |\n|---|---:|---:|---:|---:|---:|")
+        for dataset, (task, n, _) in PASSES.items():
+            make(dataset, root, int(n * scale))
+            command = [sys.executable, "-m", "tests.benchmarks.records", "--work", str(root), "--one", task]
+            done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            failed |= done["seconds"] > SECONDS or done["GiB"] > GIBIBYTES
+            click.echo(
+                f"| {task} | {done['records']:,} | {done['MB']:,.0f} | {done['seconds']:.1f} | "
+                f"{done['seconds'] / done['limit']:.0f} | {done['GiB']:.2f} |"
+            )
+    sys.exit(failed)
+
+
+def make(dataset: str, root: Path, n: int) -> None:
+    """A miniature without pictures, unless it is there."""
+    from vision_flan.miniatures import registry
+
+    mark = root / f"{dataset}-{n}"
+    if not mark.exists():
+        click.echo(f"making {dataset}, n = {n:,}", err=True)
+        registry.make(dataset, root, n, seed=0, pictures=False)
+        mark.touch()
+
+
+if __name__ == "__main__":
+    main()
