@@ -1,0 +1,40 @@
+"""Conceptual Captions: two columns without header, caption and address; pictures fetched by the user.
+
+`n` counts rows of train, val gets a tenth. `source_id` is the row number from 0, in nine digits, which also
+names the picture. Every tenth address is dead, every tenth answers with a web page.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+
+_FILES = {"train": "Train_GCC-training.tsv", "val": "Validation_GCC-1.1.0-Validation.tsv"}
+
+
+def generate(mini: Miniature) -> None:
+    for split, count in (("train", mini.n), ("val", max(mini.n // 10, 1))):
+        with mini.lines(_FILES[split]) as add:
+            for index in range(count):
+                rng = mini.rng(split, index)
+                caption = f'actor \'s "{text.subject(rng)}" , {text.clause(rng)} .'
+                # quotes are no quoting, and the last part of an address need not be unique
+                add(f"{caption}\thttps://example.org/{mini.hex_id(8, split, index)}/photo-{index % 3}")
+                if split == "train":
+                    _picture(mini, index, caption)
+
+
+def _picture(mini: Miniature, index: int, caption: str) -> None:
+    row = f"{index:09d}"
+    shown = caption.replace(" 's", "'s").replace(" ,", ",").replace(" .", ".")
+    if index % 10 == 8:
+        mini.truth("caption_conceptual_captions", row, dropped="the address is dead")
+        return
+    if index % 10 == 3:
+        mini.image(f"images/{row}.jpg", quirks.not_an_image())
+        mini.truth("caption_conceptual_captions", row, dropped="a web page, not a picture")
+        return
+    mini.image(f"images/{row}.jpg", partial(draw.caption_card, shown, (128, 96)))
+    mini.truth("caption_conceptual_captions", row, target=shown)

@@ -1,0 +1,59 @@
+"""nocaps: ten captions a picture, in COCO's form; pictures under their Open Images names.
+
+`n` counts pictures of val; test has a tenth, without captions. `source_id` is the file name.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+_HEAD = {"info": {"description": "nocaps (miniature)", "version": "0.1"}, "licenses": []}
+_DOMAINS = ("in-domain", "near-domain", "out-domain")
+
+
+def generate(mini: Miniature) -> None:
+    with mini.json_document("nocaps_val_4500_captions.json") as document:
+        for name, value in _HEAD.items():
+            document.field(name, value)
+        add_image, add_caption = document.array("images"), document.array("annotations")
+        for index in range(mini.n):
+            record = _image(mini, "val", index)
+            add_image(record)
+            rng = mini.rng("captions", index)
+            clauses = [text.clause(rng) for _ in range(10)]
+            mini.image(f"val/{record['file_name']}", partial(draw.caption_card, clauses[0], (128, 96)))
+            lines = []
+            for place, clause in enumerate(clauses):
+                written = _as_written(rng, clause)
+                add_caption({"id": index * 10 + place, "image_id": index, "caption": written})
+                lines.append(f"Caption {place + 1}: {clause[0].upper()}{clause[1:]}.")
+            mini.truth("caption_nocaps", record["file_name"], target="\n".join(lines))
+    with mini.json_array("nocaps_test_image_info.json", "images", _HEAD) as add:
+        for index in range(max(mini.n // 10, 1)):
+            add(_image(mini, "test", index))
+
+
+def _image(mini: Miniature, split: str, index: int) -> dict[str, Any]:
+    key = mini.hex_id(16, split, index)
+    return {
+        "license": 0,
+        "open_images_id": key,
+        "width": 128,
+        "height": 96,
+        "file_name": f"{key}.jpg",
+        "id": index,
+        "date_captured": "2018-11-07 11:04:37",
+        "coco_url": f"https://s3.amazonaws.com/nocaps/{split}/{key}.jpg",
+        "domain": _DOMAINS[index % 3],
+    }
+
+
+def _as_written(rng: Random, clause: str) -> str:
+    """With stray blanks, in any case, with and without a full stop."""
+    start = clause[0].upper() + clause[1:] if rng.random() < 0.6 else clause
+    return rng.choice((start, f"{start}.", f" {start}.", f"{start} ", start.replace(" ", "  ", 1)))

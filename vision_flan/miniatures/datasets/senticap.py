@@ -1,0 +1,51 @@
+"""SentiCap: captions with a sentiment, of COCO's val2014 pictures.
+
+`n` counts sentences of train, one to six a picture; val gets a fifth, test four fifths. `source_id` is the
+file name and the number of the sentence, `COCO_val2014_000000284106.jpg_0`. Pictures lie in
+`mscoco/val2014`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from vision_flan.miniatures import coco, draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+_WORDS = {1: ("lovely", "beautiful", "happy", "delicious"), 0: ("ugly", "lonely", "dirty", "broken")}
+
+
+def generate(mini: Miniature) -> None:
+    with (
+        mini.pack("senticap_dataset.zip") as tree,
+        tree.json_array("senticap_dataset/data/senticap_dataset.json", "images") as add,
+    ):
+        index = 0
+        for split, part in (("train", 1.0), ("val", 0.2), ("test", 0.8)):
+            left = max(int(mini.n * part), 1)
+            while left > 0:
+                left -= _picture(mini, add, split, index, left)
+                index += 1
+
+
+def _picture(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
+    """One picture with at most `most` sentences; how many it has."""
+    rng = mini.rng(index)
+    image_id = mini.number(index, 1, coco.MAX_ID)
+    file = coco.file_name("val2014", image_id)
+    thing = text.subject(rng)
+    coco.lend(mini.borrow("mscoco"), "val2014", image_id, partial(draw.caption_card, thing, (128, 96)))
+    sentences = []
+    for number in range(min(rng.randint(1, 6), most)):
+        sentiment = rng.randrange(2)
+        word = rng.choice(_WORDS[sentiment])
+        raw = f"The {word} {thing} stands {rng.choice(('there', 'outside', 'alone'))}."
+        tokens = raw.lower().rstrip(".").split()
+        marks = [int(place in (1, 2, 3)) for place in range(len(tokens))]
+        sentences.append({"raw": raw, "tokens": tokens, "sentiment": sentiment, "word_sentiment": marks})
+        if split == "train":
+            shown = f"Sentiment: {'positive' if sentiment else 'negative'}"
+            mini.truth("caption_senticap", f"{file}_{number}", target=raw, contains=shown)
+    add({"filename": file, "imgid": index, "split": split, "sentences": sentences})
+    return len(sentences)
