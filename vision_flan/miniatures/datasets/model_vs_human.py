@@ -23,13 +23,13 @@ _SESSIONS = {
     "power-equalisation": ("pow", ("0", "pow"), "power equalisation"),
     "false-colour": ("fc", ("True", "False"), "false colours"),
     "rotation": ("rot", ("0", "180"), "rotation"),
-    "uniform-noise": ("nse", ("0.0", "0.90"), "uniform noise"),
+    "uniform-noise": ("nse", ("0.00", "0.90"), "uniform noise"),
+    "eidolonI": ("eid", ("1-10-10", "16-10-10"), "eidolon"),
+    "eidolonII": ("eid", ("1-3-10", "16-3-10"), "eidolon"),
+    "eidolonIII": ("eid", ("1-0-10", "16-0-10"), "eidolon"),
 }
 #: The same for experiments of which every picture is changed.
 _CHANGED = {
-    "eidolonI": ("eid", "16-10-10", "eidolon"),
-    "eidolonII": ("eid", "16-3-10", "eidolon"),
-    "eidolonIII": ("eid", "16-0-10", "eidolon"),
     "sketch": ("ske", "0", "sketch"),
     "stylized": ("sty", "0", "stylized"),
 }
@@ -50,7 +50,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
-    """Path, category, and how the picture was changed: not at all in every third session stimulus."""
+    """Path, category, and how the picture was changed: not at all in half of the session stimuli."""
     cells = [(name, short, conditions[1], style) for name, (short, conditions, style) in _SESSIONS.items()]
     cells += [(name, short, condition, style) for name, (short, condition, style) in _CHANGED.items()]
     cells += [(name, "", "", style) for name, style in _FOLDERS.items()]
@@ -62,7 +62,7 @@ def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
             file = f"{category}{number}-airplane1" if name == "cue-conflict" else f"{category}{number}"
             yield f"{name}/{category}/{file}.png", category, style
             continue
-        if name in _SESSIONS and number % 3 == 0:
+        if name in _SESSIONS and number % 2 == 0:
             condition, style = _SESSIONS[name][1][0], ""
         source = f"{category}-{number:04d}-sketch-23" if short == "ske" else f"n03085013_{20138 + number}"
         file = f"{number:04d}_{short}_dnn_{condition}_{category}_10_{source}"
