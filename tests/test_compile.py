@@ -337,7 +337,8 @@ class TestInterruption:
                 def at(self, rows):
                     {body}
             catalog = Catalog(root / "task_specs", root / "instructions")
-            compile_task("toy_color", root / "raw", root / "vision-flan", catalog, Options(workers=1), Report())
+            out = root / "vision-flan"
+            compile_task("toy_color", root / "raw", out, catalog, Options(workers=1), Report())
         """
         return [sys.executable, "-c", textwrap.dedent(code)]
 

@@ -32,7 +32,8 @@ def reason(data: bytes, *, full: bool = False) -> str:
     ("mode", "image_format"),
     [
         ("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("P", "PNG"),
-        ("I;16", "PNG"), ("1", "PNG"), ("RGB", "WEBP"), ("P", "GIF"), ("RGB", "BMP"), ("RGB", "TIFF"), ("RGB", "PPM"),
+        ("I;16", "PNG"), ("1", "PNG"), ("RGB", "WEBP"), ("P", "GIF"), ("RGB", "BMP"), ("RGB", "TIFF"),
+        ("RGB", "PPM"),
     ],
 )  # fmt: skip
 def test_a_whole_picture_of_any_mode_passes_with_its_format_and_size(mode: str, image_format: str) -> None:

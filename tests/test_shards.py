@@ -44,7 +44,7 @@ def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:
 
 def test_the_schema_carries_the_features_that_datasets_reads(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", [instance(0)])
-    schema = pq.read_schema(tmp_path / "a.parquet")
+    schema = pq.read_table(tmp_path / "a.parquet").schema
     assert schema.equals(arrow_schema(), check_metadata=True)
     assert datasets.Features.from_arrow_schema(schema) == datasets.Features.from_dict(features_dict())
     assert json.loads(schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}

@@ -32,6 +32,9 @@ TEXT_COLUMNS = tuple(name for name in COLUMNS if name not in (IMAGE, "options"))
 #: `Image()` of datasets: the bytes of the encoded file and a path, as one struct.
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
+#: Parquet calls the items of a list `element`; the same name here makes schemas equal after a round trip.
+OPTIONS_TYPE = pa.list_(pa.field("element", pa.string()))
+
 
 def features_dict() -> dict[str, Any]:
     """The features in the JSON form that `datasets` writes into the Parquet schema's metadata."""
@@ -58,6 +61,6 @@ def arrow_schema() -> pa.Schema:
     """Arrow schema with the `huggingface` metadata, without which rows load as a plain struct."""
     types: dict[str, pa.DataType] = {name: pa.string() for name in COLUMNS}
     types[IMAGE] = IMAGE_TYPE
-    types["options"] = pa.list_(pa.string())
+    types["options"] = OPTIONS_TYPE
     metadata = {"huggingface": json.dumps({"info": {"features": features_dict()}})}
     return pa.schema([pa.field(name, types[name]) for name in COLUMNS], metadata=metadata)

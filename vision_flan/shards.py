@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.columns import COLUMNS, IMAGE, IMAGE_TYPE, TEXT_COLUMNS, arrow_schema
+from vision_flan.columns import COLUMNS, IMAGE, IMAGE_TYPE, OPTIONS_TYPE, TEXT_COLUMNS, arrow_schema
 from vision_flan.instances import Instance
 
 #: Candidates a shard is made of; its rows are those that were not dropped.
@@ -143,7 +143,7 @@ def record_batch(instances: list[Instance]) -> pa.RecordBatch:
     )
     arrays: dict[str, pa.Array] = {
         IMAGE: image,
-        "options": pa.array([instance.options for instance in instances], pa.list_(pa.string())),
+        "options": pa.array([instance.options for instance in instances], OPTIONS_TYPE),
     }
     for name, values in zip(TEXT_COLUMNS, zip(*(i.values for i in instances), strict=True), strict=True):
         arrays[name] = pa.array(values, pa.string())

@@ -1,7 +1,8 @@
-"""The record pass (no pictures) over miniatures of true size. `python -m tests.benchmarks.records [--work DIR]`.
+"""The record pass (no pictures) at true size. `python -m tests.benchmarks.records [--work DIR]`.
 
-VQAv2: 443,757 questions, 4.4 million answers. Localized Narratives, Open Images: 507,444 JSON lines. Visual
-Genome: 1.7 million pairs in 108,077 pictures. Each has 60 s and 3 GiB on two cores. As a ratio: against reading
+Miniatures. VQAv2: 443,757 questions, 4.4 million answers. Localized Narratives, Open Images: 507,444 JSON
+lines. Visual Genome: 1.7 million pairs in 108,077 pictures. Each has 60 s and 3 GiB on two
+cores. As a ratio: against reading
 the same annotation files once, which no pass can beat.
 """
 

@@ -1,7 +1,7 @@
 """Makes docs/cli.md and docs/tasks.md. `python -m tests.docs.generate [cli] [tasks]`, or `make docs`.
 
-docs/cli.md is the help of every command; docs/tasks.md has an instance of every task, from its miniature. Tests
-compare both with what the code does now.
+docs/cli.md is the help of every command; docs/tasks.md has an instance of every task, from its miniature.
+Tests compare both with what the code does now.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Made by `make docs` from the commands themselves.
 _TASKS_HEAD = """\
 # Tasks
 
-Made by `make docs`: an instance of every task as its miniature renders it, with the picture left out. A line break
-in a prompt shows as a break here.
+Made by `make docs`: an instance of every task as its miniature renders it, with the picture left out. A line
+break in a prompt shows as a break here.
 """
 
 
