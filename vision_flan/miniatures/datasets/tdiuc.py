@@ -48,6 +48,12 @@ _TYPES: dict[str, tuple[str, str, tuple[str, ...], str, int]] = {
     ),
     "absurd": ("", "What color is the {}?", ("doesnotapply",), "generation", 1),
 }  # fmt: skip
+#: Types of which upstream has questions for yes and no, too.
+_CHECKS = {
+    "sport_recognition": "Is the sport near the {} tennis?",
+    "activity_recognition": "Is anyone eating near the {}?",
+    "scene_recognition": "is it sunny around the {}?",
+}
 _PER_PICTURE = 4
 
 
@@ -83,6 +89,8 @@ def generate(mini: Miniature) -> None:
 def _asked(rng: Random, number: int, image_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
     kind = list(_TYPES)[number % len(_TYPES)]
     _, question, answers, source, digit = _TYPES[kind]
+    if kind in _CHECKS and number // len(_TYPES) % 2:
+        question, answers = _CHECKS[kind], _YES_NO
     question_id = digit * 10_000_000 + number
     asked = {
         "image_id": image_id,
