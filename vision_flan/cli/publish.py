@@ -72,7 +72,7 @@ def publish(
     if pull_request and (branch != "main" or tag):
         raise click.UsageError("--pr goes with neither --branch nor --tag; tag after the merge")
     from vision_flan.hub.plan import Choices, advice
-    from vision_flan.hub.progress import Progress
+    from vision_flan.hub.progress import Progress, counted
     from vision_flan.hub.publish import Publisher
     from vision_flan.hub.waiting import Patience
 
@@ -97,7 +97,7 @@ def publish(
     if as_json:
         print_json({**_plan_facts(plan, said), "commits": list(outcome.commits), "head": outcome.head})
     elif outcome.commits:
-        click.echo(f"published in {len(outcome.commits)} commits: {outcome.url}")
+        click.echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
     else:
         click.echo(f"nothing to send, the Hub has it all: {outcome.url}")
 
@@ -120,6 +120,7 @@ Example:
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revision: str) -> None:
     """Make the recipes of OWNER/NAME whole with your own raw files, and check the result."""
+    from vision_flan.hub.progress import counted
     from vision_flan.hub.rehydrate import SHARDS, Rehydrator
     from vision_flan.hub.waiting import Patience
     from vision_flan.spec.catalog import Catalog
@@ -140,7 +141,7 @@ def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revisi
     if not published:
         click.echo(f"every task of {repo_id} is whole; `load_dataset` opens them as they are")
     else:
-        click.echo(f"{out}: {len(published)} task{'s' if len(published) > 1 else ''} whole again")
+        click.echo(f"{out}: {counted(len(published), 'task')} whole again")
 
 
 def _api() -> HfApi:
@@ -175,7 +176,7 @@ def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
 
 def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
     from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED
-    from vision_flan.hub.progress import size
+    from vision_flan.hub.progress import counted, size
     from vision_flan.hub.publish import commits_of
 
     rows = []
@@ -200,7 +201,8 @@ def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
         for action in (ADDED, CHANGED, UNCHANGED, REMOVED, KEPT)
         if plan.having(action)
     )
-    click.echo(f"{counts}; at most {size(plan.bytes)} to send in {commits_of(plan, choices)} commits")
+    commits = counted(commits_of(plan, choices), "commit")
+    click.echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
     if plan.changed_documents:
         click.echo(f"renewed: {', '.join(plan.changed_documents)}")
     for line in said:

@@ -28,6 +28,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(count: int, name: str) -> str:
+    """`1 commit`, `2 commits`."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 @dataclass
 class Progress:
     """Counts files, bytes and commits, and prints them."""
@@ -65,7 +70,9 @@ class Progress:
         seconds = max(1e-3, time.monotonic() - self._began)
         rate = self.bytes / seconds
         left = (self.total_bytes - self.bytes) / rate if rate else 0.0
-        commits = f"{self.commits} commit{'' if self.commits == 1 else 's'}"
+        commits = counted(self.commits, "commit")
+        if not self.total_files:
+            return commits
         return (
             f"{self.files:,} of {self.total_files:,} files, {size(self.bytes)} of {size(self.total_bytes)}, "
             f"{size(rate)}/s, {duration(left)} left, {commits}"

@@ -69,6 +69,11 @@ class Publisher:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if self.repo_id.count("/") != 1:
+            raise HubError(
+                f"{self.repo_id!r} is not OWNER/NAME",
+                hint=f"put your name or an organisation first, as in my-org/{self.repo_id.split('/')[-1]}",
+            )
         self.reader = Reader(self.api, self.repo_id, self.patience)
         self.documents = Documents(self.reader, gated=bool(self.choices.gated))
         self.revision = self.branch
@@ -110,7 +115,14 @@ class Publisher:
         self._finish(plan)
         self.progress.close()
         head = self.commits[-1] if self.commits else self.remote.head
-        return Outcome(plan, tuple(self.commits), head, f"{self.api.endpoint}/datasets/{self.repo_id}")
+        return Outcome(plan, tuple(self.commits), head, self._url())
+
+    def _url(self) -> str:
+        """Where to look at what was published."""
+        page = f"{self.api.endpoint}/datasets/{self.repo_id}"
+        if self.pull_request:
+            return f"{page}/discussions/{self.revision.removeprefix('refs/pr/')}"
+        return page if self.revision == "main" else f"{page}/tree/{self.revision}"
 
     # ---- where to
 
