@@ -20,10 +20,10 @@ def generate(mini: Miniature) -> None:
         add_caption = stack.enter_context(package.lines("results_20130124.token"))
         add_unrelated = stack.enter_context(mini.lines("UNRELATED_CAPTIONS"))
         add_unrelated("# format: <imageID> <sentence number>")
-        index = 0
+        first = 0
         for split, count in (("train", mini.n), ("val", few), ("test", few)):
             with mini.lines(f"{split}.txt") as add_id:
-                for index in range(index, index + count):
+                for index in range(first, first + count):
                     photo = str(mini.number(index, 10_000, 9_999_999_999))
                     captions = _captions(mini, index)
                     add_id(photo)
@@ -35,7 +35,7 @@ def generate(mini: Miniature) -> None:
                         add_unrelated(f"{photo} 5")
                     if split == "train":
                         _truth(mini, photo, captions, unrelated=index % 20 == 13)
-            index += 1
+            first += count
 
 
 def _captions(mini: Miniature, index: int) -> list[str]:

@@ -6,7 +6,6 @@ caption id. Pictures of train and val lie in train_images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -59,7 +58,7 @@ def _picture(image_id: str, split: str) -> dict[str, Any]:
     }
 
 
-def _caption(mini: Miniature, split: str, index: int, captions: list[str], place: int) -> Mapping[str, Any]:
+def _caption(mini: Miniature, split: str, index: int, captions: list[str], place: int) -> dict[str, Any]:
     """Fields of one caption; a few records of train lack it."""
     tokens = [["<s>", *caption.lower().rstrip(".").split(), "</s>"] for caption in captions]
     number = index if split == "train" else 1_000_000 + index

@@ -1,0 +1,69 @@
+"""Concadia: pictures of Wikipedia with description, caption and context, all splits in one JSON file.
+
+`n` counts pictures of train; val and test get an eighth each. `source_id` is the file name. Pictures with a
+number of the form 8k + 7 belong to knowledge_concadia_context, the others to knowledge_concadia.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from vision_flan.miniatures import draw, text
+from vision_flan.miniatures.miniature import Miniature
+
+
+def generate(mini: Miniature) -> None:
+    few = max(mini.n // 8, 1)
+    with mini.pack("resized.zip") as tree, mini.json_array("wiki_split.json", "images") as add:
+        for index in range(mini.n + 2 * few):
+            split = "train" if index < mini.n else "val" if index < mini.n + few else "test"
+            number = mini.number(index, 1, max(101_443, 2 * mini.n))
+            record = _record(mini, f"{number}.jpg", split, index)
+            card = partial(draw.caption_card, record["description"]["raw"], (256, 256), note=str(number))
+            tree.image(f"resized/{number}.jpg", card)
+            add(record)
+            if split == "train":
+                _truth(mini, number, record)
+
+
+def _record(mini: Miniature, file: str, split: str, index: int) -> dict[str, Any]:
+    rng = mini.rng(index)
+    thing = text.subject(rng)
+    description = f"Photo of {text.article(thing)}"
+    # letters outside ASCII were dropped, line breaks left no blank, blanks stand at either end
+    caption = f" {thing.capitalize()} by Mller, {rng.randint(1800, 2020)}"
+    context = f" The {thing} is well known.{text.paragraph(rng, 2)} "
+    if index % 15 == 4:
+        description = caption.strip()
+    if index % 15 == 9:
+        context = " "
+    return {
+        "article_id": thing.title(),
+        "filename": file,
+        "orig_filename": f"https://upload.wikimedia.org/wikipedia/commons/thumb/{file}",
+        "split": split,
+        "description": _told(description),
+        "caption": _told(caption),
+        "context": _told(context),
+    }
+
+
+def _told(raw: str) -> dict[str, Any]:
+    return {"raw": raw, "tokens": raw.split()}
+
+
+def _truth(mini: Miniature, number: int, record: dict[str, Any]) -> None:
+    file = f"{number}.jpg"
+    description, caption, context = (
+        record[name]["raw"].strip() for name in ("description", "caption", "context")
+    )
+    if description == caption:
+        mini.truth("caption_concadia", file, dropped="the description is the caption")
+    else:
+        mini.truth("caption_concadia", file, target=description)
+    task = "knowledge_concadia_context" if number % 8 == 7 else "knowledge_concadia"
+    if context:
+        mini.truth(task, file, target=f"{caption}\n{context.replace('known.', 'known. ')}")
+    else:
+        mini.truth(task, file, dropped="no context")
