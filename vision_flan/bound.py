@@ -62,7 +62,8 @@ class BoundTask:
     def label_tables_used(self) -> dict[str, Place]:
         """Names of label tables that SQL, options and templates ask for, and where."""
         place = self.task.place("sql" if self.task.sql is not None else "table")
-        used = dict.fromkeys(re.findall(r"\blabel_(\w+)", f"{self.task.records_sql}"), place)
+        in_sql = {name for name in self.labels if f"label_{name}" in self.task.records_sql}
+        used = dict.fromkeys(in_sql, place)
         if self.task.options and "labels" in self.task.options:
             used[self.task.options["labels"]] = self.task.place("options", "labels")
         for text, where in self.texts:

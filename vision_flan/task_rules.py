@@ -10,7 +10,7 @@ from vision_flan.errors import Place
 from vision_flan.spec.findings import Finding, at
 
 _WORDNET = re.compile(r"n\d{8}\Z")
-_NUMBERED = re.compile(r"\d+[._-]\S")
+_NUMBERED = re.compile(r"(?:0\d+[._-]|\d+[._])[^\W\d]")
 _CAPITALS = re.compile(r"[A-Z]{5,}\Z")
 _STAR = re.compile(r"(?:SELECT|,)\s*(?:DISTINCT\s+)?(?:\w+\.)?\*", re.IGNORECASE)
 

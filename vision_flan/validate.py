@@ -16,6 +16,9 @@ from pathlib import Path
 from vision_flan.bound import BoundTask, bind_task
 from vision_flan.dataset_rules import DATASET_RULES
 from vision_flan.errors import Place, SpecError
+from vision_flan.lints import LINTS, similar_instructions
+from vision_flan.rendered import render_miniatures
+from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
@@ -49,8 +52,17 @@ class Checked:
         self.findings = sorted({*self.findings, *findings})
 
 
-def validate(catalog: Catalog, tasks: Iterable[str] | None = None) -> Checked:
+def validate(
+    catalog: Catalog,
+    tasks: Iterable[str] | None = None,
+    *,
+    rendered: bool = False,
+    report: Reporter | None = None,
+) -> Checked:
     """Check tasks and their datasets, or with None everything there is.
+
+    Args:
+        rendered: also render instances from miniatures, which takes a second or so a dataset.
 
     Raises:
         SpecError: a name that is no task.
@@ -70,8 +82,24 @@ def validate(catalog: Catalog, tasks: Iterable[str] | None = None) -> Checked:
             _check_task(task_from(document), catalog, valid, checked)
     if tasks is None:
         checked.add(found for rule in CATALOG_RULES for found in rule(catalog, checked))
+        checked.add(similar_instructions(checked.bound))
+    if rendered:
+        for made in render_miniatures(catalog, _renderable(checked), report or Silent()):
+            checked.add(found for lint in LINTS for found in lint(checked.bound[made.task], made))
     _forgive(checked)
     return checked
+
+
+def _renderable(checked: Checked) -> list[str]:
+    """Tasks without errors in their own files: the others have said enough."""
+    broken = {
+        found.file for found in checked.findings if found.severity == "error" and found.rule != "suites"
+    }
+    return [
+        name
+        for name, bound in checked.bound.items()
+        if not broken & {str(bound.task.document.path), str(bound.instruction_file)}
+    ]
 
 
 def _document(path: Path, kind: str, checked: Checked) -> Document | None:
@@ -258,7 +286,8 @@ _FORMAT_RULES = {
 
 def rules() -> dict[str, str]:
     """Every rule and its manual, in the order of docs/spec.md."""
-    functions = (names, schema_comment, *TASK_RULES, allow, *DATASET_RULES, *CATALOG_RULES)
+    over_specs = (names, schema_comment, *TASK_RULES, allow, *DATASET_RULES, *CATALOG_RULES)
+    functions = (*over_specs, similar_instructions, *LINTS)
     return _FORMAT_RULES | {rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in functions}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vision_flan.cli.output import print_json, print_table
+from vision_flan.cli.output import print_json, print_table, reporter
 from vision_flan.errors import ExitCode, VflanError
 
 #: Records of the miniature from which `show` takes its example.
@@ -198,10 +198,20 @@ Examples:
 @click.argument("tasks", nargs=-1, metavar="[TASK]...")
 @click.option("--all", "everything", is_flag=True, help="Every spec, and how they go together.")
 @click.option("--changed", metavar="REF", help="Tasks whose files differ from a git revision.")
+@click.option(
+    "--rendered/--not-rendered",
+    default=None,
+    help="Also render instances from miniatures and look at them. Default: with --all.",
+)
 @click.option("--format", "shape", type=click.Choice(["text", "json", "github"]), default="text")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def validate(
-    tasks: tuple[str, ...], everything: bool, changed: str | None, shape: str, as_json: bool
+    tasks: tuple[str, ...],
+    everything: bool,
+    changed: str | None,
+    rendered: bool | None,
+    shape: str,
+    as_json: bool,
 ) -> None:
     """Check specs: schema, SQL, templates, labels, licences. Shows all findings at once.
 
@@ -215,11 +225,17 @@ def validate(
 
     if sum((bool(tasks), everything, changed is not None)) != 1:
         raise click.UsageError("give tasks, or --all, or --changed REF")
+    shape = "json" if as_json else shape
     catalog = Catalog.default()
     chosen = changed_tasks(catalog, changed) if changed is not None else list(tasks)
-    checked = check(catalog, None if everything else chosen)
+    with reporter(quiet=shape == "json") as report:
+        checked = check(
+            catalog,
+            None if everything else chosen,
+            rendered=everything if rendered is None else rendered,
+            report=report,
+        )
     findings = relative_to(checked.findings, Path.cwd())
-    shape = "json" if as_json else shape
     if shape == "text":
         errors, warnings = checked.errors, len(findings) - checked.errors
         counts = f"tasks: {len(checked.tasks)}, datasets: {len(checked.datasets)}, "
