@@ -26,7 +26,7 @@ def generate(mini: Miniature) -> None:
             # four of six are of amazon, as upstream has it
             domain = ("amazon", "dslr", "amazon", "webcam", "amazon", "amazon")[index % 6]
             folder = list(_CLASSES)[index % len(_CLASSES)]
-            frame = f"frame_{index // 42 + 1 + index % 42 // 7:04d}"
+            frame = f"frame_{index // 42 * 6 + index % 42 // 7 + 1:04d}"
             card = draw.caption_card(_CLASSES[folder], (120, 120), note=f"{domain} {index}")
             tree.image(f"{domain}/images/{folder}/{frame}.jpg", card)
             key = f"{domain}/{folder}/{frame}"
