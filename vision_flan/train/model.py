@@ -113,12 +113,9 @@ def freeze(model: Any, *, llm: bool, projector: bool) -> None:
 
 def checkpoint_activations(model: Any, how: str) -> None:
     """Recomputes activations in the backward pass: of no layer, every layer, or every n-th."""
-    if how == "none":
-        return
-    every = 1 if how == "full" else int(how)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    for number, layer in enumerate(model.model.language_model.layers):
-        layer.gradient_checkpointing = number % every == 0
+    if how != "none":
+        every = 1 if how == "full" else int(how)
+        model.model.language_model.activation_checkpointing_enable(every_n_layers=every)
 
 
 def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:

@@ -41,7 +41,8 @@ _RENAMES = (
     ("multi_modal_projector.", "model.multi_modal_projector."),
     ("vision_tower.vision_model.", "model.vision_tower."),
     ("vision_tower.", "model.vision_tower."),
-    ("vision_model.", "model.vision_tower."),  # CLIP
+    ("vision_model.", "model.vision_tower."),  # CLIP, as published and as transformers 5 saves it
+    *((part, f"model.vision_tower.{part}") for part in ("embeddings.", "encoder.", "pre_lay", "post_lay")),
     ("model.language_model.", "model.language_model."),  # the model's own
     ("model.multi_modal_projector.", "model.multi_modal_projector."),
     ("model.vision_tower.", "model.vision_tower."),

@@ -1,0 +1,111 @@
+"""`vflan train`, `vflan projector`, `vflan export`. torch is loaded inside the commands that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from vision_flan.errors import VflanError
+
+FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
+
+
+@contextmanager
+def _trainer() -> Iterator[None]:
+    """Turns a missing torch or transformers into advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("torch", "transformers"):
+            raise VflanError(
+                f"{error.name} is not installed", hint='pip install "vision-flan[train]"'
+            ) from error
+        raise
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan train tiny_cpu
+  vflan train stage2 init.from=runs/stage1/hf
+  torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
+)
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def train(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Train by a recipe, on one device; torchrun takes the same arguments for many.
+
+    RECIPE is a name (stage0, stage1, stage2, single_stage_mixed, freeze_llm, freeze_projector,
+    tasks_x_instances, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes.
+    """
+    from vision_flan.train.config import load
+
+    config = load(recipe, overrides)
+    with _trainer():
+        from vision_flan.train.loop import run
+
+        click.echo(f"model: {run(config)}")
+
+
+@click.group()
+def projector() -> None:
+    """Exchange or compare the projector of trained models (Tables 6 and 7 of the paper)."""
+
+
+@projector.command(
+    epilog="""\b
+Example:
+  vflan projector exchange runs/stage2/hf --projector llava-hf/llava-1.5-13b-hf --out runs/table6"""
+)
+@click.argument("model")
+@click.option("--projector", "mlp", default="", help="Take the MLP from this model or file.")
+@click.option("--llm", default="", help="Take the LLM from this model, keep the MLP.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+def exchange(model: str, mlp: str, llm: str, out: Path) -> None:
+    """Write MODEL with the projector, or the LLM, of another."""
+    if bool(mlp) == bool(llm):
+        raise click.UsageError("give one of --projector and --llm")
+    with _trainer():
+        from vision_flan.train.projector import exchange as write_exchanged
+
+        write_exchanged(model, out, projector=mlp, llm=llm)
+    click.echo(f"model: {out}")
+
+
+@projector.command(
+    epilog="""\b
+Example:
+  vflan projector compare llava-hf/llava-1.5-13b-hf runs/stage2/hf"""
+)
+@click.argument("first")
+@click.argument("second")
+def compare(first: str, second: str) -> None:
+    """Print the Pearson correlation of two projectors' parameters, computed in float64."""
+    with _trainer():
+        from vision_flan.train.projector import correlation
+
+        click.echo(f"{correlation(first, second):.6f}")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan export vision-flan --format trl --out vision-flan-trl
+  vflan export vision-flan --format llava --out llava --task ocr_textocr"""
+)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only.")
+def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
+    """Write a compiled FOLDER for another trainer.
+
+    llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM.
+    """
+    from vision_flan.train.exports import export as write_export
+
+    count = write_export(folder, out, form, tasks)
+    click.echo(f"{out}: {count} instances for {form}")

@@ -1,0 +1,233 @@
+"""Compiled folders in the forms other trainers read as they are. Needs no torch.
+
+| format | written | read by |
+|---|---|---|
+| llava | `llava.json`, `images/` | LLaVA (`--data_path`, `--image_folder`) |
+| messages | `train.jsonl`, `dataset_info.json`, `images/` | ms-swift, LLaMA-Factory |
+| trl | `data/train-*.parquet`, pictures inside | TRL's SFTTrainer |
+| axolotl | `train.jsonl`, `images/` | axolotl |
+| nanovlm | `data/train-*.parquet`, pictures inside | nanoVLM |
+
+Pictures are copied byte for byte. ms-swift and axolotl look for relative paths where they are started, so
+these two get absolute ones; write the export where it is to stay.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, UnidentifiedImageError
+
+from vision_flan.columns import IMAGE_TYPE
+from vision_flan.errors import Place, VflanError
+
+Row = dict[str, Any]
+MARK = "<image>"
+_COLUMNS = ["id", "image", "prompt", "target", "task"]
+_SUFFIX = {"JPEG": ".jpg", "TIFF": ".tif"}
+_TEXT_PART = pa.struct([("type", pa.string()), ("text", pa.string())])
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_TEXT_PART))]))
+_VALUE = {"dtype": "string", "_type": "Value"}
+
+
+class ExportError(VflanError):
+    """The folder cannot be exported."""
+
+
+def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int:
+    """Writes `folder`, or some of its tasks, into `out`; the number of instances.
+
+    Raises:
+        ExportError: no compiled folder, an unknown task, or an `out` that already holds something.
+    """
+    found = sorted({path.parent.name for path in folder.glob("*/train-*.parquet")})
+    if not found:
+        raise ExportError("no compiled folder", where=Place(folder), hint="vflan compile --task <id>")
+    unknown = [task for task in tasks if task not in found]
+    if unknown:
+        raise ExportError(
+            f"no task {unknown[0]!r} here", where=Place(folder), hint="tasks: " + ", ".join(found)
+        )
+    if out.exists() and any(out.iterdir()):
+        raise ExportError("the folder is not empty", where=Place(out), hint="give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return FORMATS[form](folder, out.resolve(), list(tasks) or found)
+
+
+def _rows(folder: Path, task: str) -> Iterator[Row]:
+    for file in sorted((folder / task).glob("train-*.parquet")):
+        try:
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=_COLUMNS):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise ExportError(
+                f"not readable: {error}", where=Place(file), hint=f"vflan verify {folder}"
+            ) from error
+
+
+def _texts(row: Row) -> tuple[str, str]:
+    """Prompt and target without `<image>`, which every one of these trainers would take for a picture."""
+    return row["prompt"].replace(MARK, "").strip(), row["target"].replace(MARK, "")
+
+
+def _picture(row: Row) -> bytes | None:
+    return row["image"]["bytes"] if row["image"] else None
+
+
+def _save_picture(out: Path, row: Row, number: int) -> str:
+    """Writes a row's picture; its path under `out`, or nothing where it has none."""
+    data = _picture(row)
+    if data is None:
+        return ""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind = str(image.format)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ExportError(f"the picture of {row['id']} is not readable: {error}") from error
+    path = Path("images") / str(row["task"]) / f"{number:07}{_SUFFIX.get(kind, '.' + kind.lower())}"
+    (out / path).parent.mkdir(parents=True, exist_ok=True)
+    (out / path).write_bytes(data)
+    return path.as_posix()
+
+
+def _numbered(folder: Path, tasks: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    for task in tasks:
+        yield from enumerate(_rows(folder, task))
+
+
+def _llava(folder: Path, out: Path, tasks: Sequence[str]) -> int:
+    count = 0
+    with (out / "llava.json").open("w", encoding="utf-8") as file:
+        file.write("[")
+        for number, row in _numbered(folder, tasks):
+            prompt, target = _texts(row)
+            image = _save_picture(out, row, number)
+            asked = {"from": "human", "value": f"{MARK}\n{prompt}" if image else prompt}
+            entry = {"id": row["id"], "conversations": [asked, {"from": "gpt", "value": target}]}
+            file.write(
+                (",\n" if count else "\n") + json.dumps({**entry, **({"image": image} if image else {})})
+            )
+            count += 1
+        file.write("\n]\n")
+    return count
+
+
+def _messages(folder: Path, out: Path, tasks: Sequence[str]) -> int:
+    def line(row: Row, prompt: str, target: str, image: str) -> Row:
+        asked = f"{MARK}\n{prompt}" if image else prompt
+        messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": target}]
+        return {"messages": messages, "images": [image] if image else []}
+
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    columns = {"messages": "messages", "images": "images"}
+    info = {"file_name": "train.jsonl", "formatting": "sharegpt", "columns": columns, "tags": tags}
+    (out / "dataset_info.json").write_text(
+        json.dumps({"vision_flan": info}, indent=2) + "\n", encoding="utf-8"
+    )
+    return _json_lines(folder, out, tasks, line)
+
+
+def _axolotl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
+    def line(row: Row, prompt: str, target: str, image: str) -> Row:
+        asked = [{"type": "image", "path": image}] if image else []
+        answer = [{"type": "text", "text": target}]
+        return {
+            "messages": [
+                {"role": "user", "content": [*asked, {"type": "text", "text": prompt}]},
+                {"role": "assistant", "content": answer},
+            ]
+        }
+
+    return _json_lines(folder, out, tasks, line)
+
+
+def _json_lines(
+    folder: Path, out: Path, tasks: Sequence[str], line: Callable[[Row, str, str, str], Row]
+) -> int:
+    count = 0
+    with (out / "train.jsonl").open("w", encoding="utf-8") as file:
+        for number, row in _numbered(folder, tasks):
+            image = _save_picture(out, row, number)
+            made = line(row, *_texts(row), str(out / image) if image else "")
+            file.write(json.dumps(made, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
+    def record(row: Row) -> Row:
+        prompt, target = _texts(row)
+        data = _picture(row)
+        image = [{"type": "image", "text": None}] if data is not None else []
+        return {
+            "images": [] if data is None else [{"bytes": data, "path": None}],
+            "prompt": [{"role": "user", "content": [*image, {"type": "text", "text": prompt}]}],
+            "completion": [{"role": "assistant", "content": [{"type": "text", "text": target}]}],
+        }
+
+    part = {"type": _VALUE, "text": _VALUE}
+    message = {"role": _VALUE, "content": {"feature": part, "_type": "List"}}
+    messages = {"feature": message, "_type": "List"}
+    fields = [pa.field("prompt", _MESSAGES), pa.field("completion", _MESSAGES)]
+    return _parquet(folder, out, tasks, fields, {"prompt": messages, "completion": messages}, record)
+
+
+def _nanovlm(folder: Path, out: Path, tasks: Sequence[str]) -> int:
+    def record(row: Row) -> Row:
+        prompt, target = _texts(row)
+        data = _picture(row)
+        return {
+            "images": [] if data is None else [{"bytes": data, "path": None}],
+            "texts": [{"user": prompt, "assistant": target}],
+            "source": row["task"],
+        }
+
+    turns = pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string())]))
+    features = {
+        "texts": {"feature": {"user": _VALUE, "assistant": _VALUE}, "_type": "List"},
+        "source": _VALUE,
+    }
+    fields = [pa.field("texts", turns), pa.field("source", pa.string())]
+    return _parquet(folder, out, tasks, fields, features, record)
+
+
+def _parquet(
+    folder: Path,
+    out: Path,
+    tasks: Sequence[str],
+    fields: Sequence[pa.Field],
+    features: dict[str, Any],
+    record: Callable[[Row], Row],
+) -> int:
+    """One file a task, 64 rows a group, with the features `datasets` needs to see pictures."""
+    features = {"images": {"feature": {"_type": "Image"}, "_type": "List"}, **features}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema = pa.schema([pa.field("images", pa.list_(IMAGE_TYPE)), *fields], metadata=metadata)
+    (out / "data").mkdir()
+    count = 0
+    for task in tasks:
+        with pq.ParquetWriter(out / "data" / f"train-{task}.parquet", schema) as writer:
+            group: list[Row] = []
+            for row in _rows(folder, task):
+                group.append(record(row))
+                if len(group) == 64:
+                    writer.write_table(pa.Table.from_pylist(group, schema=schema))
+                    group = []
+                count += 1
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    return count
+
+
+FORMATS: dict[str, Callable[[Path, Path, Sequence[str]], int]] = {
+    "llava": _llava,
+    "messages": _messages,
+    "trl": _trl,
+    "axolotl": _axolotl,
+    "nanovlm": _nanovlm,
+}
