@@ -52,6 +52,14 @@ def test_taking_fewer_rows_takes_the_first_of_the_same_order() -> None:
     assert blocks == keys(rows)
 
 
+def test_a_key_of_the_readers_own_gives_way_to_the_tasks() -> None:
+    rows = [{"k": "a", "_key": None}, {"k": "b", "_key": "object key"}]
+    assert sorted(keys(rows)) == ["a", "b"]
+    with store_with(rows) as store:
+        candidates = store.prepare("SELECT * FROM t", "_key", 0, HERE)
+        assert [row["_key"] for row in candidates.block(0, 10)] == ["object key"]
+
+
 def test_rows_without_a_key_and_with_a_key_seen_before_are_counted() -> None:
     rows = [{"k": "a", "v": 2}, {"k": "a", "v": 1}, {"k": None, "v": 3}, {"k": "b", "v": 4}]
     for order in (rows, rows[::-1]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -75,8 +76,8 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
     flaws = _flaws(rng, index)
     captions = _captions(rng, index)
     top = [flaw for flaw, votes in flaws.items() if votes == max(flaws.values())]
-    card = draw.caption_card(f"{question} {answer}", (128, 96), note=name)
-    pictures.image(f"{split}/{image}", lambda: _taken(card, top[0], index))
+    card = partial(draw.caption_card, f"{question} {answer}", (128, 96), note=name)
+    pictures.image(f"{split}/{image}", lambda: _taken(card(), top[0], index))
     if index % 8 != 7:
         answers = _answers(rng, index, answer)
         out.question({"image": image, "question": question, **({} if hidden else answers)})
