@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
@@ -29,7 +31,7 @@ def generate(mini: Miniature) -> None:
             for label, box in enumerate(_BOXES):
                 add([*box, label])
         lines = [f"https://{domain}", "", f"Product no. {page}", "$ 9.99", "Add to cart"]
-        mini.image(f"data/imgs/{page}.png", draw.page(lines, (160, 160), 10))
+        mini.image(f"data/imgs/{page}.png", partial(draw.page, lines, (160, 160), 10))
         mini.truth("ocr_cova", page, target=domain)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from vision_flan.miniatures import draw, text
@@ -103,7 +104,7 @@ def _row(mini: Miniature, index: int) -> dict[str, Any]:
 
 def _picture(tree: Tree, row: dict[str, Any]) -> None:
     shown = f"{row['image_info']}, {row['image_human']}, {row['image_damage']}".replace("_", " ")
-    card = draw.caption_card(shown, (160, 112), note=row["image_id"])
+    card = partial(draw.caption_card, shown, (160, 112), note=row["image_id"])
     tree.image(f"CrisisMMD_v2.0/{row['image_path']}", card)
 
 

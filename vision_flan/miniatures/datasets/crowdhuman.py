@@ -7,6 +7,7 @@ holds a comma.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -23,7 +24,7 @@ def generate(mini: Miniature) -> None:
     with mini.pack("CrowdHuman_test.zip") as tree:
         for index in range(max(mini.n // 8, 1)):
             image_id = _image_id(mini, "test", index)
-            tree.image(f"Images/{image_id}.jpg", draw.caption_card("test", _SIZE, note=image_id))
+            tree.image(f"Images/{image_id}.jpg", partial(draw.caption_card, "test", _SIZE, note=image_id))
 
 
 def _split(mini: Miniature, split: str, count: int, archives: list[str]) -> None:
@@ -40,7 +41,7 @@ def _split(mini: Miniature, split: str, count: int, archives: list[str]) -> None
                 boxes.insert(0, {"tag": "mask", **_boxes(rng), "extra": {"ignore": 1}, "head_attr": {}})
             add({"ID": image_id, "gtboxes": boxes})
             marks = [("person", (place % 10 * 16, place // 10 * 24, 8, 20)) for place in range(people)]
-            card = draw.objects_scene(_SIZE, marks)
+            card = partial(draw.objects_scene, _SIZE, marks)
             trees[index % len(trees)].image(f"Images/{image_id}.jpg", card)
             if split == "train" and masked:
                 mini.truth("human_crowdhuman_count", image_id, dropped="a mask hides people")

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
@@ -67,7 +69,7 @@ def _path(mini: Miniature, index: int) -> str:
 
 def _picture(mini: Miniature, tree: Tree, index: int) -> None:
     path, name = _path(mini, index), _CLASSES[_class(index)].replace("_", " ")
-    card = draw.caption_card(name, (128, 96), note=str(index))
-    tree.image(f"{_TOP}/images/{path}", quirks.grayscale(card) if index % 40 == 6 else card)
+    card = partial(draw.caption_card, name, (128, 96), note=str(index))
+    tree.image(f"{_TOP}/images/{path}", quirks.grayscale(card()) if index % 40 == 6 else card)
     if _is_train(index):
         mini.truth("animal_cub200", path, target=name)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PIL import ImageDraw
 
 from vision_flan.miniatures import draw, text
@@ -41,7 +43,7 @@ def generate(mini: Miniature) -> None:
         boxes = (f"{_image_id(mini, index)} 5 9 150 {60 + index % 30}" for index in everything)
         tree.write_lines(f"{_DATA}/images_box.txt", boxes)
         for index in everything:
-            tree.image(f"{_DATA}/images/{_image_id(mini, index)}.jpg", _picture(index))
+            tree.image(f"{_DATA}/images/{_image_id(mini, index)}.jpg", partial(_picture, index))
     for index in range(mini.n):
         _truth(mini, index)
 

@@ -7,6 +7,7 @@ never is.
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from vision_flan.miniatures import draw, text
@@ -39,10 +40,10 @@ def generate(mini: Miniature) -> None:
                     add(f"{name} {label} {subset} {' '.join(map(str, box))}{' ' if index % 3 else ''}")
             labels = {other, brand} if len(boxes) > 1 else {other}
             marks = [(brand if place else other, _drawn(box)) for place, box in enumerate(boxes)]
-            tree.image(f"{_TOP}_images/{name}", draw.objects_scene(_SIZE, marks))
+            tree.image(f"{_TOP}_images/{name}", partial(draw.objects_scene, _SIZE, marks))
             _truth(mini, name, labels)
         for index in range(mini.n, mini.n + queries):
-            card = draw.caption_card(_query(mini, index), _SIZE, note=str(index))
+            card = partial(draw.caption_card, _query(mini, index), _SIZE, note=str(index))
             tree.image(f"{_TOP}_images/{_name(mini, index)}", card)
     lines = (f"{_name(mini, index)}\t{_query(mini, index)}" for index in range(mini.n, mini.n + queries))
     mini.write_lines(f"{_TOP}/{_TOP}_query_set_annotation.txt", lines)

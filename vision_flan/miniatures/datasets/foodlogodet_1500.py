@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vision_flan.miniatures import draw, formats, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
@@ -40,7 +42,9 @@ def _picture(mini: Miniature, tree: Tree, number: int) -> set[str]:
     brands = rng.sample(_BRANDS, 2 if rng.random() < 0.15 else 1)
     brands += brands[:1] * rng.randint(0, 1)
     boxes = [(8, 8 + 40 * place, 120, 32) for place in range(len(brands))]
-    tree.image(f"{_TOP}/JPEGImages/{name}.jpg", draw.objects_scene(_SIZE, zip(brands, boxes, strict=True)))
+    tree.image(
+        f"{_TOP}/JPEGImages/{name}.jpg", partial(draw.objects_scene, _SIZE, zip(brands, boxes, strict=True))
+    )
     objects = [
         {"name": brand, "box": (x + 1, y + 1, x + width, y + height)}
         for brand, (x, y, width, height) in zip(brands, boxes, strict=True)

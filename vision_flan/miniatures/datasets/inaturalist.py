@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from vision_flan.miniatures import draw, text
@@ -89,7 +90,9 @@ def _split(mini: Miniature, split: str, count: int, tree: Tree, lists: Tree) -> 
                     "location_uncertainty": rng.choice((None, 5, 3_000_000)),
                 }
             )
-            card = draw.caption_card(f"{category['common_name']} {category['name']}", size, note=uuid)
+            card = partial(
+                draw.caption_card, f"{category['common_name']} {category['name']}", size, note=uuid
+            )
             tree.image(f"{folder}/{uuid}.jpg", card)
             if put_link:
                 put_link({"id": index, "image_id": image_id, "category_id": category["id"]})

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
@@ -35,11 +37,11 @@ def generate(mini: Miniature) -> None:
 
 def _picture(mini: Miniature, tree: Tree, name: str, sentiment: str, said: str, index: int) -> None:
     label = sentiment.replace("_", " ")
-    card = draw.caption_card(f"{label}: {said}", (128, 112), note=name)
+    card = partial(draw.caption_card, f"{label}: {said}", (128, 112), note=name)
     if index % 35 == 13:
-        tree.image(f"{_TOP}/images/{name}", quirks.truncated(card))
+        tree.image(f"{_TOP}/images/{name}", quirks.truncated(card()))
         mini.truth("meme_memotion_sentiment", name, dropped="broken picture")
         return
     other = index % 30 == 12  # a PNG by the name of a JPEG
-    tree.image(f"{_TOP}/images/{name}", quirks.palette(card) if other else card)
+    tree.image(f"{_TOP}/images/{name}", quirks.palette(card()) if other else card)
     mini.truth("meme_memotion_sentiment", name, answer=label)

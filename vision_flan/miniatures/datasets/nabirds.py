@@ -7,6 +7,7 @@ hyphens.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 
 from vision_flan.miniatures import draw, text
@@ -55,7 +56,7 @@ def generate(mini: Miniature) -> None:
             for line in _part_lines(visible, rng):
                 add_part(f"{key} {line}")
             note = ", ".join(visible)
-            card = draw.caption_card(f"{_LEAVES[label]}: {note}", (128, 96), note=digits)
+            card = partial(draw.caption_card, f"{_LEAVES[label]}: {note}", (128, 96), note=digits)
             tree.image(f"{_TOP}/images/{path}", card)
             if is_train:
                 _truth(mini, key, _LEAVES[label], visible)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from vision_flan.miniatures import draw, quirks, text
@@ -40,8 +41,8 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             raw, comment = _comment(rng, index)
             year = f"c. {start + rng.randrange(50)}" if index % 3 else "-"
             add([name, raw, "HOLBEIN, Hans the Younger", "A View", technique, year, kind, school, span])
-            card = draw.caption_card(f"{kind}, {school}, {span}, {technique}. {comment}", (160, 128))
-            tree.image(f"SemArt/Images/{name}", quirks.grayscale(card) if index % 25 == 4 else card)
+            card = partial(draw.caption_card, f"{kind}, {school}, {span}, {technique}. {comment}", (160, 128))
+            tree.image(f"SemArt/Images/{name}", quirks.grayscale(card()) if index % 25 == 4 else card)
             if split == "train":
                 _truth(mini, name, (kind, school, span, technique, comment))
 

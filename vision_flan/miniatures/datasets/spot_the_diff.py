@@ -6,6 +6,7 @@ of one pair count from 1 in the order of the file.
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from vision_flan.miniatures import draw, quirks, text
@@ -65,9 +66,11 @@ def _truth(mini: Miniature, key: str, changed: list[tuple[str, bool]], index: in
 
 def _pictures(tree: Tree, stem: str, changed: list[tuple[str, bool]]) -> None:
     boxes = [(thing, (10, 10 + 70 * place, 180, 50)) for place, (thing, _) in enumerate(changed)]
-    left = draw.objects_scene(_SIZE, boxes)
+    left = partial(draw.objects_scene, _SIZE, boxes)
     kept = [box for box, (_, away) in zip(boxes, changed, strict=True) if not away]
-    right = draw.objects_scene(_SIZE, kept)
-    tree.image(f"{stem}.png", quirks.rgba(left))
+    right = partial(draw.objects_scene, _SIZE, kept)
+    tree.image(f"{stem}.png", lambda: quirks.rgba(left()))
     tree.image(f"{stem}_2.png", right)
-    tree.image(f"{stem}_diff.jpg", draw.objects_scene(_SIZE, [box for box in boxes if box not in kept]))
+    tree.image(
+        f"{stem}_diff.jpg", partial(draw.objects_scene, _SIZE, [box for box in boxes if box not in kept])
+    )

@@ -6,6 +6,8 @@ memory, as a cell array is written whole.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from vision_flan.miniatures import draw, formats, quirks, text
@@ -31,8 +33,8 @@ def generate(mini: Miniature) -> None:
         for index in everything:
             path, breed = _path(index), _breed(index)
             # one of upstream's files is a PNG inside
-            card = draw.caption_card(breed, _SIZE, note=str(index))
-            images.image(f"Images/{path}", quirks.palette(card) if index % 39 == 3 else card)
+            card = partial(draw.caption_card, breed, _SIZE, note=str(index))
+            images.image(f"Images/{path}", quirks.palette(card()) if index % 39 == 3 else card)
             wnid = path.partition("-")[0]
             xml = formats.voc_xml("%s", _SIZE, [{"name": breed, "box": (9, 9, 90, 80)}], folder=wnid[1:])
             annotations.write_text(f"Annotation/{path.removesuffix('.jpg')}", xml)

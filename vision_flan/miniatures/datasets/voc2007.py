@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -77,6 +78,6 @@ def _objects(rng: Random) -> list[dict[str, Any]]:
 def _picture(mini: Miniature, tree: Tree, number: int) -> list[dict[str, Any]]:
     name, objects = f"{number:06d}", _objects(mini.rng(number))
     boxes = [(item["name"], (item["box"][0] - 1, item["box"][1] - 1, 60, 40)) for item in objects]
-    tree.image(f"{_TOP}/JPEGImages/{name}.jpg", draw.objects_scene(_SIZE, boxes))
+    tree.image(f"{_TOP}/JPEGImages/{name}.jpg", partial(draw.objects_scene, _SIZE, boxes))
     tree.write_text(f"{_TOP}/Annotations/{name}.xml", formats.voc_xml(f"{name}.jpg", _SIZE, objects))
     return objects

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -53,7 +54,7 @@ def generate(mini: Miniature) -> None:
             tree.write_lines(f"wikiart_csv/artist_{part}.csv", lines, end="\r\n")
     with mini.pack("wikiart.zip") as tree:
         for index in everything:
-            tree.image(f"wikiart/{_path(index)}", draw.caption_card(_sentence(index), (160, 120)))
+            tree.image(f"wikiart/{_path(index)}", partial(draw.caption_card, _sentence(index), (160, 120)))
     for index in range(mini.n):
         mini.truth("art_wikiart", _path(index), target=_sentence(index))
 
