@@ -65,12 +65,14 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
 
 def _mismatched(row: Mapping[str, Any], pairs: list[list[str]]) -> Iterator[str]:
     """Each question of the input is matched once, with an answer that belongs to it."""
-    shown = dict(match.groups() for match in map(_NUMBERED.fullmatch, row["input"].splitlines()) if match)
+    numbered = map(_NUMBERED.fullmatch, row["input"].splitlines())
+    shown = {match[1]: match[2] for match in numbered if match}
     questions = [number for number in shown if number.startswith("Q")]
-    matched = [match.groups() for match in map(_MATCHED.fullmatch, row["target"].splitlines()) if match]
+    lines = map(_MATCHED.fullmatch, row["target"].splitlines())
+    matched = [(match[1], match[2]) for match in lines if match]
     if not questions or [question for question, _ in matched] != questions:
         yield f"{row['source_id']}: target {row['target']!r} does not match {questions} one by one"
     known = {(" ".join(question.split()), answer) for question, answer in pairs}
     for question, answer in matched:
-        if (shown.get(question), shown.get(answer)) not in known:
+        if (shown.get(question, ""), shown.get(answer, "")) not in known:
             yield f"{row['source_id']}: {question}{answer} in {row['target']!r} is wrong"
