@@ -1,0 +1,40 @@
+"""MMBench, the legacy English dev file: one TSV, pictures as base64, and circular copies of each question.
+
+`n` counts questions; each has as many rows as options. `source_id` is the index of the first row.
+"""
+
+from __future__ import annotations
+
+from vision_flan.miniatures import draw, formats, text
+from vision_flan.miniatures.miniature import Miniature
+
+_COLUMNS = [
+    "index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image", "source", "l2-category",
+    "comment", "split",
+]  # fmt: skip
+_OPTIONS = ("apple", "pear", "plum", "fig")
+_STEP = 1_000_000
+
+
+def generate(mini: Miniature) -> None:
+    with mini.csv("MMBench_DEV_EN_legacy.tsv", _COLUMNS, delimiter="\t") as add:
+        for index in range(mini.n):
+            rng = mini.rng(index)
+            options = rng.sample(_OPTIONS, 4 if index % 3 else 2)
+            right = rng.choice(options)
+            question = (
+                f'Which "fruit" is it?\nLook at number {index}.' if index % 4 == 1 else text.sentence(rng)
+            )
+            hint = ("", "nan", text.sentence(rng))[index % 3]
+            picture = formats.base64_image(draw.caption_card(right, note=str(index)))
+            for shift in range(len(options)):
+                shown = options[shift:] + options[:shift]
+                letter = "ABCD"[shown.index(right)]
+                cells = [*shown, *[""] * (4 - len(shown))]
+                add(
+                    [
+                        str(index + shift * _STEP), question, hint, *cells, letter, "attribute_recognition",
+                        picture, "made", "finegrained_perception", "nan", "dev",
+                    ]
+                )  # fmt: skip
+            mini.truth("eval_mmbench", index, answer=right, contains=" ".join(question.split()))

@@ -1,0 +1,54 @@
+"""MMMU: a Parquet file a subject, up to seven pictures a question in columns of their own.
+
+`n` counts questions of validation. `source_id` is the id, "validation_<Subject>_<number>".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from vision_flan.miniatures import draw, formats, text
+from vision_flan.miniatures.miniature import Miniature
+
+_SUBJECTS = ("Art_Theory", "Biology", "Computer_Science", "Electronics")
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_TEXTS = ("id", "question", "options", "explanation")
+_REST = ("img_type", "answer", "topic_difficulty", "question_type", "subfield")
+_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in _TEXTS]
+    + [(f"image_{i}", _IMAGE) for i in range(1, 8)]
+    + [(name, pa.string()) for name in _REST]
+)
+
+
+def generate(mini: Miniature) -> None:
+    for number, subject in enumerate(_SUBJECTS):
+        rows = _rows(mini, subject, range(number, mini.n, len(_SUBJECTS)))
+        formats.parquet(mini.path(f"{subject}/validation-00000-of-00001.parquet"), _SCHEMA, rows)
+
+
+def _rows(mini: Miniature, subject: str, numbers: range) -> Iterator[dict[str, Any]]:
+    for count, index in enumerate(numbers, start=1):
+        key, rng = f"validation_{subject}_{count}", mini.rng(subject, count)
+        value = rng.randint(2, 40)
+        pictures = 2 if index % 5 == 3 else 1
+        tokens = " and ".join(f"<image {i}>" for i in range(1, pictures + 1))
+        question = f"Which value does {tokens} show? {text.sentence(rng)}"
+        row: dict[str, Any] = dict.fromkeys(_SCHEMA.names)
+        for i in range(1, pictures + 1):
+            card = draw.caption_card(str(value), note=f"{key} {i}")
+            row[f"image_{i}"] = formats.image_struct(card, f"{key}_{i}.png")
+        if index % 6 == 4:
+            row |= {"options": "[]", "answer": str(value), "question_type": "open"}
+        else:
+            options = [f"{value + i}" for i in range(5 if index % 7 == 1 else 4)]
+            options[1] = "the reader's guess"  # Python writes it in double quotes
+            rng.shuffle(options)
+            letter = "ABCDE"[options.index(str(value))]
+            row |= {"options": str(options), "answer": letter, "question_type": "multiple-choice"}
+        row |= {"id": key, "question": question, "explanation": "", "img_type": "['Diagrams']"}
+        mini.truth("eval_mmmu", key, target=row["answer"], contains=f"Which value does {tokens} show?")
+        yield row | {"topic_difficulty": "Easy", "subfield": subject}
