@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,18 @@ _LIMIT = click.IntRange(min=0)
 Examples:
   vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
   vflan compile --task "AID+aerial_scene_classification" --limit 500
-  vflan compile --suite vision_flan --raw ~/raw --keep-going"""
+  vflan compile --suite vision_flan --raw ~/raw --keep-going
+  vflan compile --plan plan.json --raw ~/raw --keep-going"""
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
 )
 @click.option("--suite", help="All tasks of a suite.")
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Tasks and instances as `vflan suite plan --json` says.",
+)
 @raw_option
 @click.option(
     "--out",
@@ -64,6 +70,7 @@ Examples:
 def compile(
     tasks: tuple[str, ...],
     suite: str | None,
+    plan: Path | None,
     raw: Path,
     out: Path,
     seed: int,
@@ -81,11 +88,13 @@ def compile(
     from vision_flan.compile import Options, compile_task
     from vision_flan.errors import VflanError
     from vision_flan.spec.catalog import Catalog
+    from vision_flan.suite import read_quotas
 
     catalog = Catalog.default()
-    names = [*tasks, *_suite_tasks(catalog, suite)]
+    quotas = {} if plan is None else read_quotas(plan)
+    names = [*tasks, *_suite_tasks(catalog, suite)] or [task for task, count in quotas.items() if count]
     if not names:
-        raise click.UsageError("give --task TASK or --suite SUITE; `vflan list` shows the tasks")
+        raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     quota: Any = "spec" if limit is None else (limit or None)
     options = Options(seed, quota, workers, check_images == "full", force)
     results: list[dict[str, Any]] = []
@@ -93,7 +102,8 @@ def compile(
     for name in names:
         try:
             with reporter(quiet=as_json) as report:
-                result = compile_task(name, raw, out, catalog, options, report)
+                own = replace(options, limit=quotas.get(name, options.limit))
+                result = compile_task(name, raw, out, catalog, own, report)
             results.append(_summary(result))
             if not as_json:
                 _print_result(result)

@@ -22,6 +22,7 @@ COMMANDS = {
     "validate": ("vision_flan.cli.specs", "validate"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
+    "suite": ("vision_flan.cli.suite", "suite"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 
