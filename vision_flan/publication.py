@@ -84,9 +84,9 @@ class PublishedTask:
         """Read `manifest/<task>.json` of a repository; one without `published` is taken as whole."""
         try:
             data = json.loads(text)
-            published = data.pop("published", None)
-        except (ValueError, AttributeError):
-            data, published = None, None
+        except ValueError:
+            data = None
+        published = data.pop("published", None) if isinstance(data, dict) else None
         manifest = Manifest.from_json(json.dumps(data), place)
         if published is None:
             return cls(manifest, Publication(WHOLE, licence_of(manifest), "", manifest.shards))

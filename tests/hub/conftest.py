@@ -10,6 +10,8 @@ from huggingface_hub import HfApi, constants
 
 from tests.hub_server import HubServer
 from tests.hub_server.client import ALICE, BOB, READER, STRANGER, Client
+from tests.hub_server.compiled import compile_folder
+from tests.hub_server.publishing import Publish
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +42,13 @@ def api(hub: HubServer) -> HfApi:
 @pytest.fixture
 def client(hub: HubServer, tmp_path: Path, transport: str) -> Client:
     return Client(hub, tmp_path / "home", transport)
+
+
+@pytest.fixture
+def publish(api: HfApi) -> Publish:
+    return Publish(api)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return compile_folder(tmp_path / "out", {"ocr_one": "yes", "scene_two": "yes"})

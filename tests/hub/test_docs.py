@@ -23,5 +23,6 @@ def test_every_command_prints_what_the_document_shows(hub: HubServer, tmp_path: 
     for example in found:
         printed, _ = run(example.command, folder, environment)
         assert matches(example.output, printed), (
-            f"publish.md:{example.line}: $ {example.command}\nshows\n{example.output}\nbut it prints\n{printed}"
+            f"publish.md:{example.line}: $ {example.command}\n"
+            f"shows\n{example.output}\nbut it prints\n{printed}"
         )

@@ -1,75 +1,21 @@
-"""Publishing to the test Hub with the released client: plan, send, merge, continue, refuse."""
+"""Publishing to the test Hub with the released client: plan, send, merge, continue."""
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
-from tests.hub_server.client import BOB, READER, STRANGER
-from tests.hub_server.compiled import compile_folder, compile_task, marker, source
+from tests.hub_server.client import BOB
+from tests.hub_server.compiled import compile_folder, compile_task
+from tests.hub_server.publishing import REPO, Publish, actions, card_configs
 from vision_flan.card import front_matter_of
-from vision_flan.errors import HubError, VflanError
-from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices, Plan, advice
-from vision_flan.hub.progress import Progress
-from vision_flan.hub.publish import Limits, Outcome, Publisher
-from vision_flan.hub.waiting import Patience
-
-REPO = "ORG/vision-flan"
-NOTHING_SPECIAL = Choices()
-
-
-class Publish:
-    """Publishes folders and keeps what was said and waited."""
-
-    def __init__(self, api: HfApi) -> None:
-        self.api = api
-        self.out = io.StringIO()
-        self.waits: list[float] = []
-
-    def publisher(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Publisher:
-        progress = Progress(out=self.out)
-        patience = Patience(progress.say, self.waits.append)
-        options = {"patience": patience, "progress": progress, "repo_id": REPO} | options
-        return Publisher(api=self.api, folder=folder, choices=choices, **options)
-
-    def plan(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Plan:
-        return self.publisher(folder, choices, **options).plan()
-
-    def __call__(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Outcome:
-        publisher = self.publisher(folder, choices, **options)
-        return publisher.run(publisher.plan())
-
-    @property
-    def said(self) -> str:
-        return self.out.getvalue()
-
-
-@pytest.fixture
-def publish(api: HfApi) -> Publish:
-    return Publish(api)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return compile_folder(tmp_path / "out", {"ocr_one": "yes", "scene_two": "yes"})
-
-
-def actions(plan: Plan) -> dict[str, str]:
-    return {change.task: change.action for change in plan.changes}
-
-
-def card_configs(hub: HubServer, revision: str = "main") -> list[str]:
-    front = front_matter_of(hub.files(REPO, revision)["README.md"].decode())
-    return [config["config_name"] for config in front["configs"]]
-
-
-# ---- what is sent
+from vision_flan.errors import HubError
+from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices
+from vision_flan.hub.publish import Limits
 
 
 def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_documents(
@@ -170,112 +116,6 @@ def test_front_matter_that_is_not_ours_stays_in_the_card(
     assert front["thumbnail"] == "https://example.org/a.png" and front["license"] == "other"
 
 
-# ---- licences
-
-
-def test_licences_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -> None:
-    licences = {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"}
-    folder = compile_folder(tmp_path / "out", licences)
-
-    def forms(choices: Choices) -> dict[str, str]:
-        plan = publish.plan(folder, choices)
-        return {c.task: c.published.publication.form for c in plan.changes if c.published}
-
-    assert forms(Choices()) == {"a_yes": "whole", "b_unclear": "recipe", "c_no": "recipe"}
-    assert forms(Choices(include_unclear=True)) == {"a_yes": "whole", "b_unclear": "whole", "c_no": "recipe"}
-    assert forms(Choices(allowed={"c_no": "we took them"})) == {
-        "a_yes": "whole",
-        "b_unclear": "recipe",
-        "c_no": "whole",
-    }
-
-
-def test_no_byte_of_a_restricted_picture_is_sent(
-    hub: HubServer, publish: Publish, tmp_path: Path, transport: str
-) -> None:
-    folder = compile_folder(tmp_path / "out", {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"})
-    publish(folder)
-    kept = b"".join(hub.everything_received())
-    for row in range(4):
-        key = f"00000-of-00001-{row}"
-        assert marker(f"a_yes 1 {key}")[-64:] in kept
-        for task in ("b_unclear", "c_no"):
-            noise = marker(f"{task} 1 {key}")
-            assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
-
-
-def test_a_recipe_has_every_column_but_the_picture_and_its_checksum_path_and_size(
-    hub: HubServer, publish: Publish, tmp_path: Path
-) -> None:
-    import hashlib
-
-    import pyarrow.parquet as pq
-
-    folder = compile_folder(tmp_path / "out", {"c_no": "no"})
-    publish(folder)
-    recipe = pq.read_table(
-        io.BytesIO(hub.files(REPO)["recipe/c_no/train-00000-of-00001.parquet"])
-    ).to_pylist()
-    whole = pq.read_table(folder / "c_no/train-00000-of-00001.parquet").to_pylist()
-    for short, full in zip(recipe, whole, strict=True):
-        image = full.pop("image")
-        facts = {name: short.pop(name) for name in list(short) if name.startswith("image_")}
-        assert short == full
-        assert facts == {
-            "image_path": image["path"],
-            "image_sha256": hashlib.sha256(image["bytes"]).hexdigest(),
-            "image_width": 8,
-            "image_height": 6,
-        }
-
-
-def test_the_card_says_who_allowed_a_restricted_task_and_which_licences_are_unclear(
-    hub: HubServer, publish: Publish, tmp_path: Path
-) -> None:
-    folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear", "c_no": "no", "d_no": "no"})
-    choices = Choices(include_unclear=True, allowed={"c_no": "I took the pictures myself"})
-    publish(folder, choices)
-    there = hub.files(REPO)
-    for name in ("README.md", "LICENSES.md"):
-        assert "`c_no`: I took the pictures myself" in there[name].decode()
-    assert "here by the\ndecision of the publisher" in there["README.md"].decode()
-    assert "| D No" not in there["LICENSES.md"].decode()
-    assert "Ask | the authors." in there["LICENSES.md"].decode()
-
-
-def test_taking_pictures_back_warns_that_history_keeps_them(
-    hub: HubServer, publish: Publish, tmp_path: Path
-) -> None:
-    folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear"})
-    publish(folder, Choices(include_unclear=True))
-    plan = publish.plan(folder)
-    assert any("stay in earlier commits" in line for line in advice(plan, Choices()))
-    publish(folder)
-    assert "b_unclear/train-00000-of-00001.parquet" not in hub.files(REPO)
-    assert "recipe/b_unclear/train-00000-of-00001.parquet" in hub.files(REPO)
-
-
-def test_people_and_gated_sources_suggest_gating(publish: Publish, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    compile_task(folder, "facial_a", source=source("a", sensitive=["faces"], access="gated"))
-    plan = publish.plan(folder)
-    said = " ".join(advice(plan, Choices()))
-    assert "--gated auto" in said and "--gated manual" in said
-    assert advice(plan, Choices(gated="manual")) == []
-
-
-def test_a_gated_publish_asks_readers_in_the_card_and_in_the_settings(
-    hub: HubServer, publish: Publish, folder: Path
-) -> None:
-    publish(folder, Choices(gated="auto", private=True))
-    assert hub.repo(REPO).gated == "auto" and hub.repo(REPO).private
-    front = front_matter_of(hub.files(REPO)["README.md"].decode())
-    assert "follow the licence" in front["extra_gated_prompt"]
-
-
-# ---- several people, interruptions, a Hub that is busy
-
-
 def test_two_people_publish_different_tasks_at_once_and_neither_loses_one(
     hub: HubServer, publish: Publish, folder: Path, tmp_path: Path
 ) -> None:
@@ -343,94 +183,6 @@ def test_a_hub_that_stays_busy_ends_in_one_line_and_the_same_command_continues(
     assert hub.received_objects == sizes
 
 
-# ---- refusals before anything is sent
-
-
-def refused(hub: HubServer, publisher: Publisher) -> HubError:
-    with pytest.raises(HubError) as error:
-        publisher.run(publisher.plan())
-    assert not [r for r in hub.requests if r.method in ("POST", "PUT") and r.path != "/api/repos/create"]
-    return error.value
-
-
-@pytest.mark.parametrize(
-    ("token", "what", "hint"),
-    [
-        ("hf_wrong", "does not accept this token", "hf auth login"),
-        (READER.token, "only reads", "write access"),
-        (STRANGER.token, "may not create", "stranger/vision-flan"),
-    ],
-)
-def test_a_wrong_token_is_refused_before_anything_is_sent(
-    hub: HubServer, folder: Path, token: str, what: str, hint: str
-) -> None:
-    publish = Publish(HfApi(endpoint=hub.url, token=token))
-    error = refused(hub, publish.publisher(folder))
-    assert what in error.what and hint in error.hint
-
-
-def test_no_token_at_all_is_said(
-    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
-    error = refused(hub, Publish(HfApi(endpoint=hub.url)).publisher(folder))
-    assert "no token" in error.what
-
-
-def test_no_right_to_write_is_said(hub: HubServer, publish: Publish, folder: Path) -> None:
-    publish(folder)
-    compile_task(folder, "scene_two", version="2")
-    hub.requests.clear()
-    error = refused(hub, Publish(HfApi(endpoint=hub.url, token=STRANGER.token)).publisher(folder))
-    assert "no right" in error.what and "token with write access" in error.hint
-
-
-def test_a_name_that_holds_something_else_is_left_alone(
-    hub: HubServer, publish: Publish, folder: Path
-) -> None:
-    publish.api.create_repo(REPO, repo_type="dataset")
-    hub.push(REPO, {"data.csv": b"a,b\n"})
-    hub.requests.clear()
-    error = refused(hub, publish.publisher(folder))
-    assert "is taken" in error.what and "data.csv" in error.what
-    assert hub.files(REPO) == {"data.csv": b"a,b\n"}
-
-
-def test_a_full_quota_is_said_with_what_to_do(hub: HubServer, publish: Publish, folder: Path) -> None:
-    hub.fail("POST .*/commit/", 403, message="Private storage limit reached, please upgrade")
-    with pytest.raises(HubError, match="storage quota is full") as error:
-        publish(folder)
-    assert "free or ask for space" in error.value.hint
-
-
-def test_a_shard_that_is_not_as_its_manifest_says_is_not_published(
-    hub: HubServer, publish: Publish, folder: Path
-) -> None:
-    shard = folder / "ocr_one/train-00000-of-00001.parquet"
-    content = bytearray(shard.read_bytes())
-    content[100] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(HubError, match="another sha256"):
-        publish(folder)
-    assert "ocr_one/train-00000-of-00001.parquet" not in hub.files(REPO)
-    shard.write_bytes(content[:-1])
-    with pytest.raises(VflanError, match="its manifest says"):
-        publish.plan(folder)
-
-
-def test_an_empty_folder_and_unknown_tasks_are_said(publish: Publish, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(VflanError, match="no compiled task"):
-        publish.plan(tmp_path / "none")
-    with pytest.raises(VflanError, match="--task ocr_none"):
-        publish.plan(folder, Choices(only=("ocr_none",)))
-    with pytest.raises(VflanError, match="--allow-restricted c_none"):
-        publish.plan(folder, Choices(allowed={"c_none": "mine"}))
-
-
-# ---- versions
-
-
 def test_tags_carry_a_changelog_entry_each(hub: HubServer, publish: Publish, folder: Path) -> None:
     publish(folder, Choices(tag="v1.0.0"))
     compile_task(folder, "scene_two", version="2", rows=6)
@@ -482,9 +234,6 @@ def test_a_branch_and_a_pull_request_leave_main_alone(hub: HubServer, publish: P
     publish(folder, pull_request=True)
     assert list(hub.repo(REPO).discussions) == [1]  # the one left open was used again
     assert card_configs(hub) == ["ocr_one"] and card_configs(hub, "refs/pr/1") == ["ocr_one", "scene_two"]
-
-
-# ---- what a person sees
 
 
 def test_progress_is_plain_lines_when_not_on_a_terminal(

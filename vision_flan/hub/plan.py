@@ -227,7 +227,7 @@ def manifest_name(task: str) -> str:
 
 def advice(plan: Plan, choices: Choices) -> list[str]:
     """What the publisher should think of before it goes out."""
-    said = []
+    said = [f"--remove {task}: not on the Hub" for task in choices.remove if task not in plan.remote.tasks]
     sent = [change.published for change in plan.to_do if change.published]
     people = [
         p.task

@@ -8,26 +8,30 @@ somebody else was faster, the card is merged with theirs and the commit tried ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from vision_flan.errors import HubError
 from vision_flan.hub import access, changelog
 from vision_flan.hub.documents import Documents
-from vision_flan.hub.plan import Change, Choices, Plan, after, local_tasks, make_plan, manifest_name
+from vision_flan.hub.plan import Change, Choices, Plan, Upload, after, local_tasks, make_plan, manifest_name
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote, git_oid
 from vision_flan.hub.waiting import ATTEMPTS, MAX_PAUSE, BusyError, Patience, StaleError
+
+Item = TypeVar("Item", Change, Upload)
 
 PULL_REQUEST_TITLE = "Publish with vflan"
 #: The Hub asks for at most a few hundred files a commit (huggingface.co/docs/hub/storage-limits).
 FILES_PER_COMMIT = 200
 BYTES_PER_COMMIT = 20 * 10**9
-#: Files handed to the client at once; progress is told between them.
+#: What is handed to the client at once; progress is told in between.
 FILES_PER_UPLOAD = 16
+BYTES_PER_UPLOAD = 256 * 10**6
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Limits:
     files_per_commit: int = FILES_PER_COMMIT
     bytes_per_commit: int = BYTES_PER_COMMIT
     files_per_upload: int = FILES_PER_UPLOAD
+    bytes_per_upload: int = BYTES_PER_UPLOAD
 
 
 @dataclass(frozen=True)
@@ -195,8 +200,7 @@ class Publisher:
         """Send the content of the shards; what the Hub has already costs nothing."""
         additions: dict[str, CommitOperationAdd] = {}
         uploads = [upload for change in group for upload in change.uploads]
-        for start in range(0, len(uploads), self.limits.files_per_upload):
-            batch = uploads[start : start + self.limits.files_per_upload]
+        for batch in batches(uploads, self.limits):
             operations = [CommitOperationAdd(upload.path, upload.local) for upload in batch]
             self.patience.call(
                 f"sending {batch[0].path}",
@@ -329,16 +333,28 @@ class Publisher:
 
 def groups(plan: Plan, limits: Limits) -> Iterator[list[Change]]:
     """Tasks by commit: whole tasks, up to the limits."""
-    group: list[Change] = []
-    for change in plan.to_do:
-        files = sum(c.files for c in group) + change.files
-        size = sum(c.bytes for c in group) + change.bytes
-        if group and (files > limits.files_per_commit or size > limits.bytes_per_commit):
-            yield group
-            group = []
-        group.append(change)
-    if group:
-        yield group
+    return _packed(plan.to_do, lambda change: change.files, limits.files_per_commit, limits.bytes_per_commit)
+
+
+def batches(uploads: Sequence[Upload], limits: Limits) -> Iterator[list[Upload]]:
+    """Files by call of the client, up to the limits."""
+    return _packed(uploads, lambda upload: 1, limits.files_per_upload, limits.bytes_per_upload)
+
+
+def _packed(
+    items: Sequence[Item], files_of: Callable[[Item], int], most_files: int, most_bytes: int
+) -> Iterator[list[Item]]:
+    """Items in order, in lists within both limits; one that is too large for them is alone."""
+    pack: list[Item] = []
+    files = size = 0
+    for item in items:
+        if pack and (files + files_of(item) > most_files or size + item.bytes > most_bytes):
+            yield pack
+            pack, files, size = [], 0, 0
+        pack.append(item)
+        files, size = files + files_of(item), size + item.bytes
+    if pack:
+        yield pack
 
 
 def commits_of(plan: Plan, choices: Choices, limits: Limits | None = None) -> int:

@@ -31,6 +31,10 @@ MAX_PAUSE = 60.0
 MAX_QUOTA_PAUSE = 3600.0
 
 
+#: What the client raises: its own errors, RuntimeError and ValueError around them, OSErrors of hf_xet.
+CLIENT_ERRORS = (HfHubHTTPError, httpx2.TransportError, RuntimeError, ValueError, OSError)
+
+
 class StaleError(Exception):
     """The branch moved on since it was looked at (412): look again."""
 
@@ -87,7 +91,7 @@ class Patience:
         while True:
             try:
                 return action()
-            except (HfHubHTTPError, httpx2.TransportError, RuntimeError) as error:
+            except CLIENT_ERRORS as error:
                 seconds = quota_pause(error)
                 if seconds is None:
                     raise translated(error, what) from error
@@ -107,14 +111,19 @@ def http_error(error: BaseException) -> BaseException:
     return inner or error
 
 
-def status_of(error: BaseException) -> int | None:
-    inner = http_error(error)
-    return inner.response.status_code if isinstance(inner, HfHubHTTPError) else None
+def xet_status(error: BaseException) -> int | None:
+    """The HTTP status that hf_xet puts into the text of its errors."""
+    if not isinstance(error, (ConnectionError, PermissionError)):
+        return None
+    found = re.search(r"\((\d{3}) [A-Z]", str(error))
+    return int(found[1]) if found else None
 
 
 def quota_pause(error: BaseException) -> float | None:
     """Seconds a 429 asks to wait, None for any other error."""
     inner = http_error(error)
+    if xet_status(inner) == 429:
+        return 60.0
     if not isinstance(inner, HfHubHTTPError) or inner.response.status_code != 429:
         return None
     headers = inner.response.headers
@@ -139,9 +148,19 @@ def translated(error: BaseException, what: str) -> Exception:
         return no_token()
     if isinstance(inner, HFValidationError):
         return HubError(f"not a name the Hub takes: {inner}", hint="use OWNER/NAME, as in my-org/vision-flan")
-    if not isinstance(inner, HfHubHTTPError):
-        text = str(inner).strip().splitlines() or [type(inner).__name__]
-        return HubError(f"the client failed while {what}: {text[-1]}", hint="run the same command again")
+    if isinstance(inner, HfHubHTTPError):
+        return _refusal(inner, what)
+    status = xet_status(inner)
+    if status in (401, 403):
+        return refused(status, what, f"HTTP {status} from the storage")
+    if isinstance(inner, ConnectionError):
+        return BusyError(f"HTTP {status}" if status else "lost connection to the storage")
+    text = str(inner).strip().splitlines() or [type(inner).__name__]
+    return HubError(f"the client failed while {what}: {text[-1]}", hint="run the same command again")
+
+
+def _refusal(inner: HfHubHTTPError, what: str) -> Exception:
+    """An answer of the Hub that is not success."""
     status, message = inner.response.status_code, server_message(inner)
     if status == 412:
         return StaleError(message)
@@ -160,12 +179,17 @@ def translated(error: BaseException, what: str) -> Exception:
             f"no such repository, or it is private and this token may not see it ({what})",
             hint="check OWNER/NAME; `hf auth whoami` says whose token this is",
         )
+    return refused(status, what, message)
+
+
+def refused(status: int, what: str, message: str) -> HubError:
+    """A refusal in plain words."""
     if status == 401:
         return HubError(
             "the Hub does not accept this token",
             hint="run `hf auth login`, or set HF_TOKEN to one that is valid",
         )
-    if status in (402, 403) and re.search(r"storage|quota|limit|billing|payment", message, re.I):
+    if status in (402, 403) and re.search(r"storage (limit|quota)|quota|billing|payment", message, re.I):
         return HubError(
             f"the storage quota is full: {message}",
             hint="free or ask for space (huggingface.co/docs/hub/storage-limits), then run this again",

@@ -1,0 +1,93 @@
+"""`vflan publish` and `vflan rehydrate` as processes: exit codes, Ctrl-C, JSON, the card's quick start."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hub_server import HubServer
+from tests.hub_server.client import ALICE, client_environment
+from tests.hub_server.compiled import compile_folder
+from tests.hub_server.publishing import REPO, Publish, card_configs
+from vision_flan.errors import ExitCode
+
+VFLAN = [sys.executable, "-c", "from vision_flan.cli.main import main; main()"]
+
+
+def vflan(hub: HubServer, home: Path, *arguments: str, token: str = ALICE.token) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*VFLAN, *arguments],
+        env=client_environment(hub, home, "lfs", token),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, errors = process.communicate(timeout=120)
+    return process.returncode, out, errors
+
+
+def test_ctrl_c_is_said_and_the_same_command_continues(hub: HubServer, folder: Path, tmp_path: Path) -> None:
+    process = vflan(hub, tmp_path, "publish", str(folder), REPO)
+    hub.fail("PUT /lfs", when=lambda: process.send_signal(signal.SIGINT), skip=1)
+    code, _, errors = finished(process)
+    assert code == ExitCode.INTERRUPTED and "the same command again" in errors and "Traceback" not in errors
+    code, out, _ = finished(vflan(hub, tmp_path, "publish", str(folder), REPO))
+    assert code == 0 and "published in 1 commit" in out
+    assert card_configs(hub) == ["ocr_one", "scene_two"]
+    assert set(hub.sent_in_full().values()) == {1}
+
+
+def test_errors_of_the_hub_have_their_exit_code_and_no_traceback(
+    hub: HubServer, folder: Path, tmp_path: Path
+) -> None:
+    for arguments, token, what in (
+        (["publish", str(folder), REPO], "hf_wrong", "does not accept this token"),
+        (["publish", str(folder), "no-owner"], ALICE.token, "is not OWNER/NAME"),
+        (["rehydrate", REPO, "--raw", str(tmp_path)], ALICE.token, "no dataset ORG/vision-flan"),
+    ):
+        code, _, errors = finished(vflan(hub, tmp_path, *arguments, token=token))
+        assert code == ExitCode.HUB and what in errors and "next:" in errors and "Traceback" not in errors
+
+
+def test_plan_and_result_as_json(hub: HubServer, folder: Path, tmp_path: Path) -> None:
+    command = ["publish", str(folder), REPO, "--json"]
+    code, out, _ = finished(vflan(hub, tmp_path, *command, "--dry-run"))
+    plan = json.loads(out)
+    assert code == 0 and [task["action"] for task in plan["tasks"]] == ["added", "added"]
+    code, out, _ = finished(vflan(hub, tmp_path, *command))
+    result = json.loads(out)
+    assert result["bytes"] == plan["bytes"] and result["head"] == hub.repo(REPO).refs["refs/heads/main"]
+
+
+def test_a_dry_run_can_show_the_card(hub: HubServer, folder: Path, tmp_path: Path) -> None:
+    code, out, _ = finished(vflan(hub, tmp_path, "publish", str(folder), REPO, "--dry-run", "--show-card"))
+    assert code == 0 and "\n# Vision-Flan\n" in out and "config_name: ocr_one" in out
+    assert hub.store.repos == {}
+
+
+@pytest.mark.slow
+def test_the_quick_start_of_the_published_card_runs_as_printed(
+    hub: HubServer, publish: Publish, tmp_path: Path
+) -> None:
+    publish(compile_folder(tmp_path / "two", {"ocr_textocr": "yes", "scene_b": "no"}))
+    blocks = re.findall(r"```python\n(.*?)```", hub.files(REPO)["README.md"].decode(), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block],
+            env=client_environment(hub, tmp_path / "home", "lfs"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "target of 00000-of-00001-0"

@@ -1,0 +1,112 @@
+"""Licences decide what leaves the machine, and the card says so."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from tests.hub_server import HubServer
+from tests.hub_server.compiled import compile_folder, compile_task, marker, source
+from tests.hub_server.publishing import REPO, Publish
+from vision_flan.card import front_matter_of
+from vision_flan.hub.plan import Choices, advice
+
+
+def test_licences_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -> None:
+    licences = {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"}
+    folder = compile_folder(tmp_path / "out", licences)
+
+    def forms(choices: Choices) -> dict[str, str]:
+        plan = publish.plan(folder, choices)
+        return {c.task: c.published.publication.form for c in plan.changes if c.published}
+
+    assert forms(Choices()) == {"a_yes": "whole", "b_unclear": "recipe", "c_no": "recipe"}
+    assert forms(Choices(include_unclear=True)) == {"a_yes": "whole", "b_unclear": "whole", "c_no": "recipe"}
+    assert forms(Choices(allowed={"c_no": "we took them"})) == {
+        "a_yes": "whole",
+        "b_unclear": "recipe",
+        "c_no": "whole",
+    }
+
+
+def test_no_byte_of_a_restricted_picture_is_sent(
+    hub: HubServer, publish: Publish, tmp_path: Path, transport: str
+) -> None:
+    folder = compile_folder(tmp_path / "out", {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"})
+    publish(folder)
+    kept = b"".join(hub.everything_received())
+    for row in range(4):
+        key = f"00000-of-00001-{row}"
+        assert marker(f"a_yes 1 {key}")[-64:] in kept
+        for task in ("b_unclear", "c_no"):
+            noise = marker(f"{task} 1 {key}")
+            assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
+
+
+def test_a_recipe_has_every_column_but_the_picture_and_its_checksum_path_and_size(
+    hub: HubServer, publish: Publish, tmp_path: Path
+) -> None:
+    import hashlib
+
+    import pyarrow.parquet as pq
+
+    folder = compile_folder(tmp_path / "out", {"c_no": "no"})
+    publish(folder)
+    recipe = pq.read_table(
+        io.BytesIO(hub.files(REPO)["recipe/c_no/train-00000-of-00001.parquet"])
+    ).to_pylist()
+    whole = pq.read_table(folder / "c_no/train-00000-of-00001.parquet").to_pylist()
+    for short, full in zip(recipe, whole, strict=True):
+        image = full.pop("image")
+        facts = {name: short.pop(name) for name in list(short) if name.startswith("image_")}
+        assert short == full
+        assert facts == {
+            "image_path": image["path"],
+            "image_sha256": hashlib.sha256(image["bytes"]).hexdigest(),
+            "image_width": 8,
+            "image_height": 6,
+        }
+
+
+def test_the_card_says_who_allowed_a_restricted_task_and_which_licences_are_unclear(
+    hub: HubServer, publish: Publish, tmp_path: Path
+) -> None:
+    folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear", "c_no": "no", "d_no": "no"})
+    choices = Choices(include_unclear=True, allowed={"c_no": "I took the pictures myself"})
+    publish(folder, choices)
+    there = hub.files(REPO)
+    for name in ("README.md", "LICENSES.md"):
+        assert "`c_no`: I took the pictures myself" in there[name].decode()
+    assert "here by the\ndecision of the publisher" in there["README.md"].decode()
+    assert "| D No" not in there["LICENSES.md"].decode()
+    assert "Ask | the authors." in there["LICENSES.md"].decode()
+
+
+def test_taking_pictures_back_warns_that_history_keeps_them(
+    hub: HubServer, publish: Publish, tmp_path: Path
+) -> None:
+    folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear"})
+    publish(folder, Choices(include_unclear=True))
+    plan = publish.plan(folder)
+    assert any("stay in earlier commits" in line for line in advice(plan, Choices()))
+    publish(folder)
+    assert "b_unclear/train-00000-of-00001.parquet" not in hub.files(REPO)
+    assert "recipe/b_unclear/train-00000-of-00001.parquet" in hub.files(REPO)
+
+
+def test_people_and_gated_sources_suggest_gating(publish: Publish, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    compile_task(folder, "facial_a", source=source("a", sensitive=["faces"], access="gated"))
+    plan = publish.plan(folder)
+    said = " ".join(advice(plan, Choices()))
+    assert "--gated auto" in said and "--gated manual" in said
+    assert advice(plan, Choices(gated="manual")) == []
+
+
+def test_a_gated_publish_asks_readers_in_the_card_and_in_the_settings(
+    hub: HubServer, publish: Publish, folder: Path
+) -> None:
+    publish(folder, Choices(gated="auto", private=True))
+    assert hub.repo(REPO).gated == "auto" and hub.repo(REPO).private
+    front = front_matter_of(hub.files(REPO)["README.md"].decode())
+    assert "follow the licence" in front["extra_gated_prompt"]

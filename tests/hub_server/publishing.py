@@ -1,0 +1,55 @@
+"""Publishing in a test: the publisher with what it says and waits for kept."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from vision_flan.card import front_matter_of
+from vision_flan.hub.plan import Choices, Plan
+from vision_flan.hub.progress import Progress
+from vision_flan.hub.publish import Outcome, Publisher
+from vision_flan.hub.waiting import Patience
+
+from .server import HubServer
+
+REPO = "ORG/vision-flan"
+NOTHING_SPECIAL = Choices()
+
+
+class Publish:
+    """Publishes folders and keeps what was said and waited."""
+
+    def __init__(self, api: HfApi) -> None:
+        self.api = api
+        self.out = io.StringIO()
+        self.waits: list[float] = []
+
+    def publisher(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Publisher:
+        progress = Progress(out=self.out)
+        patience = Patience(progress.say, self.waits.append)
+        options = {"patience": patience, "progress": progress, "repo_id": REPO} | options
+        return Publisher(api=self.api, folder=folder, choices=choices, **options)
+
+    def plan(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Plan:
+        return self.publisher(folder, choices, **options).plan()
+
+    def __call__(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Outcome:
+        publisher = self.publisher(folder, choices, **options)
+        return publisher.run(publisher.plan())
+
+    @property
+    def said(self) -> str:
+        return self.out.getvalue()
+
+
+def actions(plan: Plan) -> dict[str, str]:
+    return {change.task: change.action for change in plan.changes}
+
+
+def card_configs(hub: HubServer, revision: str = "main") -> list[str]:
+    front = front_matter_of(hub.files(REPO, revision)["README.md"].decode())
+    return [config["config_name"] for config in front["configs"]]
