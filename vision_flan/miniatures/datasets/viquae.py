@@ -1,0 +1,65 @@
+"""ViQuAE: trivia questions about pictured entities, JSON lines in KILT's style.
+
+`n` counts questions of train; validation and test get as many each, without truth. `source_id` is the id.
+"""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture
+
+#: Names, what the question calls them, and the file on Wikimedia.
+_ENTITIES = (
+    ("Jackie Wilson", "singer", "512px-Jackie_Wilson.png"),
+    ("Málaga", "city", "512px-Málaga_(España),_2010.jpg"),
+    ("100% Hotel", "hotel", "512px-100%25_Hotel.jpg"),
+    ("Kenya", "country", "512px-Flag_of_Kenya.svg.png"),
+    ("Aldrin", "astronaut", "512px-Aldrin.gif"),
+)
+
+
+def generate(mini: Miniature) -> None:
+    with mini.pack("images.tar.gz") as tree:
+        for place, (name, _, file) in enumerate(_ENTITIES):
+            card = draw.caption_card(name, (512, 128))
+            tree.image(f"images/{file}", _stored(card, place))
+    for split in ("train", "validation", "test"):
+        with mini.json_lines(f"{split}.jsonl", ensure_ascii=False) as add:
+            for index in range(mini.n):
+                record = _record(mini.rng(split, index), mini.hex_id(32, split, index), index)
+                add(record)
+                if split == "train":
+                    shown = record["input"][0].upper() + record["input"][1:]
+                    answer = record["output"]["original_answer"]
+                    mini.truth("knowledge_viquae", record["id"], target=answer, contains=f"\n{shown}")
+
+
+def _stored(card: Image.Image, place: int) -> Picture:
+    return quirks.palette(card) if place == 0 else quirks.rgba(card) if place == 3 else card
+
+
+def _record(rng: Random, key: str, index: int) -> dict[str, Any]:
+    name, kind, file = _ENTITIES[index % len(_ENTITIES)]
+    answer = rng.choice(text.THINGS).capitalize()
+    return {
+        "id": key,
+        "kilt_id": f"qw_{index}",
+        "image": file,
+        "url": f"http://upload.wikimedia.org/wikipedia/commons/thumb/{file}",
+        "input": f"this {kind} is known for what {rng.choice(text.COLORS)} thing?",
+        "original_question": f"{name} is known for what thing?",
+        "output": {
+            "original_answer": answer,
+            "answer": [f"Nam {answer}", answer.upper(), answer.lower(), answer],
+            "provenance": [{"title": [answer]}],
+        },
+        "wikidata_id": f"Q{1000 + index % len(_ENTITIES)}",
+        "meta": {"note": json.dumps(name)},
+    }
