@@ -174,12 +174,23 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "licence_name": licence_name}
+    environment.filters |= {"cell": cell, "licence_name": licence_name, "pictures": pictures}
     return environment.get_template("card.md.j2")
+
+
+def pictures(task: PublishedTask) -> str:
+    """Whether a task has its pictures, and on what ground if that is not its licence."""
+    publication = task.publication
+    if publication.form == RECIPE:
+        return RECIPE
+    if publication.reason:
+        return "whole, by permission"
+    return "whole, licence unclear" if publication.licence == "unclear" else WHOLE
 
 
 def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
     """The text below the front matter; `repo_id` is empty for a folder on disk."""
+    unclear = {name: task for name, task in tasks.items() if pictures(task).endswith("unclear")}
     sensitive = {
         text: [task for task in tasks.values() if kind in task.manifest.source.get("sensitive", ())]
         for kind, text in SENSITIVE.items()
@@ -194,9 +205,7 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         categories=categories,
         rows=sum(task.rows for task in tasks.values()),
         recipes=[task for task in tasks.values() if task.publication.form == RECIPE],
-        unclear=[
-            t for t in tasks.values() if t.publication.form == WHOLE and t.publication.licence == "unclear"
-        ],
+        unclear=[members[0].manifest.source for members in by_source(unclear).values()],
         granted=[task for task in tasks.values() if task.publication.reason],
         sensitive={text: members for text, members in sensitive.items() if members},
         sources=by_source(tasks),

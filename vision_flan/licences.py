@@ -64,9 +64,14 @@ def licences_md(tasks: Mapping[str, PublishedTask]) -> str:
 
 
 def licence_name(licence: Mapping[str, Any]) -> str:
-    """Its name, and its SPDX id where that says more."""
+    """Its name, and its SPDX id where the name does not say it already."""
     name, spdx = cell(licence["name"]), licence.get("spdx")
-    return name if not spdx or spdx == name else f"{name} (`{spdx}`)"
+    said = spdx is None or _letters(spdx) in _letters(name)
+    return name if said else f"{name} (`{spdx}`)"
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:

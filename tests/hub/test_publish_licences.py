@@ -77,6 +77,7 @@ def test_the_card_says_who_allowed_a_restricted_task_and_which_licences_are_uncl
     there = hub.files(REPO)
     for name in ("README.md", "LICENSES.md"):
         assert "`c_no`: I took the pictures myself" in there[name].decode()
+    assert "whole, licence unclear |" in there["README.md"].decode()
     assert "here by the\ndecision of the publisher" in there["README.md"].decode()
     assert "| D No" not in there["LICENSES.md"].decode()
     assert "Ask | the authors." in there["LICENSES.md"].decode()
