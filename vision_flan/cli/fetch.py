@@ -38,9 +38,10 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, download nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def fetch(dataset: str, raw: Path, names: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Download DATASET's raw files where that is allowed, and name what must be asked for by hand.
+    """Get a dataset's raw files.
 
-    A file that is there is never overwritten. After a cut the same command goes on where it stopped.
+    Downloads what may be downloaded, and names what must be asked for by hand. A file that is
+    there is never overwritten. After a cut the same command goes on where it stopped.
     """
     from vision_flan.fetch import BY_HAND, DIFFERENT, DOWNLOAD, check_space, plan
     from vision_flan.spec.catalog import Catalog

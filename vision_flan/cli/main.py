@@ -17,12 +17,17 @@ COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
+    "new": ("vision_flan.cli.specs", "new"),
     "list": ("vision_flan.cli.specs", "list_tasks"),
     "show": ("vision_flan.cli.specs", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
+    "preview": ("vision_flan.cli.specs", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),
+    "train": ("vision_flan.cli.train", "train"),
+    "projector": ("vision_flan.cli.train", "projector"),
+    "export": ("vision_flan.cli.train", "export"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 

@@ -1,14 +1,19 @@
-"""`vflan list`, `show`, `validate`: what works on specs alone, or on a few records."""
+"""`vflan new`, `list`, `show`, `validate`, `preview`: what works on specs, or on a few records."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vision_flan.cli.output import print_json, print_table, reporter
 from vision_flan.errors import ExitCode, VflanError
+
+if TYPE_CHECKING:
+    from vision_flan.spec.catalog import Catalog
 
 #: Records of the miniature from which `show` takes its example.
 _EXAMPLE_RECORDS = 12
@@ -41,7 +46,10 @@ def list_tasks(
     present: Path | None,
     as_json: bool,
 ) -> None:
-    """List tasks: category, dataset, licence, instances upstream has, suites."""
+    """List tasks and what is known of them.
+
+    Category, dataset, licence, instances that upstream has, suites.
+    """
     from vision_flan.samples import raw_files_present
     from vision_flan.spec.catalog import Catalog
 
@@ -107,7 +115,10 @@ Examples:
 @click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
-    """Show one task in full: source, licence, instruction, an example, availability."""
+    """Show one task in full, with an example.
+
+    Source, licence, instruction, availability, and an instance rendered now.
+    """
     from vision_flan.rendering import read_template
     from vision_flan.spec.catalog import Catalog
 
@@ -213,9 +224,10 @@ def validate(
     shape: str,
     as_json: bool,
 ) -> None:
-    """Check specs: schema, SQL, templates, labels, licences. Shows all findings at once.
+    """Check specs and show all findings at once.
 
-    Exit code 1 means errors; warnings alone leave 0. `docs/spec.md` explains each rule.
+    Schema, SQL, templates, labels, licences, and how specs go together; `docs/spec.md` explains each rule.
+    Exit code 1 means errors; warnings alone leave 0.
     """
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
@@ -246,3 +258,106 @@ def validate(
         click.echo(formats[shape](findings))
     if checked.errors:
         raise SystemExit(ExitCode.FAILED)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan preview ocr_textocr
+  vflan preview ocr_textocr --raw ~/raw --n 30 --out textocr.html"""
+)
+@click.argument("task")
+@click.option(
+    "--raw",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Take the records from raw files. Default: from a miniature made now.",
+)
+@click.option("--n", type=click.IntRange(1, 200), default=12, show_default=True, help="Instances shown.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="preview.html",
+    show_default=True,
+    help="The page; one file, opens without a network.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
+def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
+    """Write a page that shows a task's instances.
+
+    Pictures, prompts, targets, and what is dropped: one HTML file, made to be read by a reviewer.
+    """
+    from vision_flan.errors import MachineError, Place
+    from vision_flan.manifest import write_atomically
+    from vision_flan.preview import collect, render
+    from vision_flan.samples import open_task
+    from vision_flan.spec.catalog import Catalog
+
+    catalog = Catalog.default()
+    name = catalog.resolve(task)
+    with (
+        _raw_folder(raw, catalog.task(name).dataset, n, seed) as folder,
+        open_task(name, folder, catalog, seed) as opened,
+    ):
+        found = collect(opened, n, seed)
+        page = render(opened, found, str(raw) if raw else "a miniature", seed)
+    try:
+        write_atomically(out, page)
+    except OSError as error:
+        raise MachineError(
+            f"cannot write: {error.strerror}", where=Place(out), hint="choose another --out"
+        ) from error
+    dropped = sum(len(keys) for keys in found.dropped.values())
+    click.echo(f"{out}: {len(found.instances)} instances, {dropped} of {found.looked_at} records dropped")
+
+
+@contextmanager
+def _raw_folder(raw: Path | None, dataset: str, n: int, seed: int) -> Iterator[Path]:
+    from vision_flan.samples import miniature_of
+
+    if raw is not None:
+        yield raw
+        return
+    with miniature_of(dataset, 2 * n, seed) as folder:
+        yield folder
+
+
+@click.command(
+    epilog="""\b
+Example:
+  vflan new pets animal_pets && vflan validate animal_pets"""
+)
+@click.argument("dataset")
+@click.argument("task")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with task_specs/ and instructions/. Default: this checkout.",
+)
+def new(dataset: str, task: str, root: Path | None) -> None:
+    """Begin a task: its spec and instruction.
+
+    DATASET gets a dataset.yaml where it has none. What it writes passes `vflan validate`; comments
+    say what to fill in. Nothing is overwritten.
+    """
+    from vision_flan.new import begin
+
+    catalog = _catalog(root)
+    for path in begin(catalog, dataset, task):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: fill in what the comments ask for; then vflan validate {task}")
+    click.echo(f"      vflan preview {task} --raw DIR shows what it makes of the data")
+
+
+def _catalog(root: Path | None) -> Catalog:
+    from vision_flan.errors import SpecError
+    from vision_flan.spec.catalog import Catalog
+
+    if root is not None:
+        return Catalog(root / "task_specs", root / "instructions")
+    catalog = Catalog.default()
+    if "site-packages" in catalog.specs.parts:
+        raise SpecError(
+            "the specs of an installed package are not for editing",
+            hint="git clone the repository and pip install -e . in it, or give --root DIR",
+        )
+    return catalog
