@@ -139,7 +139,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from vision_flan.train.tiny import create
 
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    create(folder, [QUESTION, *"0123456789", "Repeat the word Say it is and stop."] * 3)
+    create(folder, [QUESTION, *"0123456789", "Repeat the word Say it is and stop."] * 3, layers=2)
     return folder
 
 

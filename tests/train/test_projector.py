@@ -20,7 +20,7 @@ MLP = "multi_modal_projector."
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other") / "model"
-    create(folder, ["Another tokenizer"] * 3, seed=1)
+    create(folder, ["Another tokenizer"] * 3, seed=1, layers=2)
     return folder
 
 
@@ -95,7 +95,7 @@ def test_correlation_is_pearsons_in_float64(tiny: Path, other: Path, tmp_path: P
 
 
 def test_what_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None:
-    create(tmp_path / "narrow", ["x"], width=32)
+    create(tmp_path / "narrow", ["x"], width=32, layers=2)
     with pytest.raises(WeightsError, match=r"multi_modal_projector.linear_1.* is \(32"):
         exchange(str(tiny), tmp_path / "new", projector=str(tmp_path / "narrow"))
     with pytest.raises(WeightsError, match="another projector"):

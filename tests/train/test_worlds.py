@@ -60,7 +60,7 @@ def runs(
     """All runs of this module that do not build on each other, each in a folder of its name."""
     base = tmp_path_factory.mktemp("runs")
     tied = base / "tied_model"
-    create(tied, ["Which digit is drawn?", "Repeat the word"], tied=True)
+    create(tied, ["Which digit is drawn?", "Repeat the word"], tied=True, layers=2)
     jobs: list[tuple[str, int, list[str]]] = [
         ("sgd1", 1, SGD),
         ("sgd2", 2, SGD),
@@ -207,7 +207,7 @@ def test_a_run_of_another_shape_is_refused_by_name(
     from vision_flan.train.config import load
     from vision_flan.train.loop import run
 
-    create(tmp_path / "wide", ["Which digit?"], width=32)
+    create(tmp_path / "wide", ["Which digit?"], width=32, layers=2)
     out = kept_at_three(runs, "other_shape")
     with pytest.raises(CheckpointError, match="does not fit this run"):
         run(load("tiny_cpu", [*common, *ADAM, f"init.from={tmp_path / 'wide'}", f"out={out}"]))

@@ -44,7 +44,7 @@ def create(
     *,
     seed: int = 0,
     width: int = 64,
-    layers: int = 2,
+    layers: int = 1,
     tied: bool = False,
     prompt: str = "vicuna_v1",
 ) -> None:
