@@ -1,0 +1,50 @@
+"""ExpW: pictures found by a search, with a line for each labelled face.
+
+Upstream's pictures are a 7z archive in parts, which is never read in place: they are written unpacked in any
+case. `n` counts pictures, of which every fifth has two labelled faces. `source_id` is the file name without
+suffix, `angry_actor_104`.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from vision_flan.miniatures import draw, scenes
+from vision_flan.miniatures.miniature import Miniature
+
+#: Codes are positions: upstream's word, and the noun that a task answers with.
+_EXPRESSIONS = (
+    ("angry", "anger"),
+    ("disgust", "disgust"),
+    ("fear", "fear"),
+    ("happy", "happiness"),
+    ("sad", "sadness"),
+    ("surprise", "surprise"),
+    ("neutral", "neutrality"),
+)
+_QUERIES = ("angry_actor", "happy_lady", "excited_asian", "neutral_teacher")
+
+
+def generate(mini: Miniature) -> None:
+    codes = (f'"{code}" "{word}"' for code, (word, _) in enumerate(_EXPRESSIONS))
+    readme = "\ufefflabel.lst\uff1a each line indicates an image as follows:"
+    mini.write_lines("data/readme.txt", (readme, "image_name face_id_in_image ...", "", *codes))
+    with mini.lines("data/label/label.lst") as add:
+        for index in range(mini.n):
+            rng = mini.rng(index)
+            stem = f"{_QUERIES[index % 4]}_{3 * (index // 4) + 1}"
+            picture = draw.blank((200, 100), (235, 235, 235))
+            labels = [rng.choice((0, 1, 2, 3, 3, 4, 5, 6, 6)) for _ in range(2 if index % 5 == 4 else 1)]
+            for place, label in enumerate(labels):
+                left = 100 * place - 2  # boxes may leave the picture
+                add(f"{stem}.jpg {2 * place} -1 {left} {left + 96} 95 {rng.uniform(5, 99):.4f} {label}")
+                _put(picture, _EXPRESSIONS[label][0], left, tone=index)
+            mini.image(f"data/image/origin/{stem}.jpg", picture)
+            if len(labels) > 1:
+                mini.truth("face_expw_expression", stem, dropped="two labelled faces")
+            else:
+                mini.truth("face_expw_expression", stem, target=_EXPRESSIONS[labels[0]][1])
+
+
+def _put(picture: Image.Image, expression: str, left: int, *, tone: int) -> None:
+    picture.paste(scenes.face(expression, (96, 96), tone=tone), (left, -1))

@@ -1,0 +1,50 @@
+"""RAF-DB: portraits in an archive, an emotion a line, and attributes in a file for each.
+
+The outer archive, basic.zip, comes by mail and is unpacked by hand: it is not made. `n` counts train pictures;
+test gets a fifth. `source_id` is the file name without suffix, `train_00001`.
+"""
+
+from __future__ import annotations
+
+from vision_flan.miniatures import scenes
+from vision_flan.miniatures.miniature import Miniature
+
+#: Codes from 1.
+_EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+#: Codes from 0.
+_GENDERS = ("male", "female", "uncertain")
+_RACES = ("Caucasian", "African-American", "Asian")
+_AGES = ("0-3", "4-19", "20-39", "40-69", "70 or over")
+
+
+def generate(mini: Miniature) -> None:
+    with (
+        mini.pack("basic/Image/original.zip", into="basic/Image") as tree,
+        mini.lines("basic/EmoLabel/list_patition_label.txt") as add,
+    ):
+        for split, digits, count in (("train", 5, mini.n), ("test", 4, max(mini.n // 5, 1))):
+            for index in range(count):
+                stem = f"{split}_{index + 1:0{digits}d}"
+                emotion = mini.rng("emotion", stem).randrange(7)
+                add(f"{stem}.jpg {emotion + 1}")
+                gender, race, age = _attributes(mini, stem)
+                tree.image(f"original/{stem}.jpg", scenes.face(_EMOTIONS[emotion], tone=race))
+                if split == "train":
+                    mini.truth("human_raf_db", stem, target=_answer(emotion, gender, race, age))
+
+
+def _attributes(mini: Miniature, stem: str) -> tuple[int, int, int]:
+    """Write landmarks, gender, race and age of a person; the last three are returned."""
+    rng = mini.rng("attributes", stem)
+    codes = rng.choice((0, 0, 1, 1, 2)), rng.randrange(3), rng.randrange(5)
+    landmarks = [f"{rng.uniform(20, 80):.3f}\t{rng.uniform(20, 80):.3f}" for _ in range(5)]
+    landmarks[2] = landmarks[2].replace("\t", " ")
+    mini.write_lines(f"basic/Annotation/manual/{stem}_manu_attri.txt", (*landmarks, *map(str, codes)))
+    return codes
+
+
+def _answer(emotion: int, gender: int, race: int, age: int) -> str:
+    return (
+        f"The gender of the person is {_GENDERS[gender]}. Their age range is {_AGES[age]} and their race is "
+        f"{_RACES[race]}. The emotion of the person in the image is {_EMOTIONS[emotion]}."
+    )
