@@ -6,11 +6,13 @@ the position of the question from 0 for knowledge_kvqa, `39346_2`.
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
 from vision_flan.miniatures import quirks, scenes
 from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture
 
 _NAMES = {
     "Tryggve Gran": ("Q439655", "Norway"),
@@ -29,11 +31,14 @@ def generate(mini: Miniature) -> None:
             pairs = _pairs(rng, people)
             record = _record(rng, index, key, people, pairs)
             put(key, record)
-            face = scenes.face(rng.choice(("happy", "neutral")), (96 + index % 5, 96), tone=index % 5)
-            odd = quirks.cmyk(face) if index % 10 == 4 else quirks.grayscale(face)
-            tree.image(f"KVQAimgs/{key}.jpg", odd if index % 5 == 4 else face)
+            tree.image(f"KVQAimgs/{key}.jpg", partial(_photo, rng.choice(("happy", "neutral")), index))
             if record["split"][0] == 1:
                 _truth(mini, key, record)
+
+
+def _photo(expression: str, index: int) -> Picture:
+    face = scenes.face(expression, (96 + index % 5, 96), tone=index % 5)
+    return (quirks.cmyk(face), face, quirks.grayscale(face), face, face)[index % 5]
 
 
 def _pairs(rng: Random, people: list[str]) -> list[tuple[str, str | int]]:

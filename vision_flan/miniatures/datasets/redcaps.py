@@ -6,6 +6,7 @@ in twenty left an error page, captions may be empty after cleaning.
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -61,7 +62,7 @@ def _picture(mini: Miniature, subreddit: str, key: str, index: int, caption: str
     """The downloaded picture, if it is still there, and what becomes of the post."""
     file = f"images/{subreddit}/{key}.jpg"
     claim: dict[str, Any] = {"target": caption}
-    card = draw.caption_card(caption or subreddit, (128, 96), note=key)
+    card = partial(draw.caption_card, caption or subreddit, (128, 96), note=key)
     if not caption:
         claim = {"dropped": "no caption"}
     if index % 10 == 8:
@@ -70,6 +71,6 @@ def _picture(mini: Miniature, subreddit: str, key: str, index: int, caption: str
         mini.image(file, quirks.not_an_image())
         claim = {"dropped": "an error page, not a picture"}
     else:
-        mini.image(file, quirks.rgba(card) if index % 10 == 5 else card)
+        mini.image(file, (lambda: quirks.rgba(card())) if index % 10 == 5 else card)
     mini.truth(_TASKS[0], key, **claim)
     mini.truth(_TASKS[1], key, **claim, contains=f"Subreddit: r/{subreddit}")

@@ -7,11 +7,13 @@ stands twice, one in 25 is in test as well.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture
 
 _JSON = "VQA_RAD Dataset Public.json"
 _FOLDER = "VQA_RAD Image Folder"
@@ -30,14 +32,19 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             image = f"synpic{mini.number(index, 100, max(69_999, 2 * mini.n))}.jpg"
             question, answer, _ = _PAIRS[index % len(_PAIRS)]
-            card = draw.caption_card(f"{question} {answer}", (96, 96), note=image).convert("L")
-            tree.image(image, quirks.grayscale(card) if index % 2 else card.convert("RGB"))
+            tree.image(image, partial(_scan, f"{question} {answer}", image, gray=index % 2 == 1))
             kind = "freeform" if index % 3 else "para"
             add(_record(mini.rng(index), str(index) if index % 7 == 3 else index, image, index, kind))
             _copies(mini, add, image, index)
             if index % 4 == 0:
                 other = _record(mini.rng("test", index), 200_000_000 + index, image, index + 1, "test_para")
                 add(other)
+
+
+def _scan(words: str, image: str, *, gray: bool) -> Picture:
+    """All are gray to the eye, some are stored as RGB."""
+    card = draw.caption_card(words, (96, 96), note=image).convert("L")
+    return quirks.grayscale(card) if gray else card.convert("RGB")
 
 
 def _copies(mini: Miniature, add: Callable[[Any], None], image: str, index: int) -> None:

@@ -1,14 +1,15 @@
 """wikiHow-image: articles of steps with pictures, in both packagings that are in use.
 
 `n` counts articles; each is in A (`WikihowText_data.json`, lines of JSON, `wiki_images/`) and in B (a
-folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`; `b` in the
-truth is its picture in B. Truth is the next headline, and for next/previous the neighbours and whether they
-are `clear` (no headline among them is repeated in the method).
+folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`, for the two
+order tasks with `_next` or `_previous`. Steps whose headline, or whose neighbour's, is repeated in the
+method drop out.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -33,9 +34,9 @@ def generate(mini: Miniature) -> None:
             add(article)
             folder = f"{article['file_id']}_{article['goal'][7:].lower().replace(' ', '-')}"
             split["train" if index % 8 < 6 else "val" if index % 8 == 6 else "test"].append(folder)
-            pictures = _pictures(flat, nested, article, folder, first=index % 2)
+            _pictures(flat, nested, article, folder, first=index % 2)
             if index % 8 < 6:
-                _truth(mini, article, pictures)
+                _truth(mini, article)
     mini.write_json("wikihow_split.json", split)
 
 
@@ -76,54 +77,53 @@ def _steps(rng: Random, prefix: str, *, repeated: bool) -> list[Step]:
     ]
 
 
-def _pictures(flat: Tree, nested: Tree, article: dict[str, Any], folder: str, first: int) -> dict[str, str]:
-    """Pictures of A and B, and B's paths by step. B counts in file names from 0 or 1, as the article goes."""
+def _pictures(flat: Tree, nested: Tree, article: dict[str, Any], folder: str, first: int) -> None:
+    """Pictures of A and B, and B's record. B counts in file names from 0 or 1, as the article goes."""
     methods = []
-    paths: dict[str, str] = {}
     for number, method in enumerate(article["methods"]):
         steps = []
         for place, step in enumerate(method["steps"]):
             name = ""
             if step["img"]:
-                card = draw.caption_card(step["headline"], (128, 96), note=step["step_id"])
+                card = partial(draw.caption_card, step["headline"], (128, 96), note=step["step_id"])
                 name = f"method_{number + first}_step_{place + first}.jpg"
                 flat.image(f"wiki_images/{step['step_id']}.png", card)
-                paths[step["step_id"]] = f"data/{folder}/image/{name}"
-                nested.image(paths[step["step_id"]], card)
+                nested.image(f"data/{folder}/image/{name}", card)
             steps.append({"headline": step["headline"], "img": name})
         methods.append({"name": method["name"], "steps": steps})
     nested.write_json(f"data/{folder}/wikihow.json", {"methods": methods} if methods else {})
-    return paths
 
 
-def _truth(mini: Miniature, article: dict[str, Any], pictures: dict[str, str]) -> None:
+def _truth(mini: Miniature, article: dict[str, Any]) -> None:
     for method in article["methods"]:
-        headlines = [step["headline"] for step in method["steps"]]
-        for place, step in enumerate(method["steps"]):
-            around = headlines[max(place - 1, 0) : place + 2]
-            clear = all(headlines.count(headline) == 1 for headline in around)
-            extra = {"clear": clear, "b": pictures.get(step["step_id"], "")}
-            if step["img"] and place + 1 < len(headlines):
-                _next_step(mini, step["step_id"], headlines, place, extra)
-            if 0 < place < len(headlines) - 1:
-                neighbours = {"previous": around[0], "headline": around[1], "next": around[2]}
-                _order(mini, method["steps"][place - 1 : place + 2], {**neighbours, **extra})
+        steps = method["steps"]
+        once = [sum(step["headline"] == other["headline"] for other in steps) == 1 for step in steps]
+        for place, step in enumerate(steps[:-1]):
+            if step["img"]:
+                _next_step(mini, [one["headline"] for one in steps], place, step, clear=all(once[place:][:2]))
+            if place:
+                _order(mini, steps[place - 1 : place + 2], clear=all(once[place - 1 : place + 2]))
 
 
-def _next_step(mini: Miniature, key: str, headlines: list[str], place: int, extra: dict[str, Any]) -> None:
-    mini.truth("script_wikihow_next_step", key, target=headlines[place + 1], **extra)
-    if set(headlines) - {headlines[place], headlines[place + 1]}:
-        mini.truth("reasoning_wikihow_immediate_next", key, answer=headlines[place + 1], **extra)
-    else:
-        mini.truth("reasoning_wikihow_immediate_next", key, dropped="no distractor")
+def _next_step(mini: Miniature, headlines: list[str], place: int, step: Step, *, clear: bool) -> None:
+    following = headlines[place + 1]
+    others = set(headlines) - {step["headline"], following}
+    tasks = {"script_wikihow_next_step": "target", "reasoning_wikihow_immediate_next": "answer"}
+    for task, claim in tasks.items():
+        if not clear:
+            mini.truth(task, step["step_id"], dropped="a repeated headline")
+        elif claim == "answer" and not others:
+            mini.truth(task, step["step_id"], dropped="no distractor")
+        else:
+            mini.truth(task, step["step_id"], **{claim: following})
 
 
-def _order(mini: Miniature, three: list[Step], extra: dict[str, Any]) -> None:
-    """Which neighbour is shown is the task's own draw; `one_of` says which can be."""
-    before, here, after = (bool(step["img"]) for step in three)
-    key = three[1]["step_id"]
-    if here:
-        mini.truth("reasoning_wikihow_image_text_order", key, one_of=["next", "previous"], **extra)
-    shown = [word for word, there in (("next", after), ("previous", before)) if there]
-    if shown:
-        mini.truth("reasoning_wikihow_text_image_order", key, one_of=shown, **extra)
+def _order(mini: Miniature, three: list[Step], *, clear: bool) -> None:
+    """The step in the middle, with each of its neighbours: its picture and their text, then the reverse."""
+    before, here, after = three
+    for word, other in (("next", after), ("previous", before)):
+        key = f"{here['step_id']}_{word}"
+        for task, pictured, told in (("image_text", here, other), ("text_image", other, here)):
+            claim = {"answer": word, "contains": told["headline"]} if clear else {"dropped": "repeated"}
+            if pictured["img"]:
+                mini.truth(f"reasoning_wikihow_{task}_order", key, **claim)

@@ -1,0 +1,80 @@
+"""Mocheg: claims with verdicts in a CSV, proof pictures named by claim.
+
+`n` counts claims of train; val and test get an eighth each. `source_id` is the claim's number. A claim has
+one to three rows, one for each text evidence.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Tree
+
+_HEADER = text.listed(
+    "claim_id;Claim;Truthfulness;cleaned_truthfulness;Evidence;ruling_outline;Origin;Snopes URL;Category", ";"
+)
+#: cleaned_truthfulness -> what the sites say, the task's answer
+_VERDICTS = {
+    "supported": ("True", "yes"),
+    "refuted": ("Pants on Fire", "no"),
+    "NEI": ("Unproven", "not sure"),
+}
+_LINKED = "Corpus3.csv", "supplementary/Corpus3_sentence_level.csv"
+
+
+def generate(mini: Miniature) -> None:
+    few = max(mini.n // 8, 1)
+    with mini.pack("mocheg.tar.gz") as tree:
+        for name in _LINKED:
+            with tree.csv(f"mocheg/{name}", ["claim_id", "relevant_document_id", "Origin Document"]) as add:
+                add([1, 1, "A page."])
+        for split, count in (("train", mini.n), ("val", few), ("test", few)):
+            with tree.csv(f"mocheg/{split}/Corpus2.csv", _HEADER) as add:
+                for index in range(count):
+                    claim_id = index + 1 + {"train": 0, "val": mini.n, "test": mini.n + few}[split]
+                    rng = mini.rng(split, index)
+                    claim = text.sentence(rng)
+                    verdict = list(_VERDICTS)[index % 3]
+                    outline, context = _outline(rng, index, verdict)
+                    for _ in range(rng.randint(1, 3)):
+                        evidence = rng.choice(("", f"<p>{text.paragraph(rng, 2)}</p>\n<p>More.</p>"))
+                        say = _VERDICTS[verdict][0]
+                        url = "https://example.org/fact"
+                        add([claim_id, claim, say, verdict, evidence, outline, outline, url, "Politics"])
+                    claimed = _claim(verdict, context)
+                    _pictures(tree, mini, f"mocheg/{split}/images", index, claim_id, claim)
+                    if split == "train":
+                        lost = {8: "no proof picture", 5: "the picture does not decode"}.get(index % 20)
+                        mini.truth("reasoning_mocheg", claim_id, **({"dropped": lost} if lost else claimed))
+
+
+def _outline(rng: Random, index: int, verdict: str) -> tuple[str, str]:
+    """The ruling in short, and what is left of it without its verdict."""
+    say = f'"We rate this claim {_VERDICTS[verdict][0]}," says the site.'
+    if index % 12 == 10:
+        return (say, "") if index % 24 == 10 else ("", "")
+    facts = f"In the U.S. Senate, 3.5 percent agreed. {text.sentence(rng)}"
+    return f"{facts} {say}", facts
+
+
+def _claim(verdict: str, context: str) -> dict[str, Any]:
+    if not context:
+        return {"dropped": "no context"}
+    return {"answer": _VERDICTS[verdict][1], "contains": f"\nContext: {context}\nOptions:"}
+
+
+def _pictures(tree: Tree, mini: Miniature, folder: str, index: int, claim_id: int, claim: str) -> None:
+    """Proof pictures, names padded and odd; and one of a linked document, which is no proof."""
+    card = partial(draw.caption_card, claim, (128, 96))
+    tree.image(f"{folder}/{claim_id:05d}-{claim_id + 7}-01-page.jpg", card)
+    if index % 20 == 8:
+        return
+    if index % 20 == 5:
+        tree.image(f"{folder}/{claim_id:05d}-proof-01-cut.jpg", lambda: quirks.truncated(card()))
+        return
+    for number in range(1 + index % 2):
+        tree.image(f"{folder}/{claim_id:05d}-proof-{number:02d}-a%20b=c,({number}).jpg", card)
