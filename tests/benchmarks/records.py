@@ -75,8 +75,8 @@ def main(work: Path | None, one: str | None, scale: float) -> None:
         failed = False
         click.echo("| | records | MB | seconds | times reading | GiB |\n|---|---:|---:|---:|---:|---:|")
         for dataset, (task, n, _) in PASSES.items():
-            make(dataset, root, int(n * scale))
-            command = [sys.executable, "-m", "tests.benchmarks.records", "--work", str(root), "--one", task]
+            raw = make(dataset, root, int(n * scale))
+            command = [sys.executable, "-m", "tests.benchmarks.records", "--work", str(raw), "--one", task]
             done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             failed |= done["seconds"] > SECONDS or done["GiB"] > GIBIBYTES
             click.echo(
@@ -86,15 +86,17 @@ def main(work: Path | None, one: str | None, scale: float) -> None:
     sys.exit(failed)
 
 
-def make(dataset: str, root: Path, n: int) -> None:
-    """A miniature without pictures, unless it is there."""
+def make(dataset: str, root: Path, n: int) -> Path:
+    """A raw root with a miniature without pictures, unless it is there."""
     from vision_flan.miniatures import registry
 
-    mark = root / f"{dataset}-{n}"
+    raw = root / f"{dataset}-{n}"
+    mark = raw / "complete"
     if not mark.exists():
         click.echo(f"making {dataset}, n = {n:,}", err=True)
-        registry.make(dataset, root, n, seed=0, pictures=False)
+        registry.make(dataset, raw, n, seed=0, pictures=False)
         mark.touch()
+    return raw
 
 
 if __name__ == "__main__":
