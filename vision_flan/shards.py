@@ -111,7 +111,7 @@ class ShardWriter:
                 self._flush()
                 self._writer.close()
         finally:
-            self._writer.is_open = False  # or it writes a footer when it is collected, to a file that is closed
+            self._writer.is_open = False  # or it writes a footer when it is collected: the file is closed
             self._file.close()
 
     def add(self, instance: Instance) -> None:
