@@ -112,6 +112,11 @@ def test_options_that_the_instruction_does_not_speak_of_are_found(bound: BoundTa
     ]
 
 
+def test_options_that_upstream_writes_into_the_question_are_options(bound: BoundTask) -> None:
+    shown = made(["A", "B"], "Choose one of the options.", ["Which pet?\n(A) cat\n(B) dog"])
+    assert messages(promise, with_form(bound, "free_text"), shown) == []
+
+
 def test_a_nearly_constant_target_is_found(bound: BoundTask) -> None:
     assert messages(constant_target, bound, made(["cat"] * 29 + ["dog"])) == ["29 of 30 targets are 'cat'"]
     assert messages(constant_target, bound, made(["cat"] * 20 + ["dog"] * 10)) == []

@@ -29,6 +29,7 @@ OPTIONS = "options"
 T = TypeVar("T")
 
 _LABEL_FILTER = re.compile(r"\|\s*label\(\s*['\"](\w+)['\"]\s*\)")
+_NAME = re.compile(r"\w+")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -129,7 +130,8 @@ def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> 
         key_place = task.place("key")
         probe = f"SELECT CAST(({task.key}) AS VARCHAR) AS k FROM ({task.records_sql}) AS _"
         try:
-            check_select(f"SELECT ({task.key}) AS k", key_place)
+            if not _NAME.fullmatch(task.key):
+                check_select(f"SELECT ({task.key}) AS k", key_place)
             store.describe(probe, key_place)
         except SpecError as error:
             findings.append(

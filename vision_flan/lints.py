@@ -30,6 +30,7 @@ ENOUGH = 8
 
 _TAGS = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 _OPTIONS = re.compile(r"\b(?:options?|choices|alternatives)\b", re.IGNORECASE)
+_LETTERED = re.compile(r"^\(?[A-H][.):]\s", re.MULTILINE)
 _CHOOSE = re.compile(
     r"\b(?:options?|choices?|alternatives?|choose|pick|select|letter|listed|list|one of)\b", re.IGNORECASE
 )
@@ -93,7 +94,7 @@ def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]
     """Forms the instruction speaks of and no target has: message and the word it is said with."""
     answers = made.answers
     spoken = _OPTIONS.search(instruction)
-    shown = any(text.options for text in made.texts)
+    shown = any(text.options or _LETTERED.search(text.input) for text in made.texts)
     if spoken and not shown and not any(_OPTIONS.search(answer) for answer in answers):
         yield "the instruction speaks of options, and none are shown", spoken.group()
     if _YES_NO.search(instruction) and not any(_is_yes_no(answer) for answer in answers):
