@@ -110,7 +110,8 @@ def test_an_instruction_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("noun", "expected"),
     [
-        ("iron", "an iron"), ("cat", "a cat"), ("hour", "an hour"), ("hourglass", "an hourglass"), ("unicycle", "a unicycle"),
+        ("iron", "an iron"), ("cat", "a cat"), ("hour", "an hour"), ("hourglass", "an hourglass"),
+        ("unicycle", "a unicycle"),
         ("university", "a university"), ("umbrella", "an umbrella"), ("unnamed dog", "an unnamed dog"),
         ("European", "a European"), ("one-way street", "a one-way street"), ("utensil", "a utensil"),
         ("user", "a user"), ("elephant", "an elephant"), ("house", "a house"), (" apple ", "an apple"),
