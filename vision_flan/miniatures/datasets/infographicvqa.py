@@ -1,0 +1,90 @@
+"""InfographicVQA: questions about tall pictures full of numbers; pictures of all splits in one folder.
+
+`n` counts train questions; val and test get an eighth each. `source_id` is the question id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+from vision_flan.miniatures import charts, draw, text
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture, Tree, encode
+
+_TOPICS = text.listed("Coffee;Sleep;Recycling;Solar power;Online games", ";")
+_PLACES = text.listed("US Spain India Brazil Japan Kenya Norway Chile")
+Shares = list[tuple[str, float]]
+
+
+def generate(mini: Miniature) -> None:
+    few = max(mini.n // 8, 1)
+    with (
+        mini.pack("infographicsvqa_images.tar.gz") as images,
+        mini.pack("infographicsvqa_qas.zip") as questions,
+    ):
+        _split(mini, images, questions, "train", "infographicsVQA_train_v1.0.json", mini.n)
+        _split(mini, images, questions, "val", "infographicsVQA_val_v1.0_withQT.json", few)
+        _split(mini, images, questions, "test", "infographicsVQA_test_v1.0.json", few)
+
+
+def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str, count: int) -> None:
+    head = {"dataset_name": "infographicVQA", "dataset_split": split, "dataset_version": 1.0}
+    with questions.json_array(name, "data", head) as add:
+        for index in range(count):
+            rng = mini.rng(split, index)
+            topic = rng.choice(_TOPICS)
+            shares: Shares = [(place, float(rng.randint(5, 95))) for place in rng.sample(_PLACES, 4)]
+            number = 3 * index + ("train", "val", "test").index(split) + 30_000
+            picture = f"{number}.{('jpeg', 'jpeg', 'png', 'jpg')[index % 4]}"
+            images.image(f"infographicsvqa_images/{picture}", _infographic(topic, shares, index))
+            asked, answers = _question(rng, topic, shares)
+            question_id = mini.number(index, 60_000, 99_999_999, split)
+            record: dict[str, Any] = {
+                "questionId": question_id,
+                "question": asked,
+                "image_local_name": picture,
+                "image_url": f"https://example.org/{topic.lower().replace(' ', '-')}",
+                "ocr_output_file": f"{number}.json",
+                "data_split": split,
+            }
+            if split != "test":
+                record["answers"] = answers
+            if split == "val":
+                record |= {"answer_type": ["single span"], "operation/reasoning": []}
+            add(record)
+            if split == "train":
+                mini.truth("reasoning_infographicvqa", question_id, target=answers[0])
+
+
+def _question(rng: Random, topic: str, shares: Shares) -> tuple[str, list[str]]:
+    """A question, and its answers: two annotators may differ in spelling; several parts are one text."""
+    ranked = sorted(shares, key=lambda share: (-share[1], share[0]))
+    kind = rng.randrange(3)
+    if kind == 0:
+        place, share = rng.choice(shares)
+        return f"What percentage of people in {place} is given for {topic.lower()}?", [
+            f"{share:g}%",
+            f"{share:g}",
+        ]
+    if kind == 1:
+        return "Which two countries have the highest shares?", [", ".join(place for place, _ in ranked[:2])]
+    return "how many countries are shown ", [str(len(shares)), "four"]
+
+
+def _infographic(topic: str, shares: Shares, index: int) -> Callable[[], Picture]:
+    def picture() -> Picture:
+        sheet = draw.blank((200, 4000 if index % 20 == 13 else 320), draw.color_of(topic, light=True))
+        sheet.paste(charts.chart("pie", shares, (200, 140), title=topic), (0, 0))
+        sheet.paste(charts.chart("hbar", shares, (200, 140), title=topic), (0, 150))
+        return _png(sheet) if index % 9 == 4 else sheet
+
+    return picture
+
+
+def _png(picture: Image.Image) -> bytes:
+    """Content that its name, .jpeg or not, says nothing about."""
+    return encode(picture, ".png")
