@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub_server import HubServer
-from tests.hub_server.client import ALICE, client_environment
+from tests.hub_server.client import ALICE, BOB, client_environment
 from tests.hub_server.compiled import compile_folder
 from tests.hub_server.publishing import REPO, Publish, card_configs
 from vision_flan.errors import ExitCode
@@ -20,10 +20,12 @@ from vision_flan.errors import ExitCode
 VFLAN = [sys.executable, "-c", "from vision_flan.cli.main import main; main()"]
 
 
-def vflan(hub: HubServer, home: Path, *arguments: str, token: str = ALICE.token) -> subprocess.Popen[str]:
+def vflan(
+    hub: HubServer, home: Path, *arguments: str, token: str = ALICE.token, transport: str = "lfs"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*VFLAN, *arguments],
-        env=client_environment(hub, home, "lfs", token),
+        env=client_environment(hub, home, transport, token),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -35,15 +37,31 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, errors
 
 
-def test_ctrl_c_is_said_and_the_same_command_continues(hub: HubServer, folder: Path, tmp_path: Path) -> None:
-    process = vflan(hub, tmp_path, "publish", str(folder), REPO)
-    hub.fail("PUT /lfs", when=lambda: process.send_signal(signal.SIGINT), skip=1)
+@pytest.mark.parametrize(("transport", "point"), [("lfs", "PUT /lfs"), ("xet", "GET .*xet-write-token")])
+def test_ctrl_c_is_said_and_the_same_command_continues(
+    hub: HubServer, folder: Path, tmp_path: Path, transport: str, point: str
+) -> None:
+    process = vflan(hub, tmp_path, "publish", str(folder), REPO, transport=transport)
+    hub.fail(point, when=lambda: process.send_signal(signal.SIGINT))
     code, _, errors = finished(process)
     assert code == ExitCode.INTERRUPTED and "the same command again" in errors and "Traceback" not in errors
-    code, out, _ = finished(vflan(hub, tmp_path, "publish", str(folder), REPO))
+    assert "README.md" not in hub.files(REPO)
+    code, out, _ = finished(vflan(hub, tmp_path, "publish", str(folder), REPO, transport=transport))
     assert code == 0 and "published in 1 commit" in out
     assert card_configs(hub) == ["ocr_one", "scene_two"]
-    assert set(hub.sent_in_full().values()) == {1}
+    assert set(hub.sent_in_full().values()) <= {1}
+
+
+def test_two_people_create_one_repository_at_the_same_moment(
+    hub: HubServer, folder: Path, tmp_path: Path
+) -> None:
+    theirs = compile_folder(tmp_path / "theirs", {"vehicle_three": "yes", "dialogue_four": "no"})
+    both = [
+        vflan(hub, tmp_path / user.name, "publish", str(out), REPO, token=user.token)
+        for user, out in ((ALICE, folder), (BOB, theirs))
+    ]
+    assert [finished(process)[0] for process in both] == [0, 0]
+    assert card_configs(hub) == ["dialogue_four", "ocr_one", "scene_two", "vehicle_three"]
 
 
 def test_errors_of_the_hub_have_their_exit_code_and_no_traceback(

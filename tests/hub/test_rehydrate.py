@@ -36,10 +36,15 @@ def compiled(tmp_path: Path, raw: Path) -> Path:
     """A real compile with a seed and a quota, of a source whose licence says no."""
     out = tmp_path / "out"
     compile_task(TASK, raw, out, catalog, Options(seed=7, limit=8), Silent())
-    manifest = read_manifest(manifest_path(out, TASK))
+    forbid_pictures(out, TASK)
+    return out
+
+
+def forbid_pictures(out: Path, task: str) -> None:
+    """Let the licence of a compiled task's source say no."""
+    manifest = read_manifest(manifest_path(out, task))
     licence = {**manifest.source["license"], "redistribute_images": "no"}
     rewrite(out, replace(manifest, source={**manifest.source, "license": licence}))
-    return out
 
 
 def rewrite(out: Path, manifest: Manifest) -> None:
@@ -70,6 +75,23 @@ def test_the_shards_come_out_byte_for_byte(
     *_, (_, verification) = verify(tmp_path / "again")
     assert verification.problems == [] and verification.shards == 1
     assert f"config_name: {TASK}" in (tmp_path / "again/README.md").read_text()
+
+
+def test_pictures_that_we_draw_and_those_in_one_binary_file_come_out_the_same(
+    api: HfApi, tmp_path: Path
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    tasks = {"reasoning_raven": "raven", "object_stl10": "stl_10"}
+    for task, dataset in tasks.items():
+        registry.make(dataset, raw, 20, seed=1)
+        compile_task(task, raw, out, catalog, Options(limit=6), Silent())
+        forbid_pictures(out, task)
+    publish(api, out)
+    again = rehydrator(api, raw, tmp_path / "again")
+    remote, recipes = again.tasks(())
+    assert {task.task: again.run(remote, task).same for task in recipes} == dict.fromkeys(
+        sorted(tasks), SHARDS
+    )
 
 
 def test_with_other_package_versions_every_row_is_compared(

@@ -50,7 +50,8 @@ def fingerprint(dataset):
         rows.append(hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest())
     return rows
 def load(name, streaming):
-    return datasets.load_dataset(repo, name, split="train", revision=revision, streaming=streaming)
+    (split,) = datasets.load_dataset(repo, name, revision=revision, streaming=streaming).values()
+    return split
 result = {}
 for name in names:
     modes = [load(name, False), load(name, True)]
