@@ -27,13 +27,8 @@ def pets_raw(raw: Path, count: int = 10, names: tuple[str, ...] = ("Rex",)) -> P
     (folder / "images").mkdir(parents=True)
     with (folder / "pets.jsonl").open("w", encoding="utf-8") as out:
         for i in range(count):
-            record = {
-                "id": i,
-                "kind": "cdp"[i % 3],
-                "name": names[i % len(names)],
-                "colours": ["red", "blue"],
-            }
-            out.write(json.dumps(record) + "\n")
+            name = names[i % len(names)]
+            out.write(json.dumps({"id": i, "kind": "cdp"[i % 3], "name": name, "colours": ["red"]}) + "\n")
             (folder / "images" / f"{i}.jpg").write_bytes(picture(i))
     return raw
 

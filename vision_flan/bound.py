@@ -82,8 +82,9 @@ def bind_task(task: TaskSpec, catalog: Catalog) -> BoundTask:
             bound.labels |= load_labels(owner, owner.document.path.parent)
         except SpecError as error:
             bound.findings.append(from_error(error, "labels", owner.document.path))
-    _bind_sql(bound)
-    _bind_texts(bound)
+    if not bound.findings:
+        _bind_sql(bound)
+        _bind_texts(bound)
     return bound
 
 

@@ -139,10 +139,12 @@ def alias(bound: BoundTask) -> Iterator[Finding]:
     if name is None:
         return
     other = bound.catalog.aliases.get(name, task.id)
-    if name in bound.catalog.task_files and name != task.id:
-        other = name
     if other != task.id:
-        yield at(task.place("alias"), "alias", f"{name!r} is also a name of {other}", "a name finds one task")
+        yield at(
+            task.place("alias"), "alias", f"{name!r} is also the alias of {other}", "a name finds one task"
+        )
+    if name in bound.catalog.task_files and name != task.id:
+        yield at(task.place("alias"), "alias", f"{name!r} is the id of a task", "a name finds one task")
 
 
 def available(bound: BoundTask) -> Iterator[Finding]:
