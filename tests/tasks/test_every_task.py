@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.docs.generate import DOCS, example_of, task_line
 from tests.tasks.truth import disagreements, read_truth
 from vision_flan.columns import arrow_schema
 from vision_flan.compile import Options, compile_task
@@ -24,6 +25,7 @@ from vision_flan.spec.catalog import Catalog
 RECORDS = 40
 
 catalog = Catalog.default()
+documented = (DOCS / "tasks.md").read_text("utf-8").splitlines()
 
 
 def tasks_of(dataset: str) -> list[str]:
@@ -44,6 +46,22 @@ def test_every_task_of_a_dataset_compiles_to_what_its_miniature_shows(dataset: s
         for row in rows:
             check_row(row, task)
         check_letters(rows)
+        line = task_line(catalog.task(task), example_of(rows))
+        assert line in documented, f"docs/tasks.md shows another {task}: run `make docs`"
+
+
+@pytest.mark.parametrize(
+    "dataset", sorted(slug for slug in catalog.dataset_files if catalog.dataset(slug).archives)
+)
+def test_archives_read_in_place_give_the_same_shards(dataset: str, tmp_path: Path) -> None:
+    task = tasks_of(dataset)[0]
+    shards = []
+    for name, archives in (("unpacked", False), ("packed", True)):
+        raw = tmp_path / name
+        registry.make(dataset, raw, 12, seed=2, archives=archives)
+        result = compile_task(task, raw, tmp_path / f"{name}-out", catalog, Options(limit=None), Silent())
+        shards.append([shard.sha256 for shard in result.manifest.shards])
+    assert shards[0] == shards[1]
 
 
 def read_rows(out: Path, task: str) -> list[dict[str, Any]]:
