@@ -303,6 +303,9 @@ def test_lmdb_keys_are_rows_and_values_pictures(folder: Any) -> None:
         store.read("@t/bedroom_val_lmdb#cc")
     with pytest.raises(BadRawError, match="has no key"):
         store.read("@t/bedroom_val_lmdb")
+    # another reader of the same environment, as a compile has one for records and one for pictures
+    pictures = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb")})
+    assert pictures.read(rows[0]["image"]) == b"picture aa"
     folder.write("broken_val_lmdb/data.mdb", b"nothing" * 1000)
     with pytest.raises(BadRawError, match="no valid LMDB"):
         folder.rows("lmdb", "broken_val_lmdb")

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
@@ -16,6 +18,11 @@ from vision_flan.sources.raw import RawDataset
 from vision_flan.sources.reader import TableSpec
 
 _DATA = "/data.mdb"
+
+#: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
+#: lists a table's records and what opens their pictures are two readers.
+_OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_OPENING = threading.Lock()
 
 
 class LmdbReader:
@@ -38,7 +45,6 @@ class LmdbReader:
             replace(table, file=folder + _DATA), {"_key": pa.string(), "image": pa.string()}
         )
         self._environments: dict[str, Any] = {}
-        self._lock = threading.Lock()
 
     def schema(self) -> pa.Schema:
         return self._layout.schema
@@ -67,14 +73,14 @@ class LmdbReader:
         return bytes(value)
 
     def _environment(self, raw: RawDataset, folder: str) -> Any:
-        """The open environment; LMDB allows each to be open once in a process."""
+        """The open environment, shared with the other readers of this process."""
         try:
             import lmdb
         except ImportError:
             raise MachineError(
                 "LMDB files need the package lmdb", hint='pip install "vision-flan[lmdb]"'
             ) from None
-        with self._lock:
+        with _OPENING:
             if folder not in self._environments:
                 path = raw.local_path(folder + _DATA)
                 if path is None:
@@ -83,16 +89,7 @@ class LmdbReader:
                         where=Place(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
-                try:
-                    self._environments[folder] = lmdb.open(
-                        str(path.parent), readonly=True, lock=False, readahead=False, create=False
-                    )
-                except lmdb.Error as error:
-                    raise BadRawError(
-                        f"no valid LMDB environment: {error}",
-                        where=Place(path.parent),
-                        hint="unpack it again",
-                    ) from error
+                self._environments[folder] = _shared(lmdb, path.parent)
             return self._environments[folder]
 
     def _key_text(self, key: bytes, folder: str) -> str:
@@ -100,3 +97,18 @@ class LmdbReader:
             return key.decode()
         except UnicodeDecodeError:
             raise BadRawError(f"the key {key!r} is no text", where=Place(folder)) from None
+
+
+def _shared(lmdb: Any, folder: Path) -> Any:
+    """The environment of a folder, opened unless another reader has done so."""
+    name = str(folder.resolve())
+    environment = _OPEN.get(name)
+    if environment is None:
+        try:
+            environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise BadRawError(
+                f"no valid LMDB environment: {error}", where=Place(folder), hint="unpack it again"
+            ) from error
+        _OPEN[name] = environment
+    return environment
