@@ -91,6 +91,6 @@ def test_each_task_has_one_truth_a_record_and_something_to_write(dataset: str, p
 @every_dataset
 def test_no_reader_finds_the_truth_among_the_raw_files(dataset: str, plain: Make) -> None:
     root = plain(dataset)
-    truth = {path.name for path in (root / ".truth").rglob("*")}
+    truth = {path.name for path in (root / ".truth").glob("*.jsonl")}
     raw = {path.name for path in root.rglob("*") if ".truth" not in path.parts}
     assert dataset in raw and not truth & raw
