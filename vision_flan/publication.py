@@ -145,6 +145,15 @@ def recipe_schema() -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
+def recipes_cached(manifest: Manifest, cache: Path) -> bool:
+    """Whether the recipes of these very shards were made before."""
+    return all(_cached(cache, shard).exists() for shard in manifest.shards)
+
+
+def _cached(cache: Path, shard: ShardFacts) -> Path:
+    return cache / f"{shard.sha256}.parquet"
+
+
 def write_recipes(folder: Path, manifest: Manifest, cache: Path) -> Iterator[tuple[Path, ShardFacts]]:
     """Make the recipe of every shard of a task, one for one.
 
@@ -155,7 +164,7 @@ def write_recipes(folder: Path, manifest: Manifest, cache: Path) -> Iterator[tup
     """
     cache.mkdir(parents=True, exist_ok=True)
     for shard in manifest.shards:
-        target = cache / f"{shard.sha256}.parquet"
+        target = _cached(cache, shard)
         if not target.exists():
             temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
             try:

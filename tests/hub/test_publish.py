@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
-from tests.hub_server.client import BOB
+from tests.hub_server.client import BOB, STRANGER
 from tests.hub_server.compiled import compile_folder, compile_task
 from tests.hub_server.publishing import REPO, Publish, actions, card_configs
 from vision_flan.card import front_matter_of
@@ -234,6 +234,18 @@ def test_a_branch_and_a_pull_request_leave_main_alone(hub: HubServer, publish: P
     publish(folder, pull_request=True)
     assert list(hub.repo(REPO).discussions) == [1]  # the one left open was used again
     assert card_configs(hub) == ["ocr_one"] and card_configs(hub, "refs/pr/1") == ["ocr_one", "scene_two"]
+
+
+def test_somebody_without_the_right_to_write_can_open_a_pull_request(
+    hub: HubServer, publish: Publish, folder: Path, transport: str
+) -> None:
+    publish(folder, Choices(only=("ocr_one",)))
+    stranger = Publish(HfApi(endpoint=hub.url, token=STRANGER.token))
+    outcome = stranger(folder, pull_request=True)
+    assert outcome.url == f"{hub.url}/datasets/{REPO}/discussions/1"
+    assert card_configs(hub) == ["ocr_one"] and card_configs(hub, "refs/pr/1") == ["ocr_one", "scene_two"]
+    publish.api.merge_pull_request(REPO, 1, repo_type="dataset")
+    assert card_configs(hub) == ["ocr_one", "scene_two"]
 
 
 def test_progress_is_plain_lines_when_not_on_a_terminal(

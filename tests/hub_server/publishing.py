@@ -31,8 +31,8 @@ class Publish:
     def publisher(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Publisher:
         progress = Progress(out=self.out)
         patience = Patience(progress.say, self.waits.append)
-        options = {"patience": patience, "progress": progress, "repo_id": REPO} | options
-        return Publisher(api=self.api, folder=folder, choices=choices, **options)
+        settings: dict[str, Any] = {"patience": patience, "progress": progress, "repo_id": REPO, **options}
+        return Publisher(api=self.api, folder=folder, choices=choices, **settings)
 
     def plan(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Plan:
         return self.publisher(folder, choices, **options).plan()

@@ -58,6 +58,13 @@ def writable(hub: HubServer, request: Request, repo_id: str) -> Repo:
     return repo
 
 
+def pushable(hub: HubServer, request: Request, repo_id: str, revision: str) -> Repo:
+    """The repository, if this user may push to the branch; a pull request takes pushes of anybody."""
+    if revision.startswith("refs/pr/") and request.user is not None:
+        return readable(hub, request, repo_id)
+    return writable(hub, request, repo_id)
+
+
 def commit_at(repo: Repo, revision: str) -> Commit:
     commit = repo.resolve(revision)
     if commit is None:

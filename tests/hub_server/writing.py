@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .messages import Answer, HubError, Request
-from .routing import REPO_ID, REVISION, commit_at, readable, route, writable
+from .routing import REPO_ID, REVISION, commit_at, pushable, readable, route, writable
 from .store import MAIN, Commit, Entry, Repo
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def merge(hub: HubServer, request: Request, repo_id: str, number: str) -> Answer
 
 @route("GET", f"/api/datasets/{REPO_ID}/xet-(?P<kind>read|write)-token/{REVISION}")
 def xet_token(hub: HubServer, request: Request, repo_id: str, kind: str, revision: str) -> Answer:
-    (writable if kind == "write" else readable)(hub, request, repo_id)
+    if kind == "write":
+        pushable(hub, request, repo_id, revision)
+    readable(hub, request, repo_id)
     name = request.user.name if request.user else "anonymous"
     url, until = hub.store.xet.url(name), int(time.time()) + 3600
     if kind == "read":
@@ -120,7 +122,7 @@ def xet_token(hub: HubServer, request: Request, repo_id: str, kind: str, revisio
 
 @route("POST", f"/api/datasets/{REPO_ID}/preupload/{REVISION}")
 def preupload(hub: HubServer, request: Request, repo_id: str, revision: str) -> Answer:
-    commit = commit_at(writable(hub, request, repo_id), revision)
+    commit = commit_at(pushable(hub, request, repo_id, revision), revision)
     files = request.json()["files"]
     if len(files) > PREUPLOAD_FILES:
         raise HubError(413, "", f"at most {PREUPLOAD_FILES} files")
@@ -135,9 +137,10 @@ def preupload(hub: HubServer, request: Request, repo_id: str, revision: str) -> 
 
 @route("POST", f"/datasets/{REPO_ID}.git/info/lfs/objects/batch")
 def lfs_batch(hub: HubServer, request: Request, repo_id: str) -> Answer:
-    writable(hub, request, repo_id)
+    asked = request.json()
+    pushable(hub, request, repo_id, asked.get("ref", {}).get("name", "main"))
     objects = []
-    for item in request.json()["objects"]:
+    for item in asked["objects"]:
         oid, size = item["oid"], item["size"]
         if hub.store.object_entry(oid):
             objects.append({"oid": oid, "size": size})
@@ -197,11 +200,7 @@ def commit_route(hub: HubServer, request: Request, repo_id: str, revision: str) 
     lines = [json.loads(line) for line in request.body.splitlines()]
     header = lines[0]["value"]
     with hub.store.lock:
-        repo = (
-            readable(hub, request, repo_id)
-            if revision.startswith("refs/pr/")
-            else writable(hub, request, repo_id)
-        )
+        repo = pushable(hub, request, repo_id, revision)
         ref = repo.find_ref(revision)
         if ref is None:
             raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")

@@ -18,6 +18,7 @@ from vision_flan.publication import (
     PublishedTask,
     decide,
     licence_of,
+    recipes_cached,
     write_recipes,
 )
 
@@ -127,7 +128,8 @@ def local_tasks(
         _check_sizes(folder, manifest)
         publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
         if publication.form == RECIPE:
-            say(f"making the recipe of {task}")
+            if not recipes_cached(manifest, folder / CACHE):
+                say(f"making the recipe of {task}: {manifest.rows:,} pictures to checksum")
             recipes = list(write_recipes(folder, manifest, folder / CACHE))
             publication = replace(publication, shards=tuple(facts for _, facts in recipes))
             uploads = tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)

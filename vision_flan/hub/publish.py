@@ -90,7 +90,7 @@ class Publisher:
         Raises:
             VflanError: no compiled folder, no right to see the repository, a tag that is taken.
         """
-        local = local_tasks(self.folder, self.choices)
+        local = local_tasks(self.folder, self.choices, self.progress.say)
         for published, _ in local.values():
             self.reader.remember(published)
         if self.pull_request:

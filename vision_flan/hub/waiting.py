@@ -67,17 +67,18 @@ class Patience:
             HubError: the Hub refuses, or stays busy.
             StaleError: 412.
         """
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, attempts):
             try:
                 return self._unlimited(what, action)
             except BusyError as busy:
-                if attempt == attempts:
-                    raise HubError(
-                        f"the Hub did not answer while {what}: {busy}",
-                        hint="run the same command again later; it continues where it stopped",
-                    ) from busy
                 self.pause(min(MAX_PAUSE, 2.0 ** (attempt - 1)), f"{busy} while {what}")
-        raise AssertionError("unreachable")
+        try:
+            return self._unlimited(what, action)
+        except BusyError as busy:
+            raise HubError(
+                f"the Hub did not answer while {what}: {busy}",
+                hint="run the same command again later; it continues where it stopped",
+            ) from busy
 
     def once(self, what: str, action: Callable[[], T]) -> T:
         """Run `action` once, rate limits aside.
