@@ -1,0 +1,52 @@
+"""Road Anomaly: frames whose names begin with the kind of danger, a list of them, and masks beside each.
+
+`n` counts frames. `source_id` is the file name without suffix, `lost_tires08`.
+"""
+
+from __future__ import annotations
+
+from vision_flan.miniatures import draw
+from vision_flan.miniatures.miniature import Miniature
+
+#: Prefix of a file, and the danger it stands for.
+_KINDS = {
+    "animals": "animals",
+    "cones": "traffic cones",
+    "lost_tires": "lost tires",
+    "obstacles": "obstacles",
+    "vehicle": "vehicles",
+}
+_SIZE = (160, 90)
+
+
+def generate(mini: Miniature) -> None:
+    top = "RoadAnomaly_jpg"
+    with (
+        mini.pack("RoadAnomaly_jpg.zip") as tree,
+        tree.json_array(f"{top}/frame_list.json") as add,
+    ):
+        tree.write_text(f"{top}/readme.md", "# Road Anomaly (miniature)\n")
+        tree.write_text(f"{top}/credits.txt", "Pictures: drawn\n")
+        for index in range(mini.n):
+            stem, danger = _frame(mini, index)
+            add(f"{stem}.jpg")
+            box = 60, 40, 50, 30
+            tree.image(f"{top}/frames/{stem}.jpg", draw.objects_scene(_SIZE, [(danger, box)]))
+            mask = draw.blank(_SIZE, (0, 0, 0)).convert("L")
+            mask.paste(2, (60, 40, 110, 70))
+            tree.image(f"{top}/frames/{stem}.labels/labels_semantic.png", mask)
+            if index % 4:  # not for every frame
+                corners = [[60, 40], [110, 70]]
+                instance = {"id": 1, "cls": 2, "crop_rect": corners, "roi_rect": corners}
+                tree.write_json(f"{top}/frames/{stem}.labels/index.json", {"instances": [instance]})
+            mini.truth("anomaly_road", stem, target=f"The dangers are {danger}.")
+
+
+def _frame(mini: Miniature, index: int) -> tuple[str, str]:
+    """Name of a frame without suffix, and its danger; obstacles12 comes with several rocks."""
+    kind, danger = list(_KINDS.items())[index % len(_KINDS)]
+    number = index // len(_KINDS) + 1
+    if kind == "obstacles" and number % 3 == 0:
+        return f"obstacles12_rocks{number}", danger
+    place = mini.rng(index).choice(("", "_Kilometre_17", "_on_the_road_to_Papigko"))
+    return f"{kind}{number:02d}{place}", danger
