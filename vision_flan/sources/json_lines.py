@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,14 @@ from vision_flan.sources.values import shown
 
 #: Bytes Arrow parses at a time; a longer line goes the slow way.
 _BLOCK = 8 << 20
+
+
+@dataclass
+class _Progress:
+    """How far Arrow got in a file: rows it gave, and whether it came to the end."""
+
+    rows: int = 0
+    complete: bool = False
 
 
 class JsonLinesReader:
@@ -37,18 +46,19 @@ class JsonLinesReader:
 
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
-            done = 0
+            state = _Progress()
             if self._encoding == "utf-8-sig" and self._layout.columns:
-                for batch in self._by_arrow(raw, file):
+                for batch in self._by_arrow(raw, file, state):
                     arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-                    yield self._layout.batch(file, parts, done, arrays, batch.num_rows)
-                    done += batch.num_rows
-            yield from self._layout.batches(self._by_python(raw, file, parts, done))
+                    yield self._layout.batch(file, parts, state.rows, arrays, batch.num_rows)
+                    state.rows += batch.num_rows
+            if not state.complete:
+                yield from self._layout.batches(self._by_python(raw, file, parts, state.rows))
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
         raise no_images(self._table, locator)
 
-    def _by_arrow(self, raw: RawDataset, file: str) -> Iterator[pa.RecordBatch]:
+    def _by_arrow(self, raw: RawDataset, file: str, state: _Progress) -> Iterator[pa.RecordBatch]:
         """Batches up to the end of the file or to the first that Arrow refuses."""
         parse = pa.json.ParseOptions(
             explicit_schema=pa.schema(list(self._layout.columns.items())), unexpected_field_behavior="ignore"
@@ -61,6 +71,7 @@ class JsonLinesReader:
                 for batch in reader:
                     batch.validate(full=True)  # Arrow's parser lets bytes through that are no UTF-8
                     yield batch.select(list(self._layout.columns))
+                state.complete = True
             except (pa.ArrowException, EOFError, OSError):
                 return  # Python reads on from here, and tells what is wrong and where
 
