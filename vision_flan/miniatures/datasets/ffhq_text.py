@@ -45,4 +45,8 @@ def _face(mini: Miniature, name: str, index: int) -> list[str]:
 
 def _descriptions(rng: Random, mouth: str) -> list[str]:
     """Nine, which need not agree."""
-    return [f"The woman has {mouth} and {text.article(text.subject(rng))}." for _ in range(9)]
+    worn = text.listed("scarf hat necklace headband")
+    return [
+        f"The woman has {mouth} and wears {text.article(rng.choice(text.COLORS))} {rng.choice(worn)}."
+        for _ in range(9)
+    ]
