@@ -1,0 +1,111 @@
+"""ScienceQA: school questions in one JSON object, half of them with a picture in a folder of its own.
+
+`n` counts train problems with a picture, and as many have none; val and test get an eighth each. `source_id`
+is the problem's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from random import Random
+from typing import Any
+
+from vision_flan.miniatures import draw, quirks
+from vision_flan.miniatures.json_stream import Put
+from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture, Tree
+
+_FOLDER = "data/scienceqa"
+_STATES = ("Ohio", "Utah", "Maine", "Texas")
+_TABLE = "Plant | Height (cm)\n---|---\nbean | 12\npea | 9"
+
+
+def generate(mini: Miniature) -> None:
+    few = max(mini.n // 8, 1)
+    with mini.json_object(f"{_FOLDER}/problems.json") as put, ExitStack() as stack:
+        lists = stack.enter_context(mini.json_document(f"{_FOLDER}/pid_splits.json"))
+        for turn, (split, count) in enumerate((("train", mini.n), ("val", few), ("test", few))):
+            listed = lists.array(split)
+            with mini.pack(f"{_FOLDER}/images/{split}.zip", into=f"{_FOLDER}/images") as tree:
+                for index in range(2 * count):
+                    pid = 3 * index + turn + 1
+                    _problem(mini, tree, put, split, pid, pictured=index % 2 == 0)
+                    listed(str(pid))
+
+
+def _problem(mini: Miniature, tree: Tree, put: Put, split: str, pid: int, *, pictured: bool) -> None:
+    rng = mini.rng(pid)
+    problem, shown = _magnets(rng) if rng.random() < 0.5 else _states(rng)
+    explained = rng.random() < 0.8
+    solution = problem.pop("solution") if explained else ""
+    put(
+        str(pid),
+        {
+            **problem,
+            "image": "image.png" if pictured else None,
+            "grade": f"grade{rng.randint(2, 8)}",
+            "subject": "natural science",
+            "topic": "physics",
+            "category": "Magnets",
+            "skill": "Identify magnets that attract or repel",
+            "lecture": "Magnets can pull or push on each other without touching."
+            if rng.random() < 0.5
+            else "",
+            "solution": solution,
+            "split": split,
+        },
+    )
+    if not pictured:
+        return
+    tree.image(f"{split}/{pid}/image.png", _picture(shown, rng.randrange(3)))
+    if pid % 7 == 1:
+        tree.image(f"{split}/{pid}/choice_0.png", _picture(shown[:1], 0))
+    if split == "train":
+        _truth(mini, pid, problem, solution)
+
+
+def _magnets(rng: Random) -> tuple[dict[str, Any], list[str]]:
+    alike = rng.random() < 0.5
+    right = "repel" if alike else "attract"
+    choices = rng.sample(["attract", "repel"], 2)
+    problem = {
+        "question": "Will these magnets attract or repel each other?",
+        "choices": choices,
+        "answer": choices.index(right),
+        "hint": "Two magnets are placed as shown.\n\nHint: Magnets that attract pull together.",
+        "task": "closed choice",
+        "solution": f"The poles that are closest to each other are {'alike' if alike else 'different'}.\n"
+        f"Poles like these {right}.\n",
+    }
+    return problem, ["S  N", "N  S" if alike else "S  N"]
+
+
+def _states(rng: Random) -> tuple[dict[str, Any], list[str]]:
+    choices = rng.sample(_STATES, rng.randint(2, 4))
+    right = rng.choice(choices)
+    problem = {
+        "question": "Which of these states does the map show? ",
+        "choices": choices,
+        "answer": choices.index(right),
+        "hint": rng.choice(("", _TABLE)),
+        "task": "closed choice",
+        "solution": f"The outline is that of {right}.",
+    }
+    return problem, [right]
+
+
+def _picture(shown: list[str], mode: int) -> Callable[[], Picture]:
+    def picture() -> Picture:
+        page = draw.page(shown, (120, 70), 16)
+        return (page, quirks.rgba(page), quirks.palette(page))[mode]
+
+    return picture
+
+
+def _truth(mini: Miniature, pid: int, problem: dict[str, Any], solution: str) -> None:
+    right = problem["choices"][problem["answer"]]
+    mini.truth("reasoning_scienceqa", pid, target=f"({'ABCDE'[problem['answer']]}) {right}")
+    if solution:
+        target = f"Answer: {right}\n{solution.strip()}"
+        mini.truth("rationale_scienceqa", pid, target=target)
