@@ -17,6 +17,7 @@ _CATEGORIES = {
     "/b/balcony/interior": "balcony interior",
     "/k/kindergarden_classroom": "kindergarten classroom",
     "/p/plaza": "plaza",
+    "/s/stadium/baseball": "baseball stadium",
     "/t/train_station/platform": "train station platform",
 }
 
