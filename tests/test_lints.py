@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from tests.pets import TASK, pets_catalog
 from vision_flan.bound import BoundTask, bind_task
-from vision_flan.errors import SpecError
+from vision_flan.errors import Place, SpecError
 from vision_flan.instances import Text
 from vision_flan.lints import (
     constant_target,
@@ -24,6 +25,7 @@ from vision_flan.lints import (
     target_in_prompt,
     untidy_text,
 )  # fmt: skip
+from vision_flan.miniatures import registry
 from vision_flan.rendered import RenderedTask, render_miniatures
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
@@ -234,3 +236,17 @@ def test_what_a_miniature_cannot_render_is_a_finding_and_no_crash(tmp_path: Path
     catalog.instruction_file("ocr_textocr").write_text(instruction, "utf-8")
     (made_of_it,) = render_miniatures(catalog, ["ocr_textocr"], Silent())
     assert made_of_it.error is not None
+
+
+def test_datasets_are_rendered_side_by_side_and_errors_come_back_whole() -> None:
+    catalog = Catalog.default()
+    known = set(registry.available())
+    by_dataset = {path.parent.name: task for task, path in catalog.task_files.items()}
+    chosen = ["ocr_textocr", by_dataset["cinic_10"]]
+    assert {"textocr", "cinic_10"} <= known
+    found = {made.task: made for made in render_miniatures(catalog, chosen, Silent())}
+    assert set(found) == set(chosen)
+    assert all(made.error is None and made.texts for made in found.values())
+    error = SpecError("no such table", where=Place("a.yaml", 3), hint="mend it")
+    back = pickle.loads(pickle.dumps(RenderedTask(TASK, error=error))).error
+    assert (back.what, back.where, back.hint) == (error.what, error.where, error.hint)

@@ -88,7 +88,7 @@ def _render_dataset(specs: Path, instructions: Path, dataset: str, tasks: list[s
         with miniature_of(dataset, RECORDS, seed=1) as raw:
             return [_render_task(task, raw, catalog) for task in tasks]
     except VflanError as error:
-        return [RenderedTask(task, error=_portable(error)) for task in tasks]
+        return [RenderedTask(task, error=error) for task in tasks]
 
 
 def _render_task(task: str, raw: Path, catalog: Catalog) -> RenderedTask:
@@ -103,7 +103,7 @@ def _render_task(task: str, raw: Path, catalog: Catalog) -> RenderedTask:
             letters = _letters(opened) if texts and _LETTER.match(texts[0].target) else {}
             return RenderedTask(task, texts, letters, dropped)
     except VflanError as error:
-        return RenderedTask(task, error=_portable(error))
+        return RenderedTask(task, error=error)
 
 
 def _letters(opened: OpenTask) -> dict[int, Counter[str]]:
@@ -114,10 +114,3 @@ def _letters(opened: OpenTask) -> dict[int, Counter[str]]:
             if isinstance(text, Text) and letter:
                 found.setdefault(len(text.options), Counter())[letter.group(1)] += 1
     return found
-
-
-def _portable(error: VflanError) -> VflanError:
-    """An error that another process can unpickle: its place and hint are no arguments of `Exception`."""
-    plain = VflanError(error.what)
-    plain.where, plain.hint = error.where, error.hint
-    return plain
