@@ -1,7 +1,7 @@
 """NUS-WIDE: lists of pictures with backslashes, and a file of zeros and ones for each concept.
 
-`n` counts train pictures, every other one with an animal; test gets a fifth. `source_id` is the file name
-without suffix, `0001_2124494179`.
+`n` counts train pictures, every other one, from the first, with an animal; test gets a fifth. `source_id` is
+the file name without suffix, `0001_2124494179`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _concepts(mini: Miniature, split: str, index: int) -> set[str]:
     """What a picture shows; a dog may be labelled animal as well, or not; some pictures have no label."""
     rng = mini.rng(split, index)
     shown = set(rng.sample(_OTHERS, rng.randrange(3)))
-    if index % 2:
+    if index % 2 == 0:
         shown.add(rng.choice(_ANIMALS))
         if rng.random() < 0.7:
             shown.add("animal")
@@ -70,4 +70,4 @@ def _picture(mini: Miniature, index: int) -> None:
         return
     shown = ", ".join(sorted(_concepts(mini, "Train", index))) or "nothing named"
     mini.image(f"Flickr/{path}", draw.caption_card(shown, (128, 96), note=key))
-    mini.truth("animal_nus_wide", key, target="Yes" if index % 2 else "No")
+    mini.truth("animal_nus_wide", key, target="No" if index % 2 else "Yes")
