@@ -138,6 +138,33 @@ def test_an_attention_mask_would_let_documents_see_each_other(tiny: Path, step: 
     assert (apart[:, first:] - joined[:, first:]).abs().max() > 1e-2
 
 
+def test_the_gpus_flex_attention_keeps_documents_apart_too(
+    tiny: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward only and not compiled, which is what a CPU can do; rows filled up to 128 as on a GPU."""
+    import transformers.integrations.flex_attention as integration
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def eager(q: Any, k: Any, v: Any, training: bool = False, **given: Any) -> Any:
+        return flex_attention(q, k, v, **given)
+
+    monkeypatch.setattr(integration, "compile_friendly_flex_attention", eager)
+    data = Data(root=str(compiled), max_tokens=256, sources=(Source(exclude=()),))
+    encoder = Encoder(load_tokenizer(tiny), data, 16)
+    corpus = open_corpus(data, seed=0)
+    found = []
+    for attention, multiple in (("sdpa", 1), ("flex_attention", 128)):
+        steps = Steps(
+            corpus, encoder, batch=6, rank=0, ranks=1, limit=2048, side=32, mean=MEAN, multiple=multiple
+        )
+        config, _, weights = read_init(Init(from_=str(tiny)))
+        model = empty_model(config, attention)
+        fill(model, weights, CPU, seed=0)
+        with torch.no_grad():
+            found.append(row_loss(model.eval(), steps[0].rows[0], CPU, torch.float32))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
 def test_rows_of_the_vocabulary_beyond_the_text_take_no_part(process: None, tiny: Path, step: Any) -> None:
     """llava-hf has 64 rows more than Vicuna; LLaVA's softmax runs over Vicuna's."""
     model = sharded(tiny)

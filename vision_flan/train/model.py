@@ -125,7 +125,7 @@ def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
     frequencies) are made anew, since `to_empty` leaves whatever was in memory.
     """
     model.to_empty(device=device)
-    _restore_buffers(model)
+    restore_buffers(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in weights and not name.startswith(PROJECTOR):
@@ -168,7 +168,7 @@ def _random_rows(name: str, model: Any, parameter: Tensor, seed: int) -> Tensor:
     return torch.rand(parameter.shape, generator=torch.Generator().manual_seed(number)) * 2 * bound - bound
 
 
-def _restore_buffers(model: nn.Module) -> None:
+def restore_buffers(model: nn.Module) -> None:
     for module in list(model.modules()):
         if list(module.buffers(recurse=False)):
             fresh = type(module)(module.config)

@@ -1,0 +1,258 @@
+"""The trainer at LLaVA-7B's shapes with random weights on one device, next to TRL's SFTTrainer.
+
+    python tests/gpu/bench_train.py                     # a GPU with 140 GB: everything
+    python tests/gpu/bench_train.py --layers 8 --no-trl # a smaller one; MFU depends little on depth
+    python tests/gpu/bench_train.py --tiny              # a smoke test on CPU; its figures mean nothing
+
+Prints one table for docs/performance.md: MFU, step time over the floor (needed operations over the measured
+matmul rate), padding, data wait, memory, samples/s. Pictures are drawn JPEGs of 400 x 300, answers are short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gc
+import io
+import platform
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import torch.distributed as dist
+from PIL import Image
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
+
+from vision_flan.columns import arrow_schema
+from vision_flan.train.batches import Steps, steps_from
+from vision_flan.train.config import Config, Data, Parallel, Train
+from vision_flan.train.corpus import open_corpus
+from vision_flan.train.exports import export
+from vision_flan.train.fsdp import attention_for, shard, start_processes
+from vision_flan.train.loop import learn, make_optimizer
+from vision_flan.train.model import (
+    MEAN,
+    checkpoint_activations,
+    empty_model,
+    freeze,
+    join_configs,
+    patches_of,
+    restore_buffers,
+    save_around,
+)
+from vision_flan.train.prompts import Encoder
+from vision_flan.train.report import Window, operations, peak_of
+from vision_flan.train.tiny import make_tokenizer
+
+QUESTION = "What is shown in the picture? Choose from: a red square, a blue circle, a green line, nothing."
+WARM = 3
+
+
+def draw_corpus(folder: Path, count: int) -> Path:
+    """A compiled task of `count` drawn photographs-to-be."""
+    rng = random.Random(0)
+    rows = []
+    for number in range(count):
+        small = Image.frombytes("RGB", (20, 15), rng.randbytes(20 * 15 * 3))
+        out = io.BytesIO()
+        small.resize((400, 300), Image.Resampling.BICUBIC).save(out, "JPEG")
+        answer = "a red square on the left and something else " * rng.randrange(1, 4)
+        rows.append(
+            dict.fromkeys(arrow_schema().names, "")
+            | {"id": f"bench/{number}", "image": {"bytes": out.getvalue(), "path": f"{number}.jpg"}}
+            | {"prompt": QUESTION, "target": answer, "options": [], "task": "bench", "category": "Bench"}
+        )
+    (folder / "bench").mkdir(parents=True)
+    table = pa.Table.from_pylist(rows, schema=arrow_schema())
+    pq.write_table(table, folder / "bench" / "train-00000-of-00001.parquet", row_group_size=100)
+    (folder / "README.md").write_text(
+        "---\nconfigs: [{config_name: bench, data_files: bench/*.parquet}]\n---\n"
+    )
+    return folder
+
+
+def architecture(tokenizer: Any, layers: int, tiny: bool) -> Any:
+    """LLaVA-1.5-7B's configuration, or a toy of the same form."""
+    if tiny:
+        text = LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4)
+        vision = CLIPVisionConfig(
+            hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+            image_size=56, patch_size=14,
+        )  # fmt: skip
+    else:
+        text = LlamaConfig(
+            hidden_size=4096, intermediate_size=11008, num_hidden_layers=layers, num_attention_heads=32
+        )
+        vision = CLIPVisionConfig(
+            hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
+            image_size=336, patch_size=14,
+        )  # fmt: skip
+    text.vocab_size = 32000
+    return join_configs(text, vision, tokenizer)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def matmul_rate(device: torch.device, size: int) -> float:
+    """Operations per second of a square bf16 matrix product on this device, measured."""
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    b = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    for _ in range(3):
+        a @ b
+    synchronise(device)
+    began = time.perf_counter()
+    for _ in range(20):
+        a @ b
+    synchronise(device)
+    return 20 * 2 * size**3 / (time.perf_counter() - began)
+
+
+def ours(
+    config: Config, wanted: Any, tokenizer: Any, device: torch.device, count: int, rate: float
+) -> dict[str, Any]:
+    """Figures of `count` steps after a few to warm up."""
+    attention = attention_for(config.parallel, device)
+    model = empty_model(wanted, attention)
+    freeze(model, llm=False, projector=False)
+    checkpoint_activations(model, config.parallel.checkpointing)
+    shard(model, config.parallel, device)
+    model.to_empty(device=device)
+    restore_buffers(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.02) if parameter.dim() > 1 else parameter.fill_(1)
+    model.train()
+    optimizer = make_optimizer(model, config.train, device)
+    steps = Steps(
+        open_corpus(config.data, config.seed),
+        Encoder(tokenizer, config.data, patches_of(wanted)),
+        batch=config.train.batch,
+        rank=0,
+        ranks=1,
+        limit=config.parallel.max_tokens_per_rank,
+        side=wanted.vision_config.image_size,
+        mean=MEAN,
+        multiple=128 if attention == "flex_attention" else 1,
+    )
+    window, floor = Window(), 0.0
+    arriving = steps_from(steps, 0, WARM + count, config.data.workers)
+    for number in range(WARM + count):
+        if number == WARM:
+            synchronise(device)
+            window = Window()
+        asked = time.perf_counter()
+        step = next(arriving)
+        waited = time.perf_counter() - asked
+        loss, _, _ = learn(model, optimizer, step, 1e-5, config, device)
+        needed = operations(wanted, step.rows, llm_learns=True)
+        window.add(step, loss, waited, needed)
+        floor += needed / rate if number >= WARM else 0
+    synchronise(device)
+    figures = window.figures(device)
+    return {**figures, "over_floor": float(figures["seconds_per_step"] or 0) * count / floor}
+
+
+def trl_samples_per_s(
+    config: Config, wanted: Any, tokenizer: Any, folder: Path, count: int, device: torch.device
+) -> float:
+    """Samples a second of TRL on the same instances, batch, shapes and kind of recomputation."""
+    import datasets
+    import trl
+    from transformers import AutoProcessor, TrainerCallback
+
+    export(Path(config.data.root), folder / "trl", "trl")
+    save_around(folder / "processor", wanted, tokenizer, "vicuna_v1", torch.float32)
+    with device:
+        model = LlavaForConditionalGeneration(wanted)
+    model.model.vision_tower.requires_grad_(False)
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            synchronise(device)
+            ends.append(time.perf_counter())
+
+    settings = trl.SFTConfig(
+        output_dir=str(folder / "out"),
+        max_steps=WARM + count,
+        per_device_train_batch_size=config.train.batch,
+        gradient_checkpointing=config.parallel.checkpointing == "full",
+        bf16=device.type == "cuda",
+        use_cpu=device.type == "cpu",
+        dataloader_num_workers=config.data.workers,
+        learning_rate=1e-5,
+        max_length=None,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = trl.SFTTrainer(
+        model=model,
+        args=settings,
+        train_dataset=datasets.load_dataset(str(folder / "trl"), split="train"),
+        processing_class=AutoProcessor.from_pretrained(folder / "processor"),
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    return count * config.train.batch / (ends[-1] - ends[WARM - 1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--compile", default="inductor", help="a torch.compile backend; empty for none")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--no-trl", action="store_true")
+    asked = parser.parse_args()
+    if not asked.tiny and not torch.cuda.is_available():
+        print("no GPU here; --tiny is a smoke test on CPU", file=sys.stderr)
+        return 2
+    device = start_processes()
+    rate = matmul_rate(device, 256 if asked.tiny else 8192)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    print(f"{datetime.date.today()}, {name}, torch {torch.__version__}")
+    print(f"matmul {rate / 1e12:.1f} TFLOP/s measured, peak {(peak_of(device) or 0) / 1e12:.0f}")
+    print("| | MFU | step s | over floor | padding | data wait | memory GiB | samples/s |")
+    print("|---|" + "---|" * 7)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        data = Data(root=str(draw_corpus(folder / "data", 40 * asked.batch)), workers=asked.workers)
+        for how in ("full", "none"):
+            tokenizer = make_tokenizer([QUESTION])
+            wanted = architecture(tokenizer, asked.layers, asked.tiny)
+            parallel = Parallel(
+                checkpointing=how,
+                max_tokens_per_rank=16384 if how == "full" else 4096,
+                precision="fp32" if asked.tiny else "bf16",
+                compile="" if asked.tiny else asked.compile,
+            )
+            config = Config(data=data, train=Train(batch=asked.batch), parallel=parallel)
+            f = ours(config, wanted, tokenizer, device, asked.steps, rate)
+            cells = [f"{f['mfu'] or 0:.3f}", f"{f['seconds_per_step']:.2f}", f"{f['over_floor']:.2f}"]
+            cells += [f"{f['padding']:.3f}", f"{f['data_wait']:.3f}", f"{f['memory_gib']:.1f}"]
+            print(f"| recompute {how} | {' | '.join(cells)} | {f['samples_per_s']:.1f} |")
+            gc.collect()  # the model just measured
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats(device)
+            if how == "full" and not asked.no_trl:
+                theirs = trl_samples_per_s(config, wanted, tokenizer, folder / "t", asked.steps, device)
+                print(f"| TRL SFTTrainer, recompute full | | | | | | | {theirs:.1f} |")
+    dist.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
