@@ -101,7 +101,7 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
 
 
 def _is_there(folder: Path, prefix: str) -> bool:
-    """Whether something unpacked is there: a prefix is a folder with `/` at its end, else a start of names."""
+    """Whether something unpacked is there: a prefix is a folder if it ends in `/`, else a start of names."""
     if prefix.endswith("/"):
         return (folder / prefix).is_dir() and any((folder / prefix).iterdir())
     return any(not found.name.endswith((".part", ".part.etag")) for found in folder.glob(prefix + "*"))
