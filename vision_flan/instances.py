@@ -143,7 +143,8 @@ class InstanceMaker:
 
     def _picture(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:
         if self.composer:
-            path = "composed:" + ",".join(self.composer.references(row))
+            first, *more = self.composer.references(row)
+            path = f"composed:{first}" + (f" and {len(more)} more" if more else "")
             return self.composer.make(row, read), path
         last = len(self.images) - 1
         for i, expression in enumerate(self.images):
