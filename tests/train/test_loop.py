@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from vision_flan.cli.train import FORMATS, export, projector, train
 from vision_flan.train import exports
 from vision_flan.train.config import ConfigError, load
-from vision_flan.train.loop import run
+from vision_flan.train.loop import LossError, run
 from vision_flan.train.report import Reporter
 
 Lines = Callable[[Path], list[dict[str, Any]]]
@@ -91,6 +91,16 @@ def test_a_broken_picture_stops_the_run_by_name_not_by_traceback(
     with pytest.raises(SampleError) as caught:
         run(load("tiny_cpu", over))
     assert "object_digits/" in caught.value.what and "Traceback" not in str(caught.value)
+
+
+def test_a_run_that_explodes_keeps_whole_checkpoints(common: list[str], tmp_path: Path, lines: Lines) -> None:
+    wild = ["train.optimizer=sgd", "train.lr=1e30", "train.steps=5", "checkpoint.every=1", f"out={tmp_path}"]
+    for _ in range(2):  # resumed from the last one, it stops at the same place
+        with pytest.raises(LossError, match="at step 2; samples"):
+            run(load("tiny_cpu", [*common, *wild]))
+        kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+        assert kept == ["step-000001", "step-000002"]
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
 
 
 def test_a_killed_logs_last_lines_are_told_again(tmp_path: Path) -> None:

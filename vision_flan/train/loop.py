@@ -119,7 +119,11 @@ def train_steps(
         step = next(arriving)
         waited = time.perf_counter() - asked
         lr = learning_rate(number, total, config.train)
-        loss, losses, norm = learn(model, optimizer, step, lr, config, device)
+        try:
+            loss, losses, norm = learn(model, optimizer, step, lr, config, device)
+        except LossError:  # all ranks have seen it; what was being written is still good
+            checkpoints.finish()
+            raise
         window.add(step, loss, waited, operations(model.config, step.rows, llm_learns=llm_learns))
         categories.add(step, losses)
         done = number + 1
