@@ -11,7 +11,7 @@ from vision_flan.train.config import Data
 from vision_flan.train.corpus import Sample
 from vision_flan.train.model import load_tokenizer
 from vision_flan.train.prompts import Encoder
-from vision_flan.train.tiny import make_tokenizer
+from vision_flan.train.tiny import create, make_tokenizer
 
 VICUNA = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -138,6 +138,23 @@ def test_the_exported_processor_gives_the_same_ids(tiny: Path, tokenizer: Any) -
         parts = [{"type": "image"}, {"type": "text", "text": case.prompt}]
         chat = [{"role": "user", "content": parts}]
         assert processor.apply_chat_template(chat) == encoder.prompt_text(case)
+
+
+TWO_TURNS = {
+    "vicuna_v1": f"{VICUNA} USER: <image>\nOne? ASSISTANT: 1</s>USER: Two? ASSISTANT:",
+    "llama2_chat": "<image>\nOne? [/INST] 1 </s><s>[INST] Two? [/INST]",
+}
+
+
+@pytest.mark.parametrize("prompt", sorted(TWO_TURNS))
+def test_a_chat_opens_with_the_system_prompt_once(tmp_path: Path, prompt: str) -> None:
+    create(tmp_path / "m", ["One? Two?"], prompt=prompt)
+    parts = [{"type": "image"}, {"type": "text", "text": "One?"}]
+    chat = [{"role": "user", "content": parts}, {"role": "assistant", "content": "1"}]
+    chat.append({"role": "user", "content": "Two?"})
+    told = AutoProcessor.from_pretrained(tmp_path / "m").apply_chat_template(chat)
+    assert told.endswith(TWO_TURNS[prompt])
+    assert told.count("<<SYS>>") + told.count("A chat between") == 1
 
 
 def test_without_legacy_the_space_after_the_picture_is_lost(tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
                 )
             start, stop = _my_rows(parameter)
             if name in weights:
+                weights.must_fit(name, tuple(parameter.shape))
                 value = weights.rows(name, start, stop)
-                _same_shape(name, weights, parameter)
             else:
                 value = _random_rows(name, model, parameter, seed)[start:stop]
             target = parameter.to_local() if isinstance(parameter, DTensor) else parameter
@@ -150,14 +150,6 @@ def _my_rows(parameter: Tensor) -> tuple[int, int]:
         parameter.shape, parameter.device_mesh, parameter.placements
     )
     return (offset[0], offset[0] + shape[0]) if shape[0] else (0, 0)
-
-
-def _same_shape(name: str, weights: Weights, parameter: Tensor) -> None:
-    have, want = weights.shape(name), tuple(parameter.shape)
-    if have[1:] != want[1:] or have[0] > want[0]:
-        raise WeightsError(
-            f"{name} is {have} on disk and {want} in the model", where=Place(weights.places[name][0])
-        )
 
 
 def _random_rows(name: str, model: Any, parameter: Tensor, seed: int) -> Tensor:
@@ -212,7 +204,7 @@ def save_around(folder: Path, config: Any, tokenizer: Any, prompt: str, dtype: t
 
 
 def chat_template(prompt: str) -> str:
-    """The prompt style as a Jinja template over one question and its answer."""
+    """The prompt style as a Jinja template over questions and answers."""
     style = STYLES[prompt]
     answer = f"{style.answer_end}{{{{ eos_token if {str(style.eos).lower()} else '' }}}}"
     space = " " if style.eos else ""
@@ -222,7 +214,12 @@ def chat_template(prompt: str) -> str:
         "{% for message in messages %}"
         "{% set parts = [{'type': 'text', 'text': message['content']}] if message['content'] is string"
         " else message['content'] %}"
-        "{% if message['role'] == 'user' %}" + json_literal(style.before) + "{% for part in parts %}"
+        "{% if message['role'] == 'user' %}"
+        + "{% if loop.first %}"
+        + json_literal(style.before)
+        + "{% else %}"
+        + json_literal(style.again)
+        + "{% endif %}{% for part in parts %}"
         "{% if part['type'] == 'image' %}" + json_literal(MARK + newline) + "{% endif %}{% endfor %}"
         "{% for part in parts %}{% if part['type'] == 'text' %}"
         + text

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import LlavaConfig
 
-from vision_flan.errors import Place
 from vision_flan.train.model import empty_model
 from vision_flan.train.weights import LLM, PROJECTOR, Weights, WeightsError, fetch, replace_folder, write
 
@@ -35,9 +34,7 @@ def exchange(model: str, out: Path, *, projector: str = "", llm: str = "") -> No
         weights |= Weights.read(fetch(llm), LLM)
     shapes = {name: tuple(p.shape) for name, p in empty_model(config, "sdpa").named_parameters()}
     for name, shape in shapes.items():
-        have = weights.shape(name)
-        if have[1:] != shape[1:] or have[0] > shape[0]:
-            raise WeightsError(f"{name} is {have} there and {shape} in {model}", where=Place(out))
+        weights.must_fit(name, shape)
 
     def tensors() -> Iterator[tuple[str, Tensor]]:
         for name, shape in shapes.items():

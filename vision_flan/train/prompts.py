@@ -22,10 +22,14 @@ MARK = "<image>"
 
 @dataclass(frozen=True)
 class Style:
-    """What stands around prompt and answer; `shows_prompt` off leaves the picture alone."""
+    """What stands around prompt and answer; `shows_prompt` off leaves the picture alone.
+
+    `again` opens the later turns of a chat: compiled rows have one turn, people who talk to the model more.
+    """
 
     before: str
     after: str
+    again: str = ""
     answer_end: str = ""
     eos: bool = True
     shows_prompt: bool = True
@@ -36,12 +40,14 @@ STYLES = {
         "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
         "helpful, detailed, and polite answers to the user's questions. USER: ",
         " ASSISTANT:",
+        again="USER: ",
     ),
     "llama2_chat": Style(
         "[INST] <<SYS>>\nYou are a helpful language and vision assistant. You are able to understand the "
         "visual content that the user provides, and assist the user with a variety of tasks using natural "
         "language.\n<</SYS>>\n\n",
         " [/INST]",
+        again="<s>[INST] ",
         answer_end=" ",
     ),
     "plain": Style("", "", answer_end="\n", eos=False, shows_prompt=False),

@@ -134,6 +134,13 @@ class Weights:
         """Shape on disk."""
         return tuple(self._slice(name).get_shape())
 
+    def must_fit(self, name: str, shape: tuple[int, ...]) -> None:
+        """Refuses a tensor that is not of the model's `shape`; only rows may be missing (see `rows`)."""
+        have = self.shape(name)
+        if have[1:] != shape[1:] or have[0] > shape[0]:
+            where = Place(self.places[name][0])
+            raise WeightsError(f"{name} is {have} on disk and {shape} in the model", where=where)
+
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop` in the type on disk.
 
