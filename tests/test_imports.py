@@ -14,11 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: The data's way. A folder stands for all its modules, which import among themselves as they like,
 #: but without a circle.
 ORDER = [
-    "errors", "columns", "report", "spec", "sources", "fetch", "keyed", "records", "rendering",
+    "errors", "columns", "report", "spec", "sources", "fetch", "keyed", "sql", "records", "rendering",
     "reading_order", "images", "compose", "derive", "options", "instances", "shards", "manifest", "tables",
     "publication", "licences", "card", "croissant", "blocks", "compile", "miniatures", "samples", "suite",
-    "new", "bound", "dataset_rules", "task_rules", "rendered", "lints", "validate", "preview", "hub", "train",
-    "cli",
+    "new", "checks", "preview", "hub", "train", "cli",
 ]  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.pets import pets_catalog
+from vision_flan.checks.validate import SCHEMA_COMMENT, validate
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, MachineError, SpecError
 from vision_flan.new import begin
 from vision_flan.spec.catalog import Catalog
-from vision_flan.validate import SCHEMA_COMMENT, validate
 
 
 def fresh(catalog: Catalog) -> Catalog:

@@ -1,4 +1,4 @@
-"""What `pip install vision-flan` gives: the specs are inside, and the package finds them without a checkout."""
+"""What `pip install vision-flan` gives: the specs are inside, and are found without a checkout."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from vision_flan.card import write_card
 from vision_flan.errors import MachineError, MissingRawError, Place, SpecError, VflanError
 from vision_flan.instances import InstanceMaker
 from vision_flan.manifest import Manifest, manifest_path, read_manifest, source_block, write_atomically
-from vision_flan.records import Candidates, RecordStore
+from vision_flan.records import RecordStore
 from vision_flan.rendering import read_template
 from vision_flan.report import Reporter
 from vision_flan.shards import ShardFacts
@@ -41,6 +41,7 @@ from vision_flan.tables import (
     TaskSources,
     all_readers,
     how_to_get,
+    load_records,
     missing_files,
     next_step,
     open_raw,
@@ -123,7 +124,7 @@ def _build(
     (work / "records.duckdb").unlink(missing_ok=True)
     quota = _quota(task, options)
     with RecordStore(work) as store:
-        candidates = _load(task, sources, raw, options, store, report)
+        candidates = load_records(task, sources, raw, options.seed, store, report)
         maker = InstanceMaker(
             task, sources.labels, catalog.instruction_file(task.id), options.seed, candidates
         )
@@ -146,29 +147,6 @@ def _build(
     }
     shards = [block for block in finished if block.rows]
     return _manifest(task, sources, catalog, identity, counts, shards)
-
-
-def _load(
-    task: TaskSpec,
-    sources: TaskSources,
-    raw: RawDataset,
-    options: Options,
-    store: RecordStore,
-    report: Reporter,
-) -> Candidates:
-    store.load_labels(sources.labels)
-    for name, reader in sources.readers.items():
-        report.stage(f"reading {name}")
-        store.load(name, reader.schema(), _counted(reader.batches(raw), report))
-    report.stage("selecting records")
-    key = "sql" if task.sql is not None else "table"
-    return store.prepare(task.records_sql, task.key, options.seed, task.place(key))
-
-
-def _counted(batches: Iterator[Any], report: Reporter) -> Iterator[Any]:
-    for batch in batches:
-        report.advance(batch.num_rows)
-        yield batch
 
 
 def _quota(task: TaskSpec, options: Options) -> int | None:

@@ -16,7 +16,7 @@ from vision_flan.report import Reporter, Silent
 from vision_flan.sources.image_refs import ImageStore
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import TaskSpec
-from vision_flan.tables import all_readers, missing_files, open_raw, task_sources
+from vision_flan.tables import all_readers, load_records, missing_files, open_raw, task_sources
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,11 @@ def open_task(
         if problem:
             raise problem
         with tempfile.TemporaryDirectory(prefix="vflan-") as work, RecordStore(Path(work)) as store:
-            store.load_labels(sources.labels)
-            for table, reader in sources.readers.items():
-                report.stage(f"reading {table} of {task.id}")
-                store.load(table, reader.schema(), _told(reader.batches(raw), report))
-            place = task.place("sql" if task.sql is not None else "table")
-            candidates = store.prepare(task.records_sql, task.key, seed, place)
+            candidates = load_records(task, sources, raw, seed, store, report)
             images = ImageStore(raw, all_readers(sources.dataset))
             yield OpenTask(task, catalog, sources.labels, candidates, images.read)
     finally:
         raw.close()
-
-
-def _told(batches: Iterator[Any], report: Reporter) -> Iterator[Any]:
-    for batch in batches:
-        report.advance(batch.num_rows)
-        yield batch
 
 
 @contextmanager

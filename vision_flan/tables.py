@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -11,12 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from vision_flan.errors import MissingRawError, Place, SpecError
-from vision_flan.records import arrow_type, check_select
+from vision_flan.records import Candidates, RecordStore
+from vision_flan.report import Reporter
 from vision_flan.sources.raw import Archive, RawDataset
 from vision_flan.sources.reader import Reader, TableSpec
 from vision_flan.sources.registry import make_reader
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.model import DatasetSpec, TaskSpec, UpstreamFile
+from vision_flan.sql import arrow_type, check_select
 
 _COMMON = ("reader", "file", "columns")
 
@@ -61,14 +63,13 @@ def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     """
     dataset = catalog.dataset(task.dataset)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
-    key = "sql" if task.sql is not None else "table"
-    names = set(check_select(task.records_sql, task.place(key)))
+    names = set(check_select(task.records_sql, task.records_place))
     names -= {f"label_{name}" for name in labels}
     unknown = sorted(names - set(dataset.tables))
     if unknown:
         raise SpecError(
             f"there is no table {unknown[0]!r}",
-            where=task.place(key),
+            where=task.place("sql" if task.sql is not None else "table"),
             hint=f"{dataset.document.path.name} declares: {', '.join(sorted(dataset.tables))}",
         )
     readers = {name: make_reader(table_spec(dataset, name)) for name in sorted(names)}
@@ -108,6 +109,29 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
 
 def _archives(dataset: DatasetSpec) -> list[Archive]:
     return [Archive(file.path, file.into) for file in dataset.archives]
+
+
+def load_records(
+    task: TaskSpec, sources: TaskSources, raw: RawDataset, seed: int, store: RecordStore, report: Reporter
+) -> Candidates:
+    """Read the tables of a task into a store and put its records in selection order.
+
+    Raises:
+        BadRawError: a raw file is not what its format says.
+        SpecError: the SQL does not run.
+    """
+    store.load_labels(sources.labels)
+    for name, reader in sources.readers.items():
+        report.stage(f"reading {name}")
+        store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+    report.stage("selecting records")
+    return store.prepare(task.records_sql, task.key, seed, task.records_place, task.place("key"))
+
+
+def _counted(batches: Iterator[pa.RecordBatch], report: Reporter) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        report.advance(batch.num_rows)
+        yield batch
 
 
 def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | None:

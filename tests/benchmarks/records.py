@@ -30,8 +30,9 @@ SECONDS, GIBIBYTES = 60, 3
 def record_pass(task: str, raw_root: Path) -> dict[str, float]:
     """Load the tables, run the SQL, sort, and take the first block; in this process."""
     from vision_flan.records import RecordStore
+    from vision_flan.report import Silent
     from vision_flan.spec.catalog import Catalog
-    from vision_flan.tables import open_raw, task_sources
+    from vision_flan.tables import load_records, open_raw, task_sources
 
     catalog = Catalog.default()
     spec = catalog.task(task)
@@ -46,10 +47,7 @@ def record_pass(task: str, raw_root: Path) -> dict[str, float]:
     limit = time.perf_counter() - begun
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as work, RecordStore(Path(work)) as store:
-        store.load_labels(sources.labels)
-        for name, reader in sources.readers.items():
-            store.load(name, reader.schema(), reader.batches(raw))
-        candidates = store.prepare(spec.records_sql, spec.key, 0, spec.place("sql"))
+        candidates = load_records(spec, sources, raw, 0, store, Silent())
         candidates.block(0, 1000)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {

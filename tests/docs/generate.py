@@ -49,7 +49,11 @@ def cli_document() -> str:
 
 
 def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, max_content_width=HELP_WIDTH, terminal_width=HELP_WIDTH)
+    group = click.Context(vflan, info_name="vflan", help_option_names=["-h", "--help"])
+    width = {"max_content_width": HELP_WIDTH, "terminal_width": HELP_WIDTH}
+    context = click.Context(command, info_name=name.removeprefix("vflan "), parent=group, **width)
+    if command is vflan:
+        context = click.Context(vflan, info_name=name, help_option_names=["-h", "--help"], **width)
     lines = (line.rstrip() for line in command.get_help(context).splitlines())
     return f"## {name}\n\n```text\n" + "\n".join(lines) + "\n```\n"
 

@@ -12,9 +12,10 @@ import pytest
 
 from vision_flan.instances import Dropped, Instance, InstanceMaker
 from vision_flan.records import RecordStore
+from vision_flan.report import Silent
 from vision_flan.sources.image_refs import ImageStore
 from vision_flan.spec.catalog import Catalog
-from vision_flan.tables import all_readers, missing_files, open_raw, task_sources
+from vision_flan.tables import all_readers, load_records, missing_files, open_raw, task_sources
 
 SAMPLES = Path(__file__).parent.parent.parent.parent / "shared" / "real"
 
@@ -63,10 +64,7 @@ def read_and_render(name: str) -> Counter[str]:
         outcome["no annotation file"] += 1
         return outcome
     with RecordStore() as store:
-        store.load_labels(sources.labels)
-        for table, reader in sources.readers.items():
-            store.load(table, reader.schema(), reader.batches(raw))
-        candidates = store.prepare(task.records_sql, task.key, 0, task.place())
+        candidates = load_records(task, sources, raw, 0, store, Silent())
         maker = InstanceMaker(task, sources.labels, catalog.instruction_file(name), 0, candidates)
         images = ImageStore(raw, all_readers(sources.dataset))
         for row in candidates.block(0, 200):

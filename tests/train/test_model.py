@@ -294,6 +294,11 @@ def test_a_part_that_is_missing_is_named(parts: tuple[Path, Path], tmp_path: Pat
     (tmp_path / "bare").mkdir()
     with pytest.raises(WeightsError, match="no configuration of a model"):
         read_init(Init(llm=str(llm), vision=str(tmp_path / "bare")))
+    with pytest.raises(WeightsError, match="no configuration of a model"):
+        read_init(Init(from_=str(tmp_path / "bare")))
+    shutil.copy(tiny / "config.json", tmp_path / "bare")
+    with pytest.raises(WeightsError, match="no tokenizer"):
+        read_init(Init(from_=str(tmp_path / "bare")))
     with pytest.raises(WeightsError, match="no tensor begins with model.vision_tower"):
         Weights.read(llm, ("model.vision_tower.",))
     small = tmp_path / "small"

@@ -214,7 +214,14 @@ Examples:
     default=None,
     help="Also render instances from miniatures and look at them. Default: with --all.",
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json", "github"]), default="text")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="github: annotations that a pull request shows beside the line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def validate(
     tasks: tuple[str, ...],
@@ -229,11 +236,11 @@ def validate(
     Schema, SQL, templates, labels, licences, and how specs go together; `docs/spec.md` explains each rule.
     Exit code 1 means errors; warnings alone leave 0.
     """
+    from vision_flan.checks.validate import changed_tasks, relative_to
+    from vision_flan.checks.validate import validate as check
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
     from vision_flan.spec.findings import as_json as json_text
-    from vision_flan.validate import changed_tasks, relative_to
-    from vision_flan.validate import validate as check
 
     if sum((bool(tasks), everything, changed is not None)) != 1:
         raise click.UsageError("give tasks, or --all, or --changed REF")

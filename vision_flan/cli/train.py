@@ -63,7 +63,7 @@ Example:
 @click.argument("model")
 @click.option("--projector", "mlp", default="", help="Take the MLP from this model or file.")
 @click.option("--llm", default="", help="Take the LLM from this model, keep the MLP.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
 def exchange(model: str, mlp: str, llm: str, out: Path) -> None:
     """Write MODEL with the projector, or the LLM, of another."""
     if bool(mlp) == bool(llm):

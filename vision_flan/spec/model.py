@@ -145,6 +145,14 @@ class TaskSpec:
         return self.document.place(*keys)
 
     @property
+    def records_place(self) -> Place:
+        """Place of the SELECT's first line; a block of YAML begins below its key."""
+        if self.sql is None:
+            return self.place("where" if self.where else "table")
+        key = self.place("sql")
+        return Place(key.file, key.line + 1) if self.sql.endswith("\n") else key
+
+    @property
     def records_sql(self) -> str:
         """The SELECT that yields the candidate rows."""
         if self.sql is not None:

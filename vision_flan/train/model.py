@@ -47,8 +47,7 @@ def read_init(init: Init) -> tuple[Any, Any, Weights]:
     """
     if init.from_:
         folder = fetch(init.from_)
-        config = LlavaConfig.from_pretrained(folder)
-        return config, load_tokenizer(folder), Weights.read(folder)
+        return read_config(folder, LlavaConfig), load_tokenizer(folder), Weights.read(folder)
     if not init.llm:
         raise WeightsError("the recipe starts from no model", hint="init.from=<folder>, or init.llm=<folder>")
     llm, vision = fetch(init.llm), fetch(init.vision)
@@ -60,17 +59,27 @@ def read_init(init: Init) -> tuple[Any, Any, Weights]:
     return config, tokenizer, weights
 
 
+def read_config(folder: Path, kind: Any = AutoConfig) -> Any:
+    """A model's configuration; raises WeightsError where there is none (transformers may take defaults)."""
+    if not (folder / "config.json").is_file():
+        raise WeightsError("no configuration of a model: config.json is not there", where=Place(folder))
+    try:
+        return kind.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"no configuration of a model: {error}", where=Place(folder)) from error
+
+
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer with `legacy` spacing, which is what gives LLaVA's ids around `<image>`."""
-    return AutoTokenizer.from_pretrained(folder, legacy=True)
+    try:
+        return AutoTokenizer.from_pretrained(folder, legacy=True)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"no tokenizer: {error}", where=Place(folder)) from error
 
 
 def _part(folder: Path, name: str) -> Any:
     """The language or vision part of a model's configuration, or the whole where it has no parts."""
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"no configuration of a model: {error}", where=Place(folder)) from error
+    config = read_config(folder)
     return getattr(config, name, config)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LlavaConfig
 
-from vision_flan.train.model import empty_model
+from vision_flan.train.model import empty_model, read_config
 from vision_flan.train.weights import LLM, PROJECTOR, Weights, WeightsError, fetch, replace_folder, write
 
 
@@ -26,7 +26,7 @@ def exchange(model: str, out: Path, *, projector: str = "", llm: str = "") -> No
         WeightsError: shapes that do not fit, or a larger vocabulary than the model's text has.
     """
     folder = fetch(model)
-    config = LlavaConfig.from_pretrained(folder)
+    config = read_config(folder, LlavaConfig)
     weights = Weights.read(folder)
     if projector:
         weights |= Weights.read(fetch(projector), PROJECTOR)

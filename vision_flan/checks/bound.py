@@ -16,11 +16,12 @@ from vision_flan.compose import Composer
 from vision_flan.derive import plan_fields
 from vision_flan.errors import Place, SpecError
 from vision_flan.options import OptionsPlan
-from vision_flan.records import RecordStore, check_select, unordered_aggregates
+from vision_flan.records import RecordStore
 from vision_flan.rendering import Renderer, read_template
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec
+from vision_flan.sql import check_select, unordered_aggregates
 from vision_flan.tables import TaskSources, task_sources
 
 #: Names that a template sees beside the fields.
@@ -43,7 +44,7 @@ class BoundTask:
         texts: every text that may hold Jinja, with its place.
         used: fields that something uses.
         options: None when there are none or they are wrong.
-        findings: what was wrong on the way; rules of `vision_flan.task_rules` hand them out by name.
+        findings: what was wrong on the way; rules of `vision_flan.checks.task_rules` hand them out by name.
     """
 
     task: TaskSpec
@@ -103,7 +104,8 @@ def _bind_sql(bound: BoundTask) -> None:
     try:
         bound.columns = _describe(task, sources, bound.findings)
     except SpecError as error:
-        bound.findings.append(_in_place(from_error(error, "sql", task.document.path), where, task.sql))
+        found = from_error(error, "sql", task.document.path)
+        bound.findings.append(replace(found, message=_one_line(found.message)))
         return
     for name in unordered_aggregates(task.records_sql):
         bound.findings.append(
@@ -117,14 +119,13 @@ def _bind_sql(bound: BoundTask) -> None:
 
 
 def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> dict[str, str]:
-    place = task.place("sql" if task.sql is not None else "table")
+    place = task.records_place
     with RecordStore() as store:
         store.load_labels(sources.labels)
         for name, reader in sources.readers.items():
             store.load(name, reader.schema(), iter(()))
         if task.where:
-            columns = store.describe(f'SELECT * FROM "{task.table}"', place)
-            place = Place(task.place("where").file, task.place("where").line - 1)
+            columns = store.describe(f'SELECT * FROM "{task.table}"', task.place("table"))
             store.describe(task.records_sql, place)
         else:
             columns = store.describe(task.records_sql, place)
@@ -141,13 +142,6 @@ def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> 
             return columns
         store.prepare(task.records_sql, task.key, 0, place)
     return columns
-
-
-def _in_place(found: Finding, place: Place, sql: str | None) -> Finding:
-    """DuckDB counts lines from the SELECT's first; a SELECT on the key's own line is not below it."""
-    if sql is not None and "\n" not in sql.strip():
-        found = replace(found, line=place.line, column=place.column)
-    return replace(found, message=_one_line(found.message))
 
 
 def _one_line(message: str) -> str:

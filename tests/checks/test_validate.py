@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from vision_flan.checks.validate import changed_tasks, rules, rules_markdown, validate
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, SpecError
 from vision_flan.spec.catalog import Catalog
-from vision_flan.validate import changed_tasks, rules, rules_markdown, validate
 
 CASES = Path(__file__).parent / "bad_specs"
-DOCS = Path(__file__).parents[1] / "docs" / "spec.md"
+DOCS = Path(__file__).parents[2] / "docs" / "spec.md"
 
 
 def catalog_in(folder: Path, *cases: str) -> Catalog:

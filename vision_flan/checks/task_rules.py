@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vision_flan.bound import BoundTask, find_word
+from vision_flan.checks.bound import BoundTask, find_word
 from vision_flan.errors import Place
 from vision_flan.spec.findings import Finding, at
 

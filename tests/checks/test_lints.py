@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 
 from tests.pets import TASK, pets_catalog
-from vision_flan.bound import BoundTask, bind_task
-from vision_flan.errors import Place, SpecError
-from vision_flan.instances import Text
-from vision_flan.lints import (
+from vision_flan.checks.bound import BoundTask, bind_task
+from vision_flan.checks.lints import (
     constant_target,
     letters,
     promise,
@@ -25,12 +23,14 @@ from vision_flan.lints import (
     target_in_prompt,
     untidy_text,
 )  # fmt: skip
+from vision_flan.checks.rendered import RenderedTask, render_miniatures
+from vision_flan.checks.validate import validate
+from vision_flan.errors import Place, SpecError
+from vision_flan.instances import Text
 from vision_flan.miniatures import registry
-from vision_flan.rendered import RenderedTask, render_miniatures
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding
-from vision_flan.validate import validate
 
 Lint = Callable[[BoundTask, RenderedTask], Iterator[Finding]]
 

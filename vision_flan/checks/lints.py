@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
-from vision_flan.bound import BoundTask, find_word
+from vision_flan.checks.bound import BoundTask, find_word
+from vision_flan.checks.rendered import RenderedTask
+from vision_flan.checks.task_rules import looks_raw
 from vision_flan.errors import Place
 from vision_flan.options import LETTERS
-from vision_flan.rendered import RenderedTask
 from vision_flan.rendering import read_template
 from vision_flan.spec.findings import Finding, at, from_error
-from vision_flan.task_rules import looks_raw
 
 #: Jaccard index of the word triples of two instructions from which they are nearly the same.
 SIMILAR = 0.5

@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vision_flan.bound import BoundTask, bind_task
-from vision_flan.dataset_rules import DATASET_RULES
+from vision_flan.checks.bound import BoundTask, bind_task
+from vision_flan.checks.dataset_rules import DATASET_RULES
+from vision_flan.checks.lints import LINTS, similar_instructions
+from vision_flan.checks.rendered import render_miniatures
+from vision_flan.checks.task_rules import TASK_RULES
 from vision_flan.errors import Place, SpecError
-from vision_flan.lints import LINTS, similar_instructions
-from vision_flan.rendered import render_miniatures
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
-from vision_flan.task_rules import TASK_RULES
 
 #: First line of a spec, by which editors complete and check it.
 SCHEMA_COMMENT = "# yaml-language-server: $schema=../../vision_flan/spec/{kind}.schema.json"
