@@ -23,7 +23,7 @@ $(VENV)/plain: $(VENV)/made pyproject.toml
 
 $(VENV)/dev: $(VENV)/plain pyproject.toml
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet -e ".[sources,train,dev]"
+	$(BIN)/pip install --quiet -e ".[sources,train-test,dev]"
 	@touch $@
 
 demo: $(VENV)/plain  ## compile ocr_textocr from a miniature of TextOCR and load it

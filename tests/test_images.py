@@ -6,6 +6,8 @@ import struct
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from vision_flan import images
@@ -39,6 +41,21 @@ def reason(data: bytes, *, full: bool = False) -> str:
 def test_a_whole_picture_of_any_mode_passes_with_its_format_and_size(mode: str, image_format: str) -> None:
     facts = check_image(encoded(mode, image_format=image_format))
     assert (facts.format, facts.width, facts.height) == (image_format, 64, 48)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_the_size_of_a_jpeg_is_the_one_that_pillow_reads(mode: str, options: dict[str, object]) -> None:
+    for size in ((1, 1), (17, 900), (640, 480)):
+        data = encoded(mode, size, **options)
+        assert images._jpeg_size(data) == Image.open(io.BytesIO(data)).size == size
+
+
+@given(st.binary(max_size=60))
+def test_the_frame_header_of_any_bytes_is_found_or_left_to_pillow(noise: bytes) -> None:
+    for data in (noise, b"\xff\xd8" + noise, encoded(size=(8, 8))[:20] + noise + b"\xff\xd9"):
+        size = images._jpeg_size(data)
+        assert size is None or (0 <= size[0] < 65536 and 0 <= size[1] < 65536)
 
 
 def test_the_content_decides_not_the_name() -> None:

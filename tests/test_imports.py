@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: The data's way. A folder stands for all its modules, which import among themselves as they like,
 #: but without a circle.
 ORDER = [
-    "errors", "columns", "report", "spec", "sources", "fetch", "keyed", "sql", "records", "rendering",
+    "errors", "memory", "columns", "report", "spec", "sources", "fetch", "keyed", "sql", "records",
+    "rendering",
     "reading_order", "images", "compose", "derive", "options", "instances", "shards", "manifest", "tables",
     "publication", "licences", "card", "croissant", "blocks", "compile", "miniatures", "samples", "suite",
     "new", "checks", "preview", "hub", "train", "cli",

@@ -13,6 +13,7 @@ from typing import Any
 
 from vision_flan.instances import Dropped, InstanceMaker
 from vision_flan.manifest import write_atomically
+from vision_flan.memory import keep_freed_memory
 from vision_flan.records import Candidates
 from vision_flan.report import Reporter
 from vision_flan.shards import BLOCK_ROWS, ShardWriter
@@ -135,6 +136,7 @@ def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, wor
     Returns:
         The blocks in order. Stops after a first block without a single picture: the raw folder is wrong.
     """
+    keep_freed_memory()
     done: list[Block] = []
     waiting: deque[tuple[list[dict[str, Any]], Future[Block]]] = deque()
     start = index = 0

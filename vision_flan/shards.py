@@ -8,11 +8,10 @@ chunking lets the Hub store only what changed when a config is rebuilt.
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -46,46 +45,15 @@ class ShardFacts:
     sha256: str
 
 
-class _HashingFile(io.RawIOBase):
-    """A file that hashes what is written to it: reading a shard back for its checksum costs as much again."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._file = path.open("wb", buffering=0)
-        self._digest = hashlib.sha256()
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._digest.update(view)
-        done = 0
-        while done < len(view):  # a raw write may be partial near a full disk
-            done += self._file.write(view[done:])
-        self._size += done
-        return done
-
-    def tell(self) -> int:
-        return self._size
-
-    def close(self) -> None:
-        # not synced to the disk: that takes longer than all the rest. A killed process loses nothing by it;
-        # after a power cut `vflan verify` finds what was lost
-        self._file.close()
-        super().close()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
-
-
 class ShardWriter:
     """Writes one shard, row group by row group; use as a context manager, then `facts`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _HashingFile(path)
+        # Arrow's own file: one of Python's would cost a copy of every page, under the interpreter lock. It is
+        # not synced to the disk, which takes longer than all the rest; a killed process loses nothing by it,
+        # and after a power cut `vflan verify` finds what was lost
+        self._file = pa.OSFile(str(path), "wb")
         self._writer = pq.ParquetWriter(
             self._file,
             _SCHEMA,
@@ -123,7 +91,9 @@ class ShardWriter:
 
     def facts(self, path: str) -> ShardFacts:
         """Rows, size and checksum of the closed shard, under the path it will have."""
-        return ShardFacts(path, self._rows, self._file.tell(), self._file.hexdigest())
+        with self._path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return ShardFacts(path, self._rows, self._path.stat().st_size, sha256)
 
     def _flush(self) -> None:
         if self._pending:

@@ -123,6 +123,7 @@ def _construct(
         return _construct_mapping(node, keys, path, places)
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*keys, i), path, places) for i, item in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)
     return _scalar(node)
 
 
@@ -146,7 +147,7 @@ def _construct_mapping(
     return data
 
 
-def _scalar(node: yaml.Node) -> Any:
+def _scalar(node: yaml.ScalarNode) -> Any:
     """YAML 1.2 core schema, except that only plain (unquoted) scalars become anything but text."""
     text = str(node.value)
     if node.style in ("'", '"', "|", ">"):

@@ -9,6 +9,7 @@ from functools import partial
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
+from vision_flan.miniatures.tree import Picture
 
 _PAIRS = (("a cat", "a dog"), ("the old man", "the child"), ("a red cup", "a blue plate"), ("grass", "a mug"))
 _RELATIONS = ("{} chases {}", "{} stands behind {}", "there is {} in {}", "{} is larger than {}")
@@ -33,7 +34,7 @@ def generate(mini: Miniature) -> None:
             add(record)
 
 
-def _picture(caption: str, index: int) -> object:
+def _picture(caption: str, index: int) -> Picture:
     card = draw.caption_card(caption, (140, 100), note=str(index))
     if index % 5 == 2:
         return quirks.grayscale(card)  # JPEG data in a file named .png
