@@ -361,7 +361,13 @@ class TestInterruption:
         toy = Toy(tmp_path, count=BLOCK_ROWS + 50)
         body = "if rows > 100: os.kill(os.getpid(), signal.SIGINT); time.sleep(0.05)"
         stopped = subprocess.run(
-            self.script(toy, body), cwd=REPOSITORY, check=False, capture_output=True, text=True
+            self.script(toy, body),
+            cwd=REPOSITORY,
+            check=False,
+            capture_output=True,
+            text=True,
+            # a job in the background, as some runners start us, ignores Ctrl-C, and its children with it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert "KeyboardInterrupt" in stopped.stderr
         assert not (toy.out / "toy_color").exists()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx2  # what huggingface_hub speaks; its errors of the connection are not OSErrors
 import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -69,7 +70,7 @@ def fetch(name: str) -> Path:
         return Path(name)
     try:
         files = HfApi().list_repo_files(name)
-    except (OfflineModeIsEnabled, HfHubHTTPError, HFValidationError, OSError) as error:
+    except (OfflineModeIsEnabled, HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         try:
             return Path(snapshot_download(name, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError, OSError):
