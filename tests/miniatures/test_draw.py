@@ -71,6 +71,16 @@ def test_objects_are_in_their_boxes() -> None:
     assert tuple(pixels[5, 5]) == tuple(pixels[79, 99]) == (205, 222, 232)
 
 
+@pytest.mark.parametrize("picture", ["page", "label"])
+def test_accents_are_written_on_pages_and_labels(picture: str) -> None:
+    def ink(word: str) -> int:
+        label = [(word, (0, 0, 120, 40))]
+        drawn = draw.page([word]) if picture == "page" else draw.objects_scene((120, 40), label)
+        return int((np.asarray(drawn).max(axis=2) < 60).sum())
+
+    assert ink("Nestlé") > ink("Nestle")
+
+
 def test_a_page_is_as_wide_as_its_lines() -> None:
     assert draw.page(["a long line of text"]).width > draw.page(["a"]).width
     assert draw.page(["a", "b"], (50, 60)).size == (50, 60)

@@ -27,7 +27,7 @@ def chart(
     """A chart of kind `bar`, `hbar`, `line` or `pie`; `colors` are names, taken in turn."""
     picture = draw.blank(size)
     pen = ImageDraw.Draw(picture)
-    pen.text((4, 1), title, (0, 0, 0), font=draw.font(9))
+    draw.write(pen, (4, 1), title, (0, 0, 0), 9)
     marks = [
         (label, value, draw.NAMED[colors[place % len(colors)]]) for place, (label, value) in enumerate(values)
     ]
@@ -53,8 +53,8 @@ def _bars(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size, *, joine
         points.append((x, y))
         if not joined:
             pen.rectangle((x - step * 0.35, y, x + step * 0.35, bottom), color)
-        pen.text((x - step * 0.3, y - 11), f"{value:g}", (0, 0, 0), font=draw.font(9))
-        pen.text((x - step * 0.4, bottom + 2 + place % 2 * 10), label, (0, 0, 0), font=draw.font(9))
+        draw.write(pen, (x - step * 0.3, y - 11), f"{value:g}", (0, 0, 0), 9)
+        draw.write(pen, (x - step * 0.4, bottom + 2 + place % 2 * 10), label, (0, 0, 0), 9)
     if joined:
         pen.line(points, marks[0][2], 2)
 
@@ -70,7 +70,7 @@ def _lying_bars(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) ->
     for place, (label, value, color) in enumerate(marks):
         y = _TOP + place * step
         pen.rectangle((_LEFT, y + 2, _LEFT + width * value / most, y + step - 2), color)
-        pen.text((_LEFT + 2, y + 2), f"{label} {value:g}", (0, 0, 0), font=draw.font(9))
+        draw.write(pen, (_LEFT + 2, y + 2), f"{label} {value:g}", (0, 0, 0), 9)
 
 
 def _pie(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) -> None:
@@ -80,7 +80,7 @@ def _pie(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) -> None:
     for place, (label, value, color) in enumerate(marks):
         until = angle + 360 * value / total
         pen.pieslice((4, _TOP, 4 + side, _TOP + side), angle, until, color, (255, 255, 255))
-        pen.text((side + 8, _TOP + 10 * place), f"{label} {value:g}", color, font=draw.font(9))
+        draw.write(pen, (side + 8, _TOP + 10 * place), f"{label} {value:g}", color, 9)
         angle = until
 
 

@@ -94,26 +94,27 @@ _MARKS = {
 }
 
 
-def _write_marks(pen: ImageDraw.ImageDraw, letter: str, x: float, width: float, size: int) -> None:
-    for mark in unicodedata.normalize("NFD", letter)[1:]:
-        top = size // 3 + size * (0.02 if letter.isupper() else 0.14)
-        for left, high, right, low in _MARKS.get(mark, ()):
-            stroke = (x + left * width, top + high * size, x + right * width, top + low * size)
-            pen.line(stroke, 255, max(size // 9, 1))
+def write(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: Color | int, size: int) -> None:
+    """One line of writing, `size` pixels high, from its top left corner; accents are drawn by hand."""
+    face, base = font(size), plain(text)
+    pen.text(at, base, ink, font=face)
+    if base == text or len(base) != len(text):
+        return
+    for place, letter in enumerate(text):
+        x, width = at[0] + face.getlength(base[:place]), face.getlength(base[place])
+        top = at[1] + size * (0.02 if letter.isupper() else 0.14)
+        for mark in unicodedata.normalize("NFD", letter)[1:]:
+            for left, high, right, low in _MARKS.get(mark, ()):
+                stroke = (x + left * width, top + high * size, x + right * width, top + low * size)
+                pen.line(stroke, ink, max(size // 9, 1))
 
 
 @lru_cache(maxsize=20_000)
 def word_tile(word: str, height: int) -> Image.Image:
     """The word as a mask (mode L), cut to its ink, `height` pixels high whatever its letters are."""
     size = max(height + 2, 8)
-    face = font(size)
-    base = plain(word)
-    mask = Image.new("L", (int(face.getlength(base)) + size, 2 * size))
-    pen = ImageDraw.Draw(mask)
-    pen.text((0, size // 3), base, 255, font=face)
-    if base != word and len(base) == len(word):
-        for place, letter in enumerate(word):
-            _write_marks(pen, letter, face.getlength(base[:place]), face.getlength(base[place]), size)
+    mask = Image.new("L", (int(font(size).getlength(plain(word))) + size, 2 * size))
+    write(ImageDraw.Draw(mask), (0, size // 3), word, 255, size)
     cut = mask.crop(mask.getbbox())
     # A hyphen stretched to the height of a letter would be a bar: keep low ink low, in a cell of that height.
     if cut.height < 0.6 * height:
@@ -179,7 +180,7 @@ def page(lines: Sequence[str], size: Size | None = None, text_size: int = 12) ->
     paper = blank(size)
     pen = ImageDraw.Draw(paper)
     for number, line in enumerate(lines):
-        pen.text((10, 10 + number * step), line, (10, 10, 10), font=font(text_size))
+        write(pen, (10, 10 + number * step), line, (10, 10, 10), text_size)
     return paper
 
 
@@ -214,7 +215,7 @@ def objects_scene(size: Size, objects: Iterable[tuple[str, Box]]) -> Image.Image
     pen = ImageDraw.Draw(scene)
     for label, (x, y, width, height) in objects:
         pen.rectangle((x, y, x + width - 1, y + height - 1), color_of(label, light=True), (0, 0, 0))
-        pen.text((x + 2, y + 1), label, (0, 0, 0), font=font(min(max(height // 3, 8), 14)))
+        write(pen, (x + 2, y + 1), label, (0, 0, 0), min(max(height // 3, 8), 14))
     return scene
 
 

@@ -46,6 +46,10 @@ def article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith(("s", "ch", "sh", "x")) else f"{noun}s"
+
+
 def subject(rng: Random) -> str:
     return f"{rng.choice(COLORS)} {rng.choice(THINGS)}"
 
@@ -78,11 +82,11 @@ def question_answer(rng: Random) -> tuple[str, str]:
     if kind == 0:
         return f"What color is the {thing}?", rng.choice(COLORS)
     if kind == 1:
-        return f"How many {thing}s are there?", str(rng.randrange(10))
+        return f"How many {plural(thing)} are there?", str(rng.randrange(10))
     if kind == 2:
         return f"Is there {article(subject(rng))}?", rng.choice(("yes", "no"))
     if kind == 3:
-        return f"What is next to the {thing}?", rng.choice(THINGS)
+        return f"What is next to the {thing}?", rng.choice([other for other in THINGS if other != thing])
     return f"Who is near the {thing}?", rng.choice(_ANIMATE)
 
 

@@ -9,10 +9,24 @@ import pickle
 from functools import partial
 from random import Random
 
-from vision_flan.miniatures import scenes, text
+from PIL import Image, ImageDraw
+
+from vision_flan.miniatures import draw, scenes, text
 from vision_flan.miniatures.miniature import Miniature
 
-_MOODS = {"happy": "a broad smile", "sad": "corners of the mouth turned down", "neutral": "closed lips"}
+#: What is worn: rectangles (left, top, right, bottom) on a face of 96 x 96 pixels.
+_WORN = {
+    "hat": ((8, 12, 88, 18), (24, 0, 72, 12)),
+    "headband": ((18, 16, 78, 22),),
+    "scarf": ((14, 82, 82, 95),),
+}
+_WORDINGS = (
+    "The woman has {mouth} and wears {worn}.",
+    "She wears {worn} and has {mouth}.",
+    "This is a woman with {mouth}. She is wearing {worn}.",
+    "A woman in {worn}, with {mouth}, looks at the camera.",
+)
+_MOODS = {"happy": "a broad smile", "sad": "a turned-down mouth", "neutral": "closed lips"}
 
 
 def generate(mini: Miniature) -> None:
@@ -34,19 +48,26 @@ def generate(mini: Miniature) -> None:
 def _face(mini: Miniature, name: str, index: int) -> list[str]:
     """Writes picture and descriptions; line ends are of two kinds, and some lines are empty."""
     rng = mini.rng(index)
-    mood = rng.choice(list(_MOODS))
-    lines = _descriptions(rng, _MOODS[mood])
-    mini.image(f"FFHQ-Text/Image/{name}.png", partial(scenes.face, mood, (96, 96), tone=index % 5))
+    mood, worn, color = rng.choice(list(_MOODS)), rng.choice(list(_WORN)), rng.choice(text.COLORS)
+    lines = _descriptions(rng, _MOODS[mood], worn, color)
+    mini.image(f"FFHQ-Text/Image/{name}.png", partial(_portrait, mood, worn, color, tone=index % 5))
     end = "\r\n" if index % 3 == 1 else "\n"
     blank = end if index % 4 == 2 else ""
     mini.write_text(f"FFHQ-Text/Text/{name}.txt", (end + blank).join(lines) + end)
     return lines
 
 
-def _descriptions(rng: Random, mouth: str) -> list[str]:
-    """Nine, which need not agree."""
-    worn = text.listed("scarf hat necklace headband")
+def _portrait(mood: str, worn: str, color: str, *, tone: int) -> Image.Image:
+    picture = scenes.face(mood, (96, 96), tone=tone)
+    pen = ImageDraw.Draw(picture)
+    for box in _WORN[worn]:
+        pen.rectangle(box, draw.NAMED[color], (0, 0, 0))
+    return picture
+
+
+def _descriptions(rng: Random, mouth: str, worn: str, color: str) -> list[str]:
+    """Nine people's, each in words of their own; one of them takes the colour for another."""
+    seen = [color] * 8 + [rng.choice(text.COLORS)]
     return [
-        f"The woman has {mouth} and wears {text.article(rng.choice(text.COLORS))} {rng.choice(worn)}."
-        for _ in range(9)
+        rng.choice(_WORDINGS).format(mouth=mouth, worn=f"{text.article(f'{shade} {worn}')}") for shade in seen
     ]

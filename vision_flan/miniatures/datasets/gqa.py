@@ -34,8 +34,10 @@ def _question(mini: Miniature, put: Any, pictures: Any, split: str, index: int) 
     key = f"{mini.number(index, 0, 29_999_999, split):08d}"
     put(key, _record(rng, image_id, question, answer))
     if index % _PER_PICTURE == 0:
-        card = partial(draw.caption_card, f"{question} {answer}", (128, 96), note=image_id)
-        pictures.image(f"images/{image_id}.jpg", card)
+        # all that is asked about a picture is written on it
+        about = (text.question_answer(mini.rng(split, index + place)) for place in range(_PER_PICTURE))
+        note = "; ".join(f"{asked} {told}" for asked, told in about)
+        pictures.image(f"images/{image_id}.jpg", partial(draw.caption_card, note, (250, 160), note=image_id))
     if split == "train":
         mini.truth("vqa_gqa", key, target=answer)
 
