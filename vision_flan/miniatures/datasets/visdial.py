@@ -1,7 +1,8 @@
 """VisDial: dialogues of ten rounds as indices into tables of questions and answers.
 
 `n` counts train dialogues, on borrowed COCO pictures of train2014 and val2014; val gets a tenth, on pictures
-of its own. `source_id` is the image id. Truth is the answer of round 3, 5, 7 or 10, as upstream writes it.
+of its own. `source_id` is the image id. Truth is the answer of round 3, 5, 7 or 10, as upstream writes it,
+and its question with the mark that upstream leaves out; the picture shows both.
 """
 
 from __future__ import annotations
@@ -13,12 +14,23 @@ from typing import Any
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
+_PEOPLE = text.listed("man woman boy girl child skier surfer chef player dog cat bird horse cow sheep")
 #: Task -> round, from 0, whose answer is asked.
 _TASKS = {
     "dialogue_visdial_short": 2,
     "dialogue_visdial_medium": 4,
     "dialogue_visdial_long": 6,
     "dialogue_visdial_very_long": 9,
+}
+_BOOLEAN = ("yes", "no", "i can't tell", "not that i can see", "yes, i think so", "no, not at all")
+#: First words of a question -> answers that fit it; typing errors stay as they were typed.
+_FITTING = {
+    "anything else": ("no", "not that i can see", "just some trees", "no, that's it"),
+    "how many": tuple(map(str, range(10))),
+    "is": _BOOLEAN,
+    "what color": text.COLORS,
+    "what is": tuple(f"{text.article(thing)}, i think" for thing in text.THINGS),
+    "who is": tuple(f"{article} {who}" for article in ("a", "the") for who in _PEOPLE),
 }
 
 
@@ -44,30 +56,36 @@ def _split(mini: Miniature, split: str, count: int) -> None:
             rng = mini.rng(split, index)
             image_id = mini.number(index, 1, coco.MAX_ID, split)
             caption = text.clause(rng)
-            rounds = [_round(rng, len(questions), len(answers)) for _ in range(10)]
+            rounds = [_round(rng, questions, answers) for _ in range(10)]
             add({"image_id": image_id, "caption": caption, "dialog": rounds})
-            card = partial(draw.caption_card, caption, (128, 96), note=str(image_id))
+            turns = [(f"{questions[turn['question']]}?", answers[turn["answer"]]) for turn in rounds]
+            told = "; ".join([caption, *(" ".join(turns[place]) for place in _TASKS.values())])
+            card = partial(draw.caption_card, told, (240, 140), note=str(image_id))
             if split == "val":
                 mini.image(f"VisualDialog_val2018/VisualDialog_val2018_{image_id:012d}.jpg", card)
                 continue
             coco.lend(lender, "val2014" if index % 3 == 2 else "train2014", image_id, card)
             for task, place in _TASKS.items():
-                mini.truth(task, image_id, target=answers[rounds[place]["answer"]])
+                question, answer = turns[place]
+                mini.truth(task, image_id, target=answer, contains=question)
 
 
 def _tables(rng: Random) -> tuple[list[str], list[str]]:
     """All distinct questions and answers: lower case, no final mark, typing errors as they were typed."""
     questions = {"is t it city", "what color is teh sky", "anything else"}
-    answers = {"yes", "no", "i can't tell", "not that i can see", "0", "2"}
+    answers = {answer for fitting in _FITTING.values() for answer in fitting}
     while len(questions) < 300 or len(answers) < 200:
-        question, answer = text.question_answer(rng)
-        questions.add(question.rstrip("?").lower())
-        answers.add(rng.choice((answer, f"yes, {text.subject(rng)}", text.clause(rng))))
+        questions.add(text.question_answer(rng)[0].rstrip("?").lower())
+        answers.add(f"yes, {text.article(text.subject(rng))}")
     return sorted(questions), sorted(answers)
 
 
-def _round(rng: Random, questions: int, answers: int) -> dict[str, Any]:
-    options = rng.sample(range(answers), 100)
+def _round(rng: Random, questions: list[str], answers: list[str]) -> dict[str, Any]:
+    """A question with an answer that fits it, somewhere among a hundred."""
+    asked = rng.randrange(len(questions))
+    opening = next(words for words in _FITTING if questions[asked].startswith(words))
+    answer = answers.index(rng.choice(_FITTING[opening]))
+    options = rng.sample([place for place in range(len(answers)) if place != answer], 100)
     right = rng.randrange(100)
-    asked = rng.randrange(questions)
-    return {"question": asked, "answer": options[right], "answer_options": options, "gt_index": right}
+    options[right] = answer
+    return {"question": asked, "answer": answer, "answer_options": options, "gt_index": right}

@@ -38,13 +38,17 @@ def generate(mini: Miniature) -> None:
 
 def _picture(mini: Miniature, pictures: Tree, split: str, numbers: range) -> dict[str, Any]:
     image_id = mini.number(numbers.start // _PER_PICTURE, 1, _TOP_ID, split)
-    pairs = [_pair(mini.rng(split, number), image_id, number) for number in numbers]
+    asked = mini.rng(split, "asked", image_id).sample(text.THINGS, len(numbers))
+    pairs = [
+        _pair(mini.rng(split, number), image_id, number, thing)
+        for number, thing in zip(numbers, asked, strict=True)
+    ]
     if split == "train":
         for pair in pairs:
             key = f"{image_id}_{pair['qa_id']}"
             mini.truth("vqa_coco_multiple_choice", key, answer=pair["answer"], contains=pair["question"])
     note = " ".join(f"{pair['question']} {pair['answer']}" for pair in pairs)
-    pictures.image(f"images/v7w_{image_id}.jpg", partial(draw.caption_card, note, (160, 120)))
+    pictures.image(f"images/v7w_{image_id}.jpg", partial(draw.caption_card, note, (208, 130)))
     return {
         "image_id": image_id,
         "filename": f"v7w_{image_id}.jpg",
@@ -53,13 +57,13 @@ def _picture(mini: Miniature, pictures: Tree, split: str, numbers: range) -> dic
     }
 
 
-def _pair(rng: Random, image_id: int, number: int) -> dict[str, Any]:
-    words = rng.sample([*text.COLORS, *text.THINGS], 4)
+def _pair(rng: Random, image_id: int, number: int, asked: str) -> dict[str, Any]:
+    words = rng.sample([thing for thing in text.THINGS if thing != asked], 4)
     right, *wrong = (f"{word.title()}." for word in words)
     return {
         "qa_id": 517_238 + number,
         "image_id": image_id,
-        "question": f"What is next to the {rng.choice(text.THINGS)}?",
+        "question": f"What is next to the {asked}?",
         "answer": right,
         "multiple_choices": wrong,
         "type": "what",

@@ -14,6 +14,8 @@ from vision_flan.miniatures.miniature import Miniature
 
 _TOP_ID = 2_417_997
 _QA_START = 986_000
+#: Of a picture; all its questions and answers are written on it.
+_SIZE = (300, 210)
 
 
 def generate(mini: Miniature) -> None:
@@ -35,7 +37,7 @@ def generate(mini: Miniature) -> None:
             tree, folder = (first, "VG_100K") if image_id % 2 else (second, "VG_100K_2")
             add_data(_data(image_id, folder))
             note = " ".join(f"{pair['question']} {pair['answer']}" for pair in pairs)
-            picture = partial(draw.caption_card, note, (160, 120), note=str(image_id))
+            picture = partial(draw.caption_card, note, _SIZE, note=str(image_id))
             tree.image(f"{folder}/{image_id}.jpg", picture)
             for pair in pairs:
                 answer = pair["answer"].removesuffix(".")
@@ -62,8 +64,8 @@ def _data(image_id: int, folder: str) -> dict[str, Any]:
     return {
         "image_id": image_id,
         "url": f"https://cs.stanford.edu/people/rak248/{folder}/{image_id}.jpg",
-        "width": 160,
-        "height": 120,
+        "width": _SIZE[0],
+        "height": _SIZE[1],
         "coco_id": None,
         "flickr_id": image_id + 100,
     }
