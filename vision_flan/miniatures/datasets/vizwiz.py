@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.json_stream import Add
@@ -30,6 +30,8 @@ _FLAWS = {
     "NON": "no flaw",
     "ROT": "rotated",
 }
+#: Of a picture before a flaw is drawn; question, answer and captions are written on it, from the top.
+_SIZE = (250, 180)
 _PRECANNED = "Quality issues are too severe to recognize visual content."
 
 
@@ -76,7 +78,8 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
     flaws = _flaws(rng, index)
     captions = _captions(rng, index)
     top = [flaw for flaw, votes in flaws.items() if votes == max(flaws.values())]
-    card = partial(draw.caption_card, f"{question} {answer}", (128, 96), note=name)
+    shown = "; ".join(str(one["caption"]).strip(" .") for one in captions if not one["is_precanned"])
+    card = partial(draw.caption_card, f"{question} {answer}; {shown}", _SIZE, note=name)
     pictures.image(f"{split}/{image}", lambda: _taken(card(), top[0], index))
     if index % 8 != 7:
         answers = _answers(rng, index, answer)
@@ -106,15 +109,18 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
 def _taken(card: Image.Image, flaw: str, index: int) -> Picture:
     """The card as the flaw that most people saw leaves it."""
     if flaw == "BLR":
-        return card.resize((32, 24)).resize(card.size)
+        return card.resize((card.width // 3, card.height // 3)).resize(card.size)
     if flaw in ("DRK", "BRT"):
         return card.point(lambda level: level // 4 if flaw == "DRK" else 192 + level // 4)
     if flaw == "ROT":
         return card.rotate(90, expand=True)
     if flaw == "FRM":
-        return card.crop((card.width // 2, 0, card.width, card.height))
-    if flaw == "OBS":
-        card.paste((200, 150, 130), (0, 0, card.width, card.height // 2))
+        return card.crop((card.width // 10, 0, card.width, card.height // 2))
+    if flaw == "OBS":  # a finger
+        card.paste((200, 150, 130), (0, card.height // 3, card.width, card.height))
+    if flaw == "OTH":  # a scratched lens
+        for left in range(0, card.width, card.width // 6):
+            ImageDraw.Draw(card).line((left, card.height, left + card.width // 4, 0), (120, 120, 120), 2)
     return quirks.exif_rotated(card) if index % 10 == 4 else card
 
 
@@ -128,7 +134,7 @@ def _flaws(rng: Random, index: int) -> dict[str, int]:
 
 
 def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
-    """Ten answers: mostly one of them first; now and then none, all the same, or two ahead."""
+    """Ten answers: mostly one of them first; now and then none, "unsuitable", all the same, or two ahead."""
     strays = rng.sample([word for word in (*text.COLORS, *text.THINGS) if word != answer], 4)
     kind = index % 10
     if kind == 3:
@@ -137,6 +143,8 @@ def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
         given = [answer] * 10
     elif kind == 6:
         given = [answer] * 4 + [strays[0]] * 4 + strays[1:3]
+    elif kind == 8:
+        given = ["unsuitable"] * 6 + strays
     else:
         given = [*strays[:2], "unanswerable", *[answer] * 5, *strays[2:]]
     if kind not in (5, 6):

@@ -20,7 +20,9 @@ _CLASSES = text.listed(
     "pottedplant sheep sofa train tvmonitor"
 )
 _SPELLED = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "TV monitor"}
-_SIZE = (160, 128)
+_SIZE = (164, 132)
+#: Of a box, (width, height); six of them stand in two columns, so that none hides another.
+_BOX = (76, 40)
 _HEAD = (
     "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
 )
@@ -66,18 +68,26 @@ def _sign(mini: Miniature, number: int) -> int:
 def _objects(rng: Random) -> list[dict[str, Any]]:
     """One to three classes, each once or twice; persons have parts."""
     objects: list[dict[str, Any]] = []
+    cells = rng.sample(range(6), 6)
     for name in rng.sample(_CLASSES, rng.randint(1, 3)):
         for _ in range(rng.randint(1, 2)):
-            left, top = rng.randint(1, 90), rng.randint(1, 80)
-            item: dict[str, Any] = {"name": name, "box": (left, top, left + 60, top + 40)}
+            row, column = divmod(cells.pop(), 2)
+            left, top = 82 * column + rng.randint(1, 6), 44 * row + rng.randint(1, 4)
+            item: dict[str, Any] = {"name": name, "box": (left, top, left + _BOX[0], top + _BOX[1])}
             item["difficult"] = int(rng.random() < 0.2)
             objects.append({**item, "extra": _HEAD} if name == "person" else item)
     return objects
 
 
+def _written(item: dict[str, Any]) -> str:
+    """The object's name; what is difficult cannot be told by looking."""
+    name: str = item["name"]
+    return "?" if item["difficult"] else _SPELLED.get(name, name)
+
+
 def _picture(mini: Miniature, tree: Tree, number: int) -> list[dict[str, Any]]:
     name, objects = f"{number:06d}", _objects(mini.rng(number))
-    boxes = [(item["name"], (item["box"][0] - 1, item["box"][1] - 1, 60, 40)) for item in objects]
+    boxes = [(_written(item), (item["box"][0] - 1, item["box"][1] - 1, *_BOX)) for item in objects]
     tree.image(f"{_TOP}/JPEGImages/{name}.jpg", partial(draw.objects_scene, _SIZE, boxes))
     tree.write_text(f"{_TOP}/Annotations/{name}.xml", formats.voc_xml(f"{name}.jpg", _SIZE, objects))
     return objects
