@@ -24,10 +24,11 @@ def generate(mini: Miniature) -> None:
                 rng = mini.rng(split, first)
                 img_id = mini.number(first // _PER_PICTURE, 1, coco.MAX_ID, split)
                 sentences = [text.clause(rng), text.clause(rng)]
-                card = partial(draw.caption_card, "; ".join(sentences), (160, 120), note=str(img_id))
+                pairs = [text.question_answer(rng) for _ in range(min(_PER_PICTURE, count - first))]
+                told = "; ".join([*sentences, *(f"{question} {answer}" for question, answer in pairs)])
+                card = partial(draw.caption_card, told, (240, 150), note=str(img_id))
                 coco.lend(lender, f"{split}2014", img_id, card)
-                for place in range(min(_PER_PICTURE, count - first)):
-                    question, answer = text.question_answer(rng)
+                for place, (question, answer) in enumerate(pairs):
                     sentence = sentences[min(place, 1)]  # the last two share theirs
                     add(_record(rng, img_id, question, answer, sentence))
                     if split == "train":

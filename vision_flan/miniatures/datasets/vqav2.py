@@ -40,8 +40,8 @@ def _split(mini: Miniature, split: str, count: int) -> None:
             answers_zip.json_array(f"v2_mscoco_{subset}_annotations.json", "annotations", head)
         )
         for image_id, pairs, rng in _pictures(mini, split, count):
-            note = f"{pairs[0][0]} {pairs[0][1]}"
-            coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (128, 96)))
+            note = "; ".join(f"{question} {answer}" for question, answer in pairs)
+            coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (250, 160)))
             for place, (question, answer) in enumerate(pairs):
                 question_id = image_id * 1000 + place
                 add_question({"image_id": image_id, "question": question, "question_id": question_id})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from random import Random
 
 from vision_flan.miniatures import coco, draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -20,6 +19,22 @@ _URLS = {
     "flickr": "http://example.org/photos/{}_z.jpg",
 }
 _LISTED = "---"
+_PEOPLE = text.listed("man woman boy girl child surfer skier chef player")
+_PLACES = text.listed("in a park;on the beach;on a street;at a station;by a river;under a bridge", ";")
+_CAPTIONS = (
+    "{who} is standing near {what} {where}",
+    "{who} waits beside {what} {where}",
+    "there is {what} next to {who} {where}",
+    "{who} has stopped in front of {what} {where}",
+    "someone took a photo of {who} by {what} {where}",
+)
+_QUESTIONS = (
+    "Was the {who} hurt, or only scared?",
+    "How long has the {what} been there?",
+    'Who said "stop" to the {who}?',
+    "What happened to the {what}?",
+    "Why did the {who} come here?",
+)
 
 
 def generate(mini: Miniature) -> None:
@@ -41,11 +56,14 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
         image_id = str(uuid.UUID(mini.hex_id(32, split, index)))
     else:
         image_id = str(mini.number(index, 1, coco.MAX_ID, split, source))
-    questions = [_question(rng) for _ in range(5)]
+    who, what, where = rng.choice(_PEOPLE), text.subject(rng), rng.choice(_PLACES)
+    questions = [question.format(who=who, what=what) for question in rng.sample(_QUESTIONS, 5)]
+    scene = {"who": text.article(who), "what": text.article(what), "where": where}
+    captions = [caption.format(**scene) for caption in _CAPTIONS]
     if index % 15 == 4:
         questions[3] = ""
     dead = index % 10 == 7
-    _picture(mini, source, split, index, image_id)
+    _picture(mini, source, split, index, image_id, captions[0])
     if split == "train":
         for place, question in enumerate(questions):
             if dead or not question:
@@ -56,26 +74,15 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
     url, joined = _URLS[source].format(image_id), f" {_LISTED}".join(questions)
     if source != "bing":
         return [image_id, url, joined, _LISTED.join("3" for _ in questions)]
-    captions = [text.sentence(rng) for _ in range(5)]
     if split == "train":
         for place, caption in enumerate(captions):
-            claim = {"dropped": "no picture"} if dead else {"target": caption}
+            claim = {"dropped": "no picture"} if dead else {"target": f"{caption[0].upper()}{caption[1:]}."}
             mini.truth("caption_vqg", f"{image_id}_{place}", **claim)
     return [image_id, url, "earthquake", joined, _LISTED.join(captions)]
 
 
-def _question(rng: Random) -> str:
-    return rng.choice(
-        (
-            f"Was the {text.subject(rng)} hurt, or only scared?",
-            f"How long has the {rng.choice(text.THINGS)} been there?",
-            f'Who said "stop" to the {rng.choice(text.THINGS)}?',
-        )
-    )
-
-
-def _picture(mini: Miniature, source: str, split: str, index: int, image_id: str) -> None:
-    card = partial(draw.caption_card, f"{source} {image_id}", (128, 96))
+def _picture(mini: Miniature, source: str, split: str, index: int, image_id: str, shown: str) -> None:
+    card = partial(draw.caption_card, shown, (128, 96), note=image_id)
     if index % 10 == 7:
         if index % 20 == 7:  # the answer of a dead link, saved as if it were the picture
             mini.image(f"images/{image_id}.jpg", quirks.not_an_image())
