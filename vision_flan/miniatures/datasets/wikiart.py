@@ -86,4 +86,5 @@ def _sentence(index: int) -> str:
     style = list(_STYLES.values())[index % len(_STYLES)]
     genre = _genre(index)
     middle = f"falls under the genre of {genre.replace('_', ' ')} and " if genre else ""
-    return f"This artwork was created by {artist}. It {middle}showcases the {style} style of painting."
+    ending = "" if style.endswith("Painting") else " of painting"
+    return f"This artwork was created by {artist}. It {middle}showcases the {style} style{ending}."

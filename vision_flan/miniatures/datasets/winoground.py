@@ -11,8 +11,15 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture
 
-_PAIRS = (("a cat", "a dog"), ("the old man", "the child"), ("a red cup", "a blue plate"), ("grass", "a mug"))
-_RELATIONS = ("{} chases {}", "{} stands behind {}", "there is {} in {}", "{} is larger than {}")
+#: What can be said of two things either way round.
+_CAPTIONS = (
+    ("{} chases {}", "a cat", "a dog"),
+    ("{} stands behind {}", "the old man", "the child"),
+    ("{} lies on {}", "a red book", "a blue plate"),
+    ("there is {} in {}", "a boat", "some water"),
+    ("{} is larger than {}", "the horse", "the cow"),
+    ("{} carries {}", "the father", "the son"),
+)
 
 
 def generate(mini: Miniature) -> None:
@@ -22,8 +29,8 @@ def generate(mini: Miniature) -> None:
     ):
         for index in range(max(mini.n // 2, 1)):
             rng = mini.rng(index)
-            relation, pair = rng.choice(_RELATIONS), rng.choice(_PAIRS)
-            captions = [relation.format(*pair), relation.format(*reversed(pair))]
+            relation, one, other = rng.choice(_CAPTIONS)
+            captions = [relation.format(one, other), relation.format(other, one)]
             record = {"id": index, "tag": "Noun", "secondary_tag": "", "num_main_preds": 1}
             record |= {"collapsed_tag": ("Object", "Relation", "Both")[index % 3]}
             for side, caption in enumerate(captions):

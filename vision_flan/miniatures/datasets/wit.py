@@ -20,6 +20,7 @@ _COLUMNS = text.listed(
     "mime_type original_height original_width is_main_image attribution_passes_lang_id "
     "page_changed_recently context_page_description context_section_description"
 )
+_NICKNAMES = ("Old Betty", "Müller", "The Landlord's Folly", "No. 7")
 _TYPES = {"jpeg": ".jpg", "png": ".png", "svg+xml": ".svg", "gif": ".gif", "tiff": ".tif", "webp": ".webp"}
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>\n'
 #: Longest file name of common file systems, in bytes.
@@ -43,7 +44,7 @@ def _row(mini: Miniature, split: str, index: int) -> list[str]:
     language = _language(index)
     shown = index - _shares(index)
     url, kind, size = _image(mini, split, shown)
-    title = text.subject(rng).title()
+    title = _title(mini, split, shown)
     page = _page(mini, split, index)
     main = rng.random() < 0.7
     if shown == index and index % 40 != 22:  # some pictures are gone from Wikimedia
@@ -81,10 +82,22 @@ def _language(index: int) -> str:
     return ("de", "fr", "ja")[index % 3] if index % 10 == 9 or index % 5 == 3 else "en"
 
 
+def _title(mini: Miniature, split: str, shown: int) -> str:
+    return text.subject(mini.rng(split, shown, "title")).title()
+
+
 def _page(mini: Miniature, split: str, index: int) -> str:
-    """The description of the page; quote characters stand in it as they are."""
+    """The description of the page; quote characters stand in it as they are, also first and alone."""
     rng = mini.rng(split, index, "page")
-    known = f'The {text.subject(rng)} "{rng.choice(text.SIGNS)}" is known.'
+    title = _title(mini, split, index - _shares(index))
+    nickname = f'"{rng.choice(_NICKNAMES)}"'
+    known = rng.choice(
+        (
+            f"The {title}, also called {nickname}, is a monument that a town put up.",
+            f"{nickname} is the name that a town gave to the {title}, its monument.",
+            f'The {title} is a monument that is 24" tall.',
+        )
+    )
     return "" if index % 20 == 6 else f"{known} {text.paragraph(rng, 2)}"
 
 

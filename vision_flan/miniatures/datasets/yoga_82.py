@@ -22,10 +22,12 @@ _POSES = (
     ("Bound_Angle_Pose_or_Baddha_Konasana_", "Bound Angle Pose or Baddha Konasana", (1, 4, 3)),
     (
         "viparita_virabhadrasana_or_reverse_warrior_pose",
-        "viparita virabhadrasana or reverse warrior pose",
+        "Viparita virabhadrasana or reverse warrior pose",
         (0, 0, 79),
     ),
 )
+#: Wide enough for the longest name below the figure.
+_SIZE = (270, 128)
 
 
 def generate(mini: Miniature) -> None:
@@ -47,7 +49,7 @@ def generate(mini: Miniature) -> None:
 def _fetched(mini: Miniature, folder: str, name: str, pose: str, index: int) -> None:
     """What the link led to: a picture, another format, a page of HTML, or nothing."""
     key = f"{folder}/{name}"
-    picture = scenes.figure(f"{pose} {name}", (128, 128))
+    picture = scenes.figure(f"{pose} {name}", _SIZE)
     fate = index % 20
     if fate == 6:
         mini.truth("human_yoga82", key, dropped="dead link")
@@ -56,7 +58,7 @@ def _fetched(mini: Miniature, folder: str, name: str, pose: str, index: int) -> 
     if fate == 8:
         data = quirks.not_an_image()
     elif fate == 11:
-        data = quirks.animated([picture, scenes.figure(f"{pose} again", (128, 128))])
+        data = quirks.animated([picture, scenes.figure(f"{pose} again", _SIZE)])
     elif fate in (13, 17):
         data = encode(picture, ".png" if fate == 13 else ".webp")
     mini.image(f"images/{key}.jpg", data)
