@@ -1,6 +1,7 @@
 """The loop on one rank: loss norms, errors, logs, trackers, the command line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,6 +141,16 @@ def test_the_command_line_loads_no_torch_until_it_trains() -> None:
     code = "import sys, vision_flan.cli.train; print('torch' in sys.modules, 'datasets' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["False", "False"]
+
+
+def test_without_a_terminal_datasets_shows_no_bars(compiled: Path, tmp_path: Path) -> None:
+    code = (
+        "from vision_flan.train.config import Data; from vision_flan.train.corpus import open_corpus; "
+        f"print(len(open_corpus(Data(root={str(compiled)!r}), 0).tables))"
+    )
+    fresh = {**os.environ, "HF_HOME": str(tmp_path), "HF_DATASETS_CACHE": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=fresh)
+    assert told.stdout.split() == ["3"] and "Generating" not in told.stderr
 
 
 def test_every_command_has_help_with_an_example() -> None:

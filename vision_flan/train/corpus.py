@@ -5,6 +5,7 @@ Texts and images are read apart: a step's plan needs every sample's text, a rank
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,8 @@ def resolve(root: str) -> str:
 
 def open_corpus(data: Data, seed: int) -> Corpus:
     """Opens what `data.sources` name and lays out the mixture."""
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     tables: list[Table] = []
     sizes: list[dict[str, int]] = []
     names_of: dict[str, list[str]] = {}
