@@ -105,7 +105,7 @@ def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[s
 
 def _figure(values: list[tuple[str, float]], caption: str, index: int) -> Callable[[], Picture]:
     def picture() -> Picture:
-        plot: Image.Image = charts.chart("line", values, (180, 130), title=caption[:30])
+        plot: Image.Image = charts.chart("line", values, (300, 130), title=caption)
         if index % 4 == 1:
             return quirks.palette(plot)
         if index % 4 == 2:

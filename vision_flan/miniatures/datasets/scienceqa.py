@@ -18,7 +18,8 @@ from vision_flan.miniatures.tree import Picture, Tree
 
 _FOLDER = "data/scienceqa"
 _STATES = ("Ohio", "Utah", "Maine", "Texas")
-_TABLE = "Plant | Height (cm)\n---|---\nbean | 12\npea | 9"
+_TABLE = "State | Capital\n---|---\nOhio | Columbus\nUtah | Salt Lake City"
+_MASSES = ("$2 kg$", "$4 kg$", "$6 kg$")
 
 
 def generate(mini: Miniature) -> None:
@@ -36,7 +37,7 @@ def generate(mini: Miniature) -> None:
 
 def _problem(mini: Miniature, tree: Tree, put: Put, split: str, pid: int, *, pictured: bool) -> None:
     rng = mini.rng(pid)
-    problem, shown = _magnets(rng) if rng.random() < 0.5 else _states(rng)
+    problem, shown = rng.choice((_magnets, _magnets, _states, _states, _weights))(rng)
     explained = rng.random() < 0.8
     solution = problem.pop("solution") if explained else ""
     put(
@@ -47,11 +48,9 @@ def _problem(mini: Miniature, tree: Tree, put: Put, split: str, pid: int, *, pic
             "grade": f"grade{rng.randint(2, 8)}",
             "subject": "natural science",
             "topic": "physics",
-            "category": "Magnets",
-            "skill": "Identify magnets that attract or repel",
-            "lecture": "Magnets can pull or push on each other without touching."
-            if rng.random() < 0.5
-            else "",
+            "category": "Properties",
+            "skill": "Read a picture",
+            "lecture": "Look at the picture before you answer." if rng.random() < 0.5 else "",
             "solution": solution,
             "split": split,
         },
@@ -78,7 +77,7 @@ def _magnets(rng: Random) -> tuple[dict[str, Any], list[str]]:
         "solution": f"The poles that are closest to each other are {'alike' if alike else 'different'}.\n"
         f"Poles like these {right}.\n",
     }
-    return problem, ["S  N", "N  S" if alike else "S  N"]
+    return problem, ["S", "N", *("NS" if alike else "SN")]
 
 
 def _states(rng: Random) -> tuple[dict[str, Any], list[str]]:
@@ -90,21 +89,40 @@ def _states(rng: Random) -> tuple[dict[str, Any], list[str]]:
         "answer": choices.index(right),
         "hint": rng.choice(("", _TABLE)),
         "task": "closed choice",
-        "solution": f"The outline is that of {right}.",
+        "solution": f"The name on the map is {right}.",
     }
     return problem, [right]
 
 
+def _weights(rng: Random) -> tuple[dict[str, Any], list[str]]:
+    """Choices over two lines, a table in the solution, and formulas in both."""
+    mass = rng.choice(_MASSES)
+    choices = [f"The scale \nshows {one}." for one in _MASSES]
+    problem = {
+        "question": "Which sentence is true?",
+        "choices": choices,
+        "answer": _MASSES.index(mass),
+        "hint": "",
+        "task": "closed choice",
+        "solution": f"The scale says this:\n\nThing | Mass\n---|---\nstone | {mass}\n",
+    }
+    return problem, [mass]
+
+
 def _picture(shown: list[str], mode: int) -> Callable[[], Picture]:
+    """Boxes side by side: the poles of two magnets, a map with a name, a scale."""
+
     def picture() -> Picture:
-        page = draw.page(shown, (120, 70), 16)
+        wide = 160 // len(shown)
+        boxes = [(word, (wide * place + place // 2 * 10, 10, wide, 50)) for place, word in enumerate(shown)]
+        page = draw.objects_scene((170, 70), boxes)
         return (page, quirks.rgba(page), quirks.palette(page))[mode]
 
     return picture
 
 
 def _truth(mini: Miniature, pid: int, problem: dict[str, Any], solution: str) -> None:
-    right = problem["choices"][problem["answer"]]
+    right = " ".join(problem["choices"][problem["answer"]].split())
     mini.truth("reasoning_scienceqa", pid, target=f"({'ABCDE'[problem['answer']]}) {right}")
     if solution:
         target = f"Answer: {right}\n{solution.strip()}"

@@ -19,6 +19,8 @@ _TEXTS = text.listed(
     "###;24h;Hotel",
     ";",
 )
+#: Blank between texts on one height, in pixels: much more than between words of one line of text.
+_GAP = 70
 Line = tuple[str, draw.Box]
 
 
@@ -51,8 +53,11 @@ def _scene(rng: Random) -> tuple[draw.Size, list[Line]]:
     lines = [rng.choices(_TEXTS, k=rng.randint(1, 2)) for _ in range(rng.randint(1, 4))]
     if rng.random() < 0.1:
         lines = [[_IGNORED]]
-    size, boxes = draw.lines_of_words(lines, rng, illegible=_IGNORED)
-    return size, list(zip(chain(*lines), chain(*boxes), strict=True))
+    (width, height), boxes = draw.lines_of_words(lines, rng, illegible=_IGNORED)
+    apart = [
+        (x + _GAP * place, y, wide, high) for row in boxes for place, (x, y, wide, high) in enumerate(row)
+    ]
+    return (width + _GAP, height), list(zip(chain(*lines), apart, strict=True))
 
 
 def _draw(size: draw.Size, lines: list[Line], rng: Random) -> Picture:
