@@ -41,7 +41,9 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             raw, comment = _comment(rng, index)
             year = f"c. {start + rng.randrange(50)}" if index % 3 else "-"
             add([name, raw, "HOLBEIN, Hans the Younger", "A View", technique, year, kind, school, span])
-            card = partial(draw.caption_card, f"{kind}, {school}, {span}, {technique}. {comment}", (160, 128))
+            card = partial(
+                draw.caption_card, f"{kind}, {school}, {span}, {technique}. {_typed(comment)}", (160, 128)
+            )
             tree.image(f"SemArt/Images/{name}", quirks.grayscale(card()) if index % 25 == 4 else card)
             if split == "train":
                 _truth(mini, name, (kind, school, span, technique, comment))
@@ -56,7 +58,13 @@ def _comment(rng: Random, index: int) -> tuple[str, str]:
         2: (f'The "small" view. {first}', f'The "small" view. {first}'),
         3: (f"Vel&#225;zquez knew it. {first}", f"Velázquez knew it. {first}"),
         4: (f"A café at 2.30, by Müller – signed. {first}", f"A café at 2.30, by Müller – signed. {first}"),
-    }.get(index % 6, (f"{first} {second}", f"{first} {second}"))
+        5: (f"The painter&#146;s house. {first}", f"The painter’s house. {first}"),  # cp1252's number
+    }.get(index % 7, (f"{first} {second}", f"{first} {second}"))
+
+
+def _typed(comment: str) -> str:
+    """With the dashes and quotes that the font has."""
+    return comment.replace("–", "-").replace("’", "'")
 
 
 def _truth(mini: Miniature, name: str, values: tuple[str, ...]) -> None:
