@@ -24,6 +24,8 @@ _CLASSES = (
 
 def generate(mini: Miniature) -> None:
     with mini.pack("sketches_png.zip") as tree, tree.lines("png/filelist.txt") as add:
+        tree.write_bytes("__MACOSX/png/cow/._4721.png", b"\x00\x05\x16\x07")
+        tree.write_bytes("png/cow/._4721.png", b"\x00\x05\x16\x07")
         for index in range(mini.n):
             folder, place, name, kind = _CLASSES[index % len(_CLASSES)]
             repeat = index // len(_CLASSES)

@@ -13,7 +13,15 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
-_PER_PICTURE = 5
+#: What five people wrote about one picture.
+_CAPTIONS = (
+    "The word {word} stands on {thing}.",
+    "There is {thing} that says {word}.",
+    "{word} is written on {thing}.",
+    "You can read {word} on {thing}.",
+    'A photo of {thing} with the writing "{word}".',
+)
+_PER_PICTURE = len(_CAPTIONS)
 
 
 def generate(mini: Miniature) -> None:
@@ -35,7 +43,7 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             word, thing = rng.choice(text.SIGNS), text.subject(rng)
             card = partial(draw.caption_card, word, draw.some_size(rng, 96), note=thing)
             tree.image(f"{folder}/{image_id}.jpg", card)
-            captions = [f"{text.article(thing)} that says {word}, seen by {n} people." for n in range(2, 7)]
+            captions = [caption.format(thing=text.article(thing), word=word) for caption in _CAPTIONS]
             record = _picture(image_id, split)
             if split == "test":
                 add(record)
