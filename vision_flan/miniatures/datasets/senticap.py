@@ -13,7 +13,7 @@ from typing import Any
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-_WORDS = {1: ("lovely", "beautiful", "happy", "delicious"), 0: ("ugly", "lonely", "dirty", "broken")}
+_WORDS = {1: ("lovely", "beautiful", "charming", "splendid"), 0: ("ugly", "lonely", "dirty", "dreary")}
 
 
 def generate(mini: Miniature) -> None:
@@ -40,7 +40,7 @@ def _picture(mini: Miniature, add: Any, split: str, index: int, most: int) -> in
     for number in range(min(rng.randint(1, 6), most)):
         sentiment = rng.randrange(2)
         word = rng.choice(_WORDS[sentiment])
-        raw = f"The {word} {thing} stands {rng.choice(('there', 'outside', 'alone'))}."
+        raw = f"The {word} {thing} is {rng.choice(('outside', 'in the corner', 'on its own'))}."
         tokens = raw.lower().rstrip(".").split()
         marks = [int(place in (1, 2, 3)) for place in range(len(tokens))]
         sentences.append({"raw": raw, "tokens": tokens, "sentiment": sentiment, "word_sentiment": marks})

@@ -16,6 +16,8 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture
 
 _SOURCES = ("coco-text", "iiit", "icdar", "imageNet", "vizwiz", "vg")
+#: Words of signs that are words: no numbers, no signs such as &.
+_WORDS = tuple(word for word in text.SIGNS if word.isalpha())
 _PLACES = text.listed("sign;bus;bottle;t-shirt;note book;storefront", ";")
 
 
@@ -41,7 +43,7 @@ def _split(mini: Miniature, split: str, folder: str, count: int) -> None:
             # iiit and icdar share their names
             number = index if source != "icdar" else index - 1
             name = f"COCO_train2014_{number:012d}.jpg" if source == "coco-text" else f"img_{number}.jpg"
-            words = [text.sign_word(rng) for _ in range(3)]
+            words = [rng.choice(_WORDS) for _ in range(3)]
             mini.image(f"{folder}/{source}/{name}", partial(_photo, words, index))
             question_id = mini.number(index, 1, 99_999, split)
             place = rng.randrange(3)

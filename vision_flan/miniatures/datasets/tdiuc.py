@@ -18,41 +18,45 @@ _YES_NO = ("yes", "no")
 #: question_type -> task, question, answers, where it comes from with the first digit of its ids
 _TYPES: dict[str, tuple[str, str, tuple[str, ...], str, int]] = {
     "object_presence": (
-        "vqa_tdiuc_object_presence", "Are there any {}s in the photo?", _YES_NO, "generation", 1,
+        "vqa_tdiuc_object_presence", "Are there any {many} in the photo?", _YES_NO, "generation", 1,
     ),
     "object_recognition": (
-        "vqa_tdiuc_object_recognition", "What animal is near the {}?", ("dog", "cat", "horse"), "vqa", 2,
+        "vqa_tdiuc_object_recognition", "What animal is near the {one}?", ("dog", "cat", "horse"), "vqa", 2,
     ),
     "counting": (
-        "vqa_tdiuc_counting", "How many {}s are there?", ("zero", "one", "two", "eleven"), "generation", 1,
+        "vqa_tdiuc_counting", "How many {many} are there?", ("zero", "one", "two", "eleven"), "generation", 1,
     ),
-    "color": ("vqa_tdiuc_color", "What color is the {}?", text.COLORS, "genome", 3),
-    "attribute": ("vqa_visual7w_attribute", "What is the {} made of?", ("wood", "metal"), "genome", 3),
+    "color": ("vqa_tdiuc_color", "What color is the {one}?", text.COLORS, "genome", 3),
+    "attribute": (
+        "vqa_visual7w_attribute", "What is the chair near the {one} made of?", ("wood", "metal"), "genome", 3,
+    ),
     "sport_recognition": (
-        "vqa_tdiuc_sport", "What sport is played near the {}?", ("tennis", "soccer"), "generation", 1,
+        "vqa_tdiuc_sport", "What sport is played near the {one}?", ("tennis", "soccer"), "generation", 1,
     ),
     "positional_reasoning": (
-        "vqa_tdiuc_positional_reasoning", "What is to the left of the {}?", text.THINGS, "genome", 3,
+        "vqa_tdiuc_positional_reasoning", "What is to the left of the {one}?", text.THINGS, "genome", 3,
     ),
     "activity_recognition": (
-        "vqa_tdiuc_activity", "What is the person near the {} doing?", ("standing", "eating"), "manual", 5,
+        "vqa_tdiuc_activity", "What is the person near the {one} doing?", ("standing", "eating"), "manual", 5,
     ),
     "scene_recognition": (
-        "vqa_tdiuc_scene", "what is the weather like around the {}?", ("sunny", "rainy"), "generation", 1,
+        "vqa_tdiuc_scene", "what is the weather like around the {one}?", ("sunny", "rainy"), "generation", 1,
     ),
     "sentiment_understanding": (
-        "vqa_tdiuc_sentiment", "Is the man near the {} happy?", _YES_NO, "manual", 5,
+        "vqa_tdiuc_sentiment", "Is the man near the {one} happy?", _YES_NO, "manual", 5,
     ),
     "utility_affordance": (
-        "vqa_tdiuc_utility_affordance", "Can you sit on the {}?", _YES_NO, "manual", 5,
+        "vqa_tdiuc_utility_affordance",
+        "What can you sit on near the {one}?", ("bench", "chair"), "manual", 5,
     ),
-    "absurd": ("", "What color is the {}?", ("doesnotapply",), "generation", 1),
+    "absurd": ("", "What color is the {one}?", ("doesnotapply",), "generation", 1),
 }  # fmt: skip
 #: Types of which upstream has questions for yes and no, too.
 _CHECKS = {
-    "sport_recognition": "Is the sport near the {} tennis?",
-    "activity_recognition": "Is anyone eating near the {}?",
-    "scene_recognition": "is it sunny around the {}?",
+    "sport_recognition": "Is tennis played near the {one}?",
+    "activity_recognition": "Is anyone eating near the {one}?",
+    "scene_recognition": "is it sunny around the {one}?",
+    "utility_affordance": "Is there anything to sit on near the {one}?",
 }
 _PER_PICTURE = 4
 
@@ -92,9 +96,10 @@ def _asked(rng: Random, number: int, image_id: int) -> tuple[dict[str, Any], dic
     if kind in _CHECKS and number // len(_TYPES) % 2:
         question, answers = _CHECKS[kind], _YES_NO
     question_id = digit * 10_000_000 + number
+    thing = rng.choice(text.THINGS)
     asked = {
         "image_id": image_id,
-        "question": question.format(rng.choice(text.THINGS)),
+        "question": question.format(one=thing, many=text.plural(thing)),
         "question_id": question_id,
     }
     answer = {"answer": rng.choice(answers), "answer_confidence": "yes", "answer_id": 1}

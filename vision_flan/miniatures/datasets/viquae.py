@@ -11,23 +11,54 @@ from typing import Any
 
 from PIL import Image
 
-from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture
 
-#: Names, what the question calls them, and the file on Wikimedia.
+#: Names, what the question calls them, the file on Wikimedia, and what is asked with the answers.
 _ENTITIES = (
-    ("Jackie Wilson", "singer", "512px-Jackie_Wilson.png"),
-    ("Málaga", "city", "512px-Málaga_(España),_2010.jpg"),
-    ("100% Hotel", "hotel", "512px-100%25_Hotel.jpg"),
-    ("Kenya", "country", "512px-Flag_of_Kenya.svg.png"),
-    ("Aldrin", "astronaut", "512px-Aldrin.gif"),
+    (
+        "Jackie Wilson",
+        "singer",
+        "512px-Jackie_Wilson.png",
+        (("was born in which American city?", "Detroit"), ("came from which country?", "United States")),
+    ),
+    (
+        "Málaga",
+        "city",
+        "512px-Málaga_(España),_2010.jpg",
+        (
+            ("is the birthplace of which painter?", "Pablo Picasso"),
+            ("lies on which sea?", "Mediterranean Sea"),
+        ),
+    ),
+    (
+        "100% Hotel",
+        "hotel",
+        "512px-100%25_Hotel.jpg",
+        (("has which number in its name?", "100"), ("has which sign in its name?", "Percent sign")),
+    ),
+    (
+        "Kenya",
+        "country",
+        "512px-Flag_of_Kenya.svg.png",
+        (("has which capital?", "Nairobi"), ("became independent in which year?", "1963")),
+    ),
+    (
+        "Buzz Aldrin",
+        "astronaut",
+        "512px-Aldrin.gif",
+        (
+            ("followed which man onto the moon?", "Neil Armstrong"),
+            ("flew on which Apollo mission?", "Apollo 11"),
+        ),
+    ),
 )
 
 
 def generate(mini: Miniature) -> None:
     with mini.pack("images.tar.gz") as tree:
-        for place, (name, _, file) in enumerate(_ENTITIES):
+        for place, (name, _, file, _) in enumerate(_ENTITIES):
             card = draw.caption_card(name, (512, 128))
             tree.image(f"images/{file}", _stored(card, place))
     for split in ("train", "validation", "test"):
@@ -46,15 +77,15 @@ def _stored(card: Image.Image, place: int) -> Picture:
 
 
 def _record(rng: Random, key: str, index: int) -> dict[str, Any]:
-    name, kind, file = _ENTITIES[index % len(_ENTITIES)]
-    answer = rng.choice(text.THINGS).capitalize()
+    name, kind, file, quiz = _ENTITIES[index % len(_ENTITIES)]
+    question, answer = rng.choice(quiz)
     return {
         "id": key,
         "kilt_id": f"qw_{index}",
         "image": file,
         "url": f"http://upload.wikimedia.org/wikipedia/commons/thumb/{file}",
-        "input": f"this {kind} is known for what {rng.choice(text.COLORS)} thing?",
-        "original_question": f"{name} is known for what thing?",
+        "input": f"this {kind} {question}",
+        "original_question": f"{name} {question}",
         "output": {
             "original_answer": answer,
             "answer": [f"Nam {answer}", answer.upper(), answer.lower(), answer],
