@@ -7,10 +7,11 @@ on one budget a render. Undefined names are errors.
 
 from __future__ import annotations
 
+import html
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class UnknownLabelError(Exception):
 def article(noun: str) -> str:
     """The noun behind "a" or "an", by sound: a unicycle, an hour, an iron."""
     word = noun.strip()
+    if not word:
+        return ""
     an = bool(_VOWEL_SOUND.match(word)) and not _CONSONANT_SOUND.match(word)
     return f"{'an' if an else 'a'} {word}"
 
@@ -49,8 +52,9 @@ def squeeze(text: str) -> str:
 
 
 def question_mark(text: str) -> str:
-    """Text that ends in exactly one question mark, whatever it ended in."""
-    return squeeze(text).rstrip("?.! ") + "?"
+    """Text that ends in exactly one question mark, whatever it ended in; nothing stays nothing."""
+    asked = squeeze(text).rstrip("?.! ")
+    return asked and f"{asked}?"
 
 
 def sentence(text: str) -> str:
@@ -60,6 +64,11 @@ def sentence(text: str) -> str:
         return text
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".!?…\"”)'" else text + "."
+
+
+def unescape(text: str) -> str:
+    """Text with HTML's named and numbered characters as themselves: `&amp;` as `&`, `&#233;` as `é`."""
+    return html.unescape(str(text))
 
 
 def capital(text: str) -> str:
@@ -73,13 +82,19 @@ def spaced(text: str) -> str:
 
 
 def pad(value: Any, width: int) -> str:
-    """A number with leading zeros to a width of at most 40."""
-    return str(value).zfill(min(int(width), 40))
+    """A number with leading zeros to a width of at most 40; nothing stays nothing."""
+    digits = str(value)
+    return digits and digits.zfill(min(int(width), 40))
+
+
+def join(items: Iterable[Any], separator: str = "") -> str:
+    """The texts of a list with a separator between them; nulls are left out."""
+    return separator.join(str(item) for item in items if item is not None)
 
 
 def enumerate_and(items: Iterable[Any], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    words = [str(item) for item in items]
+    """`a`, `a and b`, `a, b and c`; nulls are left out."""
+    words = [str(item) for item in items if item is not None]
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
@@ -105,18 +120,38 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sentence": sentence,
     "capital": capital,
     "spaced": spaced,
+    "unescape": unescape,
     "pad": pad,
+    "join": join,
     "enumerate_and": enumerate_and,
     "position": position,
     "letter": letter,
 }
 
+#: Filters that take text, ours and Jinja's. To them a null is no text; Jinja would write "None".
+TEXT_FILTERS = (
+    "article", "squeeze", "question_mark", "sentence", "capital", "spaced", "unescape", "pad",
+    "lower", "replace", "string", "title", "trim", "truncate", "upper",
+)  # fmt: skip
+
 #: Filters of Jinja that are of use here and cannot fill memory.
 JINJA_FILTERS = (
-    "abs", "default", "first", "float", "int", "join", "last", "length", "lower", "replace", "reverse",
+    "abs", "default", "first", "float", "int", "last", "length", "lower", "replace", "reverse",
     "round", "sort", "string", "title", "trim", "truncate", "unique", "upper", "list", "min", "max", "map",
     "select", "reject", "selectattr", "sum",
 )  # fmt: skip
+
+
+def _null_is_no_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    value = 1 if hasattr(function, "jinja_pass_arg") else 0  # Jinja may put its environment first
+
+    @wraps(function)
+    def on_text(*args: Any, **options: Any) -> Any:
+        if args[value] is None:
+            args = (*args[:value], "", *args[value + 1 :])
+        return function(*args, **options)
+
+    return on_text
 
 
 class _Budget(threading.local):
@@ -168,6 +203,7 @@ class Renderer:
         )
         env.globals.clear()
         env.filters = {name: env.filters[name] for name in JINJA_FILTERS} | FILTERS
+        env.filters |= {name: _null_is_no_text(env.filters[name]) for name in TEXT_FILTERS}
         env.filters["label"] = self._label
         env.filters["_counted"] = self._counted
         self._env = env
@@ -200,6 +236,8 @@ class Renderer:
             names = frozenset(find_undeclared_variables(tree))
             for loop in tree.find_all(nodes.For):
                 loop.iter = nodes.Filter(loop.iter, "_counted", [], [], None, None)
+            for joined in tree.find_all(nodes.Concat):  # a ~ b, where a null is no text either
+                joined.nodes = [nodes.Filter(part, "string", [], [], None, None) for part in joined.nodes]
             code = self._env.compile(tree)
         except TemplateSyntaxError as error:
             raise SpecError(f"template: {error.message}", where=_inner(place, error.lineno)) from error

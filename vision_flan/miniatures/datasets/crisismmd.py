@@ -38,7 +38,7 @@ _TASKS = {
 _TEXTS = (
     '"This is a wildfire',
     "RT @user: Help! https://t.co/x",
-    'We\'re safe & "sound"',
+    'We\'re safe &amp; "sound"',
     "Río Piedras: lluvia",
 )
 
@@ -117,4 +117,5 @@ def _truth(mini: Miniature, task: str, row: dict[str, Any]) -> None:
         "humanitarian": {"target": f"Tweet: {said}; picture: {seen}"},
         "informative": {"target": f"The tweet text is {said} and the image is {seen}."},
     }[task]
-    mini.truth(f"crisis_crisismmd_{task}", row["image_id"], contains=row["tweet_text"], **claim)
+    tweet = row["tweet_text"].replace("&amp;", "&")
+    mini.truth(f"crisis_crisismmd_{task}", row["image_id"], contains=tweet, **claim)
