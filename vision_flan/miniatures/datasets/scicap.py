@@ -23,7 +23,7 @@ _PLOTTED = text.listed(
     "Mass ratio $M_1/M_2$ vs. radius: model (solid) and data (dots).;accuracy of U-Net on CIFAR-10",
     ";",
 )
-_HEADS = text.listed("Figure {}:|Fig. {}.|FIG. {}. |Figure {}.|Figure A{}:", "|")
+_HEADS = text.listed("Figure {}:|Fig. {}.|FIG. {}. |Figure {}.|Figure A{}:|Fig. {}", "|")
 
 
 def generate(mini: Miniature) -> None:
@@ -84,13 +84,16 @@ def _unlisted(tree: Tree, split: str) -> None:
 def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[str, Any]:
     tokens = caption.lower().replace(".", " .").replace(",", " ,").split()
     plain = " ".join(tokens)
+    head = rng.choice(_HEADS)
+    # without a mark between them, a capital tells caption from number
+    shown = f"{caption[0].upper()}{caption[1:]}" if head.endswith("}") else caption
     return {
         "contains-subfigure": subfigures,
         "Img-text": ["a", "b", "c", "d"],
         "paper-ID": name.split("-")[0],
         "figure-ID": f"{name}.png",
         "figure-type": "Graph Plot",
-        "0-originally-extracted": f"{rng.choice(_HEADS).format(rng.randint(1, 12))} {caption}",
+        "0-originally-extracted": f"{head.format(rng.randint(1, 12))} {shown}",
         "1-lowercase-and-token-and-remove-figure-index": {
             "caption": plain,
             "sentence": [plain],
