@@ -8,23 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from random import Random
+
+from PIL import Image, ImageDraw
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
 _PER_PICTURE = 8
-#: Question as upstream has it without its mark, and as it is shown.
-_TAILS = {
-    "what is {} in the {}": "What is {}?",
-    "how many things are {} in this {}": "How many things are {}?",
-    "what is the largest thing {} on the {}": "What is the largest thing {}?",
-    "what color is the thing {} in {}": "What color is the thing {}?",
-    "what is {} in the left corner of the {}": "What is {} in the left corner of the image?",
-}
-#: What "in the image" must not be cut from.
-_BARE = ("what is in the {}", "What is in the image?")
+_OBJECTS = text.listed("chair table lamp sofa telephone wall_clock tape_dispenser garbage_bin")
+_COLORS = text.listed("red green blue yellow brown orange pink gray")
+_FLOOR = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Four objects from left to right, with their sides in pixels, and a row of books below."""
+
+    objects: list[str]
+    colors: list[str]
+    sides: list[int]
+    books: int
+
+
+def _room(rng: Random) -> _Room:
+    objects, colors, sides = rng.sample(_OBJECTS, 4), rng.sample(_COLORS, 4), rng.sample((20, 28, 40, 56), 4)
+    return _Room(objects, colors, sides, rng.choice((2, 3, 5, 11)))
 
 
 def generate(mini: Miniature) -> None:
@@ -39,18 +50,18 @@ def generate(mini: Miniature) -> None:
             names = stack.enter_context(mini.lines(f"{split}.txt"))
             for index in range(count):
                 picture = start + index // _PER_PICTURE + 1
-                asked, shown, answer = _pair(mini.rng(split, index), f"image{picture}", index)
+                room = _room(mini.rng(split, picture))
+                asked, shown, answer = _pair(room, f"image{picture}", index % _PER_PICTURE)
                 for add in (both, full, *([reduced] if index % 2 else [])):
                     add(f"{asked} ?")
                     add(answer)
                 if index % _PER_PICTURE == 0:
                     names(f"image{picture}")
-                    card = partial(draw.caption_card, f"{shown} {answer}", (160, 120), note=f"{picture}")
-                    pictures.image(f"nyu_depth_images/image{picture}.png", card)
+                    pictures.image(f"nyu_depth_images/image{picture}.png", partial(_picture, room))
                 if split == "train":
                     target = answer.replace("_", " ")
                     key = f"image{picture}_{index + 1}"
-                    mini.truth("vqa_daquar", key, target=target, contains=shown)
+                    mini.truth("vqa_daquar", key, target=target, contains=f"{shown}?")
             _end(full, split)
             start += count // _PER_PICTURE + 1
     mini.write_lines("qa.37.raw.reduced.test.txt", ["what is on the desk in the image1 ?", "cup"])
@@ -62,14 +73,44 @@ def _end(add: Callable[[str], None], split: str) -> None:
         add("")
 
 
-def _pair(rng: Random, image: str, index: int) -> tuple[str, str, str]:
-    place = f"{rng.choice(('behind', 'in fornt of', 'on'))} the {rng.choice(text.THINGS)}"
-    asked, shown = _BARE if index % 13 == 6 else rng.choice(list(_TAILS.items()))
-    if asked != _BARE[0]:
-        asked, shown = asked.format(place, image), shown.format(place)
-    else:
-        asked = asked.format(image)
-    things = rng.sample(
-        ["tape_dispenser", "book", "papers", "wall_clock", "11"], 1 if rng.random() < 0.8 else 3
+def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
+    """One of eight questions: as upstream has it without its mark, as it is shown, and its answer."""
+    objects = [name.replace("_", " ") for name in room.objects]
+    largest = room.sides.index(max(room.sides))
+    pairs = (
+        (f"what is on the left side of the {objects[2]} in the {image}", "", ", ".join(room.objects[:2])),
+        # upstream has many spelling errors; a question that ends in a verb keeps its tail
+        (f"how any books are in this {image}", "How any books are in this image", str(room.books)),
+        (f"what is the largest object on the {image}", "What is the largest object", room.objects[largest]),
+        (f"what color is the {objects[1]} in {image}", f"What color is the {objects[1]}", room.colors[1]),
+        (f"what is in the {image}", "What is in the image", ", ".join([*room.objects, "books"])),
+        (
+            f"what is in the left corner of the {image}",
+            "What is in the left corner of the image",
+            room.objects[0],
+        ),
+        (f"how many books are there in the {image}", "How many books are there", str(room.books)),
+        (
+            f"what is in fornt of the wall between the {objects[1]} and the {objects[3]} in the {image}",
+            "",
+            room.objects[2],
+        ),
     )
-    return asked, shown, ", ".join(things)
+    asked, shown, answer = pairs[number]
+    return asked, shown or asked.removesuffix(f" in the {image}").capitalize(), answer
+
+
+def _picture(room: _Room) -> Image.Image:
+    """The objects stand on the floor in their colors, their names below; the books lie in front of them."""
+    picture = draw.blank((280, 160), (240, 236, 226))
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, _FLOOR, 280, 160), (206, 190, 165))
+    for place, (name, color, side) in enumerate(zip(room.objects, room.colors, room.sides, strict=True)):
+        left = 8 + 68 * place
+        pen.rectangle((left, _FLOOR - side, left + side, _FLOOR), draw.NAMED[color], (0, 0, 0))
+        for line, word in enumerate(name.split("_")):
+            draw.write(pen, (left, _FLOOR + 3 + 12 * line), word, (0, 0, 0), 11)
+    for book in range(room.books):
+        pen.rectangle((8 + 14 * book, 128, 17 + 14 * book, 142), (250, 250, 250), (0, 0, 0))
+    draw.write(pen, (8, 144), "books", (0, 0, 0), 11)
+    return picture
