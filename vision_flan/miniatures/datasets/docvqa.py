@@ -22,7 +22,7 @@ _FIELDS = (
         text.listed("Dr. W. J. Darby;Mr. R. Smith;Müller & Co.", ";"),
     ),
     ("Date", "what is the date mentioned ?", text.listed("May 1, 1974;12/31/83;1/8/93", ";")),
-    ("Total", "What is the total cost?", text.listed("$ 1,250;$975.00;£ 12.50", ";")),
+    ("Total", "What is the total cost?", text.listed("$ 1,250;$975.00;DM 12.50", ";")),
     ("Page", "What is the page number at the bottom of the page?", text.listed("4 17 -2-")),
     (
         "Subject",
@@ -70,17 +70,20 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
                 record["answers"] = [answer, answer.lower()] if index % 3 else [answer]
             add(record)
             if split == "train":
-                mini.truth("ocr_docvqa", question_id, target=answer)
+                mini.truth("ocr_docvqa", question_id, target=answer, contains=asked)
                 key = f"{picture.removesuffix('.png')}+{question_id}"
-                mini.truth("reasoning_infographicvqa_document", key, target=answer)
+                mini.truth("reasoning_infographicvqa_document", key, target=answer, contains=asked)
 
 
 def _page(shown: Fields, rng: Random) -> Callable[[], Picture]:
-    """A page in black and white: gray, or of one bit a pixel."""
+    """A page in black and white, its number at the bottom: gray, or of one bit a pixel."""
     one_bit = rng.random() < 0.5
+    lines = {label: f"{label}  {value}" for label, (_, value) in shown.items()}
+    number = lines.pop("Page", "")
+    blanks = [""] * (5 - len(lines))
 
     def picture() -> Picture:
-        page = draw.page([f"{label}  {value}" for label, (_, value) in shown.items()], (240, 120))
+        page = draw.page([*lines.values(), *blanks, number], (240, 120))
         return page.convert("1") if one_bit else quirks.grayscale(page, ".png")
 
     return picture

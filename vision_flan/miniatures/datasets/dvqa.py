@@ -68,9 +68,9 @@ def _questions(rng: Random, bars: Bars, *, lying: bool) -> list[Asked]:
         questions[0] = ("structure", "How many bars are there?", _NUMBERS[len(bars)])
     if rng.random() < 0.4:
         fewer = "yes" if value < worth else "no"
-        questions[2] = ("reasoning", f"Did the item {word} sell less units than {other}?", fewer)
+        questions[2] = ("reasoning", f"Did the item {word} sell fewer units than {other}?", fewer)
     if values.count(most) == 1:
-        questions.append(("reasoning", "Which item sold the most?", bars[values.index(most)][0]))
+        questions.append(("reasoning", "Which item sold the most units?", bars[values.index(most)][0]))
     return questions[1:] if rng.random() < 0.2 else questions
 
 

@@ -29,7 +29,7 @@ def generate(mini: Miniature) -> None:
                     listed = f"fairface/{file}" if copied else file
                     shown = _DATES.get(age, age) if copied else age
                     add([listed, shown, gender, race, str(rng.random() < 0.5)])
-                    label = f"{gender}, {age}, {race}"
+                    label = f"{gender}, {age}, {race}".replace("_", " ")
                     tree.image(file, draw.caption_card(label, (112, 112), note=file))
                     if split == "train":
                         mini.truth("face_fairface_age", file, target=age)
