@@ -11,6 +11,12 @@ from functools import partial
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
+_PEOPLE = text.listed("man woman boy girl child skier surfer")
+_ACTS = text.listed(
+    "standing near;sitting beside;looking at;walking past;running towards;resting against", ";"
+)
+_PLACES = text.listed("on the beach;in a park;on a street;at a station;in the snow;by a river", ";")
+
 
 def generate(mini: Miniature) -> None:
     few = max(mini.n // 10, 1)
@@ -29,29 +35,46 @@ def generate(mini: Miniature) -> None:
                     add_id(photo)
                     for number, caption in enumerate(captions):
                         add_caption(f"{photo}.jpg#{number}\t{_tokenised(caption)}")
-                    card = partial(draw.caption_card, captions[0], (128, 96))
+                    card = partial(draw.caption_card, captions[0], (160, 120))
                     pictures.image(f"flickr30k-images/{photo}.jpg", card)
-                    if index % 20 == 13:
+                    if _unrelated(index):
                         add_unrelated(f"{photo} 5")
                     if split == "train":
-                        _truth(mini, photo, captions, unrelated=index % 20 == 13)
+                        _truth(mini, photo, captions, unrelated=_unrelated(index))
             first += count
 
 
 def _captions(mini: Miniature, index: int) -> list[str]:
+    """Five captions of one scene; the third starts in lower case and has no full stop, as upstream's may."""
     rng = mini.rng(index)
-    captions = [text.sentence(rng) for _ in range(4)]
-    return [*captions, f"A man's {text.subject(rng)}, and {text.clause(rng)}."]
+    who, what, where = rng.choice(_PEOPLE), rng.choice(_ACTS), rng.choice(_PLACES)
+    color, thing = rng.choice(text.COLORS), text.article(text.subject(rng))
+    captions = [
+        f'{text.article(who).capitalize()} in {text.article(color)} "GO" shirt is {what} {thing} {where}.',
+        f"{where.capitalize()}, {text.article(who)} is {what} {thing}.",
+        f"{text.article(who)} {what} {thing}",
+        f"The {who}'s shirt is {color}, and there is {thing} nearby.",
+        f"{text.article(who).capitalize()} (wearing {color}) is {where} with {thing}.",
+    ]
+    return [*captions[:4], text.sentence(rng)] if _unrelated(index) else captions
+
+
+def _unrelated(index: int) -> bool:
+    """Whether the fifth caption is of another picture."""
+    return index % 20 == 13
 
 
 def _tokenised(caption: str) -> str:
-    """As the treebank writes it: blanks before punctuation."""
-    return caption.replace(".", " .").replace(",", " ,").replace("'s", " 's")
+    """As the treebank writes it: blanks around punctuation, quotes and brackets."""
+    for mark in '.,()"':
+        caption = caption.replace(mark, f" {mark} ")
+    return " ".join(caption.replace("'s", " 's").split())
 
 
 def _truth(mini: Miniature, photo: str, captions: list[str], *, unrelated: bool) -> None:
     if unrelated:
         mini.truth("caption_flickr30k", f"{photo}.jpg", dropped="a caption of another picture")
         return
-    lines = [f"Caption {number}: {caption}" for number, caption in enumerate(captions, start=1)]
+    sentences = [text.closed(caption[0].upper() + caption[1:]) for caption in captions]
+    lines = [f"Caption {number}: {caption}" for number, caption in enumerate(sentences, start=1)]
     mini.truth("caption_flickr30k", f"{photo}.jpg", target="\n".join(lines))
