@@ -15,7 +15,9 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture, Tree
 
 _LETTERS = "ABCD"
-_CORNERS = {"A": (20, 20), "B": (20, 100), "C": (130, 100)}
+_SIZE = (220, 170)
+#: Where the corners are, and where their names stand.
+_CORNERS = {"A": ((30, 30), (22, 8)), "B": ((30, 135), (12, 138)), "C": ((185, 135), (192, 125))}
 #: Two legs and the hypotenuse, whole or as a root.
 _TRIANGLES = ((3, 4, "5"), (6, 8, "10"), (5, 12, "13"), (2, 2, r"2 \sqrt { 2 }"), (5, 5, r"5 \sqrt { 2 }"))
 
@@ -43,8 +45,9 @@ def _problem(mini: Miniature, tree: Tree, split: str, number: int) -> None:
     tree.write_json(
         f"{folder}/logic_form.json", {"diagram_logic_form": [f"Equals(LengthOf(Line(A, B)), {one})"]}
     )
-    tree.image(f"{folder}/img_diagram.png", _diagram(one, two, points=False))
-    tree.image(f"{folder}/img_diagram_point.png", _diagram(one, two, points=True))
+    clear = number % 4 == 2
+    tree.image(f"{folder}/img_diagram.png", _diagram(one, two, points=False, clear=clear))
+    tree.image(f"{folder}/img_diagram_point.png", _diagram(one, two, points=True, clear=clear))
     if split == "train":
         target = f"({_LETTERS[place]}) {_compact(solution)}"
         mini.truth("reasoning_geometry3k", number, target=target)
@@ -75,29 +78,31 @@ def _record(split: str, number: int, asked: str, choices: list[str], answer: str
         "compact_text": compact,
         "annotat_text": asked.replace("x", "$x$"),
         "unit": "",
-        "img_width": 150,
-        "img_height": 120,
+        "img_width": _SIZE[0],
+        "img_height": _SIZE[1],
         "data_type": split,
         "date": "Fri Sep 18 22:23:14 2020",
         "system": "linux",
     }
 
 
-def _diagram(one: int, two: int, *, points: bool) -> Callable[[], Picture]:
-    """A right triangle on a transparent ground, its legs labelled, its hypotenuse x."""
+def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], Picture]:
+    """A right triangle, its legs labelled, its hypotenuse x, on white paper that is opaque or `clear`."""
 
     def picture() -> Picture:
-        sheet = Image.new("RGBA", (150, 120), (255, 255, 255, 0))
+        sheet = Image.new("RGBA", _SIZE, (255, 255, 255, 0 if clear else 255))
         pen = ImageDraw.Draw(sheet)
+        pen.fontmode = "1"  # half-clear edges of letters would turn black where a reader drops alpha
         ink = (0, 0, 0, 255)
-        pen.polygon(list(_CORNERS.values()), outline=ink)
-        pen.text((6, 55), str(one), ink, font=draw.font(11))
-        pen.text((70, 103), str(two), ink, font=draw.font(11))
-        pen.text((80, 48), "x", ink, font=draw.font(11))
-        for name, (x, y) in _CORNERS.items():
+        pen.polygon([corner for corner, _ in _CORNERS.values()], outline=ink, width=2)
+        pen.rectangle((30, 123, 42, 135), outline=ink)  # a right angle at B
+        pen.text((8, 74), str(one), ink, font=draw.font(16))
+        pen.text((100, 140), str(two), ink, font=draw.font(16))
+        pen.text((116, 62), "x", ink, font=draw.font(16))
+        for name, ((x, y), place) in _CORNERS.items():
             if points:
-                pen.ellipse((x - 2, y - 2, x + 2, y + 2), ink)
-            pen.text((x - 12, y - 12), name, ink, font=draw.font(10))
+                pen.ellipse((x - 3, y - 3, x + 3, y + 3), ink)
+            pen.text(place, name, ink, font=draw.font(16))
         return sheet
 
     return picture

@@ -6,6 +6,11 @@ suffix, `00035/00000_00001`.
 
 from __future__ import annotations
 
+from functools import partial
+from math import cos, pi, sin
+
+from PIL import Image, ImageDraw
+
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
@@ -20,6 +25,10 @@ _SIGNS = {
     42: "End of no passing by vehicles over 3.5 metric tons",
 }
 _FRAMES = 30
+#: The least and the largest side that occur, by place among forty pictures.
+_SIDES = {12: 15, 25: 250}
+#: Side of a sign as it is drawn, and its colours.
+_SIDE, _RED, _BLUE, _WHITE, _BLACK = 128, (190, 30, 40), (30, 80, 170), (245, 245, 245), (20, 20, 20)
 _HEADER = ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2"]
 
 
@@ -31,10 +40,9 @@ def generate(mini: Miniature) -> None:
                 for index in range(place, mini.n, len(_SIGNS)):
                     track, frame = divmod(index // len(_SIGNS), _FRAMES)
                     stem = f"{track:05d}_{frame:05d}"
-                    side = mini.rng(index).randint(15, 90)
+                    side = _SIDES.get(index % 40) or mini.rng(index).randint(40, 96)
                     add([f"{stem}.ppm", side, side, 2, 2, side - 3, side - 3, label])
-                    card = draw.caption_card(sign, (side, side), note=stem)
-                    tree.image(f"{folder}/{stem}.ppm", card)
+                    tree.image(f"{folder}/{stem}.ppm", partial(_photo, label, side, track))
                     mini.truth("object_gtsrb", f"{label:05d}/{stem}", answer=sign)
     unlabelled = "GTSRB/Final_Test/Images"
     with (
@@ -44,3 +52,53 @@ def generate(mini: Miniature) -> None:
         for index in range(max(mini.n // 10, 1)):
             add([f"{index:05d}.ppm", 30, 30, 2, 2, 27, 27])
             tree.image(f"{unlabelled}/{index:05d}.ppm", draw.blank((30, 30)))
+
+
+def _photo(label: int, side: int, track: int) -> Image.Image:
+    """The sign before the ground of its track, as small or large as the car saw it."""
+    picture = draw.blank((_SIDE, _SIDE), draw.color_of(f"track {track}"))
+    pen = ImageDraw.Draw(picture)
+    if label in (13, 30):
+        _triangle(pen, label)
+    elif label == 14:
+        pen.polygon(draw.polygon((64, 64), 60, 8, pi / 8), _RED, _WHITE)
+        _centred(pen, "STOP", 36, _WHITE)
+    else:
+        _disc(pen, label)
+    return picture.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _triangle(pen: ImageDraw.ImageDraw, label: int) -> None:
+    """Yield stands on its tip; a warning of ice has a snowflake."""
+    turn = pi / 2 if label == 13 else -pi / 2
+    center = (64, 44 if label == 13 else 80)
+    pen.polygon(draw.polygon(center, 68, 3, turn), _RED)
+    pen.polygon(draw.polygon(center, 46, 3, turn), _WHITE)
+    for arm in range(6 if label == 30 else 0):
+        x, y = 64 + 20 * cos(arm * pi / 3), 82 + 20 * sin(arm * pi / 3)
+        pen.line((64, 82, x, y), _BLACK, 4)
+
+
+def _disc(pen: ImageDraw.ImageDraw, label: int) -> None:
+    rim = {35: _BLUE, 42: _BLACK}.get(label, _RED)
+    pen.ellipse((4, 4, 124, 124), rim)
+    if label == 35:  # straight on
+        pen.rectangle((58, 50, 70, 104), _WHITE)
+        pen.polygon(((64, 20), (38, 56), (90, 56)), _WHITE)
+        return
+    inset = 8 if label == 42 else 18
+    pen.ellipse((inset, inset, 128 - inset, 128 - inset), _WHITE)
+    if label in (0, 3):
+        _centred(pen, "20" if label == 0 else "60", 56, _BLACK)
+        return
+    # a car on the right, and on the left one (red) or a lorry (gray) that passes it
+    other = _RED if label == 9 else (130, 130, 130)
+    pen.rectangle((30, 56 if label == 9 else 44, 58, 78), other)
+    pen.rectangle((70, 56, 98, 78), _BLACK if label == 9 else (130, 130, 130))
+    if label == 42:
+        for shift in (-16, -8, 0, 8, 16):
+            pen.line((28 + shift, 100 + shift // 2, 100 + shift, 28 + shift // 2), _BLACK, 3)
+
+
+def _centred(pen: ImageDraw.ImageDraw, words: str, size: int, ink: draw.Color) -> None:
+    pen.text((64, 64), words, ink, font=draw.font(size), anchor="mm")
