@@ -12,7 +12,7 @@ from PIL import Image
 
 from vision_flan import images
 from vision_flan.compose import compose_grids, crop
-from vision_flan.images import BadImageError, check_image
+from vision_flan.images import BadImageError, check_image, on_white
 
 
 def encoded(
@@ -161,3 +161,31 @@ def test_a_crop_is_cut_to_the_picture() -> None:
 def test_a_crop_outside_the_picture_is_no_picture() -> None:
     with pytest.raises(BadImageError, match="empty_crop"):
         crop(encoded(size=(64, 48)), (100, 100, 5, 5))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_becomes_white_and_ink_stays(mode: str) -> None:
+    clear, ink = {"RGBA": ((0, 0, 0, 0), (0, 0, 0, 255)), "LA": ((0, 0), (0, 255)), "P": (0, 1)}[mode]
+    drawing = Image.new(mode, (4, 4), clear)
+    drawing.putpixel((1, 1), ink)
+    if mode == "P":
+        drawing.putpalette([0, 0, 0] * 2)
+        drawing.info["transparency"] = 0
+    file = io.BytesIO()
+    drawing.save(file, "PNG")
+    shown = on_white(Image.open(file))
+    assert [shown.getpixel(at) for at in ((0, 0), (1, 1))] == [(255, 255, 255), (0, 0, 0)]
+
+
+def test_an_opaque_picture_keeps_its_pixels() -> None:
+    noise = Image.frombytes("RGB", (8, 8), random.Random(1).randbytes(192))
+    assert on_white(noise).tobytes() == noise.tobytes()
+
+
+def test_a_grid_shows_drawings_on_transparent_black() -> None:
+    drawing = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    drawing.paste((0, 0, 0, 255), (8, 8, 12, 12))
+    file = io.BytesIO()
+    drawing.save(file, "PNG")
+    grid = Image.open(io.BytesIO(compose_grids([([file.getvalue()], 1, [], 20)]))).convert("L")
+    assert grid.getextrema() == (0, 255) and sum(grid.histogram()[:64]) < 40

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_flan.errors import Place, SpecError
-from vision_flan.images import BadImageError, check_image
+from vision_flan.images import BadImageError, check_image, on_white
 from vision_flan.rendering import Renderer
 
 #: Longest side of a grid's cell in pixels, where the spec does not say.
@@ -91,7 +91,7 @@ def encode_png(image: Image.Image) -> bytes:
 def _decoded(data: bytes) -> Image.Image:
     check_image(data)
     try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        return on_white(Image.open(io.BytesIO(data)))
     except (OSError, ValueError, SyntaxError) as error:
         raise BadImageError("broken_image") from error
 

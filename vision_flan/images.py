@@ -77,6 +77,15 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """As RGB, with white where it is transparent: drawings in black often lie on transparent black, which
+    plain `convert` would show as black on black."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
 def _open(data: bytes) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from PIL import Image
 
 from vision_flan.columns import TEXT_COLUMNS
-from vision_flan.images import check_image
+from vision_flan.images import check_image, on_white
 from vision_flan.instances import Dropped, Instance
 from vision_flan.samples import OpenTask
 
@@ -119,7 +119,7 @@ def _data_uri(data: bytes, image_format: str) -> str:
 
 
 def _smaller(data: bytes) -> bytes:
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = on_white(Image.open(io.BytesIO(data)))
     image.thumbnail((_MAX_SIDE, _MAX_SIDE))
     out = io.BytesIO()
     image.save(out, "PNG")

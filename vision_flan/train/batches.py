@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_flan.errors import VflanError
+from vision_flan.images import on_white
 from vision_flan.train.corpus import Corpus, Sample
 from vision_flan.train.mixture import Ref
 from vision_flan.train.prompts import Document, Encoder
@@ -97,6 +98,8 @@ def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[
 def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
     """Decodes a picture, pads it to a square with the mean colour, scales it: uint8 [side, side, 3].
 
+    What is transparent becomes white; LLaVA shows the colour stored below it, often black under black lines.
+
     Args:
         data: the encoded file.
         side: pixels of the tower's input.
@@ -106,7 +109,7 @@ def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
         OSError, ValueError: Pillow cannot decode it.
     """
     with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
+        image = on_white(opened)
     if image.width != image.height:
         size = max(image.size)
         square = Image.new("RGB", (size, size), tuple(int(channel * 255) for channel in mean))
