@@ -13,6 +13,13 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import encode
 
+#: What memes are about, each read after "when".
+_MOMENTS = text.listed(
+    "the bus is late;the exam is tomorrow;the coffee is cold;the phone is dead;the weekend is over;"
+    "the boss is away;the cake is gone;the game is on",
+    ";",
+)
+
 
 def generate(mini: Miniature) -> None:
     with mini.pack("memes.zip", into="data") as tree:
@@ -27,23 +34,31 @@ def generate(mini: Miniature) -> None:
 
 
 def _stored(record: dict[str, Any], index: int) -> bytes:
-    """The picture named .png: many are JPEG, others have an alpha channel."""
-    card = draw.caption_card(record["title"].strip(), (128, 96), note=record["post_id"])
+    """The picture named .png: many are JPEG, others have an alpha channel. Title above, scene below."""
+    shown = f"{record['title'].strip()}: {record['img_captions'][0].strip()}"
+    card = draw.caption_card(shown, (160, 120), note=record["post_id"])
     return encode(card, ".jpg") if index % 2 else encode(card.convert("RGBA"), ".png")
 
 
 def _record(mini: Miniature, split: str, index: int) -> dict[str, Any]:
     rng = mini.rng(split, index)
     key = mini.hex_id(12, split, index)[:10]
-    meanings = 1 if split == "trainval" else rng.randint(3, 4)
+    scene, moment = text.clause(rng), rng.choice(_MOMENTS)
+    literal = [f"{scene[0].upper()}{scene[1:]}.{rng.choice(('', ' '))}", f"In the picture, {scene}."]
+    meanings = [
+        f" Meme poster feels that when {moment}, it is as if {scene}.",
+        f"Meme poster says it is as if {scene} when {moment}. ",
+        f"To the meme poster, {scene} every time {moment}.",
+        f"Meme poster jokes that {scene} whenever {moment}.",
+    ]
     return {
         "category": "memes",
-        "img_captions": [text.sentence(rng) + rng.choice(("", " ")) for _ in range(1 + (index % 15 == 4))],
-        "meme_captions": [f" Meme poster thinks that {text.clause(rng)}." for _ in range(meanings)],
-        "title": f"{text.subject(rng).capitalize()} be like{rng.choice(('', ' '))}",
+        "img_captions": literal[: 1 + (index % 15 == 4)],
+        "meme_captions": meanings[: 1 if split == "trainval" else rng.randint(3, 4)],
+        "title": f"When {moment}{rng.choice(('', ' '))}",
         "url": f"https://i.redd.it/{key}.jpg",
         "img_fname": f"memes_{key}.png",
-        "metaphors": [{"metaphor": text.subject(rng), "meaning": "Meme poster"}],
+        "metaphors": [{"metaphor": scene, "meaning": moment}],
         "post_id": key,
     }
 

@@ -26,7 +26,7 @@ def generate(mini: Miniature) -> None:
                 rng = mini.rng(index)
                 name = f"image_{index + 1}{_SUFFIXES[index % len(_SUFFIXES)]}"
                 sentiment = _SENTIMENTS[index * 7 % len(_SENTIMENTS)]
-                said = f'when "{text.subject(rng)}"\n{text.clause(rng)}'
+                said = f'They said "bring {text.article(text.subject(rng))}",\nand now {text.clause(rng)}'
                 corrected = "" if index % 12 == 8 else said
                 kinds = ("funny", "general", "slight", "motivational")
                 add([index, name, said.upper(), corrected, *kinds, sentiment])
@@ -37,7 +37,7 @@ def generate(mini: Miniature) -> None:
 
 def _picture(mini: Miniature, tree: Tree, name: str, sentiment: str, said: str, index: int) -> None:
     label = sentiment.replace("_", " ")
-    card = partial(draw.caption_card, f"{label}: {said}", (128, 112), note=name)
+    card = partial(draw.caption_card, f"{label}: {said}", (160, 112), note=name)
     if index % 35 == 13:
         tree.image(f"{_TOP}/images/{name}", quirks.truncated(card()))
         mini.truth("meme_memotion_sentiment", name, dropped="broken picture")
