@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from vision_flan.miniatures import draw, formats, text
+from vision_flan.miniatures import draw, formats
 from vision_flan.miniatures.miniature import Miniature
 
 _COLUMNS = [
@@ -13,6 +13,7 @@ _COLUMNS = [
     "comment", "split",
 ]  # fmt: skip
 _OPTIONS = ("apple", "pear", "plum", "fig")
+_QUESTIONS = ("What does the picture show?", 'Which "fruit" is it?\nLook at the word at the top.')
 _STEP = 1_000_000
 
 
@@ -22,10 +23,8 @@ def generate(mini: Miniature) -> None:
             rng = mini.rng(index)
             options = rng.sample(_OPTIONS, 4 if index % 3 else 2)
             right = rng.choice(options)
-            question = (
-                f'Which "fruit" is it?\nLook at number {index}.' if index % 4 == 1 else text.sentence(rng)
-            )
-            hint = ("", "nan", text.sentence(rng))[index % 3]
+            question = _QUESTIONS[index % 4 == 1]
+            hint = ("", "nan", f"It is one of {len(options)} fruits.")[index % 3]
             picture = formats.base64_image(draw.caption_card(right, note=str(index)))
             for shift in range(len(options)):
                 shown = options[shift:] + options[:shift]
@@ -37,4 +36,6 @@ def generate(mini: Miniature) -> None:
                         picture, "made", "finegrained_perception", "nan", "dev",
                     ]
                 )  # fmt: skip
-            mini.truth("eval_mmbench", index, answer=right, contains=" ".join(question.split()))
+            asked = " ".join(question.split())
+            prompt = asked if hint in ("", "nan") else f"Hint: {hint}\n{asked}"
+            mini.truth("eval_mmbench", index, answer=right, contains=f"\n{prompt}\nOptions:")
