@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from vision_flan.miniatures import draw, formats, text
+from vision_flan.miniatures import draw, formats
 from vision_flan.miniatures.miniature import Miniature
 
 _SUBJECTS = ("Art_Theory", "Biology", "Computer_Science", "Electronics")
+_QUESTIONS = ("Which value does <image 1> show?", "Which value do <image 1> and <image 2> both show?")
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _TEXTS = ("id", "question", "options", "explanation")
 _REST = ("img_type", "answer", "topic_difficulty", "question_type", "subfield")
@@ -35,20 +36,32 @@ def _rows(mini: Miniature, subject: str, numbers: range) -> Iterator[dict[str, A
         key, rng = f"validation_{subject}_{count}", mini.rng(subject, count)
         value = rng.randint(2, 40)
         pictures = 2 if index % 5 == 3 else 1
-        tokens = " and ".join(f"<image {i}>" for i in range(1, pictures + 1))
-        question = f"Which value does {tokens} show? {text.sentence(rng)}"
+        question = _QUESTIONS[pictures - 1]
+        if index % 9 == 2:
+            question += " Take <image 1> as exact."  # a token twice
         row: dict[str, Any] = dict.fromkeys(_SCHEMA.names)
         for i in range(1, pictures + 1):
-            card = draw.caption_card(str(value), note=f"{key} {i}")
+            card = draw.caption_card(_value(index, value), note=f"{key} {i}")
             row[f"image_{i}"] = formats.image_struct(card, f"{key}_{i}.png")
         if index % 6 == 4:
-            row |= {"options": "[]", "answer": str(value), "question_type": "open"}
+            row |= {"options": "[]", "answer": _value(index, value), "question_type": "open"}
+            offered = ""
         else:
-            options = [f"{value + i}" for i in range(5 if index % 7 == 1 else 4)]
+            options = [_value(index, value + i) for i in range(5 if index % 7 == 1 else 4)]
             options[1] = "the reader's guess"  # Python writes it in double quotes
             rng.shuffle(options)
-            letter = "ABCDE"[options.index(str(value))]
+            letter = "ABCDE"[options.index(_value(index, value))]
             row |= {"options": str(options), "answer": letter, "question_type": "multiple-choice"}
+            offered = "".join(f"\n({name}) {option}" for name, option in zip("ABCDE", options, strict=False))
         row |= {"id": key, "question": question, "explanation": "", "img_type": "['Diagrams']"}
-        mini.truth("eval_mmmu", key, target=row["answer"], contains=f"Which value does {tokens} show?")
+        if index % 40 == 17:
+            row["question"] += " Compare it with <image 3>."  # of which there is none
+            mini.truth("eval_mmmu", key, dropped="a token without a picture")
+        else:
+            mini.truth("eval_mmmu", key, target=row["answer"], contains=f"\n{question}{offered}")
         yield row | {"topic_difficulty": "Easy", "subfield": subject}
+
+
+def _value(index: int, number: int) -> str:
+    """A number, or a fraction in LaTeX, whose backslash Python doubles in a literal."""
+    return f"$\\frac{{{number}}}{{3}}$" if index % 4 == 2 else str(number)
