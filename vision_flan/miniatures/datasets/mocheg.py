@@ -7,7 +7,6 @@ one to three rows, one for each text evidence.
 from __future__ import annotations
 
 from functools import partial
-from random import Random
 from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
@@ -37,27 +36,32 @@ def generate(mini: Miniature) -> None:
                 for index in range(count):
                     claim_id = index + 1 + {"train": 0, "val": mini.n, "test": mini.n + few}[split]
                     rng = mini.rng(split, index)
-                    claim = text.sentence(rng)
+                    claimed, seen = text.clause(rng), text.clause(rng)
+                    claim = f"{claimed[0].upper()}{claimed[1:]}."
                     verdict = list(_VERDICTS)[index % 3]
-                    outline, context = _outline(rng, index, verdict)
+                    scene = {"supported": claimed, "refuted": seen}.get(verdict, "the place is empty")
+                    outline, context = _outline(index, verdict, scene)
                     for _ in range(rng.randint(1, 3)):
                         evidence = rng.choice(("", f"<p>{text.paragraph(rng, 2)}</p>\n<p>More.</p>"))
                         say = _VERDICTS[verdict][0]
                         url = "https://example.org/fact"
                         add([claim_id, claim, say, verdict, evidence, outline, outline, url, "Politics"])
-                    claimed = _claim(verdict, context)
-                    _pictures(tree, mini, f"mocheg/{split}/images", index, claim_id, claim)
+                    _pictures(tree, f"mocheg/{split}/images", index, claim_id, scene)
                     if split == "train":
                         lost = {8: "no proof picture", 5: "the picture does not decode"}.get(index % 20)
-                        mini.truth("reasoning_mocheg", claim_id, **({"dropped": lost} if lost else claimed))
+                        mini.truth(
+                            "reasoning_mocheg",
+                            claim_id,
+                            **({"dropped": lost} if lost else _claim(verdict, context)),
+                        )
 
 
-def _outline(rng: Random, index: int, verdict: str) -> tuple[str, str]:
+def _outline(index: int, verdict: str, scene: str) -> tuple[str, str]:
     """The ruling in short, and what is left of it without its verdict."""
     say = f'"We rate this claim {_VERDICTS[verdict][0]}," says the site.'
     if index % 12 == 10:
         return (say, "") if index % 24 == 10 else ("", "")
-    facts = f"In the U.S. Senate, 3.5 percent agreed. {text.sentence(rng)}"
+    facts = f"In the U.S. press, 3.5 percent of papers wrote about it. Photographers saw that {scene}."
     return f"{facts} {say}", facts
 
 
@@ -67,9 +71,9 @@ def _claim(verdict: str, context: str) -> dict[str, Any]:
     return {"answer": _VERDICTS[verdict][1], "contains": f"\nContext: {context}\nOptions:"}
 
 
-def _pictures(tree: Tree, mini: Miniature, folder: str, index: int, claim_id: int, claim: str) -> None:
+def _pictures(tree: Tree, folder: str, index: int, claim_id: int, scene: str) -> None:
     """Proof pictures, names padded and odd; and one of a linked document, which is no proof."""
-    card = partial(draw.caption_card, claim, (128, 96))
+    card = partial(draw.caption_card, scene, (128, 96))
     tree.image(f"{folder}/{claim_id:05d}-{claim_id + 7}-01-page.jpg", card)
     if index % 20 == 8:
         return

@@ -50,13 +50,13 @@ def generate(mini: Miniature) -> None:
             add["images"](f"{key} {path}")
             add["image_class_labels"](f"{key} {label}")
             add["train_test_split"](f"{key} {int(is_train)}")
-            add["bounding_boxes"](f"{key} 10 8 {120 if index % 17 == 3 else 90} 60")
-            add["sizes"](f"{key} 128 96")
+            add["bounding_boxes"](f"{key} 10 8 {160 if index % 17 == 3 else 90} 60")
+            add["sizes"](f"{key} 160 128")
             add["photographers"](f"{key} Zoë Müller")
             for line in _part_lines(visible, rng):
                 add_part(f"{key} {line}")
-            note = ", ".join(visible)
-            card = partial(draw.caption_card, f"{_LEAVES[label]}: {note}", (128, 96), note=digits)
+            note = ", ".join(visible) or "nothing of it"
+            card = partial(draw.caption_card, f"{_LEAVES[label]}: {note}", (160, 128), note=digits)
             tree.image(f"{_TOP}/images/{path}", card)
             if is_train:
                 _truth(mini, key, _LEAVES[label], visible)
@@ -65,7 +65,7 @@ def generate(mini: Miniature) -> None:
 def _part_lines(visible: list[str], rng: Random) -> list[str]:
     """Part id, x, y, whether it is visible; the place of a hidden part means nothing."""
     return [
-        f"{key} {rng.randint(0, 127)} {rng.randint(0, 95)} {int(name in visible)}"
+        f"{key} {rng.randint(0, 159)} {rng.randint(0, 127)} {int(name in visible)}"
         for key, name in enumerate(_PARTS)
     ]
 

@@ -13,6 +13,11 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
 _HEAD = {"info": {"description": "nocaps (miniature)", "version": "0.1"}, "licenses": []}
+#: What ten people make of one scene.
+_WORDINGS = (
+    "{}", "a photo in which {}", "in this picture, {}", "a scene where {}", "here {}", "we see that {}",
+    "the moment when {}", "it looks as if {}", "a view of how {}", "somebody took a photo while {}",
+)  # fmt: skip
 _DOMAINS = ("in-domain", "near-domain", "out-domain")
 
 
@@ -25,8 +30,9 @@ def generate(mini: Miniature) -> None:
             record = _image(mini, "val", index)
             add_image(record)
             rng = mini.rng("captions", index)
-            clauses = [text.clause(rng) for _ in range(10)]
-            mini.image(f"val/{record['file_name']}", partial(draw.caption_card, clauses[0], (128, 96)))
+            scene = text.clause(rng)
+            clauses = [wording.format(scene) for wording in rng.sample(_WORDINGS, len(_WORDINGS))]
+            mini.image(f"val/{record['file_name']}", partial(draw.caption_card, scene, (128, 96)))
             lines = []
             for place, clause in enumerate(clauses):
                 written = _as_written(rng, clause)
