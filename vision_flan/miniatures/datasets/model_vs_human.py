@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -58,7 +59,7 @@ def generate(mini: Miniature) -> None:
         for path, category, style in _stimuli(mini.n):
             experiment = path.partition("/")[0]
             rng = mini.rng(path.rpartition("_")[2])  # one photograph occurs in several experiments
-            trees[experiment].image(path, _picture(rng, category, experiment, style))
+            trees[experiment].image(path, partial(_picture, rng, category, experiment, style))
             if style:
                 mini.truth("style_model_vs_human", path, target=style)
             else:
