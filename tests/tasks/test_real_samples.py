@@ -29,9 +29,7 @@ NOTHING_TO_READ = {
         vqa_vizwiz dialogue_clevr vqa_clevr vqa_clevr_matching vqa_clevr_multi eval_llava_bench_in_the_wild
         eval_mm_vet eval_mme eval_mmmu object_objectnet reasoning_scienceqa rationale_scienceqa scene_lsun""",
     "the sample lacks the list of the train split": """
-        crisis_crisismmd_damage crisis_crisismmd_humanitarian crisis_crisismmd_informative
-        object_coco_animal object_coco_appliance object_coco_furniture object_coco_kitchen object_coco_sports
-        object_coco_vehicle""",
+        crisis_crisismmd_damage crisis_crisismmd_humanitarian crisis_crisismmd_informative""",
     "the sample is of another split": """
         caption_concadia knowledge_concadia knowledge_concadia_context caption_memecap rationale_memecap
         face_fairface_age face_fairface_gender face_fairface_race ocr_total_text""",
@@ -40,6 +38,8 @@ NOTHING_TO_READ = {
         object_domainnet_quickdraw object_domainnet_real style_domainnet object_exdark object_imagenet_sketch
         object_visda2017 object_visda2017_multiple_choice object_visda2017_validation scene_places365""",
     "the sample is of the sources of the stimuli, not of the stimuli": "style_model_vs_human",
+    "none of the eight pictures has exactly one class of the group": """
+        object_coco_animal object_coco_appliance object_coco_sports""",
 }
 WITHOUT_RECORDS = {task for tasks in NOTHING_TO_READ.values() for task in tasks.split()}
 

@@ -181,9 +181,7 @@ def _instances(mini: Miniature, add: Add, photo: _Photo, split: str) -> None:
     for group in _GROUPS:
         found = {coco.CATEGORY[kind][0] for kind, _, _ in photo.objects if coco.CATEGORY[kind][1] == group}
         task, key = f"object_coco_{group}", f"{photo.image_id:012d}"
-        if len(found) > 1:
-            mini.truth(task, key, dropped="several classes of the group")
-        elif found and photo.index >= mini.n:
-            mini.truth(task, key, dropped="a picture of val2014")
-        elif found:
+        if len(found) == 1:
             mini.truth(task, key, answer=found.pop())
+        elif found:
+            mini.truth(task, key, dropped="several classes of the group")
