@@ -38,7 +38,10 @@ def generate(mini: Miniature) -> None:
                         }
                     )
                     if picture == index:
-                        card = partial(draw.caption_card, f"{question} {answer}", (128, 96), note=question_id)
+                        note = f"{question} {answer}"
+                        if index % 10 == 8:  # the next question is about this picture, too
+                            note += "; {} {}".format(*text.question_answer(mini.rng(split, index + 1)))
+                        card = partial(draw.caption_card, note, (208, 96), note=question_id)
                         coco.lend(lender, f"{split}2017", image_id, card)
                     if split == "train":
                         _truth(mini, question_id, answer, reasons)

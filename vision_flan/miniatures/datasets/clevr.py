@@ -80,7 +80,7 @@ def _split(mini: Miniature, tree: Tree, release: Release, split: str, count: int
         while done < count:
             rng = mini.rng(split, image)
             name = f"CLEVR_{split}_{image:06d}"
-            things = _things(rng, release.colors.get(split, {}))
+            things = solids(rng, release.colors.get(split, {}))
             tree.image(f"{top}/images/{split}/{name}.png", partial(scenes.clevr_scene, things))
             if add_scene:
                 add_scene(_scene(things, image, name, split))
@@ -92,7 +92,7 @@ def _split(mini: Miniature, tree: Tree, release: Release, split: str, count: int
             image, done = image + 1, done + len(asked)
 
 
-def _things(rng: Random, colors: Mapping[str, tuple[str, ...]]) -> list[Thing]:
+def solids(rng: Random, colors: Mapping[str, tuple[str, ...]]) -> list[Thing]:
     """Three to ten solids, one in each of some cells of the ground, so that none hides another."""
     shapes = [rng.choice(_VALUES["shape"]) for _ in range(10)]
     cells = rng.sample([(x, y) for x in range(5) for y in range(3)], rng.randint(3, 10))

@@ -10,16 +10,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from vision_flan.miniatures import draw
+from vision_flan.miniatures import scenes
+from vision_flan.miniatures.datasets import clevr
 from vision_flan.miniatures.miniature import Miniature
-
-_KINDS = {
-    "How many {}s are in the picture": [str(number) for number in range(11)],
-    "Is there a blue {}": ["yes", "no"],
-    "What color is the smallestt {}": ["gray", "blue", "brown", "yellow", "red", "green", "purple", "cyan"],
-    "what is the {} made of": ["rubber", "metal"],
-    "What shape is behind the {}": ["cube", "sphere", "cylinder"],
-}
 
 
 def generate(mini: Miniature) -> None:
@@ -36,18 +29,30 @@ def generate(mini: Miniature) -> None:
                     rng = mini.rng(split, index)
                     image = mini.number(index, 0, max(19_999, 2 * mini.n), split)
                     name = f"CLEVR_{split}_{image:06d}"
-                    question, answer = _asked(rng)
-                    picture = partial(draw.caption_card, f"{question}? {answer}", (480, 320), note=name)
-                    lender.image(f"CLEVR_v1.0/images/{split}/{name}.png", picture)
+                    things = clevr.solids(rng, {})
+                    question, answer = _asked(rng, things)
+                    lender.image(f"CLEVR_v1.0/images/{split}/{name}.png", partial(scenes.clevr_scene, things))
                     add(_record(image, name, split, _typed(rng, question), answer))
                     if split == "train":
                         shown = f"{question[0].upper()}{question[1:]}?"
                         mini.truth("vqa_clevr_humans", name, target=answer, contains=shown)
 
 
-def _asked(rng: Random) -> tuple[str, str]:
-    form = rng.choice(list(_KINDS))
-    return form.format(rng.choice(("cube", "sphere", "cylinder"))), rng.choice(_KINDS[form])
+def _asked(rng: Random, things: list[clevr.Thing]) -> tuple[str, str]:
+    """A question about the solids, without its mark, and the answer."""
+    found: list[tuple[str, str]] = []
+    for shape in scenes.CLEVR_SHAPES:
+        alike = [thing for thing in things if thing["shape"] == shape]
+        found.append((f"How many {shape}s are in the picture", str(len(alike))))
+        blue = any(thing["color"] == "blue" for thing in alike)
+        found.append((f"Is there a blue {shape}", "yes" if blue else "no"))
+        if len(alike) == 1:
+            found.append((f"what is the {shape} made of", alike[0]["material"]))
+            found.append((f"What color is the {shape}", alike[0]["color"]))
+    small = [thing for thing in things if thing["size"] == "small"]
+    if len(small) == 1:
+        found.append(("What shape is the smallestt thing", small[0]["shape"]))
+    return rng.choice(found)
 
 
 def _typed(rng: Random, question: str) -> str:
