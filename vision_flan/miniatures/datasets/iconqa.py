@@ -63,7 +63,9 @@ def _record(rng: Random, kind: str, icons: Icons) -> tuple[dict[str, Any], str]:
     common = {"ques_type": kind, "grade": rng.choice(("prek", "kindergarten", "grade1")), "label": "S2"}
     if kind == "fill_in_blank":
         shape = rng.choice(icons)
-        question = rng.choice((f"How many {shape}s are there?", f"There are (_)  {shape}s in the picture."))
+        question = rng.choice(
+            (f"How many {shape}s are there?", f"Count the {shape}s: the picture has (_)  in all.")
+        )
         count = str(icons.count(shape))
         return {"question": question, "answer": count, **common}, count
     if kind == "choose_img":
@@ -76,7 +78,7 @@ def _record(rng: Random, kind: str, icons: Icons) -> tuple[dict[str, Any], str]:
         return {"question": question, "choices": choices, "answer": choices.index(likely), **common}, likely
     others = rng.sample([shape for shape in _SHAPES if shape != icons[place]], rng.randint(1, 3))
     choices = rng.sample([icons[place], *others], len(others) + 1)
-    question = f"What shape comes {rank} from the left?"
+    question = f"What shape is the {rank} from the left?"
     return {"question": question, "choices": choices, "answer": choices.index(icons[place]), **common}, icons[
         place
     ]

@@ -16,7 +16,7 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture, Tree, encode
 
 _TOPICS = text.listed("Coffee;Sleep;Recycling;Solar power;Online games", ";")
-_PLACES = text.listed("US Spain India Brazil Japan Kenya Norway Chile")
+_PLACES = text.listed("Italy Spain India Brazil Japan Kenya Norway Chile")
 Shares = list[tuple[str, float]]
 
 
@@ -37,7 +37,8 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
         for index in range(count):
             rng = mini.rng(split, index)
             topic = rng.choice(_TOPICS)
-            shares: Shares = [(place, float(rng.randint(5, 95))) for place in rng.sample(_PLACES, 4)]
+            percent = map(float, rng.sample(range(5, 96), 4))
+            shares: Shares = list(zip(rng.sample(_PLACES, 4), percent, strict=True))
             number = 3 * index + ("train", "val", "test").index(split) + 30_000
             picture = f"{number}.{('jpeg', 'jpeg', 'png', 'jpg')[index % 4]}"
             images.image(f"infographicsvqa_images/{picture}", _infographic(topic, shares, index))
@@ -66,7 +67,7 @@ def _question(rng: Random, topic: str, shares: Shares) -> tuple[str, list[str]]:
     kind = rng.randrange(3)
     if kind == 0:
         place, share = rng.choice(shares)
-        return f"What percentage of people in {place} is given for {topic.lower()}?", [
+        return f"What percentage is given for {place}?", [
             f"{share:g}%",
             f"{share:g}",
         ]
@@ -78,8 +79,8 @@ def _question(rng: Random, topic: str, shares: Shares) -> tuple[str, list[str]]:
 def _infographic(topic: str, shares: Shares, index: int) -> Callable[[], Picture]:
     def picture() -> Picture:
         sheet = draw.blank((200, 4000 if index % 20 == 13 else 320), draw.color_of(topic, light=True))
-        sheet.paste(charts.chart("pie", shares, (200, 140), title=topic), (0, 0))
-        sheet.paste(charts.chart("hbar", shares, (200, 140), title=topic), (0, 150))
+        sheet.paste(charts.chart("pie", shares, (200, 140), title=f"{topic}: % of people"), (0, 0))
+        sheet.paste(charts.chart("hbar", shares, (200, 140), title=f"{topic}: % of people"), (0, 150))
         return _png(sheet) if index % 9 == 4 else sheet
 
     return picture
