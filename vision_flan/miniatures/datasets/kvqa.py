@@ -10,16 +10,21 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from vision_flan.miniatures import quirks, scenes
+from PIL import ImageDraw
+
+from vision_flan.miniatures import draw, quirks, scenes
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Picture
 
+#: Wikidata id, country and year of birth.
 _NAMES = {
-    "Tryggve Gran": ("Q439655", "Norway"),
-    "Miloš Forman": ("Q51525", "Czechoslovakia"),
-    "Ana María Matute": ("Q235077", "Spain"),
-    "Björn Borg": ("Q51530", "Sweden"),
+    "Tryggve Gran": ("Q439655", "Norway", 1888),
+    "Miloš Forman": ("Q51525", "Czechoslovakia", 1932),
+    "Ana María Matute": ("Q235077", "Spain", 1925),
+    "Björn Borg": ("Q51530", "Sweden", 1956),
 }
+#: The last year in which all of them lived.
+_LAST_YEAR = 1979
 
 
 def generate(mini: Miniature) -> None:
@@ -29,36 +34,55 @@ def generate(mini: Miniature) -> None:
             key = str(mini.number(index, 1, max(40_000, 2 * mini.n)))
             people = rng.sample(list(_NAMES), rng.randint(1, 2))
             pairs = _pairs(rng, people)
-            record = _record(rng, index, key, people, pairs)
+            where = f"{_NAMES[people[0]][1]} ({_year(rng, people)})"
+            record = _record(rng, index, key, people, pairs, where)
             put(key, record)
-            tree.image(f"KVQAimgs/{key}.jpg", partial(_photo, rng.choice(("happy", "neutral")), index))
+            tree.image(f"KVQAimgs/{key}.jpg", partial(_photo, people, where, index))
             if record["split"][0] == 1:
                 _truth(mini, key, record)
 
 
-def _photo(expression: str, index: int) -> Picture:
-    face = scenes.face(expression, (96 + index % 5, 96), tone=index % 5)
-    return (quirks.cmyk(face), face, quirks.grayscale(face), face, face)[index % 5]
+def _year(rng: Random, people: list[str]) -> int:
+    """A year in which all of them were grown up."""
+    return rng.randint(max(_NAMES[name][2] for name in people) + 20, _LAST_YEAR)
+
+
+def _photo(people: list[str], where: str, index: int) -> Picture:
+    """A face and a name for everyone; who is named first stands on the left, as they see it."""
+    width = 110 + index % 5
+    photo = draw.blank((width * len(people), 130))
+    pen = ImageDraw.Draw(photo)
+    for place, name in enumerate(reversed(people)):
+        face = scenes.face(("happy", "neutral")[(index + place) % 2], (96, 96), tone=index % 5)
+        photo.paste(face, (place * width + 7, 16))
+        draw.write(pen, (place * width + 7, 114), name, (0, 0, 0), 12)
+    draw.write(pen, (4, 1), where, (0, 0, 0), 12)
+    return (quirks.cmyk(photo), photo, quirks.grayscale(photo), photo, photo)[index % 5]
 
 
 def _pairs(rng: Random, people: list[str]) -> list[tuple[str, str | int]]:
-    first, country = people[0], _NAMES[people[0]][1]
+    first, (_, country, born) = people[0], _NAMES[people[0]]
     pairs: list[tuple[str, str | int]] = [
         ("Who is in the image?", " and ".join(people)),
         (f"Was {first} born in {country}?", "Yes"),
-        ("Which country is the person in the left from?", country),
-        ("Who is standing next to somebody else?", "Person in the left"),
-        ("By how many years do they differ in age?", rng.randint(1, 40)),
         ("How many people in this image were born in Chile?", 0),
     ]
+    for other in people[1:]:
+        gap = _NAMES[other][2] - born
+        elder = "left" if gap > 0 else "right"
+        pairs += [
+            ("Which country is the person in the left from?", country),
+            ("Who among the people in the image is older?", f"Person in the {elder}"),
+            ("By how many years do the people in the image differ in age?", abs(gap)),
+        ]
     return pairs[: rng.randint(2, len(pairs))]
 
 
 def _record(
-    rng: Random, index: int, key: str, people: list[str], pairs: list[tuple[str, str | int]]
+    rng: Random, index: int, key: str, people: list[str], pairs: list[tuple[str, str | int]], where: str
 ) -> dict[str, Any]:
     questions = [question for question, _ in pairs]
-    caption = f" {' and '.join(people)} in {_NAMES[people[0]][1]} ({rng.randint(1900, 2010)})\n"
+    caption = f" {' and '.join(people)} in {where}\n"
     answers = [answer for _, answer in pairs]
     return {
         "NamedEntities": people,

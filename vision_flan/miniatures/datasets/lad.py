@@ -7,6 +7,7 @@ is the file name without suffix, 32 hex digits.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -19,15 +20,32 @@ _SUPER = {
     "E": (262, 337, 50),
     "H": (337, 359, 30),
 }
-_NAMES = {"A": "antelope", "F": "apple", "V": "touring car", "E": "camera", "H": "bob hair"}
-_GROUPS = ("color", "shape", "parts", "function", "weight")
-_PHRASES = (
-    "is {}",
-    "has {} marks",
-    "has {}, narrow parts",
-    "can be seen near {} things",
-    "weighs as much as a {} stone",
-)
+#: Five kinds and ten ways to tell them apart make fifty classes (of hairstyles, three kinds and thirty).
+_KINDS = {
+    "A": "antelope,horse,bear,wolf,fox",
+    "F": "apple,plum,pear,grape,melon",
+    "V": "car,train,bus,boat,van",
+    "E": "camera,phone,printer,speaker,fan",
+    "H": "bob hair,permed hair,plaited hair",
+}
+_WAYS = {
+    "A": "mountain desert forest river northern southern giant dwarf striped spotted",
+    "F": "wild garden winter summer early late giant dwarf sweet sour",
+    "V": "touring racing city family police rescue school toy vintage electric",
+    "E": "pocket desk wall travel toy studio kitchen office wireless folding",
+    "H": "short long loose tight wavy curly straight layered dyed blunt",
+}
+#: Parts, of which there is a phrase for every colour; the comma is upstream's rare one.
+_PARTS = {
+    "A": "a {} nose|a {} belly|a {} back|{} legs|{} feet|{} ears|{} eyes|a long, {} tail|{} lips|{} fur",
+    "F": "a thin, {} skin|{} flesh|{} seeds|{} leaves",
+    "V": "{} wheels|{} doors|{} seats|{} lights|{} stripes|a flat, {} roof",
+    "E": "{} buttons|{} edges|{} feet|a {} case|a long, {} cable",
+    "H": "",
+}
+#: What a super-class has the rest of its attributes of, with upstream's full-width sign.
+_SIZE = {"A": "weighs ＞ {} kg", "F": "weighs ＞ {} g", "V": "seats ＞ {} people", "E": "works ＞ {} hours"}
+_LENGTH = "is ＞ {} cm long"
 _CHINESE = "颜色：是"
 
 
@@ -36,13 +54,9 @@ def _classes() -> list[tuple[str, str]]:
     rows = []
     for letter, (_, _, count) in _SUPER.items():
         for number in range(1, count + 1):
-            kind = _NAMES[letter]
-            rows.append(
-                (
-                    f"Label_{letter}_{number:02d}",
-                    kind if number == 1 else f"{text.COLORS[number % 10]} {text.THINGS[number // 10]} {kind}",
-                )
-            )
+            kind, way = divmod(number - 1, 10)
+            name = f"{_WAYS[letter].split()[way]} {_KINDS[letter].split(',')[kind]}"
+            rows.append((f"Label_{letter}_{number:02d}", name if number > 1 else name.split(" ", 1)[1]))
     return rows
 
 
@@ -50,14 +64,24 @@ def _attributes() -> list[tuple[str, str, str]]:
     """(attribute id, group, phrase); a few phrases hold a full-width sign, as upstream's do."""
     rows = []
     for letter, (first, end, _) in _SUPER.items():
-        for number in range(first, end):
-            offset = number - first
-            color = text.COLORS[offset % len(text.COLORS)]
-            phrase = _PHRASES[offset // len(text.COLORS) % len(_PHRASES)].format(color)
-            turn = offset // 50
-            phrase += (f" ＞ {turn} times" if offset % 2 else f" in {turn} places") if turn else ""
-            rows.append((f"Attr_{letter}_{offset + 1:03d}", _GROUPS[offset // 10 % 5], phrase))
+        parts = _PARTS[letter].split("|") if _PARTS[letter] else []
+        phrases = [("color", f"is {color}") for color in text.COLORS]
+        phrases += [("parts", f"has {_colored(part, color)}") for part in parts for color in text.COLORS]
+        rest = end - first - len(phrases)
+        size = _SIZE.get(letter, _LENGTH)
+        phrases += [("size", size.format(10 * step)) for step in range(1, rest + 1)]
+        rows += [
+            (f"Attr_{letter}_{offset:03d}", group, phrase)
+            for offset, (group, phrase) in enumerate(phrases, start=1)
+        ]
     return rows
+
+
+def _colored(part: str, color: str) -> str:
+    """The part in that colour, with the article that the colour wants."""
+    if part.startswith("a {}"):
+        return text.article(part.removeprefix("a ").format(color))
+    return part.format(color)
 
 
 def generate(mini: Miniature) -> None:
@@ -96,7 +120,7 @@ def generate(mini: Miniature) -> None:
                 true = [place for place, value in enumerate(vector.split()) if value == "1"]
                 phrases = [attributes[place][2] for place in true]
                 _truth(mini, key, label, name, phrases)
-            card = draw.caption_card(f"{name}: {', '.join(phrases)}", (160, 120), note=key)
+            card = partial(draw.caption_card, f"{name}: {', '.join(phrases)}", (240, 160), note=key)
             pictures.image(f"LAD_images/{path}", card)
 
 
