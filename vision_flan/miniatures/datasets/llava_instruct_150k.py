@@ -8,11 +8,17 @@ in `mscoco/train2017`, every fifth in a 2014 folder.
 from __future__ import annotations
 
 from functools import partial
+from random import Random
 from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
+_REASONS = (
+    "They may belong to one person, who put them there for a while.",
+    "Somebody may be about to sell them, or to give them away.",
+    "It may be chance: the place looks like one where people leave all sorts of things.",
+)
 _PARTS = ("conversation_58k", "detail_23k", "complex_reasoning_77k")
 Rounds = list[tuple[str, str]]
 
@@ -26,24 +32,51 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             rounds = _rounds(mini, index)
             add(_record(mini, index, rounds))
-            _picture(mini, index, rounds)
+            _picture(mini, index)
             _truth(mini, index, rounds)
 
 
 def _rounds(mini: Miniature, index: int) -> Rounds:
-    rng = mini.rng(index)
+    rng, things = mini.rng(index), _things(mini, index)
+    named = [text.article(thing) for thing in things]
+    shown = f"{', '.join(named[:-1])} and {named[-1]}"
     if index % 3 == 1:
-        return [("Describe the following image.", text.paragraph(rng, 3))]
+        sides = f"The {things[0]} is on the far left, the {things[-1]} on the far right."
+        return [("Describe the following image.", f"The image shows {shown}. {sides}")]
     if index % 3 == 2:
-        answer = f"{text.sentence(rng)}\n\n{text.paragraph(rng, 2)}"
-        return [(f"Why might {text.clause(rng)}?", answer)]
-    pairs = (text.question_answer(rng) for _ in range(rng.randint(2, 5)))
-    return [(question, f"It looks to me like the answer is {answer}.") for question, answer in pairs]
+        answer = f"The image shows {shown} next to each other.\n\n{rng.choice(_REASONS)}"
+        return [("Why might these things be in one place?", answer)]
+    return rng.sample(_small_talk(rng, things, shown), rng.randint(2, 5))
+
+
+def _small_talk(rng: Random, things: list[str], shown: str) -> Rounds:
+    """Five questions about a picture of things, and their answers."""
+    (color, first), (other, last) = things[0].split(), things[-1].split()
+    absent = rng.choice([thing for thing in text.THINGS if not any(thing in seen for seen in things)])
+    return [
+        (f"What color is the {first}?", f"The {first} is {color}."),
+        (f"And the {last}, what color is that?", f"It is {other}."),
+        ("What can you see?", f"I can see {shown}."),
+        (f"Is there {text.article(absent)} in the image?", f"No, I cannot see {text.article(absent)}."),
+        ("Which thing is on the far left?", f"The {first} is on the far left."),
+    ]
+
+
+def _owner(index: int) -> int:
+    """The record that a record's picture was drawn for: a picture can have several."""
+    return index - (index % 10 == 6)
+
+
+def _things(mini: Miniature, index: int) -> list[str]:
+    """What the picture shows from left to right: `["red kite", "blue bench"]`, no color twice."""
+    rng = mini.rng("things", _owner(index))
+    count = rng.randint(2, 3)
+    pairs = zip(rng.sample(text.COLORS, count), rng.sample(text.THINGS, count), strict=True)
+    return [" ".join(pair) for pair in pairs]
 
 
 def _number(mini: Miniature, index: int) -> int:
-    """A picture can have several records."""
-    return mini.number(index - (index % 10 == 6), 1, coco.MAX_ID)
+    return mini.number(_owner(index), 1, coco.MAX_ID)
 
 
 def _record(mini: Miniature, index: int, rounds: Rounds) -> dict[str, Any]:
@@ -57,11 +90,11 @@ def _record(mini: Miniature, index: int, rounds: Rounds) -> dict[str, Any]:
     return {"id": f"{number:012d}", "image": f"{number:012d}.jpg", "conversations": turns}
 
 
-def _picture(mini: Miniature, index: int, rounds: Rounds) -> None:
-    if index % 10 == 6:
+def _picture(mini: Miniature, index: int) -> None:
+    if _owner(index) != index:
         return
     split = ("train2014", "val2014")[index % 2] if index % 5 == 2 else "train2017"
-    card = partial(draw.caption_card, rounds[0][1], (128, 96), note=rounds[0][0])
+    card = partial(draw.caption_card, ", ".join(_things(mini, index)), (128, 96), note=str(index))
     coco.lend(mini.borrow("mscoco"), split, _number(mini, index), card)
 
 

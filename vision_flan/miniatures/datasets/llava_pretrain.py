@@ -13,7 +13,7 @@ from vision_flan.miniatures.miniature import Miniature
 _REQUESTS = (
     "Sum up the picture in a line.",
     "What is shown here, in brief?",
-    "Tell me shortly what you see.",
+    "Tell me briefly what you see.",
     "Give a terse account of the image.",
 )
 
