@@ -40,11 +40,10 @@ def generate(mini: Miniature) -> None:
             ]
             for index in range(count):
                 image_id, file = _image(mini, stem, index)
-                captions = [
-                    _caption(mini.rng(stem, index, turn)) for turn in range(2 if index % 25 == 4 else 1)
-                ]
+                captions = _captions(mini, stem, index)
                 path = f"{folder}/{file}"
-                mini.image(path, partial(draw.caption_card, captions[0], (160, 120)))
+                shown = "; ".join(captions)
+                mini.image(path, partial(draw.caption_card, shown, (200, 150 * len(captions))))
                 for turn, caption in enumerate(captions):
                     rng = mini.rng(stem, index, turn, "line")
                     add[index * shards // count](_line(rng, dataset_id, image_id, caption))
@@ -69,10 +68,12 @@ def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
     return key, f"{key}.jpg"
 
 
-def _caption(rng: Random) -> str:
-    if rng.random() < 0.02:  # nothing was heard
-        return rng.choice(("", "  "))
-    return f"In this image I can see {text.clause(rng)}. {text.paragraph(rng, rng.randint(1, 3))}"
+def _captions(mini: Miniature, stem: str, index: int) -> list[str]:
+    """What was said about a picture: now and then twice, now and then nothing that was heard."""
+    if index % 25 == 9:
+        return ["  " if index % 2 else ""]
+    speakers = (mini.rng(stem, index, turn) for turn in range(2 if index % 25 == 4 else 1))
+    return [f"In this image {text.clause(rng)}. {text.paragraph(rng, rng.randint(1, 3))}" for rng in speakers]
 
 
 @lru_cache(maxsize=64)
