@@ -73,6 +73,13 @@ def test_no_bytes_are_an_empty_image() -> None:
     assert reason(b"") == "empty_image"
 
 
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF"])
+def test_a_placeholder_of_one_pixel_is_an_empty_image(image_format: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, image_format)
+    assert reason(file.getvalue()) == "empty_image"
+
+
 @pytest.mark.parametrize("data", [b"<html><body>Not found</body></html>", b"\0" * 100, b"%PDF-1.7 ..."])
 def test_what_is_no_picture_is_called_so(data: bytes) -> None:
     assert reason(data) == "not_an_image"

@@ -44,7 +44,8 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
     """Check the bytes of one picture.
 
     Raises:
-        BadImageError: empty_image, image_too_large, not_an_image, broken_image, animated_image.
+        BadImageError: empty_image (no bytes, or the one pixel that shops send for a picture they lack),
+            image_too_large, not_an_image, broken_image, animated_image.
     """
     if not data:
         raise BadImageError("empty_image")
@@ -52,13 +53,15 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
         raise BadImageError("image_too_large")
     if not full and data.endswith(_JPEG_END):
         size = _jpeg_size(data)
-        if size and 0 < size[0] * size[1] <= MAX_PIXELS:
+        if size and 1 < size[0] * size[1] <= MAX_PIXELS:
             return ImageFacts("JPEG", *size)
     image = _open(data)
     if image.width * image.height > MAX_PIXELS:
         raise BadImageError("image_too_large")
     if image.width == 0 or image.height == 0:
         raise BadImageError("broken_image")
+    if image.width == image.height == 1:
+        raise BadImageError("empty_image")
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("animated_image")
     facts = ImageFacts(str(image.format), image.width, image.height)

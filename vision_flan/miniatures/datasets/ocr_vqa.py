@@ -59,14 +59,18 @@ def _cover(mini: Miniature, put: Any, split: int, name: str, index: int, questio
         mini.image(f"images/{cover}{stored}", partial(_picture, title, author, index, suffix))
     if split == 1:
         for n, (_, answer) in enumerate(asked, start=1):
-            claim = (
-                {"dropped": "the cover is no longer there"} if dead and mini.pictures else {"target": answer}
-            )
+            claim = {"target": answer}
+            if mini.pictures and (dead or _is_placeholder(index)):
+                claim = {"dropped": "the cover is no longer there" if dead else "one pixel"}
             mini.truth("ocr_ocrvqa", f"{cover}+{n}", **claim)
 
 
+def _is_placeholder(index: int) -> bool:
+    return index % 16 == 11
+
+
 def _picture(title: str, author: str, index: int, suffix: str) -> Picture:
-    if index % 16 == 11:  # a placeholder
+    if _is_placeholder(index):
         return encode(Image.new("RGB", (1, 1)), ".gif")
     return encode(draw.caption_card(f"{title} by {author}", (96, 144)), suffix)
 
