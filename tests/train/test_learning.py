@@ -55,11 +55,13 @@ def test_both_stages_learn_what_they_are_shown(
     tmp_path: Path, lines: Callable[[Path], list[dict[str, Any]]], tensors: Callable[[Path], dict[str, Any]]
 ) -> None:
     data = tmp_path / "vision-flan"
-    compile_miniature(data, "mnist_m", "object_mnist_m", 600)
+    compile_miniature(data, "mnist_m", "object_mnist_m", 900)
     talk = compile_miniature(data, "llava_instruct_150k", "stage2_llava_instruct", 40)
     unseen = compile_miniature(tmp_path / "unseen", "mnist_m", "object_mnist_m", 100, seed=1)
 
-    one = run(load("tiny_cpu", [*SHORT, f"data.root={data}", f"out={tmp_path / 'stage1'}"]))
+    # half as many steps more than the recipe's, after which nine in ten are right, now one more and now one less
+    long = [*SHORT, "train.steps=180"]
+    one = run(load("tiny_cpu", [*long, f"data.root={data}", f"out={tmp_path / 'stage1'}"]))
     assert share_right(tmp_path / "stage1" / "init", unseen) < 0.2
     assert share_right(one, unseen) > 0.9
     losses = [line["loss"] for line in lines(tmp_path / "stage1")]

@@ -70,7 +70,10 @@ def _lying_bars(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) ->
     for place, (label, value, color) in enumerate(marks):
         y = _TOP + place * step
         pen.rectangle((_LEFT, y + 2, _LEFT + width * value / most, y + step - 2), color)
-        draw.write(pen, (_LEFT + 2, y + 2), f"{label} {value:g}", (0, 0, 0), 9)
+        words = f"{label} {value:g}"
+        # on paper of its own: black on a dark bar cannot be read
+        pen.rectangle((_LEFT + 2, y + 4, _LEFT + 5 + draw.font(9).getlength(words), y + 15), (255, 255, 255))
+        draw.write(pen, (_LEFT + 4, y + 4), words, (0, 0, 0), 9)
 
 
 def _pie(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) -> None:
