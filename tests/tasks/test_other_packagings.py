@@ -1,4 +1,4 @@
-"""Copies in circulation lie about otherwise than upstream's own archives; what dataset.yaml says of them holds."""
+"""Copies in circulation are packed otherwise than upstream's archives; what dataset.yaml says of them holds."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_both_stages_learn_what_they_are_shown(
     talk = compile_miniature(data, "llava_instruct_150k", "stage2_llava_instruct", 40)
     unseen = compile_miniature(tmp_path / "unseen", "mnist_m", "object_mnist_m", 100, seed=1)
 
-    # half as many steps more than the recipe's, after which nine in ten are right, now one more and now one less
+    # half as many steps again as the recipe's, after which about nine in ten are right
     long = [*SHORT, "train.steps=180"]
     one = run(load("tiny_cpu", [*long, f"data.root={data}", f"out={tmp_path / 'stage1'}"]))
     assert share_right(tmp_path / "stage1" / "init", unseen) < 0.2
