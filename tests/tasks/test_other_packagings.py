@@ -1,4 +1,4 @@
-"""Copies in circulation are packed otherwise than upstream's archives; what dataset.yaml says of them holds."""
+"""Copies in circulation are packed otherwise than upstream does it: those that dataset.yaml names compile."""
 
 from __future__ import annotations
 
