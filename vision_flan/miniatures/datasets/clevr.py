@@ -174,8 +174,8 @@ def _attribute(rng: Random, things: list[Thing]) -> Asked | None:
     wanted = {name: thing[name] for name in _VALUES if name != asked}
     if len(_like(things, wanted)) != 1:
         return None
-    # some of upstream's templates leave a double blank
-    gap = "  " if rng.random() < 0.2 else " "
+    # some of upstream's templates leave a double blank where a word is left out
+    gap = "  " if asked in ("size", "color") else " "
     question = f"What is the {asked} of the{gap}{_noun(wanted)}?"
     return question, thing[asked], _program(wanted, f"query_{asked}"), 60
 
@@ -196,14 +196,17 @@ def _record(one: Asked, image: int, name: str, split: str, number: int) -> dict[
 
 def _truth(mini: Miniature, task: str, name: str, asked: list[Asked], first: int) -> None:
     split = name.rpartition("_")[0]
-    for place, (_, answer, _, _) in enumerate(asked):
-        mini.truth(f"vqa_{task}", f"{split}_{first + place}", target=answer)
+    squeezed = [(" ".join(question.split()), answer) for question, answer, _, _ in asked]
+    for place, (question, answer) in enumerate(squeezed):
+        mini.truth(f"vqa_{task}", f"{split}_{first + place}", target=answer, contains=question)
     pairs = [[question, answer] for question, answer, _, _ in asked][:9]
     if len(pairs) < 9:
         for several in (f"vqa_{task}_multi", f"vqa_{task}_matching", f"dialogue_{task}"):
             mini.truth(several, name, dropped="fewer than nine questions")
         return
     lines = [f"A{number}: {answer}" for number, (_, answer) in enumerate(pairs, start=1)]
-    mini.truth(f"vqa_{task}_multi", name, target="\n".join(lines))
+    shown = [f"Q{number}: {question}" for number, (question, _) in enumerate(squeezed[:9], start=1)]
+    mini.truth(f"vqa_{task}_multi", name, target="\n".join(lines), contains="\n".join(shown))
     mini.truth(f"vqa_{task}_matching", name, pairs=pairs)
-    mini.truth(f"dialogue_{task}", name, target=pairs[8][1], contains=" ".join(pairs[8][0].split()))
+    told = [*(" ".join(pair) for pair in squeezed[:8]), squeezed[8][0]]
+    mini.truth(f"dialogue_{task}", name, target=pairs[8][1], contains="\n".join(told))

@@ -14,6 +14,9 @@ from vision_flan.miniatures import scenes
 from vision_flan.miniatures.datasets import clevr
 from vision_flan.miniatures.miniature import Miniature
 
+#: Number of the last picture that a split takes from CLEVR's split of the same name.
+_LAST = {"train": 19_999, "val": 7_999, "test": 7_999}
+
 
 def generate(mini: Miniature) -> None:
     lender = mini.borrow("clevr")
@@ -27,7 +30,7 @@ def generate(mini: Miniature) -> None:
                 document.field("info", info)
                 for index in range(count):
                     rng = mini.rng(split, index)
-                    image = mini.number(index, 0, max(19_999, 2 * mini.n), split)
+                    image = mini.number(index, 0, max(_LAST[split], 2 * mini.n), split)
                     name = f"CLEVR_{split}_{image:06d}"
                     things = clevr.solids(rng, {})
                     question, answer = _asked(rng, things)
