@@ -19,33 +19,40 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n + 2 * few):
             split = "train" if index < mini.n else "val" if index < mini.n + few else "test"
             number = mini.number(index, 1, max(101_443, 2 * mini.n))
-            record = _record(mini, f"{number}.jpg", split, index)
-            card = partial(draw.caption_card, record["description"]["raw"], (256, 256), note=str(number))
+            thing, texts = _texts(mini, index)
+            card = partial(draw.caption_card, _readable(texts["description"]), (256, 256), note=str(number))
             tree.image(f"resized/{number}.jpg", card)
-            add(record)
+            add(_record(thing, texts, f"{number}.jpg", split))
             if split == "train":
-                _truth(mini, number, record)
+                _truth(mini, number, texts)
 
 
-def _record(mini: Miniature, file: str, split: str, index: int) -> dict[str, Any]:
+def _texts(mini: Miniature, index: int) -> tuple[str, dict[str, str]]:
+    """The thing shown, and what is written about it, with the line breaks that upstream deleted."""
     rng = mini.rng(index)
     thing = text.subject(rng)
     description = f"Photo of {text.article(thing)}"
-    # letters outside ASCII were dropped, line breaks left no blank, blanks stand at either end
+    # letters outside ASCII were dropped, blanks stand at either end
     caption = f" {thing.capitalize()} by Mller, {rng.randint(1800, 2020)}"
-    context = f" The {thing} is well known.{text.paragraph(rng, 2)} "
+    context = f" The {thing} is well known.\n{text.paragraph(rng, 2)} "
+    if index % 5 == 1:
+        description = f" {description}.\nThe ground behind it is plain."
+    if index % 2 == 0:
+        caption += ".\nIt is in a private collection. "
     if index % 15 == 4:
         description = caption.strip()
     if index % 15 == 9:
         context = " "
+    return thing, {"description": description, "caption": caption, "context": context}
+
+
+def _record(thing: str, texts: dict[str, str], file: str, split: str) -> dict[str, Any]:
     return {
         "article_id": thing.title(),
         "filename": file,
         "orig_filename": f"https://upload.wikimedia.org/wikipedia/commons/thumb/{file}",
         "split": split,
-        "description": _told(description),
-        "caption": _told(caption),
-        "context": _told(context),
+        **{name: _told(raw.replace("\n", "")) for name, raw in texts.items()},
     }
 
 
@@ -53,17 +60,19 @@ def _told(raw: str) -> dict[str, Any]:
     return {"raw": raw, "tokens": raw.split()}
 
 
-def _truth(mini: Miniature, number: int, record: dict[str, Any]) -> None:
+def _readable(raw: str) -> str:
+    return " ".join(raw.split())
+
+
+def _truth(mini: Miniature, number: int, texts: dict[str, str]) -> None:
     file = f"{number}.jpg"
-    description, caption, context = (
-        record[name]["raw"].strip() for name in ("description", "caption", "context")
-    )
+    description, caption, context = (_readable(texts[name]) for name in ("description", "caption", "context"))
     if description == caption:
         mini.truth("caption_concadia", file, dropped="the description is the caption")
     else:
         mini.truth("caption_concadia", file, target=description)
     task = "knowledge_concadia_context" if number % 8 == 7 else "knowledge_concadia"
     if context:
-        mini.truth(task, file, target=f"{caption}\n{context.replace('known.', 'known. ')}")
+        mini.truth(task, file, target=f"{caption}\n{context}")
     else:
         mini.truth(task, file, dropped="no context")
