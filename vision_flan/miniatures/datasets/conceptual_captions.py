@@ -19,7 +19,10 @@ def generate(mini: Miniature) -> None:
         with mini.lines(_FILES[split]) as add:
             for index in range(count):
                 rng = mini.rng(split, index)
-                caption = f'actor \'s "{text.subject(rng)}" , {text.clause(rng)} .'
+                thing = text.subject(rng)
+                where = ("[ left ]", "[ right ]", "( at the back )")[index % 3]
+                film = (f'in actor \'s film "{thing}"', f'"{thing}" , film by actor')[index % 4 == 1]
+                caption = f"{film} : {text.clause(rng)} {where} ."
                 # quotes are no quoting, and the last part of an address need not be unique
                 add(f"{caption}\thttps://example.org/{mini.hex_id(8, split, index)}/photo-{index % 3}")
                 if split == "train":
@@ -28,7 +31,9 @@ def generate(mini: Miniature) -> None:
 
 def _picture(mini: Miniature, index: int, caption: str) -> None:
     row = f"{index:09d}"
-    shown = caption.replace(" 's", "'s").replace(" ,", ",").replace(" .", ".")
+    shown = caption.replace(" 's", "'s").replace(" ,", ",").replace(" :", ":").replace(" .", ".")
+    for tokens, written in (("( ", "("), (" )", ")"), ("[ ", "["), (" ]", "]")):
+        shown = shown.replace(tokens, written)
     if index % 10 == 8:
         mini.truth("caption_conceptual_captions", row, dropped="the address is dead")
         return
@@ -36,5 +41,5 @@ def _picture(mini: Miniature, index: int, caption: str) -> None:
         mini.image(f"images/{row}.jpg", quirks.not_an_image())
         mini.truth("caption_conceptual_captions", row, dropped="a web page, not a picture")
         return
-    mini.image(f"images/{row}.jpg", partial(draw.caption_card, shown, (128, 96)))
+    mini.image(f"images/{row}.jpg", partial(draw.caption_card, shown, (160, 120)))
     mini.truth("caption_conceptual_captions", row, target=shown)
