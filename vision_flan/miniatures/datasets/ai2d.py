@@ -43,7 +43,8 @@ def generate(mini: Miniature) -> None:
 def _questions(rng: Random, picture: str, names: list[str]) -> dict[str, dict[str, Any]]:
     place = rng.randrange(1, len(names))
     choices = rng.sample(names, len(names))
-    choices.remove(names[place])
+    for no_choice in names[place - 1 : place + 1]:
+        choices.remove(no_choice)
     wrong = [*choices[:2], "none of these"]
     last, letters = rng.randrange(3), ["A", "B", "C", "D"]
     shown = [*wrong[:last], names[place], *wrong[last:]]

@@ -39,9 +39,8 @@ def generate(mini: Miniature) -> None:
         with mini.csv(f"dataset/data/{number}.csv", ["Region", topic.capitalize()]) as add:
             for place, value in rows:
                 add([place, f"{value:g}"])
-        mini.image(
-            f"images/statista/{number}.png", partial(charts.chart, "hbar", rows, (240, 150), title=topic)
-        )
+        chart = partial(charts.chart, "hbar", rows, (240, 150), title=f"{topic} in France, 2019")
+        mini.image(f"images/statista/{number}.png", chart)
         mini.truth("caption_chart2text", number, target=shown)
     for number in range(max(mini.n // 8, 1)):
         _several_columns(mini, number)
@@ -50,9 +49,9 @@ def generate(mini: Miniature) -> None:
 def _commentary(rng: Random, topic: str, rows: list[tuple[str, float]]) -> tuple[str, str]:
     """The text as it is in the file, and what is to become of it."""
     place, value = max(rows, key=lambda row: row[1])
-    first = f"In 2019 , the region with most {topic} was {place} , with {value:,.0f} ."
+    first = f"In 2019 , the region with the most {topic} was {place} , with {value:,.0f} ."
     tokens, shown = rng.choice(_BACKGROUND)
-    readable = f"In 2019, the region with most {topic} was {place}, with {value:,.0f}. {shown}"
+    readable = f"In 2019, the region with the most {topic} was {place}, with {value:,.0f}. {shown}"
     return f"{first} {tokens}", readable
 
 
