@@ -56,7 +56,9 @@ def _cover(mini: Miniature, put: Any, split: int, name: str, index: int, questio
     if not dead:
         # in some copies every file is called .jpg, whatever the link said
         stored = ".jpg" if index % 4 == 1 else suffix
-        mini.image(f"images/{cover}{stored}", partial(_picture, title, author, index, suffix))
+        mini.image(
+            f"images/{cover}{stored}", partial(_picture, f"{title} by {author}. {genre}", index, suffix)
+        )
     if split == 1:
         for n, (_, answer) in enumerate(asked, start=1):
             claim = {"target": answer}
@@ -69,10 +71,10 @@ def _is_placeholder(index: int) -> bool:
     return index % 16 == 11
 
 
-def _picture(title: str, author: str, index: int, suffix: str) -> Picture:
+def _picture(cover: str, index: int, suffix: str) -> Picture:
     if _is_placeholder(index):
         return encode(Image.new("RGB", (1, 1)), ".gif")
-    return encode(draw.caption_card(f"{title} by {author}", (96, 144)), suffix)
+    return encode(draw.caption_card(cover, (110, 160)), suffix)
 
 
 def _questions(rng: Random, title: str, author: str, genre: str) -> list[tuple[str, str]]:

@@ -16,12 +16,14 @@ from vision_flan.miniatures.miniature import Miniature
 
 #: Answers as people typed them, and the stems that upstream counts.
 _STEMS = {"racing": "race", "surfing": "surf", "horses": "horse", "italy": "italy", "hot dogs": "hot dog"}
-_QUESTIONS = {
-    "What sport can you use this {} for?": ("racing", "surfing"),
-    "What animals were used before the {}?": ("horses",),
-    "Which country is famous for this {}?": ("italy",),
-    "What food is often sold next to such a {}?": ("hot dogs",),
-}
+#: Questions, the things they are asked of, and the answer.
+_QUESTIONS = (
+    ("What sport is this {} for?", text.listed("car bicycle motorcycle"), "racing"),
+    ("What sport is this {} for?", text.listed("board wetsuit wave"), "surfing"),
+    ("What animals did people ride before the {}?", text.listed("car train bus bicycle"), "horses"),
+    ("Which country is famous for this {}?", text.listed("pizza pasta espresso gondola"), "italy"),
+    ("What food is often sold at such a {}?", text.listed("stand stadium cart"), "hot dogs"),
+)
 
 
 def generate(mini: Miniature) -> None:
@@ -40,8 +42,8 @@ def generate(mini: Miniature) -> None:
             for index in range(count):
                 rng = mini.rng(split, index)
                 image_id = mini.number(index, 1, coco.MAX_ID, split)
-                form = rng.choice(list(_QUESTIONS))
-                question, answer = form.format(rng.choice(text.THINGS)), rng.choice(_QUESTIONS[form])
+                form, things, answer = rng.choice(_QUESTIONS)
+                question = form.format(rng.choice(things))
                 question_id = image_id * 10 + 5
                 add_question({"image_id": image_id, "question": question, "question_id": question_id})
                 add_answers(_annotation(rng, image_id, question_id, answer))

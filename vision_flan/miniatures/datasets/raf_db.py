@@ -6,7 +6,11 @@ pictures; test gets a fifth. `source_id` is the file name without suffix, `train
 
 from __future__ import annotations
 
-from vision_flan.miniatures import scenes
+from functools import partial
+
+from PIL import Image, ImageDraw
+
+from vision_flan.miniatures import draw, scenes
 from vision_flan.miniatures.miniature import Miniature
 
 #: Codes from 1.
@@ -14,6 +18,8 @@ _EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "ne
 #: Codes from 0.
 _GENDERS = ("male", "female", "uncertain")
 _RACES = ("Caucasian", "African-American", "Asian")
+#: Skin tones of `scenes.face`, by race.
+_TONES = (0, 2, 1)
 _AGES = ("0-3", "4-19", "20-39", "40-69", "70 or over")
 
 
@@ -28,9 +34,18 @@ def generate(mini: Miniature) -> None:
                 emotion = mini.rng("emotion", stem).randrange(7)
                 add(f"{stem}.jpg {emotion + 1}")
                 gender, race, age = _attributes(mini, stem)
-                tree.image(f"original/{stem}.jpg", scenes.face(_EMOTIONS[emotion], tone=race))
+                person = f"{_GENDERS[gender]}, {_AGES[age]}"
+                tree.image(f"original/{stem}.jpg", partial(_portrait, _EMOTIONS[emotion], race, person))
                 if split == "train":
                     mini.truth("human_raf_db", stem, target=_answer(emotion, gender, race, age))
+
+
+def _portrait(emotion: str, race: int, person: str) -> Image.Image:
+    """A face of the race's tone, gender and age written below it."""
+    portrait = draw.blank((96, 112), (200, 210, 220))
+    portrait.paste(scenes.face(emotion, tone=_TONES[race]), (0, 0))
+    draw.write(ImageDraw.Draw(portrait), (4, 97), person, (0, 0, 0), 10)
+    return portrait
 
 
 def _attributes(mini: Miniature, stem: str) -> tuple[int, int, int]:
