@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.tasks.truth import disagreements
+from tests.tasks.truth import disagreements, pixels
 
 PAIRS = [["How many cubes are there?", "2"], ["Is  there a sphere?", "no"]]
 SHOWN = "Q1: How many cubes are there?\nQ2: Is there a sphere?\nA1: no\nA2: 2"
@@ -36,3 +38,12 @@ def test_a_text_that_may_be_foreign_decides_what_is_right() -> None:
 def test_a_record_that_must_drop_out_is_found_where_it_is_written() -> None:
     assert found("cat", {"dropped": "a quirk"})
     assert list(disagreements([], {"a": {"source_id": "a", "target": "cat"}}))
+
+
+def test_another_picture_than_the_truths_is_found() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 1), "red").save(file, "PNG")
+    row = {"source_id": "1", "target": "red", "image": {"bytes": file.getvalue()}}
+    shown = pixels(file.getvalue())
+    assert not list(disagreements([row], {"1": {"target": "red", "pixels": shown}}))
+    assert list(disagreements([row], {"1": {"target": "red", "pixels": shown.replace("2x1", "1x2")}}))

@@ -3,17 +3,21 @@
 A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
 the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
 `if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question,
-answer] of the picture, to be matched in lines such as Q1A3), `contains` (text that the prompt holds), or
-`dropped` (it must not be written).
+answer] of the picture, to be matched in lines such as Q1A3), `contains` (text that the prompt holds),
+`pixels` (size and digest of the picture's RGB values), or `dropped` (it must not be written).
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 _LETTERED = re.compile(r"\(([A-Z])\) ")
 _NUMBERED = re.compile(r"([QA]\d+): (.*)")
@@ -61,6 +65,14 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
         yield from _mismatched(row, expected["pairs"])
     if "contains" in expected and expected["contains"] not in row["prompt"]:
         yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
+    if "pixels" in expected and pixels(row["image"]["bytes"]) != expected["pixels"]:
+        yield f"{where}: another picture, {pixels(row['image']['bytes'])}, truth {expected['pixels']}"
+
+
+def pixels(data: bytes) -> str:
+    """As the generators note it of bare pixels: `32x32 5f70bf18a0860070`."""
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    return f"{picture.width}x{picture.height} {hashlib.sha256(picture.tobytes()).hexdigest()[:16]}"
 
 
 def _mismatched(row: Mapping[str, Any], pairs: list[list[str]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ their own (HDF5, LMDB, Parquet) take a path from `mini.path(rel)`.
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib
 import io
 import struct
@@ -18,6 +19,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from vision_flan.errors import MachineError
 from vision_flan.miniatures.tree import Picture, encode
@@ -135,6 +137,12 @@ def planes(picture: Any, *, column_major: bool = False) -> bytes:
     """A picture as uint8 planes R, G, B (CIFAR rows); `column_major` turns each plane (STL-10)."""
     array = np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
     return (array.transpose(0, 2, 1) if column_major else array).tobytes()
+
+
+def pixels(picture: Image.Image) -> str:
+    """Size and a digest of the RGB values, for the truth of formats that hold bare pixels."""
+    values = hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()
+    return f"{picture.width}x{picture.height} {values[:16]}"
 
 
 def python2_pickle(value: Any) -> bytes:

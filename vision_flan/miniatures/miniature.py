@@ -136,7 +136,7 @@ class Miniature(FolderTree):
     def truth(self, task: str, source_id: str | int, **claim: Any) -> None:
         """What `task` must make of the record `source_id` (upstream's key).
 
-        Exactly one of these, and what else a test may want to know (`words`, `contains`):
+        Exactly one of these, and what else a test may want to know (`words`, `contains`, `pixels`):
 
         - `target`: the exact string; `one_of`: the acceptable ones;
         - `answer`: text of the right option, where options are shuffled or lettered;

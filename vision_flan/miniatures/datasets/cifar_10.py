@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vision_flan.miniatures import draw
-from vision_flan.miniatures.formats import planes, python2_pickle
+from vision_flan.miniatures.formats import pixels, planes, python2_pickle
 from vision_flan.miniatures.miniature import Miniature
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -38,7 +38,7 @@ def _batch(mini: Miniature, name: str, count: int) -> bytes:
         rows.append(np.frombuffer(planes(card), np.uint8))
         files.append(f"{_CLASSES[label]}_s_{index:06d}.png".encode())
         if name == "test_batch":
-            mini.truth("eval_cifar_10", index, target=_CLASSES[label])
+            mini.truth("eval_cifar_10", index, target=_CLASSES[label], pixels=pixels(card))
     part = "testing batch 1 of 1" if name == "test_batch" else f"training batch {name[-1]} of 5"
     return python2_pickle(
         {b"data": np.stack(rows), b"labels": labels, b"batch_label": part.encode(), b"filenames": files}

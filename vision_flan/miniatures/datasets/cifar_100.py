@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vision_flan.miniatures import draw, text
-from vision_flan.miniatures.formats import planes, python2_pickle
+from vision_flan.miniatures.formats import pixels, planes, python2_pickle
 from vision_flan.miniatures.miniature import Miniature
 
 #: The 100 fine classes, in alphabetical order.
@@ -50,7 +50,7 @@ def _split(mini: Miniature, split: str, count: int) -> bytes:
         rows.append(np.frombuffer(planes(card), np.uint8))
         files.append(f"{_FINE[label]}_s_{index:06d}.png".encode())
         if split == "test":
-            mini.truth("eval_cifar_100", index, target=_FINE[label].replace("_", " "))
+            mini.truth("eval_cifar_100", index, target=_FINE[label].replace("_", " "), pixels=pixels(card))
     return python2_pickle(
         {
             b"data": np.stack(rows),

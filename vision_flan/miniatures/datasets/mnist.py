@@ -22,4 +22,5 @@ def generate(mini: Miniature) -> None:
             packed = gzip.compress(formats.idx(array), mtime=0)
             mini.write_bytes(f"{name}-{kind}-ubyte.gz", packed)
     for index, label in enumerate(labels):
-        mini.truth("eval_mnist", index, target=str(label))
+        digit = draw.digit(int(label)).convert("L")
+        mini.truth("eval_mnist", index, target=str(label), pixels=formats.pixels(digit))

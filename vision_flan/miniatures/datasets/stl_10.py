@@ -7,7 +7,7 @@ train_X.bin, from 0.
 from __future__ import annotations
 
 from vision_flan.miniatures import draw
-from vision_flan.miniatures.formats import planes
+from vision_flan.miniatures.formats import pixels, planes
 from vision_flan.miniatures.miniature import Miniature
 
 _CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -25,7 +25,7 @@ def generate(mini: Miniature) -> None:
                     picture = draw.caption_card(name, (96, 96), note=f"{split} {index}")
                     out.write(planes(picture, column_major=True))
                     if split == "train":
-                        mini.truth("object_stl10", index, answer=name)
+                        mini.truth("object_stl10", index, answer=name, pixels=pixels(picture))
             if split != "unlabeled":
                 tree.write_bytes(f"{_FOLDER}/{split}_y.bin", bytes(label + 1 for label in labels))
         tree.write_lines(f"{_FOLDER}/class_names.txt", _CLASSES)
