@@ -38,7 +38,9 @@ def generate(mini: Miniature) -> None:
                     rng = mini.rng(split, index)
                     key = f"{first + index:04d}"
                     heads = 0 if index % 10 == 2 else rng.randint(1, 9)
-                    scene = list(_SCENES)[rng.randrange(len(_SCENES))] if heads else "no-crowd"
+                    # of distractors, which have no heads, one in two says so where the scene belongs
+                    unnamed = not heads and index % 20 == 2
+                    scene = "no-crowd" if unnamed else rng.choice(list(_SCENES))
                     add(f"{key},{heads},{scene},{rng.randrange(4)},{int(heads == 0)}")
                     points = (f"{rng.randrange(120)} {rng.randrange(90)} 9 11 1 0" for _ in range(heads))
                     tree.write_lines(f"{folder}/gt/{key}.txt", points)

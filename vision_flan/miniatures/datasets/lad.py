@@ -140,6 +140,6 @@ def _truth(mini: Miniature, key: str, label: str, name: str, phrases: list[str])
             what = f"object in the image is {text.article(name)}"
         before = f"{', '.join(phrases[:-1])} and " if len(phrases) > 1 else ""
         target = f"The {what}. It {before}{phrases[-1]}."
-        mini.truth("caption_lad_detailed", key, target=target.replace("＞", ">"))
+        mini.truth("caption_lad_detailed", key, target=target.replace("＞", "more than"))
     else:
         mini.truth("caption_lad_detailed", key, dropped="no attribute")
