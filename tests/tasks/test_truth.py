@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.tasks.truth import disagreements, pixels
+from tests.tasks.truth import disagreements
+from vision_flan.miniatures import formats
 
 PAIRS = [["How many cubes are there?", "2"], ["Is  there a sphere?", "no"]]
 SHOWN = "Q1: How many cubes are there?\nQ2: Is there a sphere?\nA1: no\nA2: 2"
@@ -41,9 +42,9 @@ def test_a_record_that_must_drop_out_is_found_where_it_is_written() -> None:
 
 
 def test_another_picture_than_the_truths_is_found() -> None:
-    file = io.BytesIO()
-    Image.new("RGB", (2, 1), "red").save(file, "PNG")
+    file, picture = io.BytesIO(), Image.new("RGB", (2, 1), "red")
+    picture.save(file, "PNG")
     row = {"source_id": "1", "target": "red", "image": {"bytes": file.getvalue()}}
-    shown = pixels(file.getvalue())
+    shown = formats.pixels(picture)
     assert not list(disagreements([row], {"1": {"target": "red", "pixels": shown}}))
     assert list(disagreements([row], {"1": {"target": "red", "pixels": shown.replace("2x1", "1x2")}}))

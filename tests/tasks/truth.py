@@ -9,7 +9,6 @@ answer] of the picture, to be matched in lines such as Q1A3), `contains` (text t
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from vision_flan.miniatures import formats
 
 _LETTERED = re.compile(r"\(([A-Z])\) ")
 _NUMBERED = re.compile(r"([QA]\d+): (.*)")
@@ -65,14 +66,12 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
         yield from _mismatched(row, expected["pairs"])
     if "contains" in expected and expected["contains"] not in row["prompt"]:
         yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
-    if "pixels" in expected and pixels(row["image"]["bytes"]) != expected["pixels"]:
-        yield f"{where}: another picture, {pixels(row['image']['bytes'])}, truth {expected['pixels']}"
+    if "pixels" in expected and _pixels(row) != expected["pixels"]:
+        yield f"{where}: another picture, {_pixels(row)}, truth {expected['pixels']}"
 
 
-def pixels(data: bytes) -> str:
-    """As the generators note it of bare pixels: `32x32 5f70bf18a0860070`."""
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
-    return f"{picture.width}x{picture.height} {hashlib.sha256(picture.tobytes()).hexdigest()[:16]}"
+def _pixels(row: Mapping[str, Any]) -> str:
+    return formats.pixels(Image.open(io.BytesIO(row["image"]["bytes"])))
 
 
 def _mismatched(row: Mapping[str, Any], pairs: list[list[str]]) -> Iterator[str]:
