@@ -14,9 +14,11 @@ from vision_flan.rendering import (
     Renderer,
     UnknownLabelError,
     article,
+    detokenize,
     enumerate_and,
     question_mark,
     sentence,
+    unglue,
 )
 
 HERE = Place("task.yaml", 7)
@@ -65,6 +67,37 @@ def test_a_key_of_a_struct_wins_over_a_method_of_the_same_name() -> None:
 def test_characters_of_html_become_themselves() -> None:
     text = "Vel&#225;zquez &amp; Sons&#146; &lt;b&gt; R&D"
     assert render("{{ text | unescape }}", text=text) == "Velázquez & Sons\u2019 <b> R&D"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "typed"),
+    [
+        ("the dog 's bed ( a new one ) .", "the dog's bed (a new one)."),
+        ("they do n't , we ’ll : 4 % [ about ]  so !", "they don't, we’ll: 4% [about] so!"),
+        ('a sign , " open " , and " \'s top "', 'a sign, "open", and "\'s top"'),
+        ("one - two & 'sup", "one - two & 'sup"),
+    ],
+)
+def test_what_a_tokenizer_set_apart_is_as_one_types_it(tokens: str, typed: str) -> None:
+    assert render("{{ text | detokenize }}", text=tokens) == typed
+
+
+@pytest.mark.parametrize(
+    ("glued", "apart"),
+    [
+        ("A cat.It sits!Why?It can.", "A cat. It sits! Why? It can."),
+        ("in 1921.He (aged 7).She", "in 1921. He (aged 7). She"),
+        ("The U.S.Army at 3.30 p.m. and www.example.org", "The U.S.Army at 3.30 p.m. and www.example.org"),
+    ],
+)
+def test_sentences_that_lost_their_blank_get_one(glued: str, apart: str) -> None:
+    assert render("{{ text | unglue }}", text=glued) == apart
+
+
+@given(st.text(alphabet="ab .,\"'()[]%AZsnt’", max_size=60))
+def test_only_blanks_come_and_go(text: str) -> None:
+    for repaired in (detokenize(text), unglue(text)):
+        assert repaired.replace(" ", "") == text.replace(" ", "")
 
 
 def test_labels_are_looked_up_by_their_text() -> None:

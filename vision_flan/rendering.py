@@ -26,6 +26,10 @@ MAX_TEMPLATE_BYTES = 20_000
 MAX_RENDERED_CHARS = 200_000
 MAX_LOOP_STEPS = 50_000
 
+_QUOTED_APART = re.compile(r'" ([^"]*) "')
+_BLANK_BEHIND = re.compile(r"([(\[]) ")
+_BLANK_BEFORE = re.compile(r" ([.,;:!?%)\]]|(?:['’](?:s|re|ll|ve|m|d)|n['’]t)\b)")
+_GLUED = re.compile(r"([a-z0-9)][.!?])([A-Z])")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _VOWEL_SOUND = re.compile(r"(?:[aeiou]|hour|honest|honou?r\b|heir)", re.IGNORECASE)
 _CONSONANT_SOUND = re.compile(
@@ -69,6 +73,17 @@ def sentence(text: str) -> str:
 def unescape(text: str) -> str:
     """Text with HTML's named and numbered characters as themselves: `&amp;` as `&`, `&#233;` as `é`."""
     return html.unescape(str(text))
+
+
+def detokenize(text: str) -> str:
+    """What a tokenizer set apart, as one types it: `the dog 's bed ( new ) .` as `the dog's bed (new).`"""
+    text = _QUOTED_APART.sub(r'"\1"', squeeze(text))
+    return _BLANK_BEFORE.sub(r"\1", _BLANK_BEHIND.sub(r"\1", text))
+
+
+def unglue(text: str) -> str:
+    """Text with a blank between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
+    return _GLUED.sub(r"\1 \2", str(text))
 
 
 def capital(text: str) -> str:
@@ -121,6 +136,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "capital": capital,
     "spaced": spaced,
     "unescape": unescape,
+    "detokenize": detokenize,
+    "unglue": unglue,
     "pad": pad,
     "join": join,
     "enumerate_and": enumerate_and,
@@ -130,8 +147,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
 
 #: Filters that take text, ours and Jinja's. To them a null is no text; Jinja would write "None".
 TEXT_FILTERS = (
-    "article", "squeeze", "question_mark", "sentence", "capital", "spaced", "unescape", "pad",
-    "lower", "replace", "string", "title", "trim", "truncate", "upper",
+    "article", "squeeze", "question_mark", "sentence", "capital", "spaced", "unescape", "detokenize",
+    "unglue", "pad", "lower", "replace", "string", "title", "trim", "truncate", "upper",
 )  # fmt: skip
 
 #: Filters of Jinja that are of use here and cannot fill memory.
