@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_flan.cli.miniature import miniature
+from vision_flan.cli.main import vflan
 from vision_flan.errors import MachineError, SpecError
 from vision_flan.miniatures import registry
 from vision_flan.miniatures.miniature import Miniature
@@ -97,7 +97,7 @@ def test_an_unknown_dataset_is_answered_with_those_there_are(tmp_path: Path) -> 
 
 def test_the_command_says_where_the_tree_is_and_what_to_type_next(tmp_path: Path) -> None:
     out = tmp_path / "raw"
-    result = CliRunner().invoke(miniature, ["textocr", "--out", str(out), "--n", "9", "--seed", "2"])
+    result = CliRunner().invoke(vflan, ["miniature", "textocr", "--out", str(out), "--n", "9", "--seed", "2"])
     assert result.exit_code == 0, result.output
     first, second, third = result.output.splitlines()
     assert str(out / "textocr") in first and "n = 9" in first and "seed = 2" in first
@@ -108,4 +108,4 @@ def test_the_command_says_where_the_tree_is_and_what_to_type_next(tmp_path: Path
 @pytest.mark.parametrize("options", [["--n", "0"], ["--n", "many"], []])
 def test_the_command_refuses_wrong_arguments(options: list[str], tmp_path: Path) -> None:
     out = ["--out", str(tmp_path)] if options else []
-    assert CliRunner().invoke(miniature, ["textocr", *out, *options]).exit_code == 2
+    assert CliRunner().invoke(vflan, ["miniature", "textocr", *out, *options]).exit_code == 2

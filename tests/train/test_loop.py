@@ -12,7 +12,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from vision_flan.cli.train import FORMATS, export, projector, train
+from vision_flan.cli.main import vflan
+from vision_flan.cli.train import FORMATS
 from vision_flan.train import exports
 from vision_flan.train.config import ConfigError, load
 from vision_flan.train.loop import LossError, run
@@ -154,36 +155,38 @@ def test_without_a_terminal_datasets_shows_no_bars(compiled: Path, tmp_path: Pat
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for command in (train, export, projector.commands["exchange"], projector.commands["compare"]):
-        told = CliRunner().invoke(command, ["--help"])
-        assert told.exit_code == 0 and "vflan" in told.output
+    for command in (["train"], ["export"], ["projector", "exchange"], ["projector", "compare"]):
+        told = CliRunner().invoke(vflan, [*command, "--help"])
+        _, _, examples = told.output.partition("\n  Example")
+        assert told.exit_code == 0 and f"vflan {' '.join(command)} " in examples
     assert tuple(exports.FORMATS) == FORMATS
 
 
 def test_vflan_train_says_where_the_model_is(common: list[str], tmp_path: Path) -> None:
-    told = CliRunner().invoke(train, ["tiny_cpu", *common, "train.steps=1", f"out={tmp_path}"])
+    told = CliRunner().invoke(vflan, ["train", "tiny_cpu", *common, "train.steps=1", f"out={tmp_path}"])
     assert told.exit_code == 0, told.output
     assert f"model: {tmp_path / 'hf'}" in told.output
     assert (tmp_path / "hf" / "model.safetensors").exists()
-    again = CliRunner().invoke(train, ["tiny_cpu", *common, "train.steps=1", f"out={tmp_path}"])
+    again = CliRunner().invoke(vflan, ["train", "tiny_cpu", *common, "train.steps=1", f"out={tmp_path}"])
     assert again.exit_code == 0, "a finished run has nothing left to do"
 
 
 def test_vflan_projector_and_export(compiled: Path, tiny: Path, tmp_path: Path) -> None:
-    told = CliRunner().invoke(projector, ["compare", str(tiny), str(tiny)])
+    told = CliRunner().invoke(vflan, ["projector", "compare", str(tiny), str(tiny)])
     assert told.output == "1.000000\n"
-    made = ["exchange", str(tiny), "--projector", str(tiny), "--out", str(tmp_path / "m")]
-    assert CliRunner().invoke(projector, made).output == f"model: {tmp_path / 'm'}\n"
-    assert "one of --projector and --llm" in CliRunner().invoke(projector, made[:2] + made[4:]).output
-    told = CliRunner().invoke(export, [str(compiled), "--format", "llava", "--out", str(tmp_path / "e")])
-    assert told.output == f"{tmp_path / 'e'}: 112 instances for llava\n"
+    made = ["projector", "exchange", str(tiny), "--projector", str(tiny), "--out", str(tmp_path / "m")]
+    assert CliRunner().invoke(vflan, made).output == f"model: {tmp_path / 'm'}\n"
+    assert "one of --projector and --llm" in CliRunner().invoke(vflan, made[:3] + made[5:]).output
+    out = tmp_path / "e"
+    told = CliRunner().invoke(vflan, ["export", str(compiled), "--format", "llava", "--out", str(out)])
+    assert told.output == f"{out}: 112 instances for llava\n"
 
 
 def test_without_torch_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("vision_flan.train.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    told = CliRunner().invoke(train, ["tiny_cpu"])
+    told = CliRunner().invoke(vflan, ["train", "tiny_cpu"])
     assert "not installed" in str(told.exception) and "vision-flan[train]" in str(told.exception)
 
 
