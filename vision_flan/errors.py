@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     """Exit codes of every `vflan` command; scripts may rely on them."""
 
     OK = 0
-    FAILED = 1  # findings in a spec, a folder that does not verify
+    FAILED = 1  # findings in a spec, a folder that does not verify, a name that nothing has
     USAGE = 2  # click's own code for wrong arguments
     MISSING_RAW = 3  # raw files are not there (yet)
     BAD_RAW = 4  # raw files are there but cannot be read as the spec says

@@ -74,7 +74,7 @@ def render(opened: OpenTask, preview: Preview, origin: str, seed: int) -> str:
         origin: where the records come from, in words.
     """
     task = opened.task
-    dataset = opened.catalog.dataset(task.dataset)
+    dataset = opened.catalog.dataset_of(task)
     facts: dict[str, Any] = {
         "category": task.category,
         "suites": ", ".join(task.suites) or "none",

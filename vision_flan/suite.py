@@ -220,10 +220,8 @@ def supplies(catalog: Catalog, suite: str, raw: Path | None, report: Reporter) -
     Raises:
         SpecError: no such suite, or a task of it has no valid spec.
     """
-    if suite not in catalog.suites:
-        raise SpecError(f"there is no suite {suite!r}", hint="suites: " + ", ".join(sorted(catalog.suites)))
     found = []
-    for name in sorted(catalog.suites[suite]):
+    for name in sorted(catalog.suite(suite)):
         task = catalog.task(name)
         counted, note = (None, "") if raw is None else _count(name, raw, catalog, report)
         limit = task.limit if task.limit is not None and task.limit < DEFAULT_LIMIT else None

@@ -61,7 +61,7 @@ def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     Raises:
         SpecError: SQL that is not one SELECT, or that names a table the dataset does not declare.
     """
-    dataset = catalog.dataset(task.dataset)
+    dataset = catalog.dataset_of(task)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
     names = set(check_select(task.records_sql, task.records_place))
     names -= {f"label_{name}" for name in labels}

@@ -77,6 +77,16 @@ def test_what_goes_wrong_has_an_exit_code_and_no_traceback(
     assert message in printed.err and "Traceback" not in printed.err
 
 
+def test_a_spec_that_names_an_unknown_dataset_is_named_with_its_line(
+    cli: Vflan, toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy.replace("dataset: toy", "dataset: tyo")
+    assert cli("compile", "--task", "toy_color") == 1
+    assert (
+        "toy_color.yaml:4:1: there is no dataset 'tyo'\n  next: did you mean toy?" in capsys.readouterr().err
+    )
+
+
 def test_with_keep_going_the_other_tasks_are_compiled(
     cli: Vflan, toy: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ class BoundTask:
 
 def bind_task(task: TaskSpec, catalog: Catalog) -> BoundTask:
     """Bind a task whose dataset.yaml is valid."""
-    dataset = catalog.dataset(task.dataset)
+    dataset = catalog.dataset_of(task)
     bound = BoundTask(task, dataset, catalog)
     for owner in (dataset, task):
         try:

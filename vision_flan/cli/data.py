@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vision_flan.cli.output import human_bytes, print_json, reporter
-from vision_flan.errors import ExitCode, SpecError
+from vision_flan.errors import ExitCode
 
 raw_option = click.option(
     "--raw",
@@ -92,7 +92,8 @@ def compile(
 
     catalog = Catalog.default()
     quotas = {} if plan is None else read_quotas(plan)
-    names = [*tasks, *_suite_tasks(catalog, suite)] or [task for task, count in quotas.items() if count]
+    of_suite = catalog.suite(suite) if suite is not None else ()
+    names = [*tasks, *of_suite] or [task for task, count in quotas.items() if count]
     if not names:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     quota: Any = "spec" if limit is None else (limit or None)
@@ -119,14 +120,6 @@ def compile(
         print_json(results)
     if failed:
         raise SystemExit(failed.exit_code)
-
-
-def _suite_tasks(catalog: Any, suite: str | None) -> tuple[str, ...]:
-    if suite is None:
-        return ()
-    if suite not in catalog.suites:
-        raise SpecError(f"there is no suite {suite!r}", hint="suites: " + ", ".join(sorted(catalog.suites)))
-    return tuple(catalog.suites[suite])
 
 
 def _summary(result: Any) -> dict[str, Any]:

@@ -51,8 +51,9 @@ def vflan() -> None:
     """Vision-Flan as source: compile, check, publish and train on its tasks.
 
     \b
-    Exit codes: 0 done, 1 findings, 2 wrong arguments, 3 raw files missing,
-    4 raw files unreadable, 5 disk or permissions, 6 the Hub, 130 interrupted.
+    Exit codes: 0 done, 1 findings or an unknown name, 2 wrong arguments,
+    3 raw files missing, 4 raw files unreadable, 5 disk or permissions,
+    6 the Hub, 130 interrupted.
     """
 
 

@@ -75,7 +75,7 @@ def list_tasks(
 
 def _facts(name: str, catalog: Any) -> dict[str, Any]:
     task = catalog.task(name)
-    dataset = catalog.dataset(task.dataset)
+    dataset = catalog.dataset_of(task)
     return {
         "task": task.id,
         "title": task.title,
@@ -125,7 +125,7 @@ def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
     catalog = Catalog.default()
     name = catalog.resolve(task)
     spec = catalog.task(name)
-    dataset = catalog.dataset(spec.dataset)
+    dataset = catalog.dataset_of(spec)
     facts = _facts(name, catalog) | {
         "spec": str(spec.document.path),
         "source": {

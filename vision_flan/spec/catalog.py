@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -97,9 +97,17 @@ class Catalog:
             return name
         if name in self.aliases:
             return self.aliases[name]
-        near = difflib.get_close_matches(name, [*self.task_files, *self.aliases], n=3, cutoff=0.5)
-        hint = "did you mean " + ", ".join(near) + "?" if near else "`vflan list` shows all tasks"
-        raise SpecError(f"there is no task {name!r}", hint=hint)
+        raise _unknown("task", name, [*self.task_files, *self.aliases])
+
+    def suite(self, name: str) -> tuple[str, ...]:
+        """The tasks of a suite, in its file's order.
+
+        Raises:
+            SpecError: no such suite; names those there are.
+        """
+        if name not in self.suites:
+            raise SpecError(f"there is no suite {name!r}", hint="suites: " + ", ".join(sorted(self.suites)))
+        return self.suites[name]
 
     def task(self, name: str) -> TaskSpec:
         """A task by id or alias, checked against the schema."""
@@ -109,22 +117,32 @@ class Catalog:
             self._tasks[task] = task_from(document)
         return self._tasks[task]
 
-    def dataset(self, slug: str) -> DatasetSpec:
-        """A dataset by slug, checked against the schema."""
+    def dataset(self, slug: str, asked: Place | None = None) -> DatasetSpec:
+        """A dataset by slug, checked against the schema.
+
+        Raises:
+            SpecError: no such dataset, with where it was `asked` for; names the nearest ones.
+        """
         if slug not in self._datasets:
             path = self.dataset_files.get(slug)
             if path is None:
-                near = difflib.get_close_matches(slug, list(self.dataset_files), n=3)
-                raise SpecError(
-                    f"there is no dataset {slug!r}",
-                    hint="did you mean " + ", ".join(near) + "?" if near else "`vflan list` shows all",
-                )
+                raise _unknown("dataset", slug, self.dataset_files, asked)
             self._datasets[slug] = dataset_from(_checked(path, "dataset"))
         return self._datasets[slug]
+
+    def dataset_of(self, task: TaskSpec) -> DatasetSpec:
+        """The dataset that a task's spec names."""
+        return self.dataset(task.dataset, task.place("dataset"))
 
     def instruction_file(self, task: str) -> Path:
         """Where a task's Jinja instruction lies."""
         return self.instructions / f"{task}.j2"
+
+
+def _unknown(kind: str, name: str, known: Collection[str], asked: Place | None = None) -> SpecError:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else f"`vflan list` shows all {kind}s"
+    return SpecError(f"there is no {kind} {name!r}", where=asked, hint=hint)
 
 
 def _checked(path: Path, kind: str) -> Document:
