@@ -56,7 +56,7 @@ image: path
 options: {{labels: classes}}
 target: "{{{{ class | label('classes') }}}}"
 form: options  # what the instruction promises
-available: null  # how many instances upstream has
+available: null  # how many instances it can make of upstream's files
 confidence: low
 """
 
@@ -78,7 +78,7 @@ key: "_file || '#' || _index"  # unique for each record; a SQL expression
 image: {image}  # a field or a Jinja text that names the picture in upstream's layout
 target: {target}  # a field or a Jinja text
 form: label  # what the instruction promises
-available: null  # how many instances upstream has
+available: null  # how many instances it can make of upstream's files
 confidence: low
 """
 

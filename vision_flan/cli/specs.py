@@ -48,7 +48,7 @@ def list_tasks(
 ) -> None:
     """List tasks and what is known of them.
 
-    Category, dataset, licence, instances that upstream has, suites.
+    Category, dataset, licence, instances it can make of upstream's files, suites.
     """
     from vision_flan.samples import raw_files_present
     from vision_flan.spec.catalog import Catalog
