@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.raw_folder import RawFolder
 from tests.toy import Toy
 
 
@@ -11,3 +12,11 @@ from tests.toy import Toy
 def toy(tmp_path: Path) -> Toy:
     """A toy dataset of 12 pictures and its task, in tmp_path."""
     return Toy(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RawFolder:
+    """An empty raw folder of a dataset `toy`, in tmp_path."""
+    root = tmp_path / "toy"
+    root.mkdir()
+    return RawFolder(root)

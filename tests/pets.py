@@ -11,7 +11,7 @@ from PIL import Image
 
 from vision_flan.spec.catalog import Catalog
 
-SOUND = Path(__file__).parent / "checks" / "bad_specs" / "sound"
+SOUND = Path(__file__).parent / "review" / "bad_specs" / "sound"
 TASK = "animal_pets"
 
 

@@ -48,8 +48,8 @@ def test_every_file_of_a_spec_and_every_template_is_in_the_wheel(installed: Path
         }
         assert here == there
     for name in (
-        "card.md.j2",
-        "preview.html.j2",
+        "dataset/card.md.j2",
+        "review/preview.html.j2",
         "spec/task.schema.json",
         "spec/dataset.schema.json",
         "py.typed",

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from vision_flan.compile import Options, Result, compile_task
+from vision_flan.build.compile import Options, Result, compile_task
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 

@@ -92,7 +92,7 @@ def with_datasets(images: list[Path], out: Path, cache: Path) -> None:
 
 
 def compile_with(root: Path, workers: int, out: Path) -> None:
-    from vision_flan.compile import Options, compile_task
+    from vision_flan.build.compile import Options, compile_task
     from vision_flan.report import Silent
     from vision_flan.spec.catalog import Catalog
 

@@ -29,10 +29,10 @@ SECONDS, GIBIBYTES = 60, 3
 
 def record_pass(task: str, raw_root: Path) -> dict[str, float]:
     """Load the tables, run the SQL, sort, and take the first block; in this process."""
-    from vision_flan.records import RecordStore
+    from vision_flan.records.store import RecordStore
+    from vision_flan.records.tables import load_records, open_raw, task_sources
     from vision_flan.report import Silent
     from vision_flan.spec.catalog import Catalog
-    from vision_flan.tables import load_records, open_raw, task_sources
 
     catalog = Catalog.default()
     spec = catalog.task(task)

@@ -87,7 +87,7 @@ def tasks_document(lines: Mapping[str, str], catalog: Catalog) -> str:
 def lines_of(dataset: str) -> dict[str, str]:
     """Compile a dataset's miniature and render a line a task."""
     from tests.tasks.test_every_task import RECORDS, read_rows, tasks_of
-    from vision_flan.compile import Options, compile_task
+    from vision_flan.build.compile import Options, compile_task
     from vision_flan.miniatures import registry
     from vision_flan.report import Silent
 

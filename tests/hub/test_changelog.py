@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.hub_server.compiled import compile_task
+from vision_flan.dataset.publication import Publication, PublishedTask, licence_of
 from vision_flan.errors import Place, VflanError
 from vision_flan.hub.changelog import difference, entry, last_tag, with_entry
-from vision_flan.publication import Publication, PublishedTask, licence_of
 
 
 @pytest.fixture

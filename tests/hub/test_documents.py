@@ -15,12 +15,12 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from tests.hub_server.compiled import compile_task, source
-from vision_flan.card import front_matter_of, render_card, render_published_card, size_category
 from vision_flan.columns import features_yaml
-from vision_flan.croissant import croissant
-from vision_flan.licences import citations_bib, licences_md
-from vision_flan.manifest import read_manifests
-from vision_flan.publication import (
+from vision_flan.dataset.card import front_matter_of, render_card, render_published_card, size_category
+from vision_flan.dataset.croissant import croissant
+from vision_flan.dataset.licenses import citations_bib, licences_md
+from vision_flan.dataset.manifest import read_manifests
+from vision_flan.dataset.publication import (
     PublishedTask,
     decide,
     recipe_features_yaml,

@@ -14,9 +14,9 @@ import pytest
 from tests.hub_server import HubServer
 from tests.hub_server.client import ALICE, client_environment
 from tests.hub_server.compiled import compile_folder
-from vision_flan.card import front_matter_of
+from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.publication import PublishedTask
 from vision_flan.errors import Place
-from vision_flan.publication import PublishedTask
 
 REPO = "ORG/vision-flan"
 KILLS = 10

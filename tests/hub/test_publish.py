@@ -12,7 +12,7 @@ from tests.hub_server import HubServer
 from tests.hub_server.client import BOB, STRANGER
 from tests.hub_server.compiled import compile_folder, compile_task
 from tests.hub_server.publishing import REPO, Publish, actions, card_configs
-from vision_flan.card import front_matter_of
+from vision_flan.dataset.card import front_matter_of
 from vision_flan.errors import HubError
 from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices
 from vision_flan.hub.publish import Limits

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.hub_server import HubServer
 from tests.hub_server.compiled import compile_folder, compile_task, marker, source
 from tests.hub_server.publishing import REPO, Publish
-from vision_flan.card import front_matter_of
+from vision_flan.dataset.card import front_matter_of
 from vision_flan.hub.plan import Choices, advice
 
 

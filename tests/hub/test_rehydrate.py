@@ -10,13 +10,13 @@ import pytest
 from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
-from vision_flan.compile import Options, compile_task
+from vision_flan.build.compile import Options, compile_task
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, verify, write_atomically
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
 from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator
 from vision_flan.hub.waiting import Patience
-from vision_flan.manifest import Manifest, manifest_path, read_manifest, verify, write_atomically
 from vision_flan.miniatures import registry
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog

@@ -19,11 +19,11 @@ from huggingface_hub import HfApi, constants
 from tests.hub_server import HubServer
 from tests.hub_server.client import ALICE, Client
 from tests.hub_server.compiled import compile_folder, marker
-from vision_flan.card import front_matter_of
 from vision_flan.columns import COLUMNS
+from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.publication import RECIPE_COLUMNS
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
-from vision_flan.publication import RECIPE_COLUMNS
 
 REPO, TAG, ROWS = "ORG/vision-flan", "v1.0.0", 2
 #: As the licences of the 187 tasks' sources are spread: few yes, most unclear.

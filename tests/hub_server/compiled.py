@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from vision_flan.card import write_card
-from vision_flan.instances import Instance
-from vision_flan.manifest import Manifest, manifest_path, write_atomically
-from vision_flan.shards import ShardFacts, ShardWriter
+from vision_flan.dataset.card import write_card
+from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
+from vision_flan.dataset.shards import ShardFacts, ShardWriter
+from vision_flan.instances.maker import Instance
 from vision_flan.spec.model import CATEGORIES
 
 SOURCE: dict[str, Any] = {

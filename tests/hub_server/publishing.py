@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from vision_flan.card import front_matter_of
+from vision_flan.dataset.card import front_matter_of
 from vision_flan.hub.plan import Choices, Plan
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.publish import Outcome, Publisher

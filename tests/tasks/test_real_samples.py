@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from vision_flan.instances import Dropped, Instance, InstanceMaker
-from vision_flan.records import RecordStore
+from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
+from vision_flan.readers.image_refs import ImageStore
+from vision_flan.records.store import RecordStore
+from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
 from vision_flan.report import Silent
-from vision_flan.sources.image_refs import ImageStore
 from vision_flan.spec.catalog import Catalog
-from vision_flan.tables import all_readers, load_records, missing_files, open_raw, task_sources
 
 SAMPLES = Path(__file__).parent.parent.parent.parent / "shared" / "real"
 

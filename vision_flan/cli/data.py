@@ -85,10 +85,10 @@ def compile(
 
     The same command again after Ctrl-C, a crash or a full disk goes on where it stopped.
     """
-    from vision_flan.compile import Options, compile_task
+    from vision_flan.build.compile import Options, compile_task
+    from vision_flan.build.plan import read_quotas
     from vision_flan.errors import VflanError
     from vision_flan.spec.catalog import Catalog
-    from vision_flan.suite import read_quotas
 
     catalog = Catalog.default()
     quotas = {} if plan is None else read_quotas(plan)
@@ -156,8 +156,8 @@ def _print_result(result: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size and sha256."""
-    from vision_flan.manifest import Verification, read_manifests
-    from vision_flan.manifest import verify as verify_folder
+    from vision_flan.dataset.manifest import Verification, read_manifests
+    from vision_flan.dataset.manifest import verify as verify_folder
 
     result = Verification()
     total = sum(len(manifest.shards) for manifest in read_manifests(folder).values())

@@ -13,7 +13,7 @@ from vision_flan.cli.output import human_bytes, print_error, print_json, reporte
 from vision_flan.errors import ExitCode, VflanError
 
 if TYPE_CHECKING:
-    from vision_flan.fetch import Step
+    from vision_flan.raw.fetch import Step
     from vision_flan.spec.model import DatasetSpec
 
 _SAYS = {
@@ -43,7 +43,7 @@ def fetch(dataset: str, raw: Path, names: tuple[str, ...], yes: bool, dry_run: b
     Downloads what may be downloaded, and names what must be asked for by hand. A file that is
     there is never overwritten. After a cut the same command goes on where it stopped.
     """
-    from vision_flan.fetch import BY_HAND, DIFFERENT, DOWNLOAD, check_space, plan
+    from vision_flan.raw.fetch import BY_HAND, DIFFERENT, DOWNLOAD, check_space, plan
     from vision_flan.spec.catalog import Catalog
 
     spec = Catalog.default().dataset(dataset)
@@ -77,7 +77,7 @@ def _confirmed(steps: Sequence[Step]) -> bool:
 
 def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
     """Bring what can be brought; one file that fails does not keep the others."""
-    from vision_flan.fetch import download
+    from vision_flan.raw.fetch import download
 
     errors: dict[str, VflanError] = {}
     for step in steps:

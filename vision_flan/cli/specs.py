@@ -50,7 +50,7 @@ def list_tasks(
 
     Category, dataset, licence, instances it can make of upstream's files, suites.
     """
-    from vision_flan.samples import raw_files_present
+    from vision_flan.build.open_task import raw_files_present
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
@@ -119,7 +119,7 @@ def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
 
     Source, licence, instruction, availability, and an instance rendered now.
     """
-    from vision_flan.rendering import read_template
+    from vision_flan.instances.rendering import read_template
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
@@ -146,8 +146,9 @@ def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
 
 def _example(name: str, raw: Path | None, seed: int, catalog: Any) -> dict[str, Any]:
     """One rendered instance; from a miniature, its absence is said and no error."""
-    from vision_flan.instances import Text
-    from vision_flan.samples import miniature_of, open_task
+    from vision_flan.build.open_task import open_task
+    from vision_flan.instances.maker import Text
+    from vision_flan.miniatures import registry
 
     def first(root: Path) -> dict[str, Any]:
         with open_task(name, root, catalog, seed) as opened:
@@ -161,7 +162,7 @@ def _example(name: str, raw: Path | None, seed: int, catalog: Any) -> dict[str, 
     if raw is not None:
         return first(raw) | {"example_from": str(raw)}
     try:
-        with miniature_of(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed) as folder:
+        with registry.temporary(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed) as folder:
             return first(folder) | {"example_from": "miniature"}
     except VflanError as error:
         return {"example": None, "records": None, "example_from": f"none: {error.what}"}
@@ -236,8 +237,8 @@ def validate(
     Schema, SQL, templates, labels, licences, and how specs go together; `docs/spec.md` explains each rule.
     Exit code 1 means errors; warnings alone leave 0.
     """
-    from vision_flan.checks.validate import changed_tasks, relative_to
-    from vision_flan.checks.validate import validate as check
+    from vision_flan.review.validate import changed_tasks, relative_to
+    from vision_flan.review.validate import validate as check
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
     from vision_flan.spec.findings import as_json as json_text
@@ -293,10 +294,10 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
 
     Pictures, prompts, targets, and what is dropped: one HTML file, made to be read by a reviewer.
     """
+    from vision_flan.build.open_task import open_task
+    from vision_flan.dataset.manifest import write_atomically
     from vision_flan.errors import MachineError, Place
-    from vision_flan.manifest import write_atomically
-    from vision_flan.preview import collect, render
-    from vision_flan.samples import open_task
+    from vision_flan.review.preview import collect, render
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
@@ -319,12 +320,12 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
 
 @contextmanager
 def _raw_folder(raw: Path | None, dataset: str, n: int, seed: int) -> Iterator[Path]:
-    from vision_flan.samples import miniature_of
+    from vision_flan.miniatures import registry
 
     if raw is not None:
         yield raw
         return
-    with miniature_of(dataset, 2 * n, seed) as folder:
+    with registry.temporary(dataset, 2 * n, seed) as folder:
         yield folder
 
 
@@ -346,7 +347,7 @@ def new(dataset: str, task: str, root: Path | None) -> None:
     DATASET gets a dataset.yaml where it has none. What it writes passes `vflan validate`; comments
     say what to fill in. Nothing is overwritten.
     """
-    from vision_flan.new import begin
+    from vision_flan.review.scaffold import begin
 
     catalog = _catalog(root)
     for path in begin(catalog, dataset, task):

@@ -10,7 +10,7 @@ import click
 from vision_flan.cli.output import print_json, print_table, reporter
 
 if TYPE_CHECKING:
-    from vision_flan.suite import SuitePlan
+    from vision_flan.build.plan import SuitePlan
 
 _COUNT = click.IntRange(min=1)
 
@@ -57,9 +57,9 @@ def plan_command(
     The paper caps a task at 10,000 and has 1,664,261 in all; what the cap leaves missing is spread evenly
     over the tasks that have more.
     """
+    from vision_flan.build.plan import PAPER_INSTANCES, PAPER_SUITE, choose_tasks, plan, supplies
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.model import DEFAULT_LIMIT
-    from vision_flan.suite import PAPER_INSTANCES, PAPER_SUITE, choose_tasks, plan, supplies
 
     if cap is not None and per_task is not None:
         raise click.UsageError("--cap and --per-task are the same; give one of them")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from huggingface_hub import HfApi, get_token
 
+from vision_flan.dataset.manifest import FOLDER
 from vision_flan.errors import HubError
 from vision_flan.hub.remote import REPO_TYPE, Remote
 from vision_flan.hub.waiting import Patience, no_token
-from vision_flan.manifest import FOLDER
 
 #: Roles in an organisation that may write to its repositories.
 WRITER_ROLES = ("admin", "write", "contributor")

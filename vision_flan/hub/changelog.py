@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from vision_flan.publication import PublishedTask
+from vision_flan.dataset.publication import PublishedTask
 
 PATH = "CHANGELOG.md"
 TITLE = "# Changelog\n"

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vision_flan.card import front_matter_of, render_published_card
-from vision_flan.croissant import croissant
+from vision_flan.dataset.card import front_matter_of, render_published_card
+from vision_flan.dataset.croissant import croissant
+from vision_flan.dataset.licenses import citations_bib, licences_md
+from vision_flan.dataset.publication import PublishedTask
 from vision_flan.hub.remote import Reader, Remote
-from vision_flan.licences import citations_bib, licences_md
-from vision_flan.publication import PublishedTask
 
 CARD = "README.md"
 

@@ -7,11 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vision_flan.errors import Place, VflanError
-from vision_flan.hub.documents import Documents
-from vision_flan.hub.remote import Remote, git_oid
-from vision_flan.manifest import Manifest, manifest_path, read_manifests
-from vision_flan.publication import (
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifests
+from vision_flan.dataset.publication import (
     RECIPE,
     RECIPE_FOLDER,
     WHOLE,
@@ -21,6 +18,9 @@ from vision_flan.publication import (
     recipes_cached,
     write_recipes,
 )
+from vision_flan.errors import Place, VflanError
+from vision_flan.hub.documents import Documents
+from vision_flan.hub.remote import Remote, git_oid
 
 #: Inside the compiled folder: recipes made from its shards, kept so that they are made once.
 CACHE = ".publish"

@@ -18,14 +18,14 @@ from typing import Any
 import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
-from vision_flan.card import write_card
+from vision_flan.build.compile import Options, compile_task
 from vision_flan.columns import COLUMNS, IMAGE
-from vision_flan.compile import Options, compile_task
+from vision_flan.dataset.card import write_card
+from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
+from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Place, SpecError
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import Patience
-from vision_flan.manifest import Manifest, manifest_path, write_atomically
-from vision_flan.publication import RECIPE, PublishedTask
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 

@@ -15,10 +15,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     http_backoff,
 )
 
+from vision_flan.dataset.manifest import FOLDER
+from vision_flan.dataset.publication import PublishedTask
 from vision_flan.errors import Place
 from vision_flan.hub.waiting import Patience
-from vision_flan.manifest import FOLDER
-from vision_flan.publication import PublishedTask
 
 REPO_TYPE = "dataset"
 PARALLEL_DOWNLOADS = 8

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -48,3 +50,16 @@ def make(
     with Miniature(root, dataset, n, seed, archives=archives, pictures=pictures) as mini:
         generate(mini)
     return mini
+
+
+@contextmanager
+def temporary(dataset: str, n: int, seed: int = 0) -> Iterator[Path]:
+    """A raw folder that holds a miniature of a dataset, for as long as it is needed.
+
+    Raises:
+        SpecError: no generator for the dataset.
+    """
+    find(dataset)
+    with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
+        make(dataset, Path(folder), n, seed)
+        yield Path(folder)

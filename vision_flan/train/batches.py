@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_flan.errors import VflanError
-from vision_flan.images import on_white
+from vision_flan.instances.images import on_white
 from vision_flan.train.corpus import Corpus, Sample
 from vision_flan.train.mixture import Ref
 from vision_flan.train.prompts import Document, Encoder

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vision_flan.errors import Place, SpecError
+from vision_flan.instances import rendering
+from vision_flan.instances.rendering import (
+    TEXT_FILTERS,
+    Renderer,
+    UnknownLabelError,
+    article,
+    detokenize,
+    enumerate_and,
+    question_mark,
+    sentence,
+    unglue,
+)
+
+HERE = Place("task.yaml", 7)
+
+
+def render(template: str, **row: Any) -> str:
+    return Renderer({"colors": {"r": "red"}}).compile(template, HERE).render(row)
+
+
+def test_a_bare_name_is_the_field() -> None:
+    assert render("caption", caption="A dog.") == "A dog."
+
+
+def test_null_renders_as_nothing_not_as_none() -> None:
+    assert render("caption", caption=None) == ""
+    assert render("[{{ caption }}]", caption=None) == "[]"
+
+
+@pytest.mark.parametrize("name", TEXT_FILTERS)
+def test_null_through_a_filter_of_text_is_no_text(name: str) -> None:
+    call = {"replace": "replace('x', 'y')", "pad": "pad(4)"}.get(name, name)
+    assert render("{{ caption | " + call + " }}", caption=None) == ""
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ words | join(', ') }}", "a, b"),
+        ("{{ words | enumerate_and }}", "a and b"),
+        ("{{ words[1] ~ words[0] ~ 1 }}", "a1"),
+    ],
+)
+def test_null_in_a_list_or_beside_a_text_is_left_out(template: str, text: str) -> None:
+    assert render(template, words=["a", None, "b"]) == text
+
+
+def test_lists_of_structs_can_be_looped_over() -> None:
+    template = "{% for x in qa %}Q{{ loop.index }}: {{ x.q }}\n{% endfor %}"
+    assert render(template, qa=[{"q": "a"}, {"q": "b"}]) == "Q1: a\nQ2: b"
+
+
+def test_a_key_of_a_struct_wins_over_a_method_of_the_same_name() -> None:
+    assert render("{{ row.items }}", row={"items": "three"}) == "three"
+
+
+def test_characters_of_html_become_themselves() -> None:
+    text = "Vel&#225;zquez &amp; Sons&#146; &lt;b&gt; R&D"
+    assert render("{{ text | unescape }}", text=text) == "Velázquez & Sons\u2019 <b> R&D"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "typed"),
+    [
+        ("the dog 's bed ( a new one ) .", "the dog's bed (a new one)."),
+        ("they do n't , we ’ll : 4 % [ about ]  so !", "they don't, we’ll: 4% [about] so!"),
+        ('a sign , " open " , and " \'s top "', 'a sign, "open", and "\'s top"'),
+        ("one - two & 'sup", "one - two & 'sup"),
+    ],
+)
+def test_what_a_tokenizer_set_apart_is_as_one_types_it(tokens: str, typed: str) -> None:
+    assert render("{{ text | detokenize }}", text=tokens) == typed
+
+
+@pytest.mark.parametrize(
+    ("glued", "apart"),
+    [
+        ("A cat.It sits!Why?It can.", "A cat. It sits! Why? It can."),
+        ("in 1921.He (aged 7).She", "in 1921. He (aged 7). She"),
+        ("The U.S.Army at 3.30 p.m. and www.example.org", "The U.S.Army at 3.30 p.m. and www.example.org"),
+    ],
+)
+def test_sentences_that_lost_their_blank_get_one(glued: str, apart: str) -> None:
+    assert render("{{ text | unglue }}", text=glued) == apart
+
+
+@given(st.text(alphabet="ab .,\"'()[]%AZsnt’", max_size=60))
+def test_only_blanks_come_and_go(text: str) -> None:
+    for repaired in (detokenize(text), unglue(text)):
+        assert repaired.replace(" ", "") == text.replace(" ", "")
+
+
+def test_labels_are_looked_up_by_their_text() -> None:
+    assert render("{{ c | label('colors') }}", c="r") == "red"
+
+
+def test_a_value_without_a_label_is_no_spec_error_but_drops_the_record() -> None:
+    with pytest.raises(UnknownLabelError):
+        render("{{ c | label('colors') }}", c="x")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ nothing }}", "'nothing' is undefined"),
+        ("{{ row.nothing }}", "has no attribute 'nothing'"),
+        ("{{ text.__class__ }}", "unsafe"),
+        ("{{ text.__class__.__mro__ }}", "unsafe"),
+        ("{{ row.keys() }}", "no calls"),
+        ("{{ text.upper() }}", "no calls"),
+        ("{{ text | attr('__class__') }}", "No filter named 'attr'"),
+        ("{{ text | center(1000000000) }}", "No filter named 'center'"),
+        ("{{ text * 1000000000 }}", "works on numbers only"),
+        ("{{ '%1000000000d' % 1 }}", "works on numbers only"),
+        ("{{ 10 ** 10 ** 10 }}", "works on numbers only"),
+        ("{% macro m() %}{% endmacro %}", "no {% macro %}"),
+        ("{% include '/etc/passwd' %}", "no {% include %}"),
+        ("{% import 'os' as os %}", "no {% import %}"),
+        ("{% for i in many recursive %}{% endfor %}", "no recursive loops"),
+        ("{% for i in range(10) %}{% endfor %}", "no calls"),
+        ("{{ text | label('cities') }}", "no label table 'cities'"),
+        ("{{ text", "unexpected end of template"),
+        ("{{ 1 // 0 }}", "zero"),
+        ("{{ text | position('z') }}", "is not in list"),
+        (
+            "{% for a in many %}{% for b in many %}{% for c in many %}{% endfor %}{% endfor %}{% endfor %}",
+            "loops more than",
+        ),
+        ("{% for a in many %}{% for b in many %}{{ long }}{% endfor %}{% endfor %}", "characters"),
+    ],
+)
+def test_what_a_template_must_not_do_is_an_error_with_its_place(template: str, message: str) -> None:
+    row = {"text": "abc", "row": {"a": 1}, "many": list(range(200)), "long": "x" * 1000}
+    with pytest.raises(SpecError) as caught:
+        render(template, **row)
+    assert message in caught.value.what
+    assert str(caught.value).startswith("task.yaml:7: ")
+
+
+def test_a_template_in_a_file_names_its_own_line(tmp_path: Path) -> None:
+    place = Place(tmp_path / "task.j2")
+    with pytest.raises(SpecError) as caught:
+        Renderer().compile("one\ntwo {% if %}\n", place)
+    assert caught.value.where == Place(tmp_path / "task.j2", 2)
+
+
+def test_a_template_larger_than_the_limit_is_refused() -> None:
+    with pytest.raises(SpecError, match="larger than"):
+        render("x" * (rendering.MAX_TEMPLATE_BYTES + 1) + " ")
+
+
+def test_a_missing_instruction_says_where_to_write_it(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        rendering.read_template(tmp_path / "a.j2")
+    assert str(tmp_path / "a.j2") in caught.value.hint
+
+
+def test_an_instruction_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_bytes(b"caf\xe9")
+    with pytest.raises(SpecError, match="not UTF-8"):
+        rendering.read_template(tmp_path / "a.j2")
+
+
+@pytest.mark.parametrize(
+    ("noun", "expected"),
+    [
+        ("iron", "an iron"), ("cat", "a cat"), ("hour", "an hour"), ("hourglass", "an hourglass"),
+        ("unicycle", "a unicycle"),
+        ("university", "a university"), ("umbrella", "an umbrella"), ("unnamed dog", "an unnamed dog"),
+        ("European", "a European"), ("one-way street", "a one-way street"), ("utensil", "a utensil"),
+        ("user", "a user"), ("elephant", "an elephant"), ("house", "a house"), (" apple ", "an apple"),
+    ],
+)  # fmt: skip
+def test_the_article_follows_the_sound(noun: str, expected: str) -> None:
+    assert article(noun) == expected
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_words_are_enumerated_as_in_a_sentence(items: list[str], expected: str) -> None:
+    assert enumerate_and(items) == expected
+
+
+@given(st.text())
+def test_a_question_ends_in_one_question_mark_and_nothing_is_no_question(text: str) -> None:
+    asked = question_mark(text)
+    assert bool(asked) == bool(text.replace("?", " ").replace(".", " ").replace("!", " ").split())
+    assert not asked or (asked.endswith("?") and not asked.endswith("??") and asked == asked.strip())
+
+
+@given(st.text())
+def test_a_sentence_is_the_same_when_made_twice(text: str) -> None:
+    assert sentence(sentence(text)) == sentence(text)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text(), min_size=1))
+def test_fields_come_out_as_they_went_in_whatever_they_hold(row: dict[str, str]) -> None:
+    reserved = {"none", "true", "false", "and", "or", "not", "if", "else", "in", "is", "loop", "self"}
+    for name in row.keys() - reserved:
+        assert Renderer().compile("<{{ " + name + " }}>", HERE).render(row) == f"<{row[name]}>"

@@ -1,0 +1,405 @@
+"""`vflan fetch` against a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vision_flan.cli.main import vflan
+from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
+from vision_flan.raw import fetch as fetching
+from vision_flan.raw.fetch import check_space, download, plan
+from vision_flan.report import Silent
+from vision_flan.spec.catalog import Catalog
+
+CONTENT = hashlib.shake_256(b"pets").digest(3_000_000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+@dataclass
+class Upstream:
+    """What the server does; tests change it between requests.
+
+    Attributes:
+        cuts: after how many bytes of an answer the connection ends, one entry an answer.
+        seen: Range headers of the requests.
+    """
+
+    url: str = ""
+    content: bytes = CONTENT
+    kind: str = "application/zip"
+    status: int = 200
+    ranges: bool = True
+    etag: str = '"v1"'
+    cuts: list[int] = field(default_factory=list)
+    seen: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    state = Upstream()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            state.seen.append(wanted)
+            start = int(wanted[6:-1]) if wanted and state.ranges else 0
+            if self.headers.get("If-Range") not in (None, state.etag):
+                start = 0
+            body = state.content[start:]
+            self.send_response(
+                state.status if state.status != 200 else 416 if wanted and not body else 206 if start else 200
+            )
+            self.send_header("Content-Type", state.kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", state.etag)
+            if start:
+                last = len(state.content) - 1
+                self.send_header("Content-Range", f"bytes {start}-{last}/{len(state.content)}")
+            self.end_headers()
+            if state.cuts:
+                self.wfile.write(body[: state.cuts.pop(0)])
+                self.close_connection = True
+            else:
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+
+
+DATASET = """\
+dataset: pets
+title: Pets
+homepage: https://example.org/pets
+license: {name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}
+citation: "@misc{pets, title = {Pets}, year = {2020}}"
+access: ACCESS
+how_to_get: Write to pets@example.org.
+files: FILES
+tables:
+  images: {reader: files, file: "images/{name}.jpg"}
+"""
+
+
+def catalog_with(folder: Path, files: list[dict[str, Any]], access: str = "direct") -> Catalog:
+    path = folder / "task_specs" / "pets" / "dataset.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(DATASET.replace("FILES", json.dumps(files)).replace("ACCESS", access), "utf-8")
+    return Catalog(folder / "task_specs", folder / "instructions")
+
+
+def zip_at(upstream: Upstream, **facts: Any) -> dict[str, Any]:
+    known = {"path": "images.zip", "url": f"{upstream.url}/images.zip", "bytes": len(CONTENT), "md5": MD5}
+    return known | {"provides": ["images/"]} | facts
+
+
+def bring(catalog: Catalog, raw: Path) -> None:
+    for step in plan(catalog.dataset("pets"), raw):
+        assert step.action == "download"
+        download(step, Silent())
+
+
+def names_in(raw: Path) -> list[str]:
+    return sorted(path.name for path in (raw / "pets").iterdir())
+
+
+# --- the transfer
+
+
+def test_a_file_comes_whole_and_nothing_else_stays(upstream: Upstream, tmp_path: Path) -> None:
+    bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT
+    assert names_in(tmp_path / "raw") == ["images.zip"]
+
+
+def test_a_cut_transfer_asks_for_the_rest_by_itself(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.cuts = [1_000_000, 500_000]
+    bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert upstream.seen == [None, "bytes=1000000-", "bytes=1500000-"]
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT
+
+
+def test_a_transfer_that_is_given_up_keeps_its_part_and_goes_on_next_time(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    catalog, raw = catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw"
+    upstream.cuts = [700_000] + [0] * fetching.ATTEMPTS
+    with pytest.raises(MissingRawError, match=r"cut after 700,000 of 3,000,000 bytes") as failure:
+        bring(catalog, raw)
+    assert "same command again" in failure.value.hint
+    assert (raw / "pets" / "images.zip.part").read_bytes() == CONTENT[:700_000]
+    (step,) = plan(catalog.dataset("pets"), raw)
+    assert (step.done, step.bytes_left) == (700_000, 2_300_000)
+    upstream.seen.clear()
+    upstream.cuts.clear()
+    download(step, Silent())
+    assert upstream.seen == ["bytes=700000-"]
+    assert names_in(raw) == ["images.zip"]
+
+
+def test_a_server_without_ranges_starts_over(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.cuts, upstream.ranges = [1_000_000], False
+    bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT
+
+
+def test_pieces_of_two_versions_of_a_file_are_never_joined(upstream: Upstream, tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream, md5=None, bytes=None)])
+    upstream.cuts = [1_000_000] + [0] * fetching.ATTEMPTS
+    with pytest.raises(MissingRawError):
+        bring(catalog, tmp_path / "raw")
+    upstream.cuts.clear()
+    upstream.content, upstream.etag = CONTENT[::-1], '"v2"'
+    bring(catalog, tmp_path / "raw")
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT[::-1]
+
+
+def test_a_part_of_unknown_origin_without_a_checksum_is_not_trusted(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream, md5=None, bytes=None)])
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    (tmp_path / "raw" / "pets" / "images.zip.part").write_bytes(b"x" * 100)
+    bring(catalog, tmp_path / "raw")
+    assert upstream.seen == [None]
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_starts_over(upstream: Upstream, tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream, bytes=None)])
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    (tmp_path / "raw" / "pets" / "images.zip.part").write_bytes(b"x" * 4_000_000)
+    bring(catalog, tmp_path / "raw")
+    assert upstream.seen == ["bytes=4000000-", None]
+
+
+def test_a_whole_part_is_checked_and_moved_without_a_request(upstream: Upstream, tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream)])
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    (tmp_path / "raw" / "pets" / "images.zip.part").write_bytes(CONTENT)
+    bring(catalog, tmp_path / "raw")
+    assert upstream.seen == []
+    assert names_in(tmp_path / "raw") == ["images.zip"]
+
+
+def test_a_passing_server_error_is_tried_again(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.status = 503
+    with pytest.raises(MissingRawError, match="503"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert len(upstream.seen) == fetching.ATTEMPTS
+    assert names_in(tmp_path / "raw") == []
+
+
+# --- what is refused
+
+
+def test_an_html_page_is_refused_before_the_checksum(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.content, upstream.kind = b"<html>sign in</html>", "text/html; charset=utf-8"
+    with pytest.raises(MissingRawError, match="HTML page, not the file") as failure:
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert failure.value.hint.endswith(str(tmp_path / "raw" / "pets" / "images.zip"))
+    assert names_in(tmp_path / "raw") == []
+
+
+def test_another_size_is_refused_before_anything_is_written(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.content = CONTENT[:-1]
+    with pytest.raises(MissingRawError, match="gives 2,999,999 bytes, the file has 3,000,000"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert names_in(tmp_path / "raw") == []
+
+
+@pytest.mark.parametrize("known", [{"md5": "0" * 32}, {"md5": None, "sha256": "0" * 64}])
+def test_a_wrong_checksum_leaves_nothing_behind(
+    upstream: Upstream, tmp_path: Path, known: dict[str, str]
+) -> None:
+    with pytest.raises(BadRawError, match="came whole, but its checksum is not"):
+        bring(catalog_with(tmp_path, [zip_at(upstream, **known)]), tmp_path / "raw")
+    assert names_in(tmp_path / "raw") == []
+
+
+def test_a_missing_page_is_not_tried_again(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.status = 404
+    with pytest.raises(MissingRawError, match="404 Not Found"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert len(upstream.seen) == 1
+
+
+def test_a_server_that_is_not_there_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    nowhere = {"path": "images.zip", "url": "http://127.0.0.1:9/images.zip"}
+    with pytest.raises(MissingRawError, match="cannot reach the server"):
+        bring(catalog_with(tmp_path, [nowhere]), tmp_path / "raw")
+
+
+def test_two_fetches_of_one_file_do_not_mix(upstream: Upstream, tmp_path: Path) -> None:
+    (step,) = plan(catalog_with(tmp_path, [zip_at(upstream)]).dataset("pets"), tmp_path / "raw")
+    step.path.parent.mkdir(parents=True)
+    with fetching._locked(step.part), pytest.raises(MachineError, match="another vflan fetch"):
+        download(step, Silent())
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_machine(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "pets").write_text("a file")
+    with pytest.raises(MachineError, match="cannot write"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(upstream: Upstream, tmp_path: Path) -> None:
+    steps = plan(catalog_with(tmp_path, [zip_at(upstream, bytes=10**18)]).dataset("pets"), tmp_path / "raw")
+    with pytest.raises(MachineError, match="bytes are still to come"):
+        check_space(steps, tmp_path / "raw")
+
+
+# --- the plan
+
+
+def actions(catalog: Catalog, raw: Path, *names: str) -> list[str]:
+    return [step.action for step in plan(catalog.dataset("pets"), raw, names)]
+
+
+def test_a_good_file_is_present_and_another_one_is_never_overwritten(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    catalog, raw = catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw"
+    (raw / "pets").mkdir(parents=True)
+    file = raw / "pets" / "images.zip"
+    file.write_bytes(CONTENT)
+    assert actions(catalog, raw) == ["present"]
+    file.write_bytes(CONTENT[::-1])
+    assert actions(catalog, raw) == ["different"]
+    file.write_bytes(b"mine")
+    assert actions(catalog, raw) == ["different"]
+    assert upstream.seen == []
+
+
+def test_unpacked_archives_are_not_fetched_again(upstream: Upstream, tmp_path: Path) -> None:
+    catalog, raw = catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw"
+    (raw / "pets" / "images").mkdir(parents=True)
+    assert actions(catalog, raw) == ["download"]
+    (raw / "pets" / "images" / "0.jpg").write_bytes(b"x")
+    assert actions(catalog, raw) == ["unpacked"]
+
+
+@pytest.mark.parametrize("access", ["registration", "gated", "offline"])
+def test_what_must_be_asked_for_is_never_downloaded(upstream: Upstream, tmp_path: Path, access: str) -> None:
+    assert actions(catalog_with(tmp_path, [zip_at(upstream)], access), tmp_path / "raw") == ["by_hand"]
+
+
+def test_numbered_parts_are_got_by_hand_and_seen_when_there(upstream: Upstream, tmp_path: Path) -> None:
+    catalog, raw = catalog_with(tmp_path, [zip_at(upstream, path="images_*.zip")]), tmp_path / "raw"
+    assert actions(catalog, raw) == ["by_hand"]
+    (raw / "pets").mkdir(parents=True)
+    (raw / "pets" / "images_01.zip").write_bytes(b"x")
+    assert actions(catalog, raw) == ["present"]
+
+
+def test_files_are_chosen_by_name(upstream: Upstream, tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream), zip_at(upstream, path="labels.txt", provides=[])])
+    assert len(actions(catalog, tmp_path / "raw")) == 2
+    assert len(actions(catalog, tmp_path / "raw", "*.txt")) == 1
+    with pytest.raises(SpecError, match=r"has no file 'labels.csv'"):
+        actions(catalog, tmp_path / "raw", "labels.csv")
+
+
+@pytest.mark.parametrize("path", ["../images.zip", "/etc/passwd"])
+def test_a_path_that_leaves_the_folder_is_refused(upstream: Upstream, tmp_path: Path, path: str) -> None:
+    with pytest.raises(SpecError, match="leaves the raw folder"):
+        actions(catalog_with(tmp_path, [zip_at(upstream, path=path)]), tmp_path / "raw")
+
+
+# --- the command
+
+
+def vflan_fetch(
+    catalog: Catalog, raw: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, typed: str = ""
+) -> Result:
+    monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: catalog))
+    return CliRunner().invoke(vflan, ["fetch", "pets", "--raw", str(raw), *arguments], input=typed)
+
+
+def test_json_says_what_became_of_each_file(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [zip_at(upstream), {"path": "faces.zip", "note": "Ask for it."}]
+    result = vflan_fetch(catalog_with(tmp_path, files), tmp_path / "raw", monkeypatch, "--yes", "--json")
+    assert result.exit_code == ExitCode.MISSING_RAW
+    document = json.loads(result.stdout)
+    assert [(f["path"], f["state"]) for f in document["files"]] == [
+        ("images.zip", "downloaded"),
+        ("faces.zip", "by_hand"),
+    ]
+    assert document["how_to_get"] == "Write to pets@example.org."
+    assert document["files"][1]["reason"] == "Ask for it."
+
+
+def test_a_dry_run_downloads_nothing(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = vflan_fetch(
+        catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw", monkeypatch, "--dry-run"
+    )
+    assert result.exit_code == ExitCode.OK
+    assert "images.zip  3.0 MB: to download" in result.stdout
+    assert upstream.seen == []
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "requests"),
+    [("y\n", ExitCode.OK, 1), ("n\n", ExitCode.MISSING_RAW, 0), ("", ExitCode.USAGE, 0)],
+)
+def test_a_download_is_asked_for_first(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, requests: int
+) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream)])
+    assert vflan_fetch(catalog, tmp_path / "raw", monkeypatch, typed=typed).exit_code == code
+    assert len(upstream.seen) == requests
+
+
+def test_one_file_that_fails_does_not_keep_the_others(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [zip_at(upstream, md5="0" * 32), zip_at(upstream, path="copy.zip", provides=[])]
+    result = vflan_fetch(catalog_with(tmp_path, files), tmp_path / "raw", monkeypatch, "--yes", "--json")
+    assert result.exit_code == ExitCode.BAD_RAW
+    states = [file["state"] for file in json.loads(result.stdout)["files"]]
+    assert states == ["failed", "downloaded"]
+
+
+def test_another_file_in_its_place_is_said_and_left_alone(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, raw = catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw"
+    (raw / "pets").mkdir(parents=True)
+    (raw / "pets" / "images.zip").write_bytes(b"mine")
+    result = vflan_fetch(catalog, raw, monkeypatch, "--yes")
+    assert result.exit_code == ExitCode.BAD_RAW
+    assert "it has 4 bytes, upstream's has 3,000,000" in result.stdout
+    assert (raw / "pets" / "images.zip").read_bytes() == b"mine"

@@ -1,0 +1,81 @@
+"""`vflan new`: what it writes is valid as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.pets import pets_catalog
+from vision_flan.cli.main import run, vflan
+from vision_flan.errors import ExitCode, MachineError, SpecError
+from vision_flan.review.scaffold import begin
+from vision_flan.review.validate import SCHEMA_COMMENT, validate
+from vision_flan.spec.catalog import Catalog
+
+
+def fresh(catalog: Catalog) -> Catalog:
+    """The same folders, read anew."""
+    return Catalog(catalog.specs, catalog.instructions)
+
+
+def test_a_new_dataset_and_task_are_valid_at_once(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "task_specs", tmp_path / "instructions")
+    files = begin(catalog, "snails", "animal_snails")
+    assert [path.name for path in files] == ["dataset.yaml", "animal_snails.yaml", "animal_snails.j2"]
+    checked = validate(fresh(catalog))
+    assert checked.tasks == ["animal_snails"]
+    assert checked.findings == []
+    assert files[0].read_text("utf-8").startswith(SCHEMA_COMMENT.format(kind="dataset") + "\n")
+
+
+def test_a_new_task_of_a_known_dataset_is_valid_and_lists_its_columns(tmp_path: Path) -> None:
+    catalog = pets_catalog(tmp_path)
+    spec, _ = begin(catalog, "pets", "animal_pets_names")
+    assert "#   pets: id, kind, name, colours, _file, _index" in spec.read_text("utf-8")
+    assert validate(fresh(catalog)).findings == []
+
+
+@pytest.mark.parametrize("dataset", sorted(Catalog.default().dataset_files))
+def test_a_task_can_be_begun_over_every_dataset_there_is(dataset: str, tmp_path: Path) -> None:
+    source = Catalog.default()
+    folder = tmp_path / "task_specs" / dataset
+    folder.mkdir(parents=True)
+    for path in source.dataset_files[dataset].parent.glob("*.yaml"):
+        if path.stem not in source.task_files:
+            (folder / path.name).write_bytes(path.read_bytes())
+    catalog = Catalog(tmp_path / "task_specs", tmp_path / "instructions")
+    begin(catalog, dataset, "begun_task")
+    errors = [f for f in validate(fresh(catalog), ["begun_task"]).findings if f.severity == "error"]
+    assert [found for found in errors if found.rule != "borrows"] == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    catalog = pets_catalog(tmp_path)
+    with pytest.raises(SpecError, match="there already"):
+        begin(catalog, "pets", "animal_pets")
+    (catalog.specs / "pets" / "half_done.yaml").write_text("title: mine\n", "utf-8")
+    with pytest.raises(MachineError, match="File exists"):
+        begin(fresh(catalog), "pets", "half_done")
+
+
+@pytest.mark.parametrize(("dataset", "task"), [("../pets", "a_task"), ("pets", "A Task"), ("pets", "ab")])
+def test_names_that_are_no_slugs_are_refused(tmp_path: Path, dataset: str, task: str) -> None:
+    with pytest.raises(SpecError, match="cannot be the name"):
+        begin(pets_catalog(tmp_path), dataset, task)
+
+
+def test_the_command_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(vflan, ["new", "snails", "animal_snails", "--root", str(tmp_path)]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"wrote {tmp_path}/task_specs/snails/dataset.yaml"
+    assert lines[3].endswith("vflan validate animal_snails")
+
+
+def test_specs_of_an_installed_package_are_not_for_editing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = pets_catalog(tmp_path / "site-packages" / "vision_flan")
+    monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: catalog))
+    assert run(vflan, ["new", "snails", "animal_snails"]) == ExitCode.FAILED
+    assert "git clone" in capsys.readouterr().err

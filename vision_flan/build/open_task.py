@@ -1,0 +1,87 @@
+"""A task with its records read: what the plan, the checks and the preview look at."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_flan.instances.maker import Dropped, InstanceMaker, Text
+from vision_flan.readers.image_refs import ImageStore
+from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
+from vision_flan.report import Reporter, Silent
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import TaskSpec
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task whose records are read.
+
+    Attributes:
+        read: gives the bytes behind a reference to a picture.
+        labels: label tables by name.
+    """
+
+    task: TaskSpec
+    catalog: Catalog
+    labels: Mapping[str, Mapping[str, str]]
+    candidates: Candidates
+    read: Callable[[str], bytes]
+
+    def maker(self, seed: int) -> InstanceMaker:
+        """What renders the task's records, with draws of a seed."""
+        instruction = self.catalog.instruction_file(self.task.id)
+        return InstanceMaker(self.task, self.labels, instruction, seed, self.candidates)
+
+    def rows(self, limit: int) -> list[dict[str, Any]]:
+        """The first candidates in selection order."""
+        return self.candidates.block(0, limit)
+
+    def texts(self, limit: int, seed: int) -> Iterator[tuple[dict[str, Any], Text | Dropped]]:
+        """Candidates with the text they become, or why they are dropped. No picture is read."""
+        maker = self.maker(seed)
+        for row in self.rows(limit):
+            yield row, maker.render(row)
+
+
+@contextmanager
+def open_task(
+    name: str, raw_root: Path, catalog: Catalog, seed: int = 0, report: Reporter | None = None
+) -> Iterator[OpenTask]:
+    """Read a task's records; memory and disk are let go of at the end.
+
+    Raises:
+        SpecError, MissingRawError, BadRawError: as `compile_task`.
+    """
+    report = report or Silent()
+    task = catalog.task(name)
+    sources = task_sources(task, catalog)
+    raw = open_raw(sources.dataset, catalog, raw_root)
+    try:
+        problem = missing_files(sources, raw)
+        if problem:
+            raise problem
+        with tempfile.TemporaryDirectory(prefix="vflan-") as work, RecordStore(Path(work)) as store:
+            candidates = load_records(task, sources, raw, seed, store, report)
+            images = ImageStore(raw, all_readers(sources.dataset))
+            yield OpenTask(task, catalog, sources.labels, candidates, images.read)
+    finally:
+        raw.close()
+
+
+def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
+    """Whether the annotation files of a task are in the raw folder (pictures are not looked for)."""
+    task = catalog.task(name)
+    if not (raw_root / task.dataset).is_dir():
+        return False
+    sources = task_sources(task, catalog)
+    raw = open_raw(sources.dataset, catalog, raw_root)
+    try:
+        return missing_files(sources, raw) is None
+    finally:
+        raw.close()

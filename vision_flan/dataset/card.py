@@ -1,0 +1,228 @@
+"""README.md of a compiled folder and of a published dataset, made from the manifests.
+
+Made anew from whatever manifests are there, so configs that were compiled on different days or machines
+merge by copying their folders together, and two people may publish to one repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from vision_flan.columns import COLUMNS, features_yaml
+from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, licence_name
+from vision_flan.dataset.manifest import Manifest, read_manifests, write_atomically
+from vision_flan.dataset.publication import (
+    RECIPE,
+    RECIPE_COLUMNS,
+    WHOLE,
+    Publication,
+    PublishedTask,
+    data_files,
+    licence_of,
+    recipe_features_yaml,
+)
+from vision_flan.spec.model import CATEGORIES
+
+DEFAULT_CONFIG = "ocr_textocr"
+TASK_CATEGORIES = ("image-text-to-text", "visual-question-answering", "image-classification", "image-to-text")
+TAGS = ("vision-flan", "visual-instruction-tuning", "instruction-tuning", "multimodal")
+#: Upper bounds of the Hub's `size_categories`.
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+GATED_PROMPT = (
+    "Each source keeps its own licence; see LICENSES.md. By asking for access you agree to follow the "
+    "licence of every source you use, and not to try to identify people in the pictures."
+)
+SENSITIVE = {
+    "faces": "faces of people",
+    "attributes": "labels of people's attributes",
+    "medical": "medical pictures",
+    "adult": "adult content",
+    "hate": "hateful content",
+    "location": "where a picture was taken",
+}
+
+#: libyaml writes the 187 feature lists ten times faster than the Python dumper; the text is the same.
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def write_card(folder: Path) -> Path:
+    """Write README.md of a compiled folder from its manifests."""
+    path = folder / "README.md"
+    write_atomically(path, render_card(read_manifests(folder)))
+    return path
+
+
+def render_card(manifests: Mapping[str, Manifest]) -> str:
+    """The card of a folder on disk, all tasks whole."""
+    tasks = {
+        name: PublishedTask(manifest, Publication(WHOLE, licence_of(manifest), "", manifest.shards))
+        for name, manifest in manifests.items()
+    }
+    return _text(front_matter(tasks), _body(tasks, ""))
+
+
+def render_published_card(
+    tasks: Mapping[str, PublishedTask], repo_id: str, *, gated: bool, kept: Mapping[str, Any]
+) -> str:
+    """The card of a dataset repository.
+
+    Args:
+        tasks: everything the repository holds, by task.
+        gated: ask readers to accept the terms.
+        kept: front matter found there; keys that are not ours stay.
+    """
+    front = front_matter(tasks)
+    about = {
+        "license": "other",
+        "license_name": "per-source",
+        "license_link": "LICENSES.md",
+        "language": sorted(
+            {lang for t in tasks.values() for lang in t.manifest.source.get("languages", ["en"])}
+        ),
+        "task_categories": list(TASK_CATEGORIES),
+        "size_categories": [size_category(sum(task.rows for task in tasks.values()))],
+        "source_datasets": list(by_source(tasks)),
+        "tags": list(TAGS),
+    }
+    if gated:
+        about["extra_gated_prompt"] = GATED_PROMPT
+    ours = {"pretty_name": front["pretty_name"], **about}
+    data = {"configs": front["configs"], "dataset_info": front["dataset_info"]}
+    others = {key: value for key, value in kept.items() if key not in ours and key not in data}
+    return _text({**ours, **others, **data}, _body(tasks, repo_id))
+
+
+def front_matter_of(card: str) -> dict[str, Any]:
+    """The front matter of a card; empty where there is none that can be read."""
+    if not card.startswith("---\n") or "\n---\n" not in card[3:]:
+        return {}
+    try:
+        data = yaml.load(card[4 : card.index("\n---\n", 3) + 1], Loader=_Loader)
+    except yaml.YAMLError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def front_matter(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
+    """The part of the YAML block that `datasets` reads."""
+    default = default_config(tasks)
+    configs = []
+    for name, task in tasks.items():
+        files = [{"split": task.manifest.split, "path": data_files(task)}]
+        config: dict[str, Any] = {"config_name": name, "data_files": files}
+        if name == default:
+            config["default"] = True
+        configs.append(config)
+    return {
+        "pretty_name": "Vision-Flan",
+        "configs": configs,
+        "dataset_info": [_info(task) for task in tasks.values()],
+    }
+
+
+def default_config(tasks: Mapping[str, PublishedTask]) -> str | None:
+    """What `load_dataset` opens when no config is named: TextOCR, else the first with pictures."""
+    whole = [name for name, task in tasks.items() if task.publication.form == WHOLE]
+    if DEFAULT_CONFIG in whole:
+        return DEFAULT_CONFIG
+    return next(iter(whole), next(iter(tasks), None))
+
+
+def size_category(rows: int) -> str:
+    """The Hub's `size_categories` of so many rows."""
+    return next((name for bound, name in SIZES if rows < bound), "10M<n<100M")
+
+
+def _info(task: PublishedTask) -> dict[str, Any]:
+    manifest, whole = task.manifest, task.publication.form == WHOLE
+    download = sum(shard.bytes for shard in task.publication.shards)
+    size = manifest.num_bytes if whole else download
+    return {
+        "config_name": task.task,
+        "features": features_yaml() if whole else recipe_features_yaml(),
+        "splits": [{"name": manifest.split, "num_bytes": size, "num_examples": task.rows}],
+        "download_size": download,
+        "dataset_size": size,
+    }
+
+
+def _text(front: Mapping[str, Any], body: str) -> str:
+    block = yaml.dump(dict(front), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{block}---\n\n{body}"
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"cell": cell, "licence_name": licence_name, "pictures": pictures}
+    return environment.get_template("card.md.j2")
+
+
+def pictures(task: PublishedTask) -> str:
+    """Whether a task has its pictures, and on what ground if that is not its licence."""
+    publication = task.publication
+    if publication.form == RECIPE:
+        return RECIPE
+    if publication.reason:
+        return "whole, by permission"
+    return "whole, licence unclear" if publication.licence == "unclear" else WHOLE
+
+
+def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
+    """The text below the front matter; `repo_id` is empty for a folder on disk."""
+    unclear = {name: task for name, task in tasks.items() if pictures(task).endswith("unclear")}
+    sensitive = {
+        text: [task for task in tasks.values() if kind in task.manifest.source.get("sensitive", ())]
+        for kind, text in SENSITIVE.items()
+    }
+    order = {category: at for at, category in enumerate(CATEGORIES)}
+    categories: dict[str, list[PublishedTask]] = {}
+    for task in sorted(tasks.values(), key=lambda t: (order.get(t.manifest.category, len(order)), t.task)):
+        categories.setdefault(task.manifest.category, []).append(task)
+    default = default_config(tasks)
+    return _template().render(
+        tasks=tasks,
+        categories=categories,
+        rows=sum(task.rows for task in tasks.values()),
+        recipes=[task for task in tasks.values() if task.publication.form == RECIPE],
+        unclear=[members[0].manifest.source for members in by_source(unclear).values()],
+        granted=[task for task in tasks.values() if task.publication.reason],
+        sensitive={text: members for text, members in sensitive.items() if members},
+        sources=by_source(tasks),
+        columns=COLUMNS,
+        recipe_columns=RECIPE_COLUMNS,
+        versions=_versions(tasks),
+        seeds=sorted({task.manifest.seed for task in tasks.values()}),
+        paper=PAPER_BIBTEX,
+        repo_id=repo_id,
+        example=tasks[default] if default else None,
+    )
+
+
+def _versions(tasks: Mapping[str, PublishedTask]) -> dict[str, list[str]]:
+    """Package -> the versions the configs were compiled with."""
+    found: dict[str, set[str]] = {}
+    for task in tasks.values():
+        for package, version in task.manifest.versions.items():
+            found.setdefault(package, set()).add(str(version))
+    return {package: sorted(versions) for package, versions in sorted(found.items())}

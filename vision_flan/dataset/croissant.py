@@ -1,0 +1,168 @@
+"""Our own croissant.json: every config as a Croissant record set, with each source's licence and citation.
+
+The Hub makes one too, for the first hundred configs only and without the licences of the sources. Format:
+Croissant 1.1 (docs.mlcommons.org/croissant), checked with mlcroissant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vision_flan.columns import COLUMNS, IMAGE
+from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat
+from vision_flan.dataset.publication import RECIPE_COLUMNS, WHOLE, PublishedTask, data_files
+
+CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+REPOSITORY = "repository"
+
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "description": {"@container": "@language"},
+    "name": {"@container": "@language"},
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "excludes": "cr:excludes",
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "personalSensitiveInformation": "rai:personalSensitiveInformation",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def croissant(tasks: Mapping[str, PublishedTask], repo_id: str) -> dict[str, Any]:
+    """The JSON-LD document for these tasks in this repository."""
+    url = f"https://huggingface.co/datasets/{repo_id}"
+    repository = {
+        "@type": "cr:FileObject",
+        "@id": REPOSITORY,
+        "name": REPOSITORY,
+        "description": "The repository on the Hugging Face Hub.",
+        "contentUrl": url,
+        "encodingFormat": "git+https",
+        "sha256": "https://github.com/mlcommons/croissant/issues/80",
+    }
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": repo_id.split("/")[-1],
+        "description": f"{len(tasks)} visual instruction tuning tasks after Vision-Flan (arXiv 2402.11690).",
+        "url": url,
+        "version": max(
+            (str(t.manifest.versions.get("vision_flan", "0")) for t in tasks.values()), default="0"
+        ),
+        "inLanguage": sorted(
+            {lang for t in tasks.values() for lang in t.manifest.source.get("languages", ["en"])}
+        ),
+        "license": [_licence(dataset, members[0]) for dataset, members in by_source(tasks).items()],
+        "citeAs": PAPER_BIBTEX,
+        "distribution": [repository, *(_file_set(task) for task in tasks.values())],
+        "recordSet": [_record_set(task) for task in tasks.values()],
+    }
+
+
+def _licence(dataset: str, task: PublishedTask) -> dict[str, Any]:
+    source = task.manifest.source
+    licence = source["license"]
+    about = f"{licence.get('note') or ''} Pictures may be passed on: {licence['redistribute_images']}."
+    spdx = licence.get("spdx")
+    url = f"https://spdx.org/licenses/{spdx}" if spdx else source["homepage"]
+    return {
+        "@type": "sc:CreativeWork",
+        "name": f"{source['title']} ({dataset}): {licence['name']}",
+        "url": url,
+        "description": flat(about),
+    }
+
+
+def _file_set(task: PublishedTask) -> dict[str, Any]:
+    source = task.manifest.source
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"files/{task.task}",
+        "name": f"files/{task.task}",
+        "description": flat(
+            f"From {source['title']}, {source['homepage']}. Licence: {source['license']['name']}."
+        ),
+        "containedIn": {"@id": REPOSITORY},
+        "encodingFormat": "application/x-parquet",
+        "includes": data_files(task),
+    }
+
+
+def _record_set(task: PublishedTask) -> dict[str, Any]:
+    manifest = task.manifest
+    cite = flat(bibtex(manifest.dataset, manifest.source))
+    form = "" if task.publication.form == WHOLE else " Recipe: without the pictures."
+    return {
+        "@type": "cr:RecordSet",
+        "@id": task.task,
+        "name": task.task,
+        "description": f"{manifest.title}: {task.rows} instances.{form} Cite: {cite}",
+        "key": {"@id": f"{task.task}/id"},
+        "field": _fields(task),
+    }
+
+
+def _fields(task: PublishedTask) -> list[dict[str, Any]]:
+    whole = task.publication.form == WHOLE
+    fields = []
+    for name, meaning in COLUMNS.items():
+        if name == IMAGE and not whole:
+            continue
+        field = _field(task.task, name, meaning, "sc:Text")
+        if name == IMAGE:
+            field["dataType"] = "sc:ImageObject"
+            field["source"]["transform"] = {"jsonPath": "bytes"}
+        if name == "options":
+            field |= {"isArray": True, "arrayShape": "-1"}
+        fields.append(field)
+    if not whole:
+        for name, (kind, meaning) in RECIPE_COLUMNS.items():
+            fields.append(_field(task.task, name, meaning, "sc:Text" if kind == "string" else "cr:Int32"))
+    return fields
+
+
+def _field(task: str, name: str, meaning: str, data_type: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{task}/{name}",
+        "name": name,
+        "description": meaning,
+        "dataType": data_type,
+        "source": {"fileSet": {"@id": f"files/{task}"}, "extract": {"column": name}},
+    }

@@ -1,0 +1,166 @@
+"""Fields made for each instance: draws, negatives from other records, reading order, texts.
+
+`derive:` of a task spec names one operation a field; each is a small function here, found by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vision_flan.errors import Place, SpecError
+from vision_flan.instances.reading_order import reading_order
+from vision_flan.instances.rendering import Renderer
+from vision_flan.records.ordering import Draws
+from vision_flan.records.store import Candidates
+
+#: Records from which `other` draws; a sample this large is as good as all of them, and fits memory.
+POOL_ROWS = 100_000
+
+Row = Mapping[str, Any]
+
+
+class NoValueError(Exception):
+    """A field cannot be made for this record; the message is the reason it is dropped for."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A field and how it is made.
+
+    Attributes:
+        name: the field.
+        reads: fields it needs.
+        make: (row, draws) -> value; raises NoValueError.
+        pool: (column, differ_in) when it needs values of other records, to be given to `bind`.
+    """
+
+    name: str
+    reads: frozenset[str]
+    make: Callable[[Row, Draws], Any]
+    pool: tuple[str, str] | None = None
+
+
+def plan_fields(
+    spec: Mapping[str, Mapping[str, Any]],
+    renderer: Renderer,
+    place: Callable[..., Place],
+    candidates: Candidates | None = None,
+) -> list[Derived]:
+    """The derived fields of a task in order.
+
+    Args:
+        spec: `derive:` of the task.
+        renderer: compiles `text`.
+        place: gives the place of a key path, for errors.
+        candidates: records for `other`; None while a spec is only checked.
+    """
+    fields = []
+    for name, options in spec.items():
+        operation = next(op for op in _OPERATIONS if op in options)
+        fields.append(_OPERATIONS[operation](name, options, renderer, place("derive", name), candidates))
+    return fields
+
+
+def _choice(name: str, options: Any, _r: Renderer, _p: Place, _c: Candidates | None) -> Derived:
+    """One of the values written in the spec."""
+    values = list(options["choice"])
+    return Derived(name, frozenset(), lambda row, draws: values[draws.below(len(values))])
+
+
+def _pick(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+    """One item of a list field."""
+    field = options["pick"]
+
+    def make(row: Row, draws: Draws) -> Any:
+        items = _list(row, field, place)
+        if not items:
+            raise NoValueError(f"empty_{field}")
+        return items[draws.below(len(items))]
+
+    return Derived(name, frozenset([field]), make)
+
+
+def _shuffle(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+    """A list field in random order."""
+    field = options["shuffle"]
+    return Derived(name, frozenset([field]), lambda row, draws: draws.shuffled(_list(row, field, place)))
+
+
+def _sample(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+    """`count` items of a list field, in random order."""
+    field, count = options["sample"], options["count"]
+    return Derived(name, frozenset([field]), lambda row, draws: draws.sample(_list(row, field, place), count))
+
+
+def _other(name: str, options: Any, _r: Renderer, _p: Place, candidates: Candidates | None) -> Derived:
+    """The value of another record whose `differ_in` is not this one's; with `count`, a list of them."""
+    field, group, count = options["other"], options["differ_in"], options.get("count")
+    pool = candidates.others(field, group, POOL_ROWS) if candidates else []
+
+    def make(row: Row, draws: Draws) -> Any:
+        found = _walk(pool, row, field, group, draws, count or 1)
+        return found if count else found[0]
+
+    return Derived(name, frozenset([field, group]), make, (field, group))
+
+
+def _walk(
+    pool: Sequence[tuple[Any, Any]], row: Row, field: str, group: str, draws: Draws, count: int
+) -> list[Any]:
+    """Values from a random start of the pool on, which is itself in random order."""
+    seen = {_same(row[field])}
+    found: list[Any] = []
+    start = draws.below(len(pool)) if pool else 0
+    for step in range(len(pool)):
+        value, other = pool[(start + step) % len(pool)]
+        if other != row[group] and _same(value) not in seen:
+            seen.add(_same(value))
+            found.append(value)
+            if len(found) == count:
+                return found
+    raise NoValueError("no_other_record")
+
+
+def _same(value: Any) -> str:
+    """Texts that a reader would call the same are no negatives of one another."""
+    return " ".join(str(value).casefold().split()).rstrip(".?! ")
+
+
+def _reading_order(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+    """A list of structs with a text and a box [x, y, width, height], as the texts in reading order."""
+    field = options["reading_order"]
+    text, box = options.get("text", "text"), options.get("box", "box")
+
+    def make(row: Row, draws: Draws) -> list[str]:
+        words = _list(row, field, place)
+        return reading_order([word[text] for word in words], [word[box] for word in words])
+
+    return Derived(name, frozenset([field]), make)
+
+
+def _text(name: str, options: Any, renderer: Renderer, place: Place, _c: Candidates | None) -> Derived:
+    """A Jinja text."""
+    template = renderer.compile(options["text"], place)
+    return Derived(name, template.names, lambda row, draws: template.render(row))
+
+
+def _list(row: Row, field: str, place: Place) -> list[Any]:
+    value = row[field]
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise SpecError(f"the field {field!r} is not a list: {value!r}"[:200], where=place)
+    return list(value)
+
+
+_OPERATIONS: dict[str, Callable[..., Derived]] = {
+    "choice": _choice,
+    "pick": _pick,
+    "shuffle": _shuffle,
+    "sample": _sample,
+    "other": _other,
+    "reading_order": _reading_order,
+    "text": _text,
+}

@@ -1,0 +1,162 @@
+"""A row becomes an instance, or is dropped for a reason that is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.instances.compose import Composer
+from vision_flan.instances.derive import NoValueError, plan_fields
+from vision_flan.instances.images import BadImageError, check_image
+from vision_flan.instances.options import OptionsPlan
+from vision_flan.instances.rendering import Renderer, UnknownLabelError, read_template
+from vision_flan.records.ordering import Draws
+from vision_flan.records.store import Candidates
+from vision_flan.spec.model import TaskSpec
+
+#: Name of the options' own draw; a derived field cannot have it (it starts with a blank).
+_OPTIONS_DRAW = " options"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One row of a config. `image_path` is the reference upstream, `values` the text columns."""
+
+    image: bytes
+    image_path: str
+    options: list[str]
+    values: tuple[str, ...]  # in the order of columns.TEXT_COLUMNS
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes in memory, as `dataset_info` counts them."""
+        return len(self.image) + sum(map(len, self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Why a candidate is not written."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text half of an instance, before its picture is read."""
+
+    instruction: str
+    input: str
+    options: list[str]
+    target: str
+    prompt: str
+
+
+class InstanceMaker:
+    """Everything of a task that is compiled once: templates, options, derived fields.
+
+    Args:
+        task: the spec.
+        labels: label tables by name.
+        instruction: the task's .j2 file.
+        seed: seed of all draws.
+        candidates: records that `other` draws from; None while a spec is only checked.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        labels: Mapping[str, Mapping[str, str]],
+        instruction: Path,
+        seed: int,
+        candidates: Candidates | None = None,
+    ) -> None:
+        renderer = Renderer(labels)
+        self.task = task
+        self._seed = seed
+        self.fields = plan_fields(task.derive, renderer, task.place, candidates)
+        self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
+        self.instruction = renderer.compile(read_template(instruction).strip(), Place(instruction))
+        self.input = renderer.compile(task.input, task.place("input")) if task.input else None
+        self.target = renderer.compile(task.target, task.place("target"))
+        self.images = [renderer.compile(text, task.place("image")) for text in task.image]
+        self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
+
+    def make(
+        self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
+    ) -> Instance | Dropped:
+        """Render a row and read its picture.
+
+        Args:
+            row: a candidate; `_key` is upstream's key.
+            read: gives the bytes behind a reference.
+            full_check: decode every picture.
+        """
+        text = self.render(row)
+        if isinstance(text, Dropped):
+            return text
+        try:
+            data, path = self._picture(row, read, full_check)
+        except BadImageError as error:
+            return Dropped(str(error))
+        except MissingRawError:
+            return Dropped("missing_image")
+        except BadRawError as error:
+            return Dropped(f"unreadable_image: {error.what}" if error.where is None else "unreadable_image")
+        task = self.task
+        key = row["_key"]
+        values = (
+            f"{task.id}/{key}", text.instruction, text.input, text.target, text.prompt,
+            task.id, task.category, task.dataset, key,
+        )  # fmt: skip
+        return Instance(data, path, text.options, values)
+
+    def render(self, row: dict[str, Any]) -> Text | Dropped:
+        """The text of an instance. Adds the derived fields to the row."""
+        key = row["_key"]
+        try:
+            for field in self.fields:
+                row[field.name] = field.make(row, Draws(self._seed, key, field.name))
+            answer = self.target.render(row)
+            options: list[str] = []
+            if self.options:
+                answer = " ".join(answer.split())
+                options = self.options.build(row, answer, Draws(self._seed, key, _OPTIONS_DRAW))
+        except NoValueError as error:
+            return Dropped(str(error))
+        except UnknownLabelError:
+            return Dropped("unknown_label")
+        if not answer:
+            return Dropped("empty_target")
+        row["options"] = options
+        shown_input = self.input.render(row) if self.input else ""
+        if self.input and not shown_input:
+            return Dropped("empty_input")
+        instruction = self.instruction.render(row)
+        parts = [instruction, shown_input]
+        if self.options:
+            parts.append("Options:\n" + self.options.shown(options))
+            answer = self.options.target(answer, options)
+        return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
+
+    def _picture(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:
+        if self.composer:
+            first, *more = self.composer.references(row)
+            path = f"composed:{first}" + (f" and {len(more)} more" if more else "")
+            return self.composer.make(row, read), path
+        last = len(self.images) - 1
+        for i, expression in enumerate(self.images):
+            path = expression.render(row)
+            if not path:
+                raise BadImageError("missing_image")
+            try:
+                data = read(path)
+            except MissingRawError:
+                if i == last:
+                    raise
+                continue
+            check_image(data, full=full)
+            return data, path
+        raise BadImageError("missing_image")

@@ -1,0 +1,263 @@
+"""Readers `idx`, `binary` and `npz`: arrays of numbers, with or without a header."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.layout import BATCH_ROWS, Layout, Row, no_images, split_locator
+from vision_flan.readers.pickled import restricted_loads
+from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
+from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.text_stream import open_unpacked
+
+#: Type codes of the idx format, numbers big-endian (description on the MNIST page).
+_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+class _Records:
+    """Tables whose rows are the records of one array: a number (`_value`) or a picture (`image`)."""
+
+    def __init__(self, table: TableSpec, pictures: bool, number: pa.DataType) -> None:
+        self._table = table
+        self._pictures = pictures
+        allowed = () if pictures else ("_value",)
+        unknown = [name for name in table.columns if name not in allowed]
+        if unknown:
+            raise SpecError(
+                f"table {table.name!r}: column {unknown[0]!r} is not in such a file",
+                where=table.place,
+                hint="its records are pictures, in `image`" if pictures else "its numbers are in `_value`",
+            )
+        own = {"image": pa.string()} if pictures else {"_value": table.columns.get("_value", number)}
+        self._layout = Layout(table, own)
+
+    def schema(self) -> pa.Schema:
+        return self._layout.schema
+
+    def _batches_of(
+        self, file: str, parts: Mapping[str, str], records: Array | int
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches for the numbers of an array, or for a count of pictures."""
+        total = records if isinstance(records, int) else len(records)
+        for first in range(0, total, BATCH_ROWS):
+            rows = range(first, min(first + BATCH_ROWS, total))
+            if isinstance(records, int):
+                refs = [f"@{self._table.name}/{file}#{row}" for row in rows]
+                arrays = {"image": pa.array(refs, pa.string())}
+            else:
+                arrays = {"_value": self._numbers(records[first : rows.stop], file)}
+            yield self._layout.batch(file, parts, first, arrays, len(rows))
+
+    def _numbers(self, values: Array, file: str) -> pa.Array:
+        wanted = self._layout.columns["_value"]
+        try:
+            return pa.array(values.astype(values.dtype.newbyteorder("="))).cast(wanted)
+        except pa.ArrowException as error:
+            raise BadRawError(f"numbers are no {wanted}: {error}", where=Place(file)) from error
+
+
+class IdxReader(_Records):
+    """idx files, plain or .gz. With `_value` declared they are numbers, one dimension; else pictures."""
+
+    def __init__(self, table: TableSpec) -> None:
+        super().__init__(table, pictures="_value" not in table.columns, number=pa.int64())
+        self._arrays = ArrayCache()
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        for file, parts in self._layout.files(raw):
+            array = self._load(raw, file)
+            if (array.ndim > 2) != self._pictures or array.ndim == 2:
+                raise BadRawError(
+                    f"the file holds an array of shape {list(array.shape)}",
+                    where=Place(file),
+                    hint="declare `_value` for files of one dimension, and only for those",
+                )
+            yield from self._batches_of(file, parts, len(array) if self._pictures else array)
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        if not self._pictures:
+            raise no_images(self._table, locator)
+        file, number = split_locator(locator)
+        array = self._arrays.get(file, lambda: self._load(raw, file))
+        return encode_png(record_of(array, number, file), file)
+
+    def _load(self, raw: RawDataset, file: str) -> Array:
+        data = _read_unpacked(raw, file)
+        kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
+        if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
+            raise BadRawError("no idx file: its first bytes are none of the format's", where=Place(file))
+        shape = struct.unpack_from(f">{dimensions}I", data, 4)
+        dtype = np.dtype(_IDX_TYPES[kind])
+        start = 4 + 4 * dimensions
+        if len(data) - start != math.prod(shape) * dtype.itemsize:
+            raise BadRawError(
+                f"the header says {list(shape)} numbers of {dtype.itemsize} bytes, "
+                f"but {len(data) - start} bytes follow",
+                where=Place(file),
+                hint="download the file again",
+            )
+        return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+class BinaryReader(_Records):
+    """Records of fixed size without a header, plain or .gz.
+
+    Option `record`: {shape: [3, 96, 96], dtype: uint8, order: CWH} for pictures, {dtype: uint8} for numbers.
+    Numbers of several bytes are little-endian.
+    """
+
+    def __init__(self, table: TableSpec) -> None:
+        record = table.options.get("record")
+        if not record or ("shape" in record) != ("order" in record):
+            raise SpecError(
+                f"table {table.name!r}: reader `binary` needs `record:`",
+                where=table.place,
+                hint="{dtype: uint8}, or with shape and order for pictures",
+            )
+        self._dtype = np.dtype(record["dtype"]).newbyteorder("<")
+        self._shape: tuple[int, ...] = tuple(record.get("shape", ()))
+        self._order = record.get("order", "HW")
+        self._size: int = self._dtype.itemsize * math.prod(self._shape)
+        super().__init__(table, bool(self._shape), pa.from_numpy_dtype(self._dtype.newbyteorder("=")))
+        self._arrays = ArrayCache()
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        for file, parts in self._layout.files(raw):
+            if self._pictures and not file.lower().endswith(".gz"):
+                yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
+                continue
+            data = _read_unpacked(raw, file)
+            count = self._count(len(data), file)
+            yield from self._batches_of(
+                file, parts, count if self._pictures else np.frombuffer(data, self._dtype)
+            )
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        if not self._pictures:
+            raise no_images(self._table, locator)
+        file, number = split_locator(locator)
+        if file.lower().endswith(".gz"):
+            records = self._arrays.get(file, lambda: np.frombuffer(_read_unpacked(raw, file), np.uint8))
+            data = records[number * self._size : (number + 1) * self._size].tobytes()
+        else:
+            with raw.open(file) as stream:
+                stream.seek(number * self._size)
+                data = stream.read(self._size)
+        if len(data) < self._size:
+            raise BadRawError(f"record {number} is not there", where=Place(file))
+        values = np.frombuffer(data, self._dtype)
+        return encode_png(picture_array(values, self._order, file, self._shape), file)
+
+    def _count(self, size: int, file: str) -> int:
+        if size % self._size:
+            raise BadRawError(
+                f"{size} bytes are no whole number of records of {self._size} bytes",
+                where=Place(file),
+                hint=f"download the file again, or mend `record:` of table {self._table.name!r}",
+            )
+        return size // self._size
+
+
+class NpzReader:
+    """NumPy archives, one row each: columns are arrays by name, without dimension a number, else lists.
+
+    Option `images`: {array: image, order: HW}. The column `image` is then `@<table>/<file>`, and
+    `@<table>/<file>#<i>` is picture i of the array (without `#`, the whole array is one picture).
+    """
+
+    def __init__(self, table: TableSpec) -> None:
+        self._table = table
+        self._images = table.options.get("images")
+        if self._images and "image" in table.columns:
+            raise SpecError(
+                f"table {table.name!r}: `images` makes the column 'image'",
+                where=table.place,
+                hint="drop it from `columns:`",
+            )
+        extra = {"image": pa.string()} if self._images else {}
+        self._layout = Layout(table, {**table.columns, **extra})
+        self._arrays = ArrayCache(limit=1 << 26)
+
+    def schema(self) -> pa.Schema:
+        return self._layout.schema
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        return self._layout.batches(self._rows(raw))
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        if not self._images:
+            raise no_images(self._table, locator)
+        file, mark, number = locator.rpartition("#")
+        if not mark or not number.isdecimal():
+            file, number = locator, ""
+        name = self._images["array"]
+        array = self._arrays.get(file, lambda: self._required(raw, file, name))
+        order = self._images.get("order") or ("HWC" if array.ndim - bool(number) == 3 else "HW")
+        picture = record_of(array, int(number), file) if number else array
+        return encode_png(picture_array(picture, order, file), file)
+
+    def _required(self, raw: RawDataset, file: str, name: str) -> Array:
+        found = _npz_arrays(raw, file, [name]).get(name)
+        if found is None:
+            raise BadRawError(f"no array {name!r}", where=Place(file), hint="mend `images:` of the table")
+        return found
+
+    def _rows(self, raw: RawDataset) -> Iterator[Row]:
+        names = list(self._table.columns)
+        for file, parts in self._layout.files(raw):
+            arrays = _npz_arrays(raw, file, names)
+            values: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
+            if self._images:
+                values["image"] = f"@{self._table.name}/{file}"
+            yield Row(file, parts, 0, values, sum(array.nbytes for array in arrays.values()))
+
+
+def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array]:
+    """The arrays of these names that the file has."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw.read_bytes(file))) as archive:
+            members = set(archive.namelist())
+            return {
+                name: _npy_array(archive.read(f"{name}.npy"), file)
+                for name in names
+                if f"{name}.npy" in members
+            }
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        raise BadRawError(f"no valid npz: {error}", where=Place(file), hint="download it again") from error
+
+
+def _npy_array(data: bytes, file: str) -> Array:
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read_header = (
+        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    )
+    _, _, dtype = read_header(stream)
+    if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
+        return np.asarray(restricted_loads(data[stream.tell() :], file))
+    stream.seek(0)
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _read_unpacked(raw: RawDataset, file: str) -> bytes:
+    if not file.lower().endswith(".gz"):
+        return raw.read_bytes(file)
+    try:
+        with open_unpacked(raw, file) as stream:
+            return stream.read()
+    except (EOFError, OSError, zlib.error) as error:
+        raise BadRawError(
+            f"the file's compression is damaged: {error}", where=Place(file), hint="download it again"
+        ) from error

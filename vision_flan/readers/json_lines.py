@@ -1,0 +1,109 @@
+"""Reader `json_lines`: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+
+from vision_flan.errors import BadRawError, Place
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.layout import Layout, Parts, Row, no_images
+from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
+from vision_flan.readers.values import shown
+
+#: Bytes Arrow parses at a time; a longer line goes the slow way.
+_BLOCK = 8 << 20
+
+
+@dataclass
+class _Progress:
+    """How far Arrow got in a file: rows it gave, and whether it came to the end."""
+
+    rows: int = 0
+    complete: bool = False
+
+
+class JsonLinesReader:
+    """JSON lines, plain or .gz. Blank lines are passed over. Option `encoding`.
+
+    Arrow parses a file as long as each value has its declared type; from the first batch that does not,
+    Python reads on, converts what can be converted, and finds the line that cannot be read.
+    """
+
+    def __init__(self, table: TableSpec) -> None:
+        self._table = table
+        self._layout = Layout(table)
+        self._encoding = encoding_of(table)
+
+    def schema(self) -> pa.Schema:
+        return self._layout.schema
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        for file, parts in self._layout.files(raw):
+            state = _Progress()
+            if self._encoding == "utf-8-sig" and self._layout.columns:
+                for batch in self._by_arrow(raw, file, state):
+                    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+                    yield self._layout.batch(file, parts, state.rows, arrays, batch.num_rows)
+                    state.rows += batch.num_rows
+            if not state.complete:
+                yield from self._layout.batches(self._by_python(raw, file, parts, state.rows))
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        raise no_images(self._table, locator)
+
+    def _by_arrow(self, raw: RawDataset, file: str, state: _Progress) -> Iterator[pa.RecordBatch]:
+        """Batches up to the end of the file or to the first that Arrow refuses."""
+        parse = pa.json.ParseOptions(
+            explicit_schema=pa.schema(list(self._layout.columns.items())), unexpected_field_behavior="ignore"
+        )
+        with open_unpacked(raw, file) as stream:
+            try:
+                reader = pa.json.open_json(
+                    pa.PythonFile(stream, mode="r"), pa.json.ReadOptions(block_size=_BLOCK), parse
+                )
+                for batch in reader:
+                    batch.validate(full=True)  # Arrow's parser lets bytes through that are no UTF-8
+                    yield batch.select(list(self._layout.columns))
+                state.complete = True
+            except (pa.ArrowException, EOFError, OSError):
+                return  # Python reads on from here, and tells what is wrong and where
+
+    def _by_python(self, raw: RawDataset, file: str, parts: Parts, done: int) -> Iterator[Row]:
+        """Rows from number `done` on."""
+        stream = TextStream(raw, file, self._encoding)
+        position = 0
+        try:
+            for number, line in enumerate(stream.lines(), start=1):
+                if not line.strip():
+                    continue
+                if position >= done:
+                    values = self._parsed(line, file, number)
+                    yield Row(file, parts, position, values, len(line), f"line {number}")
+                position += 1
+        finally:
+            stream.close()
+
+    def _parsed(self, line: str, file: str, number: int) -> dict[str, Any]:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            column = error.colno if isinstance(error, json.JSONDecodeError) else 0
+            raise BadRawError(
+                f"no valid JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}",
+                where=Place(file, number, column),
+                hint="mend the line, or download the file again",
+            ) from None
+        if not isinstance(value, dict):
+            raise BadRawError(
+                f"the line is no JSON object: {shown(value)}",
+                where=Place(file, number),
+                hint="reader `json` reads documents that span lines",
+            )
+        return value

@@ -1,0 +1,165 @@
+"""JSON read as a stream: values are decoded one at a time from a window over the text.
+
+`json.JSONDecoder.raw_decode` does the work in C. Where it fails because the window ends too early, the window
+grows; a value that is only skipped is entered instead, so that skipping a gigabyte needs no memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from vision_flan.errors import BadRawError, Place
+from vision_flan.readers.text_stream import TextStream
+
+_BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
+#: An error this near to the window's end may come from its end: `-Infinity` and `\\uD83D` are the longest.
+_NEAR = 16
+
+
+class JsonScanner:
+    """A position in a JSON text. Values are those of `json.loads`, with NaN and Infinity.
+
+    Raises:
+        BadRawError: no JSON, or cut short; names line and byte.
+    """
+
+    def __init__(self, stream: TextStream) -> None:
+        self._stream = stream
+        self._decode = json.JSONDecoder().raw_decode
+        self._text = ""
+        self._at = 0
+        self._ended = False
+        self._lines = 0
+        self._dropped = 0
+
+    def peek(self) -> str:
+        """The next character that is no blank, "" at the end."""
+        while True:
+            found = _BLANKS.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, wanted: str) -> None:
+        """Step over one character of punctuation."""
+        if self.peek() != wanted:
+            self.fail(self._at, f"{wanted!r} expected")
+        self._at += 1
+
+    def value(self) -> Any:
+        """Decode the value here, whatever its size."""
+        while True:
+            found, value = self._try_value()
+            if found:
+                return value
+            self._more(grow=True)
+
+    def skip(self) -> None:
+        """Step over the value here, in bounded memory."""
+        if self._try_value()[0]:
+            return
+        self._more()
+        if self._try_value()[0]:
+            return
+        opening = self.peek()
+        if opening == "{":
+            for _ in self.members():
+                self.skip()
+        elif opening == "[":
+            for _ in self.items():
+                self.skip()
+        else:
+            self.value()
+
+    def members(self) -> Iterator[str]:
+        """Keys of the object here; after each, the caller takes or skips its value."""
+        self.take("{")
+        if self.peek() == "}":
+            self._at += 1
+            return
+        while True:
+            if self.peek() != '"':
+                self.fail(self._at, "a key in double quotes expected")
+            key = self.value()
+            self.take(":")
+            yield key
+            if self._ends("}"):
+                return
+
+    def items(self) -> Iterator[int]:
+        """Positions in the list here; after each, the caller takes or skips its value."""
+        self.take("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        position = 0
+        while True:
+            yield position
+            position += 1
+            if self._ends("]"):
+                return
+
+    def offset(self) -> int:
+        """Characters stepped over since the start."""
+        return self._dropped + self._at
+
+    def _ends(self, closing: str) -> bool:
+        """After a value: step over the comma or the closing bracket."""
+        mark = self.peek()
+        if mark not in (",", closing) or not mark:
+            self.fail(self._at, f"',' or {closing!r} expected")
+        self._at += 1
+        return mark == closing
+
+    def _try_value(self) -> tuple[bool, Any]:
+        """Decode what is here; (False, None) when the window may end too early."""
+        if not self.peek():
+            self.fail(self._at, "a value expected")
+        try:
+            value, end = self._decode(self._text, self._at)
+        except json.JSONDecodeError as error:
+            cut = error.msg.startswith("Unterminated") or error.pos >= len(self._text) - _NEAR
+            if cut and not self._ended:
+                return False, None
+            self.fail(error.pos, error.msg)
+        except RecursionError:
+            self.fail(self._at, "values are nested too deep")
+        except ValueError as error:  # an integer of thousands of digits
+            self.fail(self._at, str(error))
+        if end > len(self._text) - len("1.e-") and not self._ended:
+            return False, None  # a number may go on
+        self._at = end
+        return True, value
+
+    def _more(self, *, grow: bool = False) -> bool:
+        """Drop the text before the position and read on; `grow` doubles what is left of the window."""
+        wanted = len(self._text) - self._at if grow else 1
+        self._lines += self._text.count("\n", 0, self._at)
+        self._dropped += self._at
+        pieces = [self._text[self._at :]]
+        self._at = 0
+        while wanted > 0 and not self._ended:
+            piece = self._stream.read()
+            self._ended = not piece
+            pieces.append(piece)
+            wanted -= len(piece)
+        self._text = "".join(pieces)
+        return not self._ended
+
+    def fail(self, at: int, what: str) -> NoReturn:
+        """Raise for what is at an offset of the window."""
+        rest = self._text[at:]
+        encoding = "utf-8" if self._stream.encoding == "utf-8-sig" else self._stream.encoding
+        byte = self._stream.bytes_read - len(rest.encode(encoding, "surrogatepass"))
+        line = self._lines + self._text.count("\n", 0, at) + 1
+        cut = self._ended and not rest.strip()
+        raise BadRawError(
+            f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
+            where=Place(self._stream.path, line),
+            hint="download the file again" if cut else "mend the file, or declare another reader",
+        )

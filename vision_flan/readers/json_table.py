@@ -1,0 +1,118 @@
+"""Reader `json`: rows from a list or an object anywhere in a JSON document, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from vision_flan.errors import BadRawError, Place
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.json_scan import JsonScanner
+from vision_flan.readers.layout import Layout, Parts, Row, no_images
+from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.text_stream import TextStream, encoding_of
+from vision_flan.readers.values import shown
+
+
+class JsonReader:
+    """JSON documents.
+
+    Options: `at`, dotted path of the list or object that holds the rows (default: the document itself);
+    `single`, the object there is one row; `encoding`.
+
+    A row of a list of objects has their declared keys, of a list of other values `_value`. A row of an
+    object has its key in `_key` besides. Declared, `_value` is the whole value, objects included.
+    """
+
+    def __init__(self, table: TableSpec) -> None:
+        self._table = table
+        self._layout = Layout(table, {"_key": pa.string(), **table.columns})
+        self._encoding = encoding_of(table)
+        self._path = tuple(str(table.options["at"]).split(".")) if table.options.get("at") else ()
+        self._single = bool(table.options.get("single", False))
+        self._whole = "_value" in table.columns
+
+    def schema(self) -> pa.Schema:
+        return self._layout.schema
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        return self._layout.batches(self._rows(raw))
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        raise no_images(self._table, locator)
+
+    def _rows(self, raw: RawDataset) -> Iterator[Row]:
+        for file, parts in self._layout.files(raw):
+            stream = TextStream(raw, file, self._encoding)
+            try:
+                yield from self._document(JsonScanner(stream), file, parts)
+            finally:
+                stream.close()
+
+    def _document(self, scanner: JsonScanner, file: str, parts: Parts) -> Iterator[Row]:
+        for depth in range(len(self._path)):
+            self._descend(scanner, file, depth)
+        if self._single:
+            yield self._one_row(scanner, file, parts)
+        else:
+            yield from self._many_rows(scanner, file, parts)
+        if not self._path and scanner.peek():
+            self._fail(file, "there is more after the end of the document", "is it JSON lines?")
+
+    def _descend(self, scanner: JsonScanner, file: str, depth: int) -> None:
+        """Move to the value of the path's next key."""
+        wanted = self._path[depth]
+        seen: list[str] = []
+        if scanner.peek() == "{":
+            for key in scanner.members():
+                if key == wanted:
+                    return
+                seen.append(key)
+                scanner.skip()
+        above = ".".join(self._path[:depth]) or "the document"
+        keys = f"its keys are {', '.join(seen[:10])}" if seen else "it has no keys"
+        self._fail(file, f"no key {wanted!r} in {above}", f"{keys}; mend `at:` of table {self._table.name!r}")
+
+    def _one_row(self, scanner: JsonScanner, file: str, parts: Parts) -> Row:
+        before = scanner.offset()
+        values: dict[str, Any] = {}
+        if scanner.peek() == "{" and not self._whole:
+            for key in scanner.members():
+                if key in self._layout.columns:
+                    values[key] = scanner.value()
+                else:
+                    scanner.skip()
+        else:
+            values = self._record(scanner.value(), file, "the document")
+        return Row(file, parts, 0, values, scanner.offset() - before)
+
+    def _many_rows(self, scanner: JsonScanner, file: str, parts: Parts) -> Iterator[Row]:
+        opening = scanner.peek()
+        if opening not in ("[", "{") or not opening:
+            at = ".".join(self._path) or "the document"
+            self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "mend `at:`")
+        before = scanner.offset()
+        if opening == "[":
+            for index in scanner.items():
+                values = self._record(scanner.value(), file, f"record {index}")
+                after = scanner.offset()
+                yield Row(file, parts, index, values, after - before)
+                before = after
+            return
+        for index, key in enumerate(scanner.members()):
+            values = {**self._record(scanner.value(), file, f"record {index} ({key!r})"), "_key": key}
+            after = scanner.offset()
+            yield Row(file, parts, index, values, after - before, f"record {index} ({key!r})")
+            before = after
+
+    def _record(self, value: Any, file: str, label: str) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return {**value, "_value": value} if self._whole else value
+        if self._whole:
+            return {"_value": value}
+        return self._fail(file, f"{label} is no object: {shown(value)}", "declare `_value` in `columns:`")
+
+    def _fail(self, file: str, what: str, hint: str) -> NoReturn:
+        raise BadRawError(what, where=Place(file), hint=hint)

@@ -1,0 +1,114 @@
+"""Reader `lmdb`: an LMDB environment, a folder with `data.mdb`, whose values are encoded pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import pyarrow as pa
+
+from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.layout import BATCH_ROWS, Layout
+from vision_flan.readers.reader import TableSpec
+
+_DATA = "/data.mdb"
+
+#: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
+#: lists a table's records and what opens their pictures are two readers.
+_OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_OPENING = threading.Lock()
+
+
+class LmdbReader:
+    """LMDB environments, read without a lock, so a read-only disk will do.
+
+    `file` is the folder of the environment; `_file` is too. Columns: `_key`, the record's key as text, and
+    `image`, the reference to its value. Rows are in the order of keys.
+    """
+
+    def __init__(self, table: TableSpec) -> None:
+        if table.columns.keys() - {"_key"}:
+            raise SpecError(
+                f"table {table.name!r}: an LMDB has only the columns `_key` and `image`",
+                where=table.place,
+                hint="drop `columns:`",
+            )
+        self._table = table
+        folder = table.file.removesuffix(_DATA).rstrip("/")
+        self._layout = Layout(
+            replace(table, file=folder + _DATA), {"_key": pa.string(), "image": pa.string()}
+        )
+        self._environments: dict[str, Any] = {}
+
+    def schema(self) -> pa.Schema:
+        return self._layout.schema
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        for data_file, parts in self._layout.files(raw):
+            folder = data_file.removesuffix(_DATA)
+            environment = self._environment(raw, folder)
+            with environment.begin() as transaction, transaction.cursor() as cursor:
+                first = 0
+                keys = (self._key_text(key, folder) for key in cursor.iternext(keys=True, values=False))
+                while some := list(islice(keys, BATCH_ROWS)):
+                    refs = [f"@{self._table.name}/{folder}#{key}" for key in some]
+                    arrays = {"_key": pa.array(some, pa.string()), "image": pa.array(refs, pa.string())}
+                    yield self._layout.batch(folder, parts, first, arrays, len(some))
+                    first += len(some)
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        folder, mark, key = locator.partition("#")
+        if not mark:
+            raise BadRawError(f"picture reference {locator!r} has no key", hint="write <folder>#<key>")
+        with self._environment(raw, folder).begin() as transaction:
+            value = transaction.get(key.encode())
+        if value is None:
+            raise MissingRawError(f"no record has the key {key!r}", where=Place(folder))
+        return bytes(value)
+
+    def _environment(self, raw: RawDataset, folder: str) -> Any:
+        """The open environment, shared with the other readers of this process."""
+        try:
+            import lmdb
+        except ImportError:
+            raise MachineError(
+                "LMDB files need the package lmdb", hint='pip install "vision-flan[lmdb]"'
+            ) from None
+        with _OPENING:
+            if folder not in self._environments:
+                path = raw.local_path(folder + _DATA)
+                if path is None:
+                    raise MissingRawError(
+                        f"the LMDB environment {folder!r} is not unpacked",
+                        where=Place(raw.root / folder),
+                        hint="LMDB is mapped into memory: unpack its archive in the raw folder",
+                    )
+                self._environments[folder] = _shared(lmdb, path.parent)
+            return self._environments[folder]
+
+    def _key_text(self, key: bytes, folder: str) -> str:
+        try:
+            return key.decode()
+        except UnicodeDecodeError:
+            raise BadRawError(f"the key {key!r} is no text", where=Place(folder)) from None
+
+
+def _shared(lmdb: Any, folder: Path) -> Any:
+    """The environment of a folder, opened unless another reader has done so."""
+    name = str(folder.resolve())
+    environment = _OPEN.get(name)
+    if environment is None:
+        try:
+            environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise BadRawError(
+                f"no valid LMDB environment: {error}", where=Place(folder), hint="unpack it again"
+            ) from error
+        _OPEN[name] = environment
+    return environment

@@ -1,0 +1,111 @@
+"""Variables of .mat files, v5 (scipy) and v7.3 (HDF5, h5py), in one form.
+
+A value is an array of two or more dimensions, as in MATLAB: of numbers or booleans; of `str`, one a row of
+characters; or of objects, the elements of a cell or struct array, where a struct is a dict of values.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vision_flan.errors import BadRawError, MachineError, Place
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.pixels import Array
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_INSTALL = 'pip install "vision-flan[matlab]"'
+
+
+def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str, Array]:
+    """The variables of a file, or only one of them.
+
+    Raises:
+        BadRawError: the file is damaged.
+        MachineError: the package that reads such files is not installed.
+    """
+    data = raw.read_bytes(file)
+    is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
+    try:
+        return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
+    except ImportError as error:
+        raise MachineError(f"MATLAB files need the package {error.name}", hint=_INSTALL) from None
+    except Exception as error:  # the parsers raise anything for damaged files
+        raise BadRawError(
+            f"no valid MATLAB file: {type(error).__name__}: {error}",
+            where=Place(file),
+            hint="download it again",
+        ) from error
+
+
+def elements(value: Array) -> Iterator[Any]:
+    """Elements in MATLAB's order, columns first; struct arrays of scipy as dicts."""
+    names = value.dtype.names
+    for element in value.ravel(order="F"):
+        yield {name: element[name] for name in names} if names else element
+
+
+def text_of(value: Array) -> str:
+    """Rows of characters as one text."""
+    return "\n".join(str(line) for line in value.ravel())
+
+
+def _load_v5(data: bytes, variable: str | None) -> dict[str, Array]:
+    from scipy.io import loadmat
+
+    found = loadmat(
+        io.BytesIO(data), variable_names=None if variable is None else [variable], chars_as_strings=True
+    )
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
+    import h5py
+
+    with h5py.File(io.BytesIO(data), "r") as file:
+        names = [name for name in file if not name.startswith("#") and variable in (None, name)]
+        return {name: _from_hdf5(file, file[name]) for name in names}
+
+
+def _from_hdf5(file: Any, item: Any) -> Array:
+    """A dataset or group of an HDF5 file; its axes are the other way round than in MATLAB."""
+    import h5py
+
+    if isinstance(item, h5py.Group):
+        return _struct_from_hdf5(file, {name: item[name] for name in item})
+    kind = item.attrs.get("MATLAB_class", b"").decode()
+    if "MATLAB_empty" in item.attrs:
+        return np.array([], dtype="<U1" if kind == "char" else "f8").reshape(0, 0)
+    values = item[()].T
+    if item.dtype == h5py.ref_dtype:
+        return _objects([_from_hdf5(file, file[ref]) for ref in values.ravel(order="F")], values.shape)
+    if kind == "char":
+        return np.array(["".join(map(chr, line)) for line in np.atleast_2d(values)])
+    return np.asarray(values.astype(np.bool_) if kind == "logical" else values)
+
+
+def _struct_from_hdf5(file: Any, fields: dict[str, Any]) -> Array:
+    """A struct is a group; an array of them has a dataset of references for each field."""
+    import h5py
+
+    def is_split(item: Any) -> bool:
+        is_references = isinstance(item, h5py.Dataset) and item.dtype == h5py.ref_dtype
+        return is_references and "MATLAB_class" not in item.attrs
+
+    values = {name: _from_hdf5(file, item) for name, item in fields.items()}
+    if not fields or not all(is_split(item) for item in fields.values()):
+        return _objects([values], (1, 1))
+    shape = next(iter(values.values())).shape
+    columns = {name: list(value.ravel(order="F")) for name, value in values.items()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return _objects(rows, shape)
+
+
+def _objects(items: list[Any], shape: tuple[int, ...]) -> Array:
+    flat = np.empty(len(items), dtype=object)
+    for at, item in enumerate(items):  # assignment of the list would make arrays of arrays
+        flat[at] = item
+    return flat.reshape(shape, order="F")

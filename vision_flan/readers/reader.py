@@ -1,0 +1,71 @@
+"""What every reader shares: the declared table, the reader's interface, references to pictures.
+
+A reader knows one file format. It yields annotation columns as Arrow record batches, and never pictures:
+where a format holds pictures inside (arrays, LMDB, Parquet), the rows carry a reference, and the reader
+opens it later, for the chosen instances only.
+
+Two columns are made by the readers, beside those a spec declares:
+
+- `_file`: the file the row comes from, relative to the dataset's raw folder;
+- `_index`: position of the row in that file, from 0.
+
+A reference to a picture is a string, so that SQL can carry and build it:
+
+- `train_images/0a1b.jpg`: a file in upstream's layout, on disk or inside an archive;
+- `@train/stl10_binary/train_X.bin#17`: record 17 of a file of the table `train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from vision_flan.errors import Place
+from vision_flan.raw.folder import RawDataset
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One entry of `tables:` in a dataset.yaml.
+
+    Attributes:
+        name: the table's name in SQL and in picture references.
+        reader: name of a registered reader.
+        file: path pattern below the dataset's raw folder, see `vision_flan.raw.patterns`.
+        options: the reader's own options, already checked against the JSON schema.
+        columns: declared columns and their Arrow types, in order (only those a reader takes from the file).
+        place: where the table is declared, for errors.
+    """
+
+    name: str
+    reader: str
+    file: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, pa.DataType] = field(default_factory=dict)
+    place: Place | None = None
+
+
+class Reader(Protocol):
+    """A format. Made from a `TableSpec`; stateless apart from caches of what it opened."""
+
+    def __init__(self, table: TableSpec) -> None: ...
+
+    def schema(self) -> pa.Schema:
+        """All columns of the table; known without any raw file, so that SQL can be checked."""
+        ...
+
+    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+        """Stream the table, in a stable order.
+
+        Raises:
+            MissingRawError: no file matches `table.file`.
+            BadRawError: a file is not what its format says; names file, line or record.
+        """
+        ...
+
+    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+        """Encoded bytes of the picture behind `@<table>/<locator>`; arrays are encoded as PNG."""
+        ...

@@ -1,0 +1,101 @@
+"""Rules for one dataset that a JSON schema cannot say. A function is a rule, its docstring its manual."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from vision_flan.errors import SpecError
+from vision_flan.readers.registry import make_reader
+from vision_flan.records.tables import table_spec
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.findings import Finding, at, from_error
+from vision_flan.spec.model import DatasetSpec
+
+_PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.IGNORECASE)
+_CITATION_KEY = re.compile(r"\s*@\w+\s*\{\s*[^\s,{}]+\s*,")
+#: Licence identifiers have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
+_SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
+
+
+def licence(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """The licence is stated: no placeholder, an SPDX id that has the form of one, and a note where passing
+    pictures on is unclear."""
+    known = dataset.license
+    place = dataset.document.place("license")
+    if _PLACEHOLDER.search(f"{known.name} {known.note}"):
+        yield at(place, "licence", "the licence is not filled in", "see the dataset's homepage")
+    if known.spdx is not None and not _SPDX.match(known.spdx):
+        yield at(
+            dataset.document.place("license", "spdx"),
+            "licence",
+            f"{known.spdx!r} has not the form of an SPDX id",
+            "https://spdx.org/licenses/ lists them; null where there is none",
+        )
+    if known.redistribute_images != "yes" and not known.note:
+        yield at(
+            place,
+            "licence",
+            f"redistribute_images is {known.redistribute_images}, and no note says why",
+            "add `note:` with what the licence says of the pictures",
+            "warning",
+        )
+
+
+def citation(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """The citation is BibTeX with a key, balanced braces, a title and a year; a key stands for one work."""
+    text, place = dataset.citation, dataset.document.place("citation")
+    if _PLACEHOLDER.search(text):
+        yield at(place, "citation", "the citation is not filled in", "BibTeX as the authors ask for")
+    if text.count("{") != text.count("}"):
+        yield at(place, "citation", f"{text.count('{')} opening and {text.count('}')} closing braces")
+    if not _CITATION_KEY.match(text):
+        yield at(place, "citation", "the entry has no key", "@inproceedings{name2020title, ...")
+    for wanted in ("title", "year"):
+        if not re.search(rf"\b{wanted}\s*=", text, re.IGNORECASE):
+            yield at(place, "citation", f"the entry has no {wanted}", f"add {wanted} = {{...}}", "warning")
+
+
+def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """Files have relative paths that stay in the folder, none twice; what cannot be downloaded says how to
+    get it."""
+    seen: set[str] = set()
+    for i, file in enumerate(dataset.files):
+        place = dataset.document.place("files", i)
+        parts = PurePosixPath(file.path).parts
+        if file.path.startswith("/") or ".." in parts or "\\" in file.path:
+            yield at(place, "files", f"{file.path!r} leaves the raw folder", "a relative path, without ..")
+        if file.path in seen:
+            yield at(place, "files", f"{file.path!r} stands twice")
+        seen.add(file.path)
+        if not (file.url or file.note or dataset.how_to_get):
+            yield at(place, "files", f"nothing says how to get {file.path}", "add `url`, or `how_to_get`")
+    if dataset.access != "direct" and not dataset.how_to_get:
+        yield at(
+            dataset.document.place("access"),
+            "files",
+            f"access is {dataset.access}, and `how_to_get` does not say what to do",
+            "how_to_get: what a person does, step by step",
+        )
+
+
+def borrows(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """`borrows` names other datasets that have a spec."""
+    for i, slug in enumerate(dataset.borrows):
+        if slug == dataset.dataset or slug not in catalog.dataset_files:
+            what = "is this dataset itself" if slug == dataset.dataset else "has no dataset.yaml"
+            place = dataset.document.place("borrows", i)
+            yield at(place, "borrows", f"{slug!r} {what}", "name the dataset whose pictures these are")
+
+
+def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """Every table has a reader that takes its options, a valid path pattern, and columns of known types."""
+    for name in dataset.tables:
+        try:
+            make_reader(table_spec(dataset, name)).schema()
+        except SpecError as error:
+            yield from_error(error, "tables", dataset.document.path)
+
+
+DATASET_RULES = (licence, citation, files, borrows, tables)

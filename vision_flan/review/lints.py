@@ -1,0 +1,228 @@
+"""Lints: what only shows when instructions are compared, or when instances are rendered from miniatures.
+
+A function is a rule, its docstring the rule's manual. All are warnings but `renders`; `allow:` of a task says
+which it breaks on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+from vision_flan.errors import Place
+from vision_flan.instances.options import LETTERS
+from vision_flan.instances.rendering import read_template
+from vision_flan.review.bound import BoundTask, find_word
+from vision_flan.review.rendered import RenderedTask
+from vision_flan.review.task_rules import looks_raw
+from vision_flan.spec.findings import Finding, at, from_error
+
+#: Jaccard index of the word triples of two instructions from which they are nearly the same.
+SIMILAR = 0.5
+#: Share of one answer from which a target is as good as constant.
+CONSTANT = 0.95
+#: How much oftener a prompt holds its own target than another instance's, before it gives it away.
+GIVEN_AWAY = 0.3
+#: Fewer instances say nothing about a task.
+ENOUGH = 8
+
+_TAGS = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
+_OPTIONS = re.compile(r"\b(?:options?|choices|alternatives)\b", re.IGNORECASE)
+_LETTERED = re.compile(r"^\(?[A-H][.):]\s", re.MULTILINE)
+_CHOOSE = re.compile(
+    r"\b(?:options?|choices?|alternatives?|choose|pick|select|letter|listed|list|one of)\b", re.IGNORECASE
+)
+_YES_NO = re.compile(r"\byes\b.{0,40}\bno\b|\bno\b.{0,20}\byes\b", re.IGNORECASE | re.DOTALL)
+_ONE_WORD = re.compile(r"\b(?:one|single) word\b(?!\s*(?:or|to|,))", re.IGNORECASE)
+_SENTENCE = re.compile(r"\b(?:one|a|single|full|complete|short) sentence\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\b(?:number|digit|count|how many|year|percent|age|value)", re.IGNORECASE)
+_NUMERAL = re.compile(
+    r"\d|\b(?:no|none|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE
+)
+_UNTIDY = re.compile(
+    r"\s[,;:!?](?:\s|$)|[,;:!?][,;:!?]|(?<!\.)\.\.(?!\.)|(?<!\d)\.[,;:!?]|[^\S\n]{2,}|\n{3,}"
+)
+_NOT_TEXT = re.compile(r"\{\{|\}\}|\{%|(?<![\w-])(?:None|nan|NULL)(?![\w-])(?!\s+of\b)")
+
+
+def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
+    """A warning: an instruction is nearly the same as another's: half of their word triples are shared."""
+    shingles = {
+        name: _shingles(read_template(bound.instruction_file))
+        for name, bound in sorted(tasks.items())
+        if bound.instruction_file.exists()
+    }
+    for (one, left), (other, right) in combinations(shingles.items(), 2):
+        shared = len(left & right)
+        if shared and shared / len(left | right) >= SIMILAR:
+            share = shared / len(left | right)
+            message = f"nearly the same instruction as {one}: {share:.0%} of the word triples are shared"
+            place = Place(tasks[other].instruction_file, 1)
+            hint = "say what sets the two tasks apart"
+            yield at(place, "similar_instructions", message, hint, "warning")
+
+
+def _shingles(instruction: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"[^\W_]+", _TAGS.sub(" ", instruction).lower())
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """The task makes instances of its dataset's miniature."""
+    if made.error is not None:
+        yield from_error(made.error, "renders", bound.task.document.path)
+    elif not made.texts:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in made.dropped.items()) or "no records"
+        yield at(bound.task.place(), "renders", f"the miniature yields no instance ({reasons})")
+
+
+def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: the instruction promises another form than the targets have (options, yes or no, one word, a
+    sentence, a number, semicolons), or does not say the form they have, or `form` does not."""
+    if not made.texts:
+        return
+    instruction = made.texts[0].instruction
+    for message, word in (*_promised(instruction, made), *_kept(bound, instruction, made)):
+        place = find_word(Place(bound.instruction_file, 1), word) if word else bound.task.place("form")
+        hint = f"a target is: {made.texts[0].target[:80]!r}"
+        yield at(place, "promise", message, hint, "warning")
+
+
+def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
+    """Forms the instruction speaks of and no target has: message and the word it is said with."""
+    answers = made.answers
+    spoken = _OPTIONS.search(instruction)
+    shown = any(text.options or _LETTERED.search(text.input) for text in made.texts)
+    if spoken and not shown and not any(_OPTIONS.search(answer) for answer in answers):
+        yield "the instruction speaks of options, and none are shown", spoken.group()
+    if _YES_NO.search(instruction) and not any(_is_yes_no(answer) for answer in answers):
+        yield "the instruction asks for yes or no, and no target is either", "yes"
+    if "semicolon" in instruction and not any(";" in answer for answer in answers):
+        yield "the instruction speaks of semicolons, and no target has one", ""
+    spoken = _ONE_WORD.search(instruction)
+    if spoken and _most(len(answer.split()) > 1 for answer in answers):
+        yield "the instruction asks for one word, and most targets have more", "word"
+    spoken = _SENTENCE.search(instruction)
+    if spoken and _most(len(answer.split()) < 3 for answer in answers):
+        yield "the instruction asks for a sentence, and most targets have fewer than three words", "sentence"
+
+
+def _kept(bound: BoundTask, instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
+    """Forms the targets have and the instruction, or `form`, does not say."""
+    form, answers = bound.task.form, made.answers
+    if any(text.options for text in made.texts) and not _CHOOSE.search(instruction):
+        yield "options are shown, and the instruction does not say to choose", ""
+    if form == "yes_no" and not _YES_NO.search(instruction):
+        yield "form is yes_no, and the instruction does not say so", ""
+    if form == "yes_no" and not all(_is_yes_no(answer) for answer in answers):
+        yield "form is yes_no, and not all targets are yes or no", ""
+    if form == "number" and not all(_NUMERAL.search(answer) for answer in answers):
+        yield "form is number, and not all targets are", ""
+    if form == "number" and not _NUMBER.search(instruction):
+        yield "form is number, and the instruction asks for none", ""
+    if form == "label" and _most(len(answer.split()) > 8 for answer in answers):
+        yield "form is label, and most targets have more than eight words", ""
+    if form == "sentence" and _most(len(answer.split()) < 3 for answer in answers):
+        yield "form is sentence, and most targets have fewer than three words", ""
+    if form == "list" and _most(";" in answer for answer in answers) and "semicolon" not in instruction:
+        yield "targets are separated by semicolons, and the instruction does not say so", ""
+
+
+def _is_yes_no(answer: str) -> bool:
+    return re.match(r"(?:yes|no)\b", answer, re.IGNORECASE) is not None
+
+
+def _most(flags: Iterator[bool]) -> bool:
+    found = list(flags)
+    return sum(found) * 2 > len(found)
+
+
+def constant_target(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: all, or nearly all, targets are the same."""
+    if len(made.texts) < ENOUGH:
+        return
+    answer, count = Counter(made.answers).most_common(1)[0]
+    if count / len(made.texts) >= CONSTANT:
+        message = f"{count} of {len(made.texts)} targets are {answer[:60]!r}"
+        yield at(
+            bound.task.place("target"), "constant_target", message, "nothing is learned from it", "warning"
+        )
+
+
+def target_in_prompt(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: a prompt, its options aside, holds its own target much oftener than another instance's."""
+    shown = [f"{text.instruction}\n{text.input}".casefold() for text in made.texts]
+    answers = [answer.casefold() for answer in made.answers]
+    if len(set(answers)) < 2 or len(answers) < ENOUGH:
+        return
+    own = [_holds(text, answer) for text, answer in zip(shown, answers, strict=True)]
+    foreign = [
+        _holds(text, other)
+        for i, text in enumerate(shown)
+        for other in (answers[(i + step) % len(answers)] for step in (1, 2, 3))
+        if other != answers[i]
+    ]
+    if foreign and sum(own) / len(own) - sum(foreign) / len(foreign) > GIVEN_AWAY:
+        example = made.texts[own.index(True)]
+        message = f"{sum(own)} of {len(own)} prompts hold their own target, such as {example.target[:60]!r}"
+        yield at(bound.task.place("target"), "target_in_prompt", message, "a model need not look", "warning")
+
+
+def _holds(text: str, answer: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text) is not None
+
+
+def letters(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: the right letters are not spread evenly over shuffled options (chi-square)."""
+    spec = bound.task.options or {}
+    if spec.get("order") == "given" or spec.get("style", LETTERS) != LETTERS:
+        return
+    for size, counts in made.letters.items():
+        total = sum(counts.values())
+        expected, free = total / size, size - 1
+        if expected < 5 or free < 1:
+            continue
+        chi_square = (sum(n * n for n in counts.values()) / expected) - total
+        if (
+            chi_square > free + 8 * (2 * free) ** 0.5
+        ):  # mean and deviation of chi-square; chance: below 0.0005
+            shown = ", ".join(f"{letter}: {count}" for letter, count in sorted(counts.items()))
+            message = f"of {total} right letters among {size} options: {shown}"
+            yield at(bound.task.place("options"), "letters", message, "shuffle the options", "warning")
+
+
+def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: targets or options of instances look like raw ids, as in `raw_labels`."""
+    if bound.task.form not in ("label", "options", "yes_no"):
+        return
+    declared = {shown for table in bound.labels.values() for shown in table.values()}
+    declared |= set((bound.task.options or {}).get("values", ()))  # `raw_labels` speaks of these
+    found = {*made.answers, *(option for text in made.texts for option in text.options)} - declared
+    raw = sorted(shown for shown in found if looks_raw(shown))
+    if raw:
+        message = f"{raw[0]!r} is shown to a model, and {looks_raw(raw[0])} (and {len(raw) - 1} more)"
+        yield at(bound.task.place("target"), "raw_targets", message, "give it a name in labels", "warning")
+
+
+def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: doubled punctuation or blanks in the instruction; `None`, `nan` or Jinja that is left in it
+    or in a target."""
+    for text in made.texts:
+        wrong = _UNTIDY.search(text.instruction)
+        if wrong:
+            near = text.instruction[max(0, wrong.start() - 25) : wrong.end() + 15]
+            place = Place(bound.instruction_file, 1)
+            yield at(place, "untidy_text", f"untidy: {near!r}", "read it aloud", "warning")
+            return
+        wrong = _NOT_TEXT.search(f"{text.instruction}\n{text.target}")
+        if wrong:
+            message = f"{wrong.group()!r} in {text.target[:60]!r}"
+            yield at(bound.task.place("target"), "untidy_text", message, "drop what is empty", "warning")
+            return
+
+
+LINTS = (
+    renders, promise, constant_target, target_in_prompt, letters, raw_targets, untidy_text,
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""`vflan new`: a small spec that is valid from the start, with comments that say what to fill in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vision_flan.errors import MachineError, Place, SpecError
+from vision_flan.readers.registry import make_reader
+from vision_flan.records.tables import table_spec
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import DatasetSpec
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+
+_DATASET = """\
+# yaml-language-server: $schema=../../vision_flan/spec/dataset.schema.json
+# docs/spec.md explains every key; your editor completes them.
+dataset: {dataset}
+title: {dataset}  # as its authors write it
+homepage: https://example.org/{dataset}
+license:
+  name: Unknown  # as upstream names it
+  spdx: null  # from https://spdx.org/licenses/, null where there is none
+  redistribute_images: unclear  # "yes", unclear or "no": decides what `vflan publish` sends
+  note: Say what the licence says of the pictures, and where.
+citation: |
+  @misc{{{dataset},
+    title = {{{dataset}}},
+    author = {{The authors}},
+    year = {{2024}},
+  }}
+access: direct  # direct, registration, gated or offline; all but direct want `how_to_get`
+files:  # as upstream ships them; archives are read in place
+  - path: {dataset}.zip
+    url: https://example.org/{dataset}.zip
+    # bytes and md5 let `vflan fetch` check the file
+    provides: [images/]
+labels:
+  classes: {{cat: cat, dog: dog}}  # raw value: name that a model is shown
+tables:
+  # every part in braces is a column; readers of other formats are listed in docs/spec.md
+  images: {{reader: files, file: "images/{{class}}/{{name}}.jpg"}}
+"""
+
+_TASK_OF_NEW_DATASET = """\
+# yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
+id: {task}
+title: What the picture shows  # a few words for people
+category: General Object  # one of the paper's 25
+dataset: {dataset}
+alias: null  # its name in the published release, if it has one
+table: images  # or `sql:`, one SELECT over the tables
+key: path  # unique for each record; a SQL expression
+image: path
+options: {{labels: classes}}
+target: "{{{{ class | label('classes') }}}}"
+form: options  # what the instruction promises
+available: null  # how many instances it can make of upstream's files
+confidence: low
+"""
+
+_INSTRUCTION_OF_NEW_DATASET = """\
+Decide which of the options names what this picture shows. Answer with the letter and the name.
+"""
+
+_TASK_OF_KNOWN_DATASET = """\
+# yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
+id: {task}
+title: What the picture shows  # a few words for people
+category: General Object  # one of the paper's 25
+dataset: {dataset}
+alias: null  # its name in the published release, if it has one
+# tables of {dataset}:
+{tables}
+table: {table}  # or `sql:`, one SELECT over the tables
+key: "_file || '#' || _index"  # unique for each record; a SQL expression
+image: {image}  # a field or a Jinja text that names the picture in upstream's layout
+target: {target}  # a field or a Jinja text
+form: label  # what the instruction promises
+available: null  # how many instances it can make of upstream's files
+confidence: low
+"""
+
+_INSTRUCTION_OF_KNOWN_DATASET = """\
+Name what this picture shows. Answer with the name alone.
+"""
+
+
+def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
+    """Write a task's spec and instruction, and its dataset.yaml where there is none. Returns the files.
+
+    Raises:
+        SpecError: a name that is no slug, or a task that is there already.
+        MachineError: a file cannot be written.
+    """
+    for name in (dataset, task):
+        if not _SLUG.fullmatch(name) or len(name) < 3:
+            hint = "small letters, digits and underscores, at least three"
+            raise SpecError(f"{name!r} cannot be the name of a dataset or a task", hint=hint)
+    taken = catalog.task_files.get(task) or catalog.instruction_file(task)
+    if taken.exists():
+        raise SpecError(f"the task {task!r} is there already", where=Place(taken), hint="choose another id")
+    folder = catalog.specs / dataset
+    files = {}
+    if dataset in catalog.dataset_files:
+        text, instruction = _for_known(catalog.dataset(dataset), task), _INSTRUCTION_OF_KNOWN_DATASET
+    else:
+        files[folder / "dataset.yaml"] = _DATASET.format(dataset=dataset)
+        text = _TASK_OF_NEW_DATASET.format(dataset=dataset, task=task)
+        instruction = _INSTRUCTION_OF_NEW_DATASET
+    files |= {folder / f"{task}.yaml": text, catalog.instruction_file(task): instruction}
+    try:
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(content)
+    except OSError as error:
+        raise MachineError(f"cannot write: {error.strerror}", where=Place(path)) from error
+    return list(files)
+
+
+def _for_known(dataset: DatasetSpec, task: str) -> str:
+    """A task over the first table, with all tables and their columns in a comment."""
+    columns = {name: make_reader(table_spec(dataset, name)).schema().names for name in dataset.tables}
+    table, names = next(iter(columns.items()))
+    own = [name for name in names if not name.startswith("_")] or ["_file"]
+    return _TASK_OF_KNOWN_DATASET.format(
+        task=task,
+        dataset=dataset.dataset,
+        tables="\n".join(f"#   {name}: {', '.join(fields)}" for name, fields in columns.items()),
+        table=table,
+        image=next((name for name in ("image", "path", "file_name") if name in names), "_file"),
+        target=own[0],
+    )
