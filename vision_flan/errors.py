@@ -79,6 +79,11 @@ class BadRawError(VflanError):
     exit_code = ExitCode.BAD_RAW
 
 
+class DamagedFileError(BadRawError):
+    """One file or archive member is damaged. An image that is damaged drops its instance and is counted;
+    any other `BadRawError` says that the raw files cannot be used as they are, and stops the run."""
+
+
 class MachineError(VflanError):
     """The machine said no: disk full, no permission, a lock held by another run."""
 
