@@ -87,6 +87,10 @@ class RecordStore:
             batch = pa.record_batch([pa.array(c, pa.string()) for c in columns], schema=schema)
             self.load(f"label_{name}", schema, iter([batch]))
 
+    def create_view(self, name: str, sql: str, place: Place) -> None:
+        """A SELECT (`check_select` has passed it) that later SQL may name as a table."""
+        self._run(f'CREATE VIEW "{name}" AS {sql}', place)
+
     def describe(self, sql: str, place: Place) -> dict[str, str]:
         """Columns and SQL types of a SELECT, without running it."""
         rows = self._run(f"DESCRIBE ({sql})", place).fetchall()

@@ -32,11 +32,13 @@ class TaskSources:
     Attributes:
         readers: the tables its records come from, by name.
         labels: label tables of the dataset and the task (the task's win).
+        views: the views its SQL and those views read, in the order of dataset.yaml.
     """
 
     dataset: DatasetSpec
     readers: Mapping[str, Reader]
     labels: Mapping[str, Mapping[str, str]]
+    views: tuple[str, ...] = ()
 
 
 def table_spec(dataset: DatasetSpec, name: str) -> TableSpec:
@@ -64,16 +66,49 @@ def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     dataset = catalog.dataset_of(task)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
     names = set(check_select(task.records_sql, task.records_place))
-    names -= {f"label_{name}" for name in labels}
+    used = _used_views(dataset, names)
+    for view in used:
+        names |= view_tables(dataset, view)
+    names -= {f"label_{name}" for name in labels} | set(used)
     unknown = sorted(names - set(dataset.tables))
     if unknown:
+        known = sorted({*dataset.tables, *dataset.views})
         raise SpecError(
             f"there is no table {unknown[0]!r}",
             where=task.place("sql" if task.sql is not None else "table"),
-            hint=f"{dataset.document.path.name} declares: {', '.join(sorted(dataset.tables))}",
+            hint=f"{dataset.document.path.name} declares: {', '.join(known)}",
         )
     readers = {name: make_reader(table_spec(dataset, name)) for name in sorted(names)}
-    return TaskSources(dataset, readers, labels)
+    return TaskSources(dataset, readers, labels, used)
+
+
+def view_tables(dataset: DatasetSpec, name: str) -> set[str]:
+    """Tables, label tables and views that a view reads.
+
+    Raises:
+        SpecError: the view is not one SELECT, or reads what is neither a table nor a view above it.
+    """
+    above = list(dataset.views)[: list(dataset.views).index(name)]
+    known = {*dataset.tables, *above, *(f"label_{table}" for table in dataset.labels)}
+    names = set(check_select(dataset.views[name], dataset.view_place(name)))
+    unknown = sorted(names - known)
+    if unknown:
+        raise SpecError(
+            f"the view {name!r} reads {unknown[0]!r}, which is no table of the dataset and no view above it",
+            where=dataset.view_place(name),
+            hint=f"there are: {', '.join(sorted(known))}",
+        )
+    return names
+
+
+def _used_views(dataset: DatasetSpec, names: set[str]) -> tuple[str, ...]:
+    """The views among names, and those that they read, in the order of dataset.yaml."""
+    used: set[str] = set()
+    for view in reversed(list(dataset.views)):
+        if view in names:
+            used.add(view)
+            names = names | view_tables(dataset, view)
+    return tuple(view for view in dataset.views if view in used)
 
 
 def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
@@ -124,8 +159,19 @@ def load_records(
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
         store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+    create_views(sources, store)
     report.stage("selecting records")
     return store.prepare(task.records_sql, task.key, seed, task.records_place, task.place("key"))
+
+
+def create_views(sources: TaskSources, store: RecordStore) -> None:
+    """Give a store whose tables are loaded the views of a task.
+
+    Raises:
+        SpecError: a view's SQL does not run.
+    """
+    for view in sources.views:
+        store.create_view(view, sources.dataset.views[view], sources.dataset.view_place(view))
 
 
 def _counted(batches: Iterator[pa.RecordBatch], report: Reporter) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,7 @@ from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.rendering import Renderer, read_template
 from vision_flan.records.sql import check_select, unordered_aggregates
 from vision_flan.records.store import RecordStore
-from vision_flan.records.tables import TaskSources, task_sources
+from vision_flan.records.tables import TaskSources, create_views, task_sources
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec
@@ -64,7 +64,8 @@ class BoundTask:
     def label_tables_used(self) -> dict[str, Place]:
         """Names of label tables that SQL, options and templates ask for, and where."""
         place = self.task.place("sql" if self.task.sql is not None else "table")
-        in_sql = {name for name in self.labels if f"label_{name}" in self.task.records_sql}
+        texts = [self.task.records_sql, *self.dataset.views.values()]
+        in_sql = {name for name in self.labels if any(f"label_{name}" in text for text in texts)}
         used = dict.fromkeys(in_sql, place)
         if self.task.options and "labels" in self.task.options:
             used[self.task.options["labels"]] = self.task.place("options", "labels")
@@ -107,15 +108,20 @@ def _bind_sql(bound: BoundTask) -> None:
         found = from_error(error, "sql", task.document.path)
         bound.findings.append(replace(found, message=_one_line(found.message)))
         return
-    for name in unordered_aggregates(task.records_sql):
-        bound.findings.append(
-            at(
-                find_word(where, name),
-                "row_order",
-                f"{name}() has no ORDER BY, and rows have no order of their own",
-                f"write {name}(... ORDER BY ...), or arg_min/min/max where one value is enough",
-            )
+    bound.findings += row_order_findings(task.records_sql, where)
+
+
+def row_order_findings(sql: str, place: Place) -> list[Finding]:
+    """A finding for each aggregate of a SELECT whose result depends on the order of rows."""
+    return [
+        at(
+            find_word(place, name),
+            "row_order",
+            f"{name}() has no ORDER BY, and rows have no order of their own",
+            f"write {name}(... ORDER BY ...), or arg_min/min/max where one value is enough",
         )
+        for name in unordered_aggregates(sql)
+    ]
 
 
 def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> dict[str, str]:
@@ -124,6 +130,7 @@ def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> 
         store.load_labels(sources.labels)
         for name, reader in sources.readers.items():
             store.load(name, reader.schema(), iter(()))
+        create_views(sources, store)
         if task.where:
             columns = store.describe(f'SELECT * FROM "{task.table}"', task.place("table"))
             store.describe(task.records_sql, place)

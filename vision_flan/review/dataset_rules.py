@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from vision_flan.errors import SpecError
 from vision_flan.readers.registry import make_reader
-from vision_flan.records.tables import table_spec
-from vision_flan.spec.catalog import Catalog
+from vision_flan.records.store import RecordStore
+from vision_flan.records.tables import table_spec, view_tables
+from vision_flan.review.bound import row_order_findings
+from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec
 
@@ -98,4 +101,34 @@ def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             yield from_error(error, "tables", dataset.document.path)
 
 
-DATASET_RULES = (licence, citation, files, borrows, tables)
+def views(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """Every view is one SELECT over tables and the views above it, has a name of its own, and runs on tables
+    without rows; aggregates say ORDER BY, as in a task."""
+    taken = sorted(dataset.views.keys() & dataset.tables.keys())
+    for name in taken:
+        place = dataset.view_place(name)
+        yield at(place, "views", f"{name!r} is a table already", "give the view a name of its own")
+    if not taken and dataset.views:
+        yield from _wrong_views(dataset)
+
+
+def _wrong_views(dataset: DatasetSpec) -> Iterator[Finding]:
+    with RecordStore() as store:
+        try:
+            store.load_labels(load_labels(dataset, dataset.folder))
+            for name in dataset.tables:
+                store.load(name, make_reader(table_spec(dataset, name)).schema(), iter(()))
+        except SpecError:
+            return  # `tables` and `labels` have said it
+        for name, sql in dataset.views.items():
+            place = dataset.view_place(name)
+            try:
+                view_tables(dataset, name)
+                store.create_view(name, sql, place)
+                yield from row_order_findings(sql, place)
+            except SpecError as error:
+                found = from_error(error, "views", dataset.document.path)
+                yield replace(found, message=" ".join(found.message.split()))
+
+
+DATASET_RULES = (licence, citation, files, borrows, tables, views)

@@ -96,6 +96,7 @@ class DatasetSpec:
     access: str
     files: tuple[UpstreamFile, ...]
     tables: Mapping[str, Mapping[str, Any]]
+    views: Mapping[str, str] = field(default_factory=dict)
     borrows: tuple[str, ...] = ()
     how_to_get: str = ""
     splits: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
@@ -106,6 +107,10 @@ class DatasetSpec:
     @property
     def folder(self) -> Path:
         return self.document.path.parent
+
+    def view_place(self, name: str) -> Place:
+        """Place of a view's first line of SQL."""
+        return _first_line(self.document.place("views", name), self.views[name])
 
     @cached_property
     def archives(self) -> tuple[UpstreamFile, ...]:
@@ -146,11 +151,10 @@ class TaskSpec:
 
     @property
     def records_place(self) -> Place:
-        """Place of the SELECT's first line; a block of YAML begins below its key."""
+        """Place of the SELECT's first line."""
         if self.sql is None:
             return self.place("where" if self.where else "table")
-        key = self.place("sql")
-        return Place(key.file, key.line + 1) if self.sql.endswith("\n") else key
+        return _first_line(self.place("sql"), self.sql)
 
     @property
     def records_sql(self) -> str:
@@ -159,6 +163,11 @@ class TaskSpec:
             return self.sql
         where = f" WHERE {self.where}" if self.where else ""
         return f'SELECT * FROM "{self.table}"{where}'
+
+
+def _first_line(key: Place, text: str) -> Place:
+    """Where a text begins: a block of YAML begins on the line below its key."""
+    return Place(key.file, key.line + 1) if text.endswith("\n") else key
 
 
 def dataset_from(document: Document) -> DatasetSpec:
@@ -176,6 +185,7 @@ def dataset_from(document: Document) -> DatasetSpec:
             UpstreamFile(**{**file, "provides": tuple(file.get("provides", ()))}) for file in data["files"]
         ),
         tables=data["tables"],
+        views=data.get("views", {}),
         borrows=tuple(data.get("borrows", ())),
         how_to_get=data.get("how_to_get", ""),
         splits=data.get("splits", {}),
