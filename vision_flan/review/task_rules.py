@@ -34,6 +34,11 @@ def row_order(bound: BoundTask) -> Iterator[Finding]:
     yield from _found(bound, "row_order")
 
 
+def negated_column(bound: BoundTask) -> Iterator[Finding]:
+    """A column of a table is not negated bare (`NOT x`, `x = false`): that loses records that lack it."""
+    yield from _found(bound, "negated_column")
+
+
 def template(bound: BoundTask) -> Iterator[Finding]:
     """The instruction is there, and every template is valid Jinja over fields that exist at that point."""
     yield from _found(bound, "template")
@@ -203,6 +208,6 @@ def looks_raw(text: str) -> str:
 
 
 TASK_RULES = (
-    sql, key, row_order, template, derive, unused_field, labels, options, form, alias, available,
-    raw_labels,
+    sql, key, row_order, negated_column, template, derive, unused_field, labels, options, form, alias,
+    available, raw_labels,
 )  # fmt: skip

@@ -146,11 +146,20 @@ class TaskSpec:
 
     @property
     def records_place(self) -> Place:
-        """Place of the SELECT's first line; a block of YAML begins below its key."""
-        if self.sql is None:
-            return self.place("where" if self.where else "table")
-        key = self.place("sql")
-        return Place(key.file, key.line + 1) if self.sql.endswith("\n") else key
+        """Place of the SELECT's first line."""
+        if self.sql is not None:
+            return self._text_place("sql", self.sql)
+        return self._text_place("where", self.where) if self.where else self.place("table")
+
+    @property
+    def key_place(self) -> Place:
+        """Place of the key's first line."""
+        return self._text_place("key", self.key)
+
+    def _text_place(self, name: str, text: str) -> Place:
+        """Place of a text's first line; a block of YAML begins below its key."""
+        key = self.place(name)
+        return Place(key.file, key.line + 1) if text.endswith("\n") else key
 
     @property
     def records_sql(self) -> str:
