@@ -52,9 +52,9 @@ _REFUSED = {
     "SHOW_REF": ("SHOW, DESCRIBE and SUMMARIZE are not for specs", "SELECT from the dataset's tables"),
     "PIVOT": ("PIVOT and UNPIVOT are not for specs", "write max(...) FILTER (WHERE ...), or unnest() a list"),
     "COLLATE": ("COLLATE is not for specs", "compare lower(...), or strip_accents(...)"),
-    "PARAMETER": ("a spec has no parameters", "write the value"),
+    "VALUE_PARAMETER": ("a spec has no parameters", "write the value"),
     "POSITIONAL_REFERENCE": ("columns have names, not positions", "name the column"),
-    "DEFAULT": ("DEFAULT is not for specs", "write the value"),
+    "VALUE_DEFAULT": ("DEFAULT is not for specs", "write the value"),
 }
 
 
@@ -97,13 +97,19 @@ def check_key(key: str, place: Place) -> None:
         SpecError: more than one expression, a subquery, or what no SQL of a spec may hold.
     """
     sql = key_sql(key)
+    try:
+        check_select(sql, place)
+    except SpecError as error:
+        # a bracket too many shows behind the key's last line, where the next key of the spec stands
+        last = place.line + key.count("\n")
+        where = place if error.where and error.where.line > last else error.where
+        raise SpecError(error.what, where=where, hint=error.hint) from error
     tree = parse(sql, place)
-    check_select(sql, place)
     alone = len(tree.get("select_list") or ()) == 1
     plain = tree.get("type") == "SELECT_NODE" and (tree.get("from_table") or {}).get("type") == "EMPTY"
     others = ("where_clause", "group_expressions", "having", "qualify", "modifiers")
-    queries = any(node.get("class") == "SUBQUERY" for node, _ in walk(tree))
-    if not alone or not plain or queries or any(tree.get(other) for other in others):
+    tables = any(node.get("class") in ("SUBQUERY", "STAR") for node, _ in walk(tree))
+    if not alone or not plain or tables or any(tree.get(other) for other in others):
         raise SpecError(
             "`key` is one expression over the SELECT's columns",
             where=place,
