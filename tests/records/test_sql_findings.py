@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from vision_flan.records.sql import negated_columns, unordered_functions
+from vision_flan.records.sql import negated_columns, unordered
 
 
 @pytest.mark.parametrize(
     ("expression", "found"),
     [
-        ("sum(a)", ["sum"]),
+        ("sum(a)", ["sum()"]),
         ("sum(a ORDER BY a)", []),
-        ("mode(a)", ["mode"]),
+        ("mode(a)", ["mode()"]),
         ("count(a)", []),
         ("max(a)", []),
-        ("row_number() OVER ()", ["row_number"]),
+        ("row_number() OVER ()", ["row_number()"]),
         ("row_number() OVER (ORDER BY a)", []),
-        ("lag(a) OVER (PARTITION BY b)", ["lag"]),
+        ("lag(a) OVER (PARTITION BY b)", ["lag()"]),
         ("count(*) OVER ()", []),
-        ("list(a) OVER ()", ["list"]),
+        ("list(a) OVER ()", ["list()"]),
+        ("(SELECT a FROM t LIMIT 1)", ["LIMIT"]),
+        ("(SELECT a FROM t ORDER BY a LIMIT 1)", []),
+        ("(SELECT DISTINCT ON (a) b FROM t)", ["DISTINCT ON"]),
+        ("(SELECT DISTINCT ON (a) b FROM t ORDER BY a, b)", []),
+        ("(SELECT DISTINCT a FROM t)", []),
     ],
 )
 def test_what_depends_on_the_order_of_rows_says_order_by(expression: str, found: list[str]) -> None:
-    assert unordered_functions(f"SELECT {expression} FROM t") == found
+    assert unordered(f"SELECT {expression} FROM t") == found
 
 
 @pytest.mark.parametrize(

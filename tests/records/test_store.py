@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.errors import BadRawError, Place, SpecError
-from vision_flan.records.sql import arrow_type, check_select, unordered_functions
+from vision_flan.records.sql import arrow_type, check_select, unordered
 from vision_flan.records.store import RecordStore
 
 HERE = Place("task.yaml", 10)
@@ -157,7 +157,7 @@ def test_an_sql_error_names_the_line_of_the_spec() -> None:
 
 def test_aggregates_without_an_order_are_found() -> None:
     sql = "SELECT list(a), string_agg(b, ',' ORDER BY b), first(c), max(d) FROM t GROUP BY e"
-    assert unordered_functions(sql) == ["first", "list"]
+    assert unordered(sql) == ["first()", "list()"]
 
 
 def test_types_are_sql_types() -> None:

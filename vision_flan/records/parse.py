@@ -55,9 +55,9 @@ def machine_error(error: duckdb.Error) -> MachineError:
     """Memory or disk that DuckDB ran out of, which is no fault of the place in the SQL it was busy with."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
-        hint="tables beyond the memory limit of 1 GB spill to the temporary folder (TMPDIR): free space "
-        "there, or point it to a larger disk; a SELECT that builds very long lists, or joins all with all, "
-        "has to yield less",
+        hint="beyond the memory limit of 1 GB, tables spill to disk: beside the output for a compile, below "
+        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or joins all "
+        "with all, has to yield less",
     )
 
 

@@ -223,18 +223,23 @@ def _refused(kind: str) -> tuple[str, str]:
     return _REFUSED.get(kind) or (f"{shown} is not part of the SQL of specs", "docs/spec.md says what is")
 
 
-def unordered_functions(sql: str) -> list[str]:
-    """Names of functions over rows that depend on the rows' order and have no ORDER BY."""
-    return sorted(
-        {str(node["function_name"]) for node, _ in walk(parse(sql, Place("sql"))) if _unordered(node)}
-    )
+def unordered(sql: str) -> list[str]:
+    """What of a SELECT depends on the order of rows and has no ORDER BY: `list()`, `LIMIT`, `DISTINCT ON`."""
+    return sorted({name for node, _ in walk(parse(sql, Place("sql"))) for name in _unordered(node)})
 
 
-def _unordered(node: Node) -> bool:
-    name = node.get("function_name")
-    if node.get("class") == "WINDOW":
-        return name in ORDERED_WINDOWS and not node.get("orders") and not node.get("arg_orders")
-    return name in ORDERED_AGGREGATES and not (node.get("order_bys") or {}).get("orders")
+def _unordered(node: Node) -> Iterator[str]:
+    name, modifiers = node.get("function_name"), node.get("modifiers") or ()
+    orders = (node.get("order_bys") or {}).get("orders") or node.get("orders") or node.get("arg_orders")
+    ordered = ORDERED_WINDOWS if node.get("class") == "WINDOW" else ORDERED_AGGREGATES
+    if name in ordered and not orders:
+        yield f"{name}()"
+    if not any(modifier.get("type") == "ORDER_MODIFIER" for modifier in modifiers):
+        kinds = {str(modifier.get("type")): modifier for modifier in modifiers}
+        if "LIMIT_MODIFIER" in kinds:
+            yield "LIMIT"
+        if kinds.get("DISTINCT_MODIFIER", {}).get("distinct_on_targets"):
+            yield "DISTINCT ON"
 
 
 def negated_columns(sql: str) -> list[tuple[str, int]]:

@@ -18,7 +18,7 @@ from vision_flan.instances.derive import plan_fields
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.rendering import Renderer, read_template
 from vision_flan.records.parse import line_of
-from vision_flan.records.sql import negated_columns, unordered_functions
+from vision_flan.records.sql import negated_columns, unordered
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import TaskSources, select_sources
 from vision_flan.spec.catalog import Catalog, load_labels
@@ -107,15 +107,11 @@ def _bind_sql(bound: BoundTask) -> None:
         found = from_error(error, "sql", task.document.path)
         bound.findings.append(replace(found, message=_one_line(found.message)))
         return
-    for name in unordered_functions(task.records_sql):
-        bound.findings.append(
-            at(
-                find_word(where, name),
-                "row_order",
-                f"{name}() has no ORDER BY, and rows have no order of their own",
-                f"write {name}(... ORDER BY ...), or arg_min/min/max where one value is enough",
-            )
-        )
+    for name in unordered(task.records_sql):
+        inside = "write ORDER BY in its brackets or OVER's, or arg_min/min/max where one value is enough"
+        hint = inside if name.endswith("()") else "write ORDER BY columns that set any two rows apart"
+        message = f"{name} has no ORDER BY, and rows have no order of their own"
+        bound.findings.append(at(find_word(where, name.removesuffix("()")), "row_order", message, hint))
     _find_negated(bound)
 
 

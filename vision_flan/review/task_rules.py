@@ -30,7 +30,8 @@ def key(bound: BoundTask) -> Iterator[Finding]:
 
 
 def row_order(bound: BoundTask) -> Iterator[Finding]:
-    """`list`, `string_agg`, `first` and their like say ORDER BY: rows have no order of their own."""
+    """`list`, `sum`, `first`, `row_number`, `LIMIT` and their like say ORDER BY: rows have no order of their
+    own."""
     yield from _found(bound, "row_order")
 
 
