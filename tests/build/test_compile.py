@@ -302,7 +302,7 @@ class TestBadSpecs:
             ('target: "{{ color', 'target: "{{ colour', "'colour' is undefined", 10),
             ("table: records", "table: record", "no table 'record'", 6),
             ("key: name", "key: nam", "nam", 7),
-            ("table: records", "sql: SELECT * FROM read_csv('/etc/passwd')", "not for specs", 6),
+            ("table: records", "sql: SELECT * FROM read_csv('/etc/passwd')", "not among the functions", 6),
             ("form: options", "form: option", "form", 11),
         ],
     )

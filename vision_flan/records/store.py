@@ -1,12 +1,14 @@
 """Rows: the tables of a dataset, reshaped by the task's SQL in a locked DuckDB, in selection order.
 
-The SQL of a spec is untrusted: external access is off, the configuration is locked, one SELECT is all that
-runs. Tables stream in from the readers and may spill to the work folder; rows stream out in blocks.
+The SQL of a spec is untrusted: external access is off, the configuration is locked, and what is not among the
+SQL of specs is refused here, whoever asks. Tables stream in from the readers and may spill to the work
+folder; rows stream out in blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +18,53 @@ import pyarrow as pa
 
 from vision_flan.errors import Place
 from vision_flan.records.ordering import order_sql
-from vision_flan.records.sql import sql_error
+from vision_flan.records.parse import machine_error, sql_error
+from vision_flan.records.sql import check_key, check_tables
 
 #: Memory DuckDB may hold before it spills; the readers' and writers' memory comes on top.
 MEMORY_LIMIT = "1GB"
+
+#: What of a session decides results, set to the same everywhere. The time zone belongs to an extension that
+#: some builds lack; no type or function of specs depends on it.
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "Calendar": "gregorian",
+    "default_collation": "",
+    "default_order": "ASCENDING",
+    "default_null_order": "NULLS_LAST",
+    "ieee_floating_point_ops": "true",
+    "integer_division": "false",
+    "order_by_non_integer_literal": "false",
+    "preserve_insertion_order": "true",
+    "python_enable_replacements": "false",
+    "scalar_subquery_error_on_multiple_rows": "true",
+}
+_OF_THE_TIME_ZONE_EXTENSION = frozenset({"TimeZone", "Calendar"})
+
+
+@contextmanager
+def _machine_errors() -> Iterator[None]:
+    """Memory and disk that run out are the machine's errors, wherever they show.
+
+    Raises:
+        MachineError: beyond the memory limit, and no room to spill.
+    """
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise machine_error(error) from error
+
+
+def _pin(con: duckdb.DuckDBPyConnection) -> None:
+    """Make a session answer as on any other machine, and let nobody change that."""
+    for name, value in _SETTINGS.items():
+        try:
+            con.execute(f"SET {name} = '{value}'")
+        except duckdb.CatalogException:
+            if name not in _OF_THE_TIME_ZONE_EXTENSION:
+                raise
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
 
 
 def _config(spill: Path | None) -> dict[str, Any]:
@@ -43,10 +88,10 @@ class RecordStore:
 
     def __init__(self, work: Path | None = None) -> None:
         database = ":memory:" if work is None else str(work / "records.duckdb")
-        self._con = duckdb.connect(database, config=_config(work))
-        self._con.execute("SET enable_external_access = false")
-        self._con.execute("SET lock_configuration = true")
-        self._limit: int | None = None
+        with _machine_errors():
+            self._con = duckdb.connect(database, config=_config(work))
+        _pin(self._con)
+        self._tables: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +101,7 @@ class RecordStore:
     ) -> None:
         self._con.close()
 
+    @_machine_errors()
     def load(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
         """Stream a table in. Returns its number of rows; errors of the reader pass through unchanged."""
         failure: list[BaseException] = []
@@ -77,6 +123,7 @@ class RecordStore:
             raise
         finally:
             self._con.unregister("_incoming")
+        self._tables.add(name)
         return self._count(f'"{name}"')
 
     def load_labels(self, tables: Mapping[str, Mapping[str, str]]) -> None:
@@ -88,32 +135,57 @@ class RecordStore:
             self.load(f"label_{name}", schema, iter([batch]))
 
     def create_view(self, name: str, sql: str, place: Place) -> None:
-        """A SELECT (`check_select` has passed it) that later SQL may name as a table."""
+        """A SELECT that later SQL may name as a table.
+
+        Raises:
+            SpecError: it is not the SQL of a spec, or does not fit the tables.
+        """
+        check_tables(sql, place, self._tables)
         self._run(f'CREATE VIEW "{name}" AS {sql}', place)
+        self._tables.add(name)
 
     def describe(self, sql: str, place: Place) -> dict[str, str]:
-        """Columns and SQL types of a SELECT, without running it."""
-        rows = self._run(f"DESCRIBE ({sql})", place).fetchall()
-        return {str(row[0]): str(row[1]) for row in rows}
+        """Columns and SQL types of a SELECT, without running it.
 
+        Raises:
+            SpecError: it is not the SQL of a spec, or does not fit the tables.
+        """
+        check_tables(sql, place, self._tables)
+        return self._columns(sql, place)
+
+    def check_key(self, sql: str, key: str, place: Place) -> None:
+        """Check a key over the columns of a SELECT that `describe` has passed.
+
+        Raises:
+            SpecError: it is not one expression of the SQL of specs, or does not fit the columns.
+        """
+        check_key(key, place)
+        self._columns(f"SELECT CAST(({key}\n) AS VARCHAR) AS k FROM ({sql}\n) AS _", place)
+
+    @_machine_errors()
     def prepare(
         self, sql: str, key: str, seed: int, place: Place, key_place: Place | None = None
     ) -> Candidates:
         """Run a task's SELECT and put its rows in selection order.
 
         Args:
-            sql: one SELECT (`check_select` has passed it).
+            sql: one SELECT over the tables loaded.
             key: SQL expression of upstream's key over the SELECT's columns.
             seed: seed of the order.
             place: where the SQL stands, for errors.
             key_place: where the key stands.
+
+        Raises:
+            SpecError: either is not the SQL of a spec, or does not run.
+            MachineError: memory and disk do not suffice.
         """
+        columns = self.describe(sql, place)
+        self.check_key(sql, key, key_place or place)
         # rows of some readers have a `_key` of their own, which `key` may use and ours takes the place of
-        fields = "* EXCLUDE (_key)" if "_key" in self.describe(sql, place) else "*"
-        self.describe(f"SELECT ({key}) AS k FROM ({sql}) AS _", key_place or place)
+        fields = "* EXCLUDE (_key)" if "_key" in columns else "*"
         self._run(
-            f"CREATE TABLE _candidates AS SELECT {fields}, CAST(({key}) AS VARCHAR) AS _key "
-            f"FROM ({sql}) AS _",
+            f"CREATE TABLE _candidates AS SELECT {fields}, CAST(({key}\n) AS VARCHAR) AS _key "
+            f"FROM ({sql}\n) AS _",
             place,
         )
         total, keyed, distinct = self._con.execute(
@@ -126,6 +198,10 @@ class RecordStore:
                 "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY md5(CAST(c AS VARCHAR))) = 1"
             )
         return Candidates(self._con, seed, total, {k: v for k, v in dropped.items() if v})
+
+    def _columns(self, sql: str, place: Place) -> dict[str, str]:
+        rows = self._run(f"DESCRIBE ({sql}\n)", place).fetchall()
+        return {str(row[0]): str(row[1]) for row in rows}
 
     def _count(self, table: str) -> int:
         return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
@@ -155,6 +231,7 @@ class Candidates:
         self.count = total - sum(dropped.values())
         self._sorted = 0
 
+    @_machine_errors()
     def block(self, start: int, rows: int) -> list[dict[str, Any]]:
         """Rows [start, start + rows) of the selection order, as dicts; `_key` is upstream's key."""
         stop = min(start + rows, self.count)
@@ -164,6 +241,7 @@ class Candidates:
         sql = f"SELECT * EXCLUDE (_order, _rank) FROM _sorted WHERE _rank >= {start} AND _rank < {stop}"
         return list(self._con.sql(f"{sql} ORDER BY _rank").to_arrow_table().to_pylist())
 
+    @_machine_errors()
     def others(self, column: str, differ_in: str, rows: int) -> list[tuple[Any, Any]]:
         """A pool of (value, group) pairs from which other records' values are drawn: the first
         `rows` records of a selection order of their own."""

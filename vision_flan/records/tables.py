@@ -14,7 +14,7 @@ from vision_flan.errors import MissingRawError, Place, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
-from vision_flan.records.sql import arrow_type, check_select
+from vision_flan.records.sql import arrow_type, check_key, check_select
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog, load_labels
@@ -58,10 +58,21 @@ def table_spec(dataset: DatasetSpec, name: str) -> TableSpec:
 
 
 def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
-    """The readers and label tables of a task.
+    """The readers and label tables of a task, whose SQL and key are checked before any raw file is read.
 
     Raises:
-        SpecError: SQL that is not one SELECT, or that names a table the dataset does not declare.
+        SpecError: as `select_sources`, or a key that is not one expression of the SQL of specs.
+    """
+    sources = select_sources(task, catalog)
+    check_key(task.key, task.key_place)
+    return sources
+
+
+def select_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
+    """The readers and label tables of a task's SELECT.
+
+    Raises:
+        SpecError: what is not the SQL of specs, or a table the dataset does not declare.
     """
     dataset = catalog.dataset_of(task)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
@@ -161,7 +172,7 @@ def load_records(
         store.load(name, reader.schema(), _counted(reader.batches(raw), report))
     create_views(sources, store)
     report.stage("selecting records")
-    return store.prepare(task.records_sql, task.key, seed, task.records_place, task.place("key"))
+    return store.prepare(task.records_sql, task.key, seed, task.records_place, task.key_place)
 
 
 def create_views(sources: TaskSources, store: RecordStore) -> None:

@@ -6,7 +6,7 @@ Binding goes on after a problem, so that everything wrong with a spec is found a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +17,10 @@ from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import plan_fields
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.rendering import Renderer, read_template
-from vision_flan.records.sql import check_select, unordered_aggregates
+from vision_flan.records.parse import line_of
+from vision_flan.records.sql import negated_columns, unordered
 from vision_flan.records.store import RecordStore
-from vision_flan.records.tables import TaskSources, create_views, task_sources
+from vision_flan.records.tables import TaskSources, create_views, select_sources
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec
@@ -30,7 +31,6 @@ OPTIONS = "options"
 T = TypeVar("T")
 
 _LABEL_FILTER = re.compile(r"\|\s*label\(\s*['\"](\w+)['\"]\s*\)")
-_NAME = re.compile(r"\w+")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -97,7 +97,7 @@ def _bind_sql(bound: BoundTask) -> None:
     task = bound.task
     where = task.place("sql" if task.sql is not None else "table")
     try:
-        sources = task_sources(task, bound.catalog)
+        sources = select_sources(task, bound.catalog)
     except SpecError as error:
         if error.where is None or str(error.where.file) != str(bound.dataset.document.path):
             bound.findings.append(from_error(error, "sql", task.document.path))
@@ -108,20 +108,38 @@ def _bind_sql(bound: BoundTask) -> None:
         found = from_error(error, "sql", task.document.path)
         bound.findings.append(replace(found, message=_one_line(found.message)))
         return
-    bound.findings += row_order_findings(task.records_sql, where)
+    bound.findings += select_findings(task.records_sql, where, bound.dataset)
 
 
-def row_order_findings(sql: str, place: Place) -> list[Finding]:
-    """A finding for each aggregate of a SELECT whose result depends on the order of rows."""
-    return [
-        at(
-            find_word(place, name),
-            "row_order",
-            f"{name}() has no ORDER BY, and rows have no order of their own",
-            f"write {name}(... ORDER BY ...), or arg_min/min/max where one value is enough",
-        )
-        for name in unordered_aggregates(sql)
-    ]
+def select_findings(sql: str, place: Place, dataset: DatasetSpec) -> list[Finding]:
+    """What a SELECT that runs still does wrong: row_order and negated_column."""
+    return [*_row_order(sql, place), *_negated(sql, place, dataset)]
+
+
+def _row_order(sql: str, place: Place) -> Iterator[Finding]:
+    inside = "write ORDER BY in its brackets or OVER's, or arg_min/min/max where one value is enough"
+    for name in unordered(sql):
+        hint = inside if name.endswith("()") else "write ORDER BY columns that set any two rows apart"
+        message = f"{name} has no ORDER BY, and rows have no order of their own"
+        yield at(find_word(place, name.removesuffix("()")), "row_order", message, hint)
+
+
+def _negated(sql: str, place: Place, dataset: DatasetSpec) -> Iterator[Finding]:
+    """Columns of readers after NOT: a record that lacks the column is neither true nor false."""
+    declared = {
+        word
+        for table in dataset.tables.values()
+        for name, kind in table.get("columns", {}).items()
+        for word in (name, *_WORD.findall(str(kind)))
+    }
+    for name, line in negated_columns(sql):
+        if name in declared:
+            yield at(
+                find_word(line_of(place, line), name),
+                "negated_column",
+                f"a record that lacks {name!r} passes neither it nor its negation",
+                f"write {name} IS NOT TRUE, or NOT coalesce({name}, false)",
+            )
 
 
 def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> dict[str, str]:
@@ -136,18 +154,14 @@ def _describe(task: TaskSpec, sources: TaskSources, findings: list[Finding]) -> 
             store.describe(task.records_sql, place)
         else:
             columns = store.describe(task.records_sql, place)
-        key_place = task.place("key")
-        probe = f"SELECT CAST(({task.key}) AS VARCHAR) AS k FROM ({task.records_sql}) AS _"
         try:
-            if not _NAME.fullmatch(task.key):
-                check_select(f"SELECT ({task.key}) AS k", key_place)
-            store.describe(probe, key_place)
+            store.check_key(task.records_sql, task.key, task.key_place)
         except SpecError as error:
-            findings.append(
-                at(key_place, "key", _one_line(error.what), f"the SELECT's columns are: {', '.join(columns)}")
-            )
+            known = f"the SELECT's columns are: {', '.join(columns)}"
+            found = from_error(error, "key", task.document.path)
+            findings.append(replace(found, message=_one_line(found.message), hint=found.hint or known))
             return columns
-        store.prepare(task.records_sql, task.key, 0, place)
+        store.prepare(task.records_sql, task.key, 0, place, task.key_place)
     return columns
 
 

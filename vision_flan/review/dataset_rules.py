@@ -11,7 +11,7 @@ from vision_flan.errors import SpecError
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import table_spec, view_tables
-from vision_flan.review.bound import row_order_findings
+from vision_flan.review.bound import select_findings
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec
@@ -125,7 +125,7 @@ def _wrong_views(dataset: DatasetSpec) -> Iterator[Finding]:
             try:
                 view_tables(dataset, name)
                 store.create_view(name, sql, place)
-                yield from row_order_findings(sql, place)
+                yield from select_findings(sql, place, dataset)
             except SpecError as error:
                 found = from_error(error, "views", dataset.document.path)
                 yield replace(found, message=" ".join(found.message.split()))

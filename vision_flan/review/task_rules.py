@@ -30,8 +30,14 @@ def key(bound: BoundTask) -> Iterator[Finding]:
 
 
 def row_order(bound: BoundTask) -> Iterator[Finding]:
-    """`list`, `string_agg`, `first` and their like say ORDER BY: rows have no order of their own."""
+    """`list`, `sum`, `first`, `row_number`, `LIMIT` and their like say ORDER BY: rows have no order of their
+    own."""
     yield from _found(bound, "row_order")
+
+
+def negated_column(bound: BoundTask) -> Iterator[Finding]:
+    """A column of a table is not negated bare (`NOT x`, `x = false`): that loses records that lack it."""
+    yield from _found(bound, "negated_column")
 
 
 def template(bound: BoundTask) -> Iterator[Finding]:
@@ -203,6 +209,6 @@ def looks_raw(text: str) -> str:
 
 
 TASK_RULES = (
-    sql, key, row_order, template, derive, unused_field, labels, options, form, alias, available,
-    raw_labels,
+    sql, key, row_order, negated_column, template, derive, unused_field, labels, options, form, alias,
+    available, raw_labels,
 )  # fmt: skip

@@ -152,9 +152,14 @@ class TaskSpec:
     @property
     def records_place(self) -> Place:
         """Place of the SELECT's first line."""
-        if self.sql is None:
-            return self.place("where" if self.where else "table")
-        return _first_line(self.place("sql"), self.sql)
+        if self.sql is not None:
+            return _first_line(self.place("sql"), self.sql)
+        return _first_line(self.place("where"), self.where) if self.where else self.place("table")
+
+    @property
+    def key_place(self) -> Place:
+        """Place of the key's first line."""
+        return _first_line(self.place("key"), self.key)
 
     @property
     def records_sql(self) -> str:

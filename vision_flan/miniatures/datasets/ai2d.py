@@ -60,8 +60,9 @@ def _questions(rng: Random, picture: str, names: list[str]) -> dict[str, dict[st
 def _record(
     picture: str, place: int, choices: list[str], right: int, *, letters: bool = False
 ) -> dict[str, Any]:
+    marked = letters or place == 0  # quirk: some records lack the mark
     return {
-        "abcLabel": letters,
+        **({"abcLabel": letters} if marked else {}),
         "answerTexts": choices,
         "correctAnswer": right,
         "questionId": f"{picture}-{place}",
@@ -81,7 +82,7 @@ def _texts(boxes: Boxes) -> dict[str, dict[str, Any]]:
 
 def _truth(mini: Miniature, asked: dict[str, dict[str, Any]]) -> None:
     for record in asked.values():
-        if record["abcLabel"]:
+        if record.get("abcLabel"):
             continue
         right = record["correctAnswer"]
         target = f"({'ABCD'[right]}) {record['answerTexts'][right]}"

@@ -78,7 +78,7 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
     flaws = _flaws(rng, index)
     captions = _captions(rng, index)
     top = [flaw for flaw, votes in flaws.items() if votes == max(flaws.values())]
-    shown = "; ".join(str(one["caption"]).strip(" .") for one in captions if not one["is_precanned"])
+    shown = "; ".join(str(one["caption"]).strip(" .") for one in captions if not one.get("is_precanned"))
     card = partial(draw.caption_card, f"{question} {answer}; {shown}", _SIZE, note=name)
     pictures.image(f"{split}/{image}", lambda: _taken(card(), top[0], index))
     if index % 8 != 7:
@@ -166,7 +166,7 @@ def _question_truth(mini: Miniature, name: str, record: dict[str, Any], answer: 
 
 
 def _captions(rng: Random, index: int) -> list[dict[str, Any]]:
-    """Five, of which some say only that nothing can be seen, and some are rejected."""
+    """Five, of which some say only that nothing can be seen, and some are rejected; or some without marks."""
     captions = []
     for place in range(5):
         precanned = index % 9 == 4 or rng.random() < 0.1
@@ -177,11 +177,13 @@ def _captions(rng: Random, index: int) -> list[dict[str, Any]]:
                 "is_rejected": (precanned and place == 0) or rng.random() < 0.05,
             }
         )
+    if index % 11 == 6:  # as in v1.0: no marks
+        return [{"caption": one["caption"]} for one in captions if not one["is_precanned"]]
     return captions
 
 
 def _caption_truth(mini: Miniature, name: str, captions: list[dict[str, Any]]) -> None:
-    kept = [one["caption"] for one in captions if not one["is_precanned"] and not one["is_rejected"]]
+    kept = [one["caption"] for one in captions if not (one.get("is_precanned") or one.get("is_rejected"))]
     if not kept:
         mini.truth("caption_vizwiz", name, dropped="no caption of its own")
         return

@@ -1,0 +1,62 @@
+"""A session answers the same on every machine, and what the machine lacks is not the spec's fault."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from vision_flan.errors import MachineError, Place
+from vision_flan.records.parse import sql_error
+from vision_flan.records.store import RecordStore
+
+HERE = Place("task.yaml", 10)
+
+_TEXTS = """
+from vision_flan.errors import Place
+from vision_flan.records.store import RecordStore
+expressions = [
+    "CAST(strptime('2020-07-01 12:00:00 +0000', '%Y-%m-%d %H:%M:%S %z') AS VARCHAR)",
+    "strftime(TIMESTAMP '2020-07-01 12:00:00', '%c %Z')",
+    "CAST(CAST('2020-07-01 12:00:00+05' AS TIMESTAMP) AS VARCHAR)",
+    "CAST(epoch(DATE '2020-07-01') AS VARCHAR)",
+    "CAST(epoch_ms(1593604800000) AS VARCHAR)",
+    "CAST(list_sort(['b', 'A', NULL, 'é', 'a']) AS VARCHAR)",
+    "CAST(7 / 2 AS VARCHAR)",
+    "dayname(DATE '2020-07-01') || upper('iß')",
+]
+with RecordStore() as store:
+    columns = ", ".join(f"{expression} AS c{i}" for i, expression in enumerate(expressions))
+    rows = store.prepare("SELECT " + columns, "1", 0, Place("x"))
+    print(ascii(rows.block(0, 1)))
+"""
+
+
+def test_neither_time_zone_nor_locale_of_a_machine_changes_a_result() -> None:
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", _TEXTS],
+            env={**os.environ, "TZ": zone, "LC_ALL": locale, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for zone, locale in (("UTC", "C"), ("Asia/Tokyo", "C.UTF-8"), ("America/New_York", "C"))
+    }
+    (answer,) = answers
+    assert "2020-07-01 12:00:00" in answer and "'3.5'" in answer
+
+
+@pytest.mark.parametrize("kind", [duckdb.OutOfMemoryException, duckdb.IOException])
+def test_memory_and_disk_that_run_out_are_not_the_specs_fault(kind: type[duckdb.Error]) -> None:
+    error = sql_error(kind("could not allocate block of size 256.0 KiB (953.6 MiB/953.6 MiB used)"), HERE)
+    assert isinstance(error, MachineError)
+    assert "953.6 MiB" in error.what and "1 GB" in error.hint and "TMPDIR" in error.hint
+
+
+def test_a_select_beyond_the_memory_limit_is_the_machines_error() -> None:
+    with RecordStore() as store, pytest.raises(MachineError, match="more memory or disk than there is"):
+        store.prepare("SELECT list(a ORDER BY a) AS c FROM range(400_000_000) AS t (a)", "1", 0, HERE)

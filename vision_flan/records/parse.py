@@ -1,0 +1,140 @@
+"""SQL as a tree: parsed by a locked engine without tables, bounded in length and depth.
+
+A tree is what `json_serialize_sql` gives: dicts and lists. An expression has a `class`, a query, a table
+reference or a modifier has a `type` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+import duckdb
+
+from vision_flan.errors import MachineError, Place, SpecError, VflanError
+
+#: Characters of one SELECT; the longest of the shipped specs has 1,700.
+MAX_LENGTH = 20_000
+#: Levels of the tree, of which a subquery takes up to four; the deepest of the shipped specs has 45.
+MAX_DEPTH = 300
+
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+
+Node = Mapping[str, Any]
+
+
+@cache
+def parser() -> duckdb.DuckDBPyConnection:
+    """A locked database without tables; opening one takes 50 ms, and a catalog has hundreds of SELECTs."""
+    con = duckdb.connect(":memory:", config={"autoload_known_extensions": "false"})
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+    return con
+
+
+def line_of(place: Place, line: int) -> Place:
+    """Place of a line of a text, from 1, that begins at `place`."""
+    return Place(place.file, place.line + line - 1) if place.line and line > 1 else place
+
+
+def sql_error(error: duckdb.Error, place: Place) -> VflanError:
+    """DuckDB's message at the line of the spec it speaks of; `place` is that of the SQL's first line."""
+    if isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException)):
+        return machine_error(error)
+    text = str(error)
+    line = _LINE.search(text)
+    if line:
+        place = line_of(place, int(line.group(1)))
+    return SpecError("SQL: " + text.split("\n\nLINE")[0].strip(), where=place)
+
+
+def machine_error(error: duckdb.Error) -> MachineError:
+    """Memory or disk that DuckDB ran out of, which is no fault of the place in the SQL it was busy with."""
+    return MachineError(
+        f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
+        hint="beyond the memory limit of 1 GB, tables spill to disk: beside the output for a compile, below "
+        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or joins all "
+        "with all, has to yield less",
+    )
+
+
+@lru_cache(maxsize=1024)
+def parse(sql: str, place: Place) -> Node:
+    """The tree of one SELECT.
+
+    Raises:
+        SpecError: no SQL, more or other than one SELECT, or longer or deeper than a spec needs.
+    """
+    if len(sql) > MAX_LENGTH:
+        raise SpecError(
+            f"the SQL has {len(sql):,} characters; {MAX_LENGTH:,} are the most",
+            where=place,
+            hint="a long list of values belongs into a label table",
+        )
+    try:
+        statements = parser().extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise SpecError("`sql` is one SELECT and nothing else", where=place)
+        answer = parser().execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+        tree = json.loads(answer)
+    except duckdb.Error as error:
+        if "depth" in str(error):
+            raise _too_deep(place) from error
+        raise sql_error(error, place) from error
+    except RecursionError:
+        raise _too_deep(place) from None
+    if tree.get("error"):
+        raise SpecError(f"SQL: {tree.get('error_message')}", where=place)
+    if _depth(tree) > MAX_DEPTH:
+        raise _too_deep(place)
+    statement: Node = tree["statements"][0]["node"]
+    return statement
+
+
+def _too_deep(place: Place) -> SpecError:
+    return SpecError(
+        "the SQL is nested too deeply", where=place, hint="name the steps with WITH, or write a list with IN"
+    )
+
+
+def _depth(tree: Any) -> int:
+    deepest, stack = 0, [(tree, 1)]
+    while stack:
+        node, depth = stack.pop()
+        deepest = max(deepest, depth)
+        if isinstance(node, dict | list):
+            stack.extend((value, depth + 1) for value in (node.values() if isinstance(node, dict) else node))
+    return deepest
+
+
+def walk(tree: Node) -> Iterator[tuple[Node, frozenset[str]]]:
+    """Every dict of a tree, with the names of common tables (WITH) that it sees, in lower case.
+
+    A common table is seen by those after it and by the query it belongs to, not by itself nor elsewhere.
+    """
+    stack: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
+    while stack:
+        node, seen = stack.pop()
+        if isinstance(node, list):
+            stack.extend((value, seen) for value in reversed(node))
+        elif isinstance(node, dict):
+            yield node, seen
+            inside = seen
+            for entry in (node.get("cte_map") or {}).get("map") or ():
+                stack.append((entry["value"], inside))
+                inside |= {str(entry["key"]).lower()}
+            stack.extend((value, inside) for name, value in node.items() if name != "cte_map")
+
+
+def location(node: Node) -> int:
+    """Bytes of the SQL before a node; 0 where the parser does not say."""
+    found = node.get("query_location")
+    return found if isinstance(found, int) and 0 <= found < 2**31 else 0
+
+
+def place_of(sql: str, at: int, place: Place) -> Place:
+    """Place of a byte of the SQL that begins at `place`."""
+    return line_of(place, sql.encode("utf-8", "replace")[:at].count(b"\n") + 1)
