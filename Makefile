@@ -2,28 +2,40 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# torch's CPU build; named first, since a plain "torch" pulls gigabytes of CUDA
-TORCH := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test coverage lint format docs bench clean
+# Exact versions with their hashes, and nothing that a resolver or a build would look up besides. jsonpath-rw is
+# published as source only; lock/build.txt has what builds it.
+LOCKED := install --quiet --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary jsonpath-rw
+EDITABLE := install --quiet --no-deps --no-build-isolation -e .
+
+.PHONY: help demo dev test coverage lint format docs bench lock test-newest test-lowest clean
 
 help:  ## show this
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-$(VENV)/made:
+# The pip that comes with the Python is new enough, so none is looked up.
+$(VENV)/made: lock/build.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip $(LOCKED) -r lock/build.txt
 	@touch $@
 
-$(VENV)/plain: $(VENV)/made pyproject.toml
-	$(BIN)/pip install --quiet -e .
+$(VENV)/plain: $(VENV)/made lock/plain.txt pyproject.toml
+	$(BIN)/pip $(LOCKED) -r lock/plain.txt
+	$(BIN)/pip $(EDITABLE)
 	@touch $@
 
-$(VENV)/dev: $(VENV)/plain pyproject.toml
-	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet -e ".[sources,train-test,dev]"
+$(VENV)/dev: $(VENV)/plain lock/dev.txt
+	$(BIN)/pip $(LOCKED) -r lock/dev.txt
+	@touch $@
+
+# torch comes last and by version alone: which build fits is the machine's matter. What it needs is there by then,
+# in the lock's versions.
+$(VENV)/test: $(VENV)/dev lock/test.txt lock/torch.txt
+	$(BIN)/pip $(LOCKED) -r lock/test.txt
+	$(BIN)/pip install --quiet -r lock/torch.txt
+	$(BIN)/pip check
 	@touch $@
 
 demo: $(VENV)/plain  ## compile ocr_textocr from a miniature of TextOCR and load it
@@ -40,10 +52,12 @@ print(load_dataset("vision-flan", "ocr_textocr", split="train")[0])
 endef
 export SHOW_ONE
 
-test: $(VENV)/dev  ## run all tests
+dev: $(VENV)/dev  ## set up .venv for work on all but the trainer: no torch
+
+test: $(VENV)/test  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-coverage: $(VENV)/dev  ## run all tests and report branch coverage (at least 90 %)
+coverage: $(VENV)/test  ## run all tests and report branch coverage (at least 90 %)
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-fail-under=90
 
 lint: $(VENV)/dev  ## ruff and mypy
@@ -62,5 +76,31 @@ bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
 	$(BIN)/python -m tests.benchmarks.compile
 	$(BIN)/python -m tests.benchmarks.records
 
+# uv resolves for all platforms at once, which pip cannot; it lives in an environment of its own
+UV := uv==0.13.9
+
+$(VENV)-lock/made: Makefile
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet "$(UV)"
+	@touch $@
+
+lock: $(VENV)-lock/made  ## renew the lock; with ONLY=name, that package alone
+	$(VENV)-lock/bin/python lock/renew.py $(if $(ONLY),--only $(ONLY))
+
+test-newest: RESOLUTION := highest
+test-newest:  ## run all tests with the newest versions that pyproject.toml allows
+test-lowest: RESOLUTION := lowest-direct
+test-lowest:  ## run all tests with the lowest
+test-newest test-lowest: test-%: $(VENV)-lock/made
+	rm -rf $(VENV)-$*
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-lock/bin/python lock/renew.py --resolve $(RESOLUTION) $(VENV)-$*/versions.txt
+	$(VENV)-$*/bin/pip $(LOCKED) -r lock/build.txt
+	$(VENV)-$*/bin/pip $(LOCKED) -r $(VENV)-$*/versions.txt
+	$(VENV)-$*/bin/pip install --quiet -r lock/torch.txt
+	$(VENV)-$*/bin/pip $(EDITABLE)
+	$(VENV)-$*/bin/pip check
+	$(VENV)-$*/bin/python -m pytest -n $(WORKERS)
+
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-newest $(VENV)-lowest demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

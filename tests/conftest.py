@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.raw_folder import RawFolder
 from tests.toy import Toy
+
+WITHOUT_TORCH = "torch is not installed: `make test` installs it"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if find_spec("torch") is None:
+        terminalreporter.write_line(f"Tests of the trainer were skipped: {WITHOUT_TORCH}")
 
 
 @pytest.fixture

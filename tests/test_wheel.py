@@ -53,6 +53,7 @@ def test_every_file_of_a_spec_and_every_template_is_in_the_wheel(installed: Path
         "spec/task.schema.json",
         "spec/dataset.schema.json",
         "py.typed",
+        "tested_versions.json",
     ):
         assert (installed / "vision_flan" / name).exists(), name
 

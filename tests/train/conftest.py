@@ -6,8 +6,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,31 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-#: what a development install without the `train` extra leaves out; the rest needs no torch
-if find_spec("torch") is None or find_spec("transformers") is None:
-    needing = ("batches", "learning", "loop", "model", "projector", "prompts", "worlds")
-    collect_ignore = [f"test_{name}.py" for name in needing]
-
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from tests.conftest import WITHOUT_TORCH
 from vision_flan.columns import arrow_schema, features_yaml
 
+TRAINERS = {"torch", "transformers", "tokenizers", "safetensors"}
 QUESTION = "Which digit is drawn in the picture?"
+
+
+class NeedsTrainer(pytest.Module):
+    """A test file that is skipped where it, or what it tests, imports what `make dev` leaves out."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            return list(super().collect())
+        except self.CollectError as error:
+            cause = error.__cause__
+            if isinstance(cause, ModuleNotFoundError) and cause.name in TRAINERS:
+                pytest.skip(WITHOUT_TORCH, allow_module_level=True)
+            raise
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    return NeedsTrainer.from_parent(parent, path=module_path)
 
 
 def draw_digit(digit: int, rng: random.Random, size: tuple[int, int] = (32, 32)) -> bytes:
@@ -139,7 +152,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model in llava-hf's layout."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason=WITHOUT_TORCH)
     from vision_flan.train.tiny import create
 
     folder = tmp_path_factory.mktemp("model") / "tiny"

@@ -87,6 +87,7 @@ def compile(
     """
     from vision_flan.build.compile import Options, compile_task
     from vision_flan.build.plan import read_quotas
+    from vision_flan.cli.versions import print_untested_notice
     from vision_flan.errors import VflanError
     from vision_flan.spec.catalog import Catalog
 
@@ -98,6 +99,8 @@ def compile(
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     quota: Any = "spec" if limit is None else (limit or None)
     options = Options(seed, quota, workers, check_images == "full", force)
+    if not as_json:  # the manifest has the versions
+        print_untested_notice()
     results: list[dict[str, Any]] = []
     failed: VflanError | None = None
     for name in names:

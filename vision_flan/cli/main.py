@@ -45,9 +45,30 @@ class _LazyGroup(click.Group):
         return command
 
 
+def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    if context.params["verbose"] or context.params["as_json"]:
+        from vision_flan.cli.versions import print_versions
+
+        print_versions(as_json=context.params["as_json"])
+    else:
+        click.echo(f"vflan, version {__version__}")
+    context.exit()
+
+
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="vflan")
-def vflan() -> None:
+@click.option(  # not eager, as the two that say how are: so their order does not matter
+    "--version", is_flag=True, expose_value=False, callback=_print_version, help="Show the version and exit."
+)
+@click.option(
+    "--verbose",
+    is_flag=True,
+    is_eager=True,
+    help="With --version: also the packages that decide bytes, and whether they are the tested ones.",
+)
+@click.option("--json", "as_json", is_flag=True, is_eager=True, help="With --version: the same as JSON.")
+def vflan(verbose: bool, as_json: bool) -> None:
     """Vision-Flan as source: compile, check, publish and train on its tasks.
 
     \b
@@ -55,6 +76,9 @@ def vflan() -> None:
     3 raw files missing, 4 raw files unreadable, 5 disk or permissions,
     6 the Hub, 130 interrupted.
     """
+    if verbose or as_json:
+        option = "--verbose" if verbose else "--json"
+        raise click.UsageError(f"{option} before a command goes with --version only")
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
