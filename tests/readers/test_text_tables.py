@@ -133,11 +133,11 @@ def test_json_lines_are_read_by_schema(folder: Any) -> None:
 
 
 def test_json_lines_of_mixed_types_are_converted_from_where_they_mix(folder: Any) -> None:
-    lines = [json.dumps({"v": "text " * 40}) for _ in range(60_000)] + ['{"v": 5}', '{"v": ["a"]}']
+    lines = [json.dumps({"v": "text " * 40}) for _ in range(60_000)] + ['{"v": 5}', '{"v": true}']
     folder.write("a.jsonl", "\n".join(lines))
     rows = folder.rows("json_lines", "a.jsonl", {"v": S})
     assert len(rows) == 60_002
-    assert [row["v"] for row in rows[-2:]] == ["5", '["a"]']
+    assert [row["v"] for row in rows[-2:]] == ["5", "true"]
     assert [row["_index"] for row in rows] == list(range(60_002))
 
 

@@ -11,9 +11,10 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import BATCH_ROWS, Layout, no_images, split_locator
+from vision_flan.readers.base import BatchReader
+from vision_flan.readers.layout import BATCH_ROWS, Parts, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column
 
@@ -27,7 +28,7 @@ class _Group:
     pictures: pa.ChunkedArray
 
 
-class ParquetReader:
+class ParquetReader(BatchReader):
     """Parquet files; only declared columns are read.
 
     Option `image_column`: a column of encoded pictures, binary or a struct with a field `bytes` (as
@@ -35,38 +36,26 @@ class ParquetReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
+        super().__init__(table, images="image_column")
         self._image_column: str | None = table.options.get("image_column")
-        if self._image_column and "image" in table.columns:
-            raise SpecError(
-                f"table {table.name!r}: `image_column` makes the column 'image'",
-                where=table.place,
-                hint="drop it from `columns:`",
-            )
-        extra = {"image": pa.string()} if self._image_column else {}
-        self._layout = Layout(table, {**table.columns, **extra})
         self._last = threading.local()
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
         names = list(self._table.columns)
-        for file, parts in self._layout.files(raw):
-            first = 0
-            with _opened(raw, file) as parquet:
-                self._check_names(parquet, names, file)
-                try:
-                    for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
-                        arrays = {name: self._cast(batch.column(name), name, file, first) for name in names}
-                        refs = [f"@{self._table.name}/{file}#{first + row}" for row in range(batch.num_rows)]
-                        arrays["image"] = pa.array(refs if self._image_column else [], pa.string())
-                        yield self._layout.batch(file, parts, first, arrays, batch.num_rows)
-                        first += batch.num_rows
-                except (pa.ArrowException, OSError) as error:
-                    raise _damaged(file, error) from error
+        first = 0
+        with _opened(raw, file) as parquet:
+            self._check_names(parquet, names, file)
+            try:
+                for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
+                    arrays = {name: self._cast(batch.column(name), name, file, first) for name in names}
+                    refs = [f"@{self._table.name}/{file}#{first + row}" for row in range(batch.num_rows)]
+                    arrays["image"] = pa.array(refs if self._image_column else [], pa.string())
+                    yield self._layout.batch(file, parts, first, arrays, batch.num_rows)
+                    first += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(file, error) from error
 
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._image_column:
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
