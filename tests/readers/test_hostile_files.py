@@ -223,3 +223,12 @@ def test_a_text_with_nul_is_refused_with_its_record(folder: Any, reader: str) ->
         folder.write("a", nul.get(reader, "a\0b\n"))
     with pytest.raises(BadRawError, match="(record|line) [01].*holds the character NUL"):
         read_all(folder, reader)
+
+
+def test_parquet_text_that_is_no_utf8_is_refused(folder: Any) -> None:
+    pq.write_table(
+        pa.table({"v": ["plain words"]}), folder.root / "a", compression="none", use_dictionary=False
+    )
+    folder.write("a", (folder.root / "a").read_bytes().replace(b"plain", b"pl\xffin"))
+    with pytest.raises(BadRawError, match="no valid Parquet"):
+        folder.rows("parquet", "a", {"v": S})
