@@ -162,7 +162,7 @@ def test_an_idx_header_cannot_ask_for_rows_that_no_bytes_back(folder: Any) -> No
         folder.rows("idx", "a")
 
 
-@pytest.mark.parametrize("kind", ["storage", "link", "virtual"])
+@pytest.mark.parametrize("kind", ["storage", "link", "soft", "virtual"])
 def test_hdf5_that_reads_another_file_is_refused(folder: Any, kind: str) -> None:
     h5py = pytest.importorskip("h5py")
     secret = folder.root.parent / "secret"
@@ -174,6 +174,9 @@ def test_hdf5_that_reads_another_file_is_refused(folder: Any, kind: str) -> None
             file.create_dataset("v", (1, 60), dtype="u1", external=[(str(secret), 0, 60)])
         elif kind == "link":
             file["v"] = h5py.ExternalLink(str(secret.with_suffix(".h5")), "/v")
+        elif kind == "soft":
+            file["#refs#"] = h5py.ExternalLink(str(secret.with_suffix(".h5")), "/")
+            file["v"] = h5py.SoftLink("/#refs#/v")
         else:
             layout = h5py.VirtualLayout((1, 60), "f8")
             layout[:] = h5py.VirtualSource(str(secret.with_suffix(".h5")), "v", (1, 60))

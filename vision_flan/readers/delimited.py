@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import Parts, no_images, split_locator
@@ -195,6 +195,7 @@ class _ImageSpool:
     def __init__(self, batches: Iterator[pa.RecordBatch], file: str) -> None:
         self._file = file
         self._ends = array("Q", [0])
+        self._damaged: dict[int, str] = {}
         self._pictures = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
         for batch in batches:
             for cell in batch.column(0):
@@ -210,15 +211,15 @@ class _ImageSpool:
             )
         start, end = self._ends[row], self._ends[row + 1]
         if start == end:
-            raise BadRawError(f"record {row} has no picture", where=Place(self._file))
+            what = f"record {row} has no image"
+            if row in self._damaged:
+                what = f"record {row}: the image is no base64: {self._damaged[row]}"
+            raise DamagedFileError(what, where=Place(self._file), hint="download the file again")
         return os.pread(self._pictures.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:
         try:
             return base64.b64decode(cell or "", validate=True)
         except (binascii.Error, ValueError) as error:
-            raise BadRawError(
-                f"record {row}: the picture is no base64: {error}",
-                where=Place(self._file),
-                hint="download the file again",
-            ) from error
+            self._damaged[row] = str(error)
+            return b""

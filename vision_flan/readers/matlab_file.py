@@ -86,11 +86,12 @@ def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
 
 
 def _member(group: Any, name: str) -> Any:
-    """A member of a group, unless it is a link out of the file."""
+    """A member of a group, unless it is a link, which may lead out of the file."""
     import h5py
 
-    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-        raise _ElsewhereError(f"{name!r} is a link to another file")
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        # MATLAB writes no other; a soft link may go on to an external one
+        raise _ElsewhereError(f"{name!r} is a link, which may lead to another file")
     return group[name]
 
 

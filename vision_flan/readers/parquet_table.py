@@ -9,7 +9,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts, no_images, split_locator
@@ -56,7 +56,7 @@ class ParquetReader(BatchReader):
         if isinstance(picture, dict):
             picture = picture.get("bytes")
         if not isinstance(picture, bytes):
-            raise BadRawError(
+            raise DamagedFileError(
                 f"record {row}: column {self._image_column!r} holds no picture",
                 where=Place(file),
                 hint="a picture is binary, or a struct with a field `bytes`",
