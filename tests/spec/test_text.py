@@ -30,6 +30,7 @@ def error(text: str) -> SpecError:
         ("no", "no"), ("yes", "yes"), ("on", "on"), ("2012-01-01", "2012-01-01"), ("007", "007"), ("0", 0),
         ("12", 12), ("-3", -3), ("1.5", 1.5), ("1e3", 1000.0), ("true", True), ("~", None), ("null", None),
         ('"12"', "12"), ("'true'", "true"), ("12:30", "12:30"), ("0x1F", "0x1F"), ("1_000", "1_000"),
+        ("1:30", "1:30"), ("0o17", "0o17"), (".inf", ".inf"), (".nan", ".nan"), ("off", "off"),
     ],
 )  # fmt: skip
 def test_scalars_are_what_they_look_like(written: str, read: object) -> None:
@@ -53,6 +54,10 @@ def test_every_key_and_item_has_a_place() -> None:
         ("a:\n\tb: 1", "cannot start any token", 2),
         ("a: [1, 2", "did not find expected", 2),
         ("? [a, b]\n: c", "a key must be text", 1),
+        ("a: 1\nb: " + "[" * 500, "nested more than", 2),
+        ("a: 1\nb:\n  " + "- " * 100_000, "nested more than", 3),
+        ("a: 1\nb: " + "9" * 5000, "is too large", 2),
+        ("a: 1\nb: 1e999", "is too large", 2),
         ("a: " + "[" * 40 + "]" * 40, "nested more than", 1),
     ],
 )

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import BATCH_ROWS, Layout, Row, no_images, split_locator
+from vision_flan.readers.base import BatchReader, RowReader
+from vision_flan.readers.layout import BATCH_ROWS, Parts, Row, no_images, split_locator
 from vision_flan.readers.pickled import restricted_loads
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
 from vision_flan.readers.reader import TableSpec
@@ -25,11 +26,10 @@ from vision_flan.readers.text_stream import open_unpacked
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-class _Records:
+class _Records(BatchReader):
     """Tables whose rows are the records of one array: a number (`_value`) or a picture (`image`)."""
 
     def __init__(self, table: TableSpec, pictures: bool, number: pa.DataType) -> None:
-        self._table = table
         self._pictures = pictures
         allowed = () if pictures else ("_value",)
         unknown = [name for name in table.columns if name not in allowed]
@@ -40,10 +40,7 @@ class _Records:
                 hint="its records are pictures, in `image`" if pictures else "its numbers are in `_value`",
             )
         own = {"image": pa.string()} if pictures else {"_value": table.columns.get("_value", number)}
-        self._layout = Layout(table, own)
-
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
+        super().__init__(table, own)
 
     def _batches_of(
         self, file: str, parts: Mapping[str, str], records: Array | int
@@ -74,18 +71,17 @@ class IdxReader(_Records):
         super().__init__(table, pictures="_value" not in table.columns, number=pa.int64())
         self._arrays = ArrayCache()
 
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        for file, parts in self._layout.files(raw):
-            array = self._load(raw, file)
-            if (array.ndim > 2) != self._pictures or array.ndim == 2:
-                raise BadRawError(
-                    f"the file holds an array of shape {list(array.shape)}",
-                    where=Place(file),
-                    hint="declare `_value` for files of one dimension, and only for those",
-                )
-            yield from self._batches_of(file, parts, len(array) if self._pictures else array)
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
+        array = self._load(raw, file)
+        if (array.ndim > 2) != self._pictures or array.ndim == 2:
+            raise BadRawError(
+                f"the file holds an array of shape {list(array.shape)}",
+                where=Place(file),
+                hint="declare `_value` for files of one dimension, and only for those",
+            )
+        yield from self._batches_of(file, parts, len(array) if self._pictures else array)
 
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._pictures:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
@@ -100,7 +96,7 @@ class IdxReader(_Records):
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
         dtype = np.dtype(_IDX_TYPES[kind])
         start = 4 + 4 * dimensions
-        if len(data) - start != math.prod(shape) * dtype.itemsize:
+        if (shape[0] and 0 in shape) or len(data) - start != math.prod(shape) * dtype.itemsize:
             raise BadRawError(
                 f"the header says {list(shape)} numbers of {dtype.itemsize} bytes, "
                 f"but {len(data) - start} bytes follow",
@@ -132,18 +128,17 @@ class BinaryReader(_Records):
         super().__init__(table, bool(self._shape), pa.from_numpy_dtype(self._dtype.newbyteorder("=")))
         self._arrays = ArrayCache()
 
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        for file, parts in self._layout.files(raw):
-            if self._pictures and not file.lower().endswith(".gz"):
-                yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
-                continue
-            data = _read_unpacked(raw, file)
-            count = self._count(len(data), file)
-            yield from self._batches_of(
-                file, parts, count if self._pictures else np.frombuffer(data, self._dtype)
-            )
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
+        if self._pictures and not file.lower().endswith(".gz"):
+            yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
+            return
+        data = _read_unpacked(raw, file)
+        count = self._count(len(data), file)
+        yield from self._batches_of(
+            file, parts, count if self._pictures else np.frombuffer(data, self._dtype)
+        )
 
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._pictures:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
@@ -169,7 +164,7 @@ class BinaryReader(_Records):
         return size // self._size
 
 
-class NpzReader:
+class NpzReader(RowReader):
     """NumPy archives, one row each: columns are arrays by name, without dimension a number, else lists.
 
     Option `images`: {array: image, order: HW}. The column `image` is then `@<table>/<file>`, and
@@ -177,25 +172,11 @@ class NpzReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
+        super().__init__(table, images="images")
         self._images = table.options.get("images")
-        if self._images and "image" in table.columns:
-            raise SpecError(
-                f"table {table.name!r}: `images` makes the column 'image'",
-                where=table.place,
-                hint="drop it from `columns:`",
-            )
-        extra = {"image": pa.string()} if self._images else {}
-        self._layout = Layout(table, {**table.columns, **extra})
         self._arrays = ArrayCache(limit=1 << 26)
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._images:
             raise no_images(self._table, locator)
         file, mark, number = locator.rpartition("#")
@@ -213,14 +194,12 @@ class NpzReader:
             raise BadRawError(f"no array {name!r}", where=Place(file), hint="mend `images:` of the table")
         return found
 
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        names = list(self._table.columns)
-        for file, parts in self._layout.files(raw):
-            arrays = _npz_arrays(raw, file, names)
-            values: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
-            if self._images:
-                values["image"] = f"@{self._table.name}/{file}"
-            yield Row(file, parts, 0, values, sum(array.nbytes for array in arrays.values()))
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        arrays = _npz_arrays(raw, file, list(self._table.columns))
+        values: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
+        if self._images:
+            values["image"] = f"@{self._table.name}/{file}"
+        yield Row(file, parts, 0, values, sum(array.nbytes for array in arrays.values()))
 
 
 def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array]:
@@ -243,9 +222,12 @@ def _npy_array(data: bytes, file: str) -> Array:
     read_header = (
         np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     )
-    _, _, dtype = read_header(stream)
+    shape, _, dtype = read_header(stream)
     if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
         return np.asarray(restricted_loads(data[stream.tell() :], file))
+    left = len(data) - stream.tell()
+    if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
+        raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array

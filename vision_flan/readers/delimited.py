@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+import csv
 import os
 import re
 import tempfile
 import threading
 from array import array
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import Layout, no_images, split_locator
+from vision_flan.readers.base import BatchReader
+from vision_flan.readers.layout import Parts, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
 
@@ -27,7 +30,7 @@ _IMAGE_BLOCK = 64 << 20
 _ROW = re.compile(r"Row #(\d+)")
 
 
-class DelimitedReader:
+class DelimitedReader(BatchReader):
     """Delimited text, plain or .gz.
 
     Options: `delimiter` (default: tab for .tsv, else comma); `quote` (default `"`, null: no quoting);
@@ -37,8 +40,9 @@ class DelimitedReader:
     a column of pictures in base64, which the table shows as references in `image`.
     """
 
+    takes_any_text = True
+
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
         self._image_column: str | None = table.options.get("image_column")
         nested = [name for name, kind in table.columns.items() if pa.types.is_nested(kind)]
         if not table.columns and not self._image_column:
@@ -50,30 +54,26 @@ class DelimitedReader:
                 where=table.place,
                 hint="declare VARCHAR and take it apart in SQL" if nested else "`image_column` makes `image`",
             )
-        extra = {"image": pa.string()} if self._image_column else {}
-        self._layout = Layout(table, {**table.columns, **extra})
+        super().__init__(table, images="image_column")
         self._encoding = encoding_of(table)
         self._spools: dict[str, _ImageSpool] = {}
         self._lock = threading.Lock()
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
+        self._refuse_double_names(raw, file)
+        first = 0
+        # Arrow counts rows by a column, so a table of nothing but images reads theirs.
+        shown = self._table.columns or {self._image_column or "": pa.string()}
+        for batch in self._stream(raw, file, shown):
+            rows = batch.num_rows
+            arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+            if self._image_column:
+                refs = [f"@{self._table.name}/{file}#{row}" for row in range(first, first + rows)]
+                arrays["image"] = pa.array(refs, pa.string())
+            yield self._layout.batch(file, parts, first, arrays, rows)
+            first += rows
 
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        for file, parts in self._layout.files(raw):
-            first = 0
-            # Arrow counts rows by a column, so a table of nothing but pictures reads theirs.
-            shown = self._table.columns or {self._image_column or "": pa.string()}
-            for batch in self._stream(raw, file, shown):
-                rows = batch.num_rows
-                arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-                if self._image_column:
-                    refs = [f"@{self._table.name}/{file}#{row}" for row in range(first, first + rows)]
-                    arrays["image"] = pa.array(refs, pa.string())
-                yield self._layout.batch(file, parts, first, arrays, rows)
-                first += rows
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._image_column:
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
@@ -95,6 +95,8 @@ class DelimitedReader:
             null_values=nulls,
             strings_can_be_null=nulls is not None,
         )
+        if self._encoding == "iso8859-1":
+            self._find_undecodable(raw, file)
         with open_unpacked(raw, file) as stream:
             try:
                 yield from pa.csv.open_csv(
@@ -103,6 +105,32 @@ class DelimitedReader:
             except (pa.ArrowException, UnicodeError, EOFError, OSError) as error:
                 if not isinstance(error, pa.ArrowInvalid) or "Empty CSV" not in str(error):
                     raise self._explained(raw, file, error) from error
+
+    def _refuse_double_names(self, raw: RawDataset, file: str) -> None:
+        """Raise where the header has a declared column twice: Arrow would take the last without a word."""
+        if not self._table.options.get("header", True):
+            return
+        options = self._parse_options(file)
+        skipped = int(self._table.options.get("skip_rows", 0))
+        with TextStream(raw, file, self._encoding) as stream:
+            lines = (line for line in islice(stream.lines(), skipped, None) if line.strip())
+            quote = options.quote_char or None
+            names = next(
+                csv.reader(
+                    lines,
+                    delimiter=options.delimiter,
+                    quotechar=quote,
+                    quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+                ),
+                [],
+            )
+        for name in (*self._table.columns, *([self._image_column] if self._image_column else ())):
+            if names.count(name) > 1:
+                raise BadRawError(
+                    f"the header names the column {name!r} twice",
+                    where=Place(file, skipped + 1),
+                    hint="rename one in the file, or read it with `header: false` and `names_in_file:`",
+                )
 
     def _read_options(self) -> pa.csv.ReadOptions:
         options: Mapping[str, Any] = self._table.options
@@ -167,6 +195,7 @@ class _ImageSpool:
     def __init__(self, batches: Iterator[pa.RecordBatch], file: str) -> None:
         self._file = file
         self._ends = array("Q", [0])
+        self._damaged: dict[int, str] = {}
         self._pictures = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
         for batch in batches:
             for cell in batch.column(0):
@@ -182,15 +211,15 @@ class _ImageSpool:
             )
         start, end = self._ends[row], self._ends[row + 1]
         if start == end:
-            raise BadRawError(f"record {row} has no picture", where=Place(self._file))
+            what = f"record {row} has no image"
+            if row in self._damaged:
+                what = f"record {row}: the image is no base64: {self._damaged[row]}"
+            raise DamagedFileError(what, where=Place(self._file), hint="download the file again")
         return os.pread(self._pictures.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:
         try:
             return base64.b64decode(cell or "", validate=True)
         except (binascii.Error, ValueError) as error:
-            raise BadRawError(
-                f"record {row}: the picture is no base64: {error}",
-                where=Place(self._file),
-                hint="download the file again",
-            ) from error
+            self._damaged[row] = str(error)
+            return b""

@@ -12,13 +12,18 @@ import pyarrow.json
 
 from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import Layout, Parts, Row, no_images
+from vision_flan.readers.base import BatchReader
+from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
 from vision_flan.readers.values import shown
 
 #: Bytes Arrow parses at a time; a longer line goes the slow way.
 _BLOCK = 8 << 20
+
+
+#: NaN and Infinity, which JSON does not have and Python writes, are null.
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 @dataclass
@@ -29,7 +34,7 @@ class _Progress:
     complete: bool = False
 
 
-class JsonLinesReader:
+class JsonLinesReader(BatchReader):
     """JSON lines, plain or .gz. Blank lines are passed over. Option `encoding`.
 
     Arrow parses a file as long as each value has its declared type; from the first batch that does not,
@@ -37,26 +42,18 @@ class JsonLinesReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
-        self._layout = Layout(table)
+        super().__init__(table)
         self._encoding = encoding_of(table)
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        for file, parts in self._layout.files(raw):
-            state = _Progress()
-            if self._encoding == "utf-8-sig" and self._layout.columns:
-                for batch in self._by_arrow(raw, file, state):
-                    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-                    yield self._layout.batch(file, parts, state.rows, arrays, batch.num_rows)
-                    state.rows += batch.num_rows
-            if not state.complete:
-                yield from self._layout.batches(self._by_python(raw, file, parts, state.rows))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
+        state = _Progress()
+        if self._encoding == "utf-8-sig" and self._layout.columns:
+            for batch in self._by_arrow(raw, file, state):
+                arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+                yield self._layout.batch(file, parts, state.rows, arrays, batch.num_rows)
+                state.rows += batch.num_rows
+        if not state.complete:
+            yield from self._layout.batches(self._by_python(raw, file, parts, state.rows))
 
     def _by_arrow(self, raw: RawDataset, file: str, state: _Progress) -> Iterator[pa.RecordBatch]:
         """Batches up to the end of the file or to the first that Arrow refuses."""
@@ -77,9 +74,8 @@ class JsonLinesReader:
 
     def _by_python(self, raw: RawDataset, file: str, parts: Parts, done: int) -> Iterator[Row]:
         """Rows from number `done` on."""
-        stream = TextStream(raw, file, self._encoding)
         position = 0
-        try:
+        with TextStream(raw, file, self._encoding) as stream:
             for number, line in enumerate(stream.lines(), start=1):
                 if not line.strip():
                     continue
@@ -87,12 +83,10 @@ class JsonLinesReader:
                     values = self._parsed(line, file, number)
                     yield Row(file, parts, position, values, len(line), f"line {number}")
                 position += 1
-        finally:
-            stream.close()
 
     def _parsed(self, line: str, file: str, number: int) -> dict[str, Any]:
         try:
-            value = json.loads(line)
+            value = _DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             column = error.colno if isinstance(error, json.JSONDecodeError) else 0
             raise BadRawError(

@@ -20,7 +20,8 @@ _NEAR = 16
 
 
 class JsonScanner:
-    """A position in a JSON text. Values are those of `json.loads`, with NaN and Infinity.
+    """A position in a JSON text. Values are those of `json.loads`; NaN and Infinity, which are no
+    JSON, are None.
 
     Raises:
         BadRawError: no JSON, or cut short; names line and byte.
@@ -28,7 +29,7 @@ class JsonScanner:
 
     def __init__(self, stream: TextStream) -> None:
         self._stream = stream
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
         self._text = ""
         self._at = 0
         self._ended = False
@@ -161,5 +162,5 @@ class JsonScanner:
         raise BadRawError(
             f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
             where=Place(self._stream.path, line),
-            hint="download the file again" if cut else "mend the file, or declare another reader",
+            hint="fetch the file again" if cut else "mend the file, or declare another reader",
         )

@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.base import RowReader
 from vision_flan.readers.json_scan import JsonScanner
-from vision_flan.readers.layout import Layout, Parts, Row, no_images
+from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of
 from vision_flan.readers.values import shown
 
 
-class JsonReader:
+class JsonReader(RowReader):
     """JSON documents.
 
     Options: `at`, dotted path of the list or object that holds the rows (default: the document itself);
@@ -27,29 +28,15 @@ class JsonReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
-        self._layout = Layout(table, {"_key": pa.string(), **table.columns})
+        super().__init__(table, {"_key": pa.string(), **table.columns})
         self._encoding = encoding_of(table)
         self._path = tuple(str(table.options["at"]).split(".")) if table.options.get("at") else ()
         self._single = bool(table.options.get("single", False))
         self._whole = "_value" in table.columns
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
-
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        for file, parts in self._layout.files(raw):
-            stream = TextStream(raw, file, self._encoding)
-            try:
-                yield from self._document(JsonScanner(stream), file, parts)
-            finally:
-                stream.close()
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        with TextStream(raw, file, self._encoding) as stream:
+            yield from self._document(JsonScanner(stream), file, parts)
 
     def _document(self, scanner: JsonScanner, file: str, parts: Parts) -> Iterator[Row]:
         for depth in range(len(self._path)):

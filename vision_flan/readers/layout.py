@@ -11,7 +11,7 @@ from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.reader import TableSpec
-from vision_flan.readers.values import column
+from vision_flan.readers.values import column, settled
 
 #: Bounds of a record batch; a row's size is what it takes in its file, so the second one is approximate.
 BATCH_ROWS = 8192
@@ -83,11 +83,20 @@ class Layout:
         self, file: str, parts: Parts, first: int, arrays: Mapping[str, pa.Array], rows: int
     ) -> pa.RecordBatch:
         """A batch of `rows` rows of one file, the first of which is row `first` of it."""
+
+        def error(at: int, what: str) -> BadRawError:
+            return BadRawError(
+                f"record {first + at}, {what}",
+                where=Place(file),
+                hint=f"mend the file, or the options of table {self.table.name!r}",
+            )
+
         own = {name: pa.repeat(pa.scalar(parts[name]), rows) for name in self.pattern.names}
         own["_file"] = pa.repeat(pa.scalar(file), rows)
         own["_index"] = pa.array(range(first, first + rows), pa.int64())
         return pa.record_batch(
-            [own[name] if name in own else arrays[name] for name in self.schema.names], schema=self.schema
+            [own[name] if name in own else settled(arrays[name], name, error) for name in self.schema.names],
+            schema=self.schema,
         )
 
     def batches(self, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
@@ -118,7 +127,8 @@ class Layout:
 
         arrays = [pa.array([row.parts[name] for row in rows], pa.string()) for name in self.pattern.names]
         for name, kind in self.columns.items():
-            arrays.append(column([row.values.get(name) for row in rows], name, kind, error))
+            values = column([row.values.get(name) for row in rows], name, kind, error)
+            arrays.append(settled(values, name, error))
         arrays.append(pa.array([row.file for row in rows], pa.string()))
         arrays.append(pa.array([row.position for row in rows], pa.int64()))
         return pa.record_batch(arrays, schema=self.schema)

@@ -9,13 +9,14 @@ import pyarrow as pa
 from vision_flan.errors import BadRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import LinePattern
-from vision_flan.readers.layout import Layout, Parts, Row, no_images
+from vision_flan.readers.base import RowReader
+from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of
 from vision_flan.readers.values import shown
 
 
-class LinesReader:
+class LinesReader(RowReader):
     """Text lists.
 
     Options: `line`, the pattern of a line, see `vision_flan.raw.patterns` (default `{_value}`);
@@ -26,9 +27,10 @@ class LinesReader:
         skipped: lines passed over by `on_mismatch: skip` in the last full read.
     """
 
+    takes_any_text = True
+
     def __init__(self, table: TableSpec) -> None:
         options = table.options
-        self._table = table
         self._line = LinePattern(str(options.get("line", "{_value}")), table.place)
         unknown = [name for name in table.columns if name not in self._line.names]
         if unknown:
@@ -38,7 +40,7 @@ class LinesReader:
                 hint=f"fields are {', '.join(self._line.names) or 'none'}",
             )
         kinds = {name: table.columns.get(name, pa.string()) for name in self._line.names}
-        self._layout = Layout(table, kinds)
+        super().__init__(table, kinds)
         self._encoding = encoding_of(table)
         self._skip_rows = int(options.get("skip_rows", 0))
         self._skip_blank = bool(options.get("skip_blank", True))
@@ -46,23 +48,13 @@ class LinesReader:
         self._lenient = options.get("on_mismatch") == "skip"
         self.skipped = 0
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
-
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
         self.skipped = 0
-        for file, parts in self._layout.files(raw):
-            stream = TextStream(raw, file, self._encoding)
-            try:
-                yield from self._rows_of(stream, file, parts)
-            finally:
-                stream.close()
+        yield from super().batches(raw)
+
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        with TextStream(raw, file, self._encoding) as stream:
+            yield from self._rows_of(stream, file, parts)
 
     def _rows_of(self, stream: TextStream, file: str, parts: Parts) -> Iterator[Row]:
         position = 0
@@ -85,28 +77,16 @@ class LinesReader:
                 )
 
 
-class TextReader:
+class TextReader(RowReader):
     """Whole text files: `_value` is the text, without a byte order mark. Option `encoding`."""
 
+    takes_any_text = True
+
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
-        self._layout = Layout(table, {"_value": pa.string()})
+        super().__init__(table, {"_value": pa.string()})
         self._encoding = encoding_of(table)
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
-
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        for file, parts in self._layout.files(raw):
-            stream = TextStream(raw, file, self._encoding)
-            try:
-                text = "".join(iter(stream.read, ""))
-            finally:
-                stream.close()
-            yield Row(file, parts, 0, {"_value": text.removeprefix("\ufeff")}, len(text))
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        with TextStream(raw, file, self._encoding) as stream:
+            text = "".join(iter(stream.read, ""))
+        yield Row(file, parts, 0, {"_value": text.removeprefix("\ufeff")}, len(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +15,17 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import BATCH_ROWS, Layout
+from vision_flan.readers.base import BatchReader
+from vision_flan.readers.layout import BATCH_ROWS, Parts
 from vision_flan.readers.reader import TableSpec
 
 _DATA = "/data.mdb"
+
+#: The start of a meta page on 64-bit machines: 16 bytes of page header, then magic and version (4 bytes
+#: each), address and size of the map (8 each), two trees of 48 bytes, of which the first begins with the
+#: page size, the last page (8) and the transaction (8).
+_META_BYTES = 152
+_MAGIC = 0xBEEFC0DE
 
 #: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
 #: lists a table's records and what opens their pictures are two readers.
@@ -25,7 +33,7 @@ _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
 
-class LmdbReader:
+class LmdbReader(BatchReader):
     """LMDB environments, read without a lock, so a read-only disk will do.
 
     `file` is the folder of the environment; `_file` is too. Columns: `_key`, the record's key as text, and
@@ -39,30 +47,24 @@ class LmdbReader:
                 where=table.place,
                 hint="drop `columns:`",
             )
-        self._table = table
         folder = table.file.removesuffix(_DATA).rstrip("/")
-        self._layout = Layout(
-            replace(table, file=folder + _DATA), {"_key": pa.string(), "image": pa.string()}
-        )
+        columns = {"_key": pa.string(), "image": pa.string()}
+        super().__init__(replace(table, file=folder + _DATA), columns)
         self._environments: dict[str, Any] = {}
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
+        folder = file.removesuffix(_DATA)
+        environment = self._environment(raw, folder)
+        with environment.begin() as transaction, transaction.cursor() as cursor:
+            first = 0
+            keys = (self._key_text(key, folder) for key in cursor.iternext(keys=True, values=False))
+            while some := list(islice(keys, BATCH_ROWS)):
+                refs = [f"@{self._table.name}/{folder}#{key}" for key in some]
+                arrays = {"_key": pa.array(some, pa.string()), "image": pa.array(refs, pa.string())}
+                yield self._layout.batch(folder, parts, first, arrays, len(some))
+                first += len(some)
 
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        for data_file, parts in self._layout.files(raw):
-            folder = data_file.removesuffix(_DATA)
-            environment = self._environment(raw, folder)
-            with environment.begin() as transaction, transaction.cursor() as cursor:
-                first = 0
-                keys = (self._key_text(key, folder) for key in cursor.iternext(keys=True, values=False))
-                while some := list(islice(keys, BATCH_ROWS)):
-                    refs = [f"@{self._table.name}/{folder}#{key}" for key in some]
-                    arrays = {"_key": pa.array(some, pa.string()), "image": pa.array(refs, pa.string())}
-                    yield self._layout.batch(folder, parts, first, arrays, len(some))
-                    first += len(some)
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         folder, mark, key = locator.partition("#")
         if not mark:
             raise BadRawError(f"picture reference {locator!r} has no key", hint="write <folder>#<key>")
@@ -104,6 +106,7 @@ def _shared(lmdb: Any, folder: Path) -> Any:
     name = str(folder.resolve())
     environment = _OPEN.get(name)
     if environment is None:
+        _check_size(folder)
         try:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
@@ -112,3 +115,36 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             ) from error
         _OPEN[name] = environment
     return environment
+
+
+def _check_size(folder: Path) -> None:
+    """Refuse an environment whose file is shorter than its newest meta page says: the file is mapped into
+    memory, and reading beyond its end kills the process.
+
+    Raises:
+        BadRawError: no LMDB file of 64 bits, or cut short.
+    """
+    path = folder / "data.mdb"
+    with path.open("rb") as stream:
+        first = stream.read(_META_BYTES)
+        page = int.from_bytes(first[40:44], sys.byteorder) if len(first) == _META_BYTES else 0
+        if page.bit_count() != 1 or not 256 <= page <= 1 << 16 or not _is_meta(first):
+            raise BadRawError(
+                "no valid LMDB environment: its first page is none of the format's",
+                where=Place(path),
+                hint="unpack it again",
+            )
+        stream.seek(page)
+        metas = [meta for meta in (first, stream.read(_META_BYTES)) if _is_meta(meta)]
+    last_pages = [int.from_bytes(meta[136:144], sys.byteorder) for meta in metas]
+    size, wanted = path.stat().st_size, (max(last_pages) + 1) * page
+    if size < wanted:
+        raise BadRawError(
+            f"the LMDB file is cut short: {size:,} of {wanted:,} bytes",
+            where=Place(path),
+            hint="unpack or download it again",
+        )
+
+
+def _is_meta(page: bytes) -> bool:
+    return len(page) == _META_BYTES and int.from_bytes(page[16:20], sys.byteorder) == _MAGIC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -10,13 +11,14 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import Layout, Parts, Row, no_images
-from vision_flan.readers.matlab_file import elements, load_variables, text_of
+from vision_flan.readers.base import RowReader
+from vision_flan.readers.layout import Parts, Row
+from vision_flan.readers.matlab_file import elements, load_variables, text_of, text_rows
 from vision_flan.readers.pixels import Array
 from vision_flan.readers.reader import TableSpec
 
 
-class MatlabReader:
+class MatlabReader(RowReader):
     """.mat files of any version.
 
     Options: `variable` (default: the only one); `field`, dotted path into structs; `axis`.
@@ -26,41 +28,30 @@ class MatlabReader:
     `_values` (DOUBLE[] by default) a row or column. A single struct with `axis: rows`, or a file without
     `variable` whose variables are the declared columns, is a table whose columns have one length.
 
-    A declared list takes vectors, a declared list of lists matrices. An empty array is NULL. NaN stays NaN.
+    A declared list takes vectors, a declared list of lists matrices. An empty array is NULL. NaN is NULL.
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
         self._axis: str | None = table.options.get("axis")
         self._variable: str | None = table.options.get("variable")
         self._field = [step for step in str(table.options.get("field", "")).split(".") if step]
         extra = {"_values": pa.list_(pa.float64())} if not table.columns and self._axis else {}
-        self._layout = Layout(table, {**extra, **table.columns})
+        super().__init__(table, {**extra, **table.columns})
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
-
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        for file, parts in self._layout.files(raw):
-            found = load_variables(raw, file, self._variable)
-            columns = self._layout.columns
-            if self._variable is None and any(name in found for name in columns):
-                yield from self._zipped(found, file, parts)
-                continue
-            value = self._descend(self._chosen(found, file), file)
-            struct = _only_struct(value)
-            if struct is not None and self._axis == "rows":
-                yield from self._zipped(struct, file, parts)
-                continue
-            for position, (record, size) in enumerate(self._records(value, file)):
-                values = {name: _convert(record.get(name), kind) for name, kind in columns.items()}
-                yield Row(file, parts, position, values, size)
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        found = load_variables(raw, file, self._variable)
+        columns = self._layout.columns
+        if self._variable is None and any(name in found for name in columns):
+            yield from self._zipped(found, file, parts)
+            return
+        value = self._descend(self._chosen(found, file), file)
+        struct = _only_struct(value)
+        if struct is not None and self._axis == "rows":
+            yield from self._zipped(struct, file, parts)
+            return
+        for position, (record, size) in enumerate(self._records(value, file)):
+            values = {name: _convert(record.get(name), kind) for name, kind in columns.items()}
+            yield Row(file, parts, position, values, size)
 
     def _chosen(self, found: dict[str, Array], file: str) -> Array:
         if self._variable is None and len(found) == 1:
@@ -99,7 +90,7 @@ class MatlabReader:
             for line in matrix if self._axis == "rows" else np.moveaxis(matrix, 1, 0):
                 yield {"_values": line}, line.nbytes
         elif value.dtype.kind in "US":
-            for line in value.ravel():
+            for line in text_rows(value):
                 yield {"_value": np.asarray([line])}, len(line)
         elif value.dtype.names is None and value.ndim > 1 and min(value.shape) > 1:
             self._fail(file, f"the variable is a matrix of shape {list(value.shape)}", "set `axis:`")
@@ -144,6 +135,9 @@ def _convert(value: Any, kind: pa.DataType) -> Any:
             _plain(value) if struct is None else {f.name: _convert(struct.get(f.name), f.type) for f in kind}
         )
     plain = _plain(value)
+    if pa.types.is_string(kind) and isinstance(plain, list) and isinstance(value, np.ndarray):
+        # cells mix words and arrays of numbers: the array is its JSON text
+        return json.dumps(plain, separators=(",", ":")) if value.dtype.kind in "biuf" else plain
     return [_convert(plain, kind.value_type)] if pa.types.is_list(kind) and plain is not None else plain
 
 

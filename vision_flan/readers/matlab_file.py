@@ -33,6 +33,12 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
         return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
     except ImportError as error:
         raise MachineError(f"MATLAB files need the package {error.name}", hint=_INSTALL) from None
+    except _ElsewhereError as error:
+        raise BadRawError(
+            f"no valid MATLAB file: {error}, which is not read",
+            where=Place(file),
+            hint="write the data into the file itself",
+        ) from None
     except Exception as error:  # the parsers raise anything for damaged files
         raise BadRawError(
             f"no valid MATLAB file: {type(error).__name__}: {error}",
@@ -44,13 +50,22 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
 def elements(value: Array) -> Iterator[Any]:
     """Elements in MATLAB's order, columns first; struct arrays of scipy as dicts."""
     names = value.dtype.names
+    if value.dtype.kind in "US":
+        yield from text_rows(value)
+        return
     for element in value.ravel(order="F"):
         yield {name: element[name] for name in names} if names else element
 
 
+def text_rows(value: Array) -> list[str]:
+    """Rows of characters, without what pads the rows of a matrix to one length."""
+    padding = "\0" if value.size == 1 else " \0"
+    return [str(line).rstrip(padding) for line in value.ravel(order="F")]
+
+
 def text_of(value: Array) -> str:
     """Rows of characters as one text."""
-    return "\n".join(str(line) for line in value.ravel())
+    return "\n".join(text_rows(value))
 
 
 def _load_v5(data: bytes, variable: str | None) -> dict[str, Array]:
@@ -67,7 +82,26 @@ def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
 
     with h5py.File(io.BytesIO(data), "r") as file:
         names = [name for name in file if not name.startswith("#") and variable in (None, name)]
-        return {name: _from_hdf5(file, file[name]) for name in names}
+        return {name: _from_hdf5(file, _member(file, name)) for name in names}
+
+
+def _member(group: Any, name: str) -> Any:
+    """A member of a group, unless it is a link, which may lead out of the file."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        # MATLAB writes no other; a soft link may go on to an external one
+        raise _ElsewhereError(f"{name!r} is a link, which may lead to another file")
+    return group[name]
+
+
+class _ElsewhereError(Exception):
+    """Data that lies in another file, which a dataset's file could choose freely."""
+
+
+def _refuse_elsewhere(dataset: Any) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise _ElsewhereError(f"the data of {dataset.name!r} lies in another file")
 
 
 def _from_hdf5(file: Any, item: Any) -> Array:
@@ -75,7 +109,8 @@ def _from_hdf5(file: Any, item: Any) -> Array:
     import h5py
 
     if isinstance(item, h5py.Group):
-        return _struct_from_hdf5(file, {name: item[name] for name in item})
+        return _struct_from_hdf5(file, {name: _member(item, name) for name in item})
+    _refuse_elsewhere(item)
     kind = item.attrs.get("MATLAB_class", b"").decode()
     if "MATLAB_empty" in item.attrs:
         return np.array([], dtype="<U1" if kind == "char" else "f8").reshape(0, 0)

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import bisect
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import BATCH_ROWS, Layout, no_images, split_locator
+from vision_flan.readers.base import BatchReader
+from vision_flan.readers.layout import BATCH_ROWS, Parts, no_images, split_locator
+from vision_flan.readers.pixels import Cache
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column
 
 
-@dataclass
-class _Group:
-    """The pictures of one row group, as a thread last read them."""
-
-    file: str
-    number: int
-    pictures: pa.ChunkedArray
-
-
-class ParquetReader:
+class ParquetReader(BatchReader):
     """Parquet files; only declared columns are read.
 
     Option `image_column`: a column of encoded pictures, binary or a struct with a field `bytes` (as
@@ -35,79 +26,73 @@ class ParquetReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
+        super().__init__(table, images="image_column")
         self._image_column: str | None = table.options.get("image_column")
-        if self._image_column and "image" in table.columns:
-            raise SpecError(
-                f"table {table.name!r}: `image_column` makes the column 'image'",
-                where=table.place,
-                hint="drop it from `columns:`",
-            )
-        extra = {"image": pa.string()} if self._image_column else {}
-        self._layout = Layout(table, {**table.columns, **extra})
-        self._last = threading.local()
+        self._groups: Cache[pa.ChunkedArray] = Cache()
+        self._starts: dict[str, list[int]] = {}
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
+    def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
         names = list(self._table.columns)
-        for file, parts in self._layout.files(raw):
-            first = 0
-            with _opened(raw, file) as parquet:
-                self._check_names(parquet, names, file)
-                try:
-                    for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
-                        arrays = {name: self._cast(batch.column(name), name, file, first) for name in names}
-                        refs = [f"@{self._table.name}/{file}#{first + row}" for row in range(batch.num_rows)]
-                        arrays["image"] = pa.array(refs if self._image_column else [], pa.string())
-                        yield self._layout.batch(file, parts, first, arrays, batch.num_rows)
-                        first += batch.num_rows
-                except (pa.ArrowException, OSError) as error:
-                    raise _damaged(file, error) from error
+        first = 0
+        with _opened(raw, file) as parquet:
+            self._check_names(parquet, names, file)
+            try:
+                for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
+                    batch.validate(full=True)  # Arrow lets bytes through that are no UTF-8
+                    arrays = {name: self._cast(batch.column(name), name, file, first) for name in names}
+                    refs = [f"@{self._table.name}/{file}#{first + row}" for row in range(batch.num_rows)]
+                    arrays["image"] = pa.array(refs if self._image_column else [], pa.string())
+                    yield self._layout.batch(file, parts, first, arrays, batch.num_rows)
+                    first += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(file, error) from error
 
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._image_column:
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
-        group, offset = self._group_of(raw, file, row)
-        picture = group.pictures[offset].as_py()
+        images, offset = self._group_of(raw, file, row)
+        picture = images[offset].as_py()
         if isinstance(picture, dict):
             picture = picture.get("bytes")
         if not isinstance(picture, bytes):
-            raise BadRawError(
+            raise DamagedFileError(
                 f"record {row}: column {self._image_column!r} holds no picture",
                 where=Place(file),
                 hint="a picture is binary, or a struct with a field `bytes`",
             )
         return picture
 
-    def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[_Group, int]:
-        """The row group that holds a row, and the row's place in it."""
+    def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[pa.ChunkedArray, int]:
+        """The images of the row group that holds a row, and the row's place in it.
+
+        Instances come in random order and a row group cannot be read in part, so groups are kept, up to a
+        gigabyte for all threads together.
+        """
         starts = self._starts_of(raw, file)
         if row >= starts[-1]:
             raise MissingRawError(f"record {row} is not there, the file has {starts[-1]}", where=Place(file))
         number = bisect.bisect_right(starts, row) - 1
-        last: _Group | None = getattr(self._last, "group", None)
-        if last is None or (last.file, last.number) != (file, number):
-            with _opened(raw, file) as parquet:
-                self._check_names(parquet, [str(self._image_column)], file)
-                try:
-                    pictures = parquet.read_row_group(number, columns=[self._image_column]).column(0)
-                except (pa.ArrowException, OSError) as error:
-                    raise _damaged(file, error) from error
-            last = self._last.group = _Group(file, number, pictures)
-        return last, row - starts[number]
+        images = self._groups.get(f"{file}#{number}", lambda: self._load_group(raw, file, number))
+        return images, row - starts[number]
+
+    def _load_group(self, raw: RawDataset, file: str, number: int) -> pa.ChunkedArray:
+        with _opened(raw, file) as parquet:
+            self._check_names(parquet, [str(self._image_column)], file)
+            try:
+                return parquet.read_row_group(number, columns=[self._image_column]).column(0)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(file, error) from error
 
     def _starts_of(self, raw: RawDataset, file: str) -> list[int]:
         """First row of each row group, and the number of rows."""
-        known: dict[str, list[int]] = self._last.__dict__.setdefault("starts", {})
-        if file not in known:
+        known = self._starts.get(file)
+        if known is None:
             with _opened(raw, file) as parquet:
                 groups = range(parquet.metadata.num_row_groups)
                 sizes = [parquet.metadata.row_group(group).num_rows for group in groups]
-            known[file] = list(accumulate(sizes, initial=0))
-        return known[file]
+            known = self._starts[file] = list(accumulate(sizes, initial=0))
+        return known
 
     def _check_names(self, parquet: pq.ParquetFile, names: list[str], file: str) -> None:
         known = parquet.schema_arrow.names

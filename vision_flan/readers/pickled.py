@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-from numpy._core import multiarray, numeric
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import Layout, Parts, Row, no_images, split_locator
+from vision_flan.readers.base import RowReader
+from vision_flan.readers.layout import Parts, Row, no_images, split_locator
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
 
-_CONTAINERS = {
-    "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "bytearray": bytearray,
-    "bytes": bytes, "str": str, "int": int, "float": float, "complex": complex, "bool": bool,
+_CONTAINERS: dict[str, Any] = {
+    "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "str": str, "int": int,
+    "float": float, "complex": complex, "bool": bool,
 }  # fmt: skip
 _NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
+#: Plain types: booleans, numbers, text, bytes, and objects, which are plain containers again.
+_CODE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[SUa][0-9]{1,7}|O8?|\?)")
 _FROMBUFFER_MODULES = ("numpy.core.numeric", "numpy._core.numeric")
 
 
@@ -60,17 +63,110 @@ class _Restricted(pickle.Unpickler):
             return OrderedDict
         if module == "_codecs" and name == "encode":
             return _encode_latin1
-        if module in _NUMPY_MODULES and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if module in _NUMPY_MODULES and name in ("_reconstruct", "scalar"):
-            return getattr(multiarray, name)
+        if module in _NUMPY_MODULES and name in _NUMPY:
+            return _NUMPY[name]
         if module in _FROMBUFFER_MODULES and name == "_frombuffer":
-            return getattr(numeric, name)
+            return _from_buffer
         raise BadRawError(
             f"the pickle names {module}.{name}; only arrays and plain containers are read",
             where=Place(self._file),
             hint="a pickle can run any code: look for the data in another format",
         )
+
+
+#: Empty arrays cost a file nothing, but each row costs us a list.
+_EMPTY_ROWS = 1 << 20
+
+
+class _Type:
+    """The word `numpy.ndarray` in a pickle; it makes nothing."""
+
+
+class _Dtype:
+    """A `numpy.dtype` as a pickle tells it: its code, then its byte order."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        text = code.decode("ascii") if isinstance(code, bytes) else str(code)
+        if not _CODE.fullmatch(text):
+            raise ValueError(f"arrays of {text[:20]!r} are not read")
+        self.plain = np.dtype(text)
+
+    def __setstate__(self, state: Any) -> None:
+        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        if state[2] is not None or state[3] is not None or state[4] is not None:
+            raise ValueError("arrays of structs are not read")
+        if order == ">":
+            self.plain = self.plain.newbyteorder(">")
+
+
+class _Array(np.ndarray):
+    """An array on its way out of a pickle: empty until its state is checked against the bytes that came."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        made = _checked_array(data, dtype, shape, "F" if fortran else "C")
+        state = (1, made.shape, made.dtype, bool(fortran), _payload(made, bool(fortran)))
+        super().__setstate__(state)
+
+
+def _payload(array: Array, fortran: bool) -> Any:
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    return list(array.ravel(order=order)) if array.dtype.hasobject else array.tobytes(order)
+
+
+def _checked_array(data: Any, dtype: Any, shape: Any, order: str) -> Array:
+    """An array of a plain type whose shape is filled by `data`, byte for byte."""
+    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+        raise TypeError("an array without a type or a shape")
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"an array of shape {shape!r}"[:80])
+    if math.prod(shape) * dtype.plain.itemsize == 0 and max(shape, default=0) > _EMPTY_ROWS:
+        raise ValueError(f"an empty array of shape {shape!r}"[:80])
+    if dtype.plain.hasobject:
+        if not isinstance(data, list) or len(data) != math.prod(shape):
+            raise ValueError("an array of objects whose items do not fill its shape")
+        flat = np.empty(len(data), dtype=object)
+        for at, item in enumerate(data):
+            flat[at] = item
+        return flat.reshape(shape, order="F" if order == "F" else "C")
+    if isinstance(data, str):  # what protocol 0 and 1 write for bytes
+        data = data.encode("latin-1")
+    if not isinstance(data, bytes | bytearray | memoryview | pickle.PickleBuffer):
+        raise TypeError("an array without bytes")
+    held = bytes(data)
+    if len(held) != math.prod(shape) * dtype.plain.itemsize:
+        raise ValueError(f"an array of shape {list(shape)} with {len(held)} bytes")
+    if not dtype.plain.itemsize:
+        return np.empty(shape, dtype.plain)
+    return np.frombuffer(held, dtype.plain).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _reconstruct(_: Any, shape: Any, code: Any) -> Array:
+    """The empty array that `_Array.__setstate__` fills."""
+    return np.empty(0, np.uint8).view(_Array)
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: str, *_: Any) -> Array:
+    return _checked_array(data, dtype, shape, order)
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    if isinstance(dtype, _Dtype) and dtype.plain.hasobject:
+        return data
+    return _checked_array(data, dtype, (), "C")[()]
+
+
+def _sized_bytes(*given: Any) -> bytes:
+    """`bytes`, which would take a number for a length."""
+    if given and not isinstance(given[0], str | bytes | bytearray | list | tuple):
+        raise ValueError("bytes of something else than text or numbers")
+    return bytes(*given)
+
+
+def _sized_bytearray(*given: Any) -> bytearray:
+    if given and isinstance(given[0], str):
+        return bytearray(*given)
+    return bytearray(_sized_bytes(*given))
 
 
 def _encode_latin1(text: str, encoding: str | bytes = "latin1") -> bytes:
@@ -80,7 +176,11 @@ def _encode_latin1(text: str, encoding: str | bytes = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
-class PickleReader:
+_CONTAINERS |= {"bytes": _sized_bytes, "bytearray": _sized_bytearray}
+_NUMPY = {"ndarray": _Type, "dtype": _Dtype, "_reconstruct": _reconstruct, "scalar": _scalar}
+
+
+class PickleReader(RowReader):
     """Pickled tables.
 
     A dict of lists or arrays of one length: a row for each position, columns by key (a value that is no list
@@ -92,25 +192,11 @@ class PickleReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
+        super().__init__(table, images="images")
         self._images: dict[str, Any] = table.options.get("images") or {}
-        if self._images and "image" in table.columns:
-            raise SpecError(
-                f"table {table.name!r}: `images` makes the column 'image'",
-                where=table.place,
-                hint="drop it from `columns:`",
-            )
-        extra = {"image": pa.string()} if self._images else {}
-        self._layout = Layout(table, {**table.columns, **extra})
         self._arrays = ArrayCache()
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
+    def _image(self, raw: RawDataset, locator: str) -> bytes:
         if not self._images:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
@@ -129,21 +215,20 @@ class PickleReader:
             {_text(key): value for key, value in document.items()} if isinstance(document, dict) else document
         )
 
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        for file, parts in self._layout.files(raw):
-            document = self._document(raw, file)
-            if isinstance(document, dict) and "_key" in self._table.columns:
-                for position, (key, value) in enumerate(document.items()):
-                    plain = _plain(value)
-                    yield Row(file, parts, position, {**_keyed(plain), "_key": str(key), "_value": plain})
-            elif isinstance(document, dict):
-                yield from self._rows_of_columns(document, file, parts)
-            elif isinstance(document, list | tuple | np.ndarray):
-                for position, value in enumerate(document):
-                    plain = _plain(value)
-                    yield Row(file, parts, position, {**_keyed(plain), "_value": plain})
-            else:
-                raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Place(file))
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        document = self._document(raw, file)
+        if isinstance(document, dict) and "_key" in self._table.columns:
+            for position, (key, value) in enumerate(document.items()):
+                plain = _plain(value)
+                yield Row(file, parts, position, {**_keyed(plain), "_key": str(key), "_value": plain})
+        elif isinstance(document, dict):
+            yield from self._rows_of_columns(document, file, parts)
+        elif isinstance(document, list | tuple | np.ndarray):
+            for position, value in enumerate(document):
+                plain = _plain(value)
+                yield Row(file, parts, position, {**_keyed(plain), "_value": plain})
+        else:
+            raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Place(file))
 
     def _rows_of_columns(self, document: dict[Any, Any], file: str, parts: Parts) -> Iterator[Row]:
         values = {name: self._value_of(document, name, file) for name in self._table.columns}

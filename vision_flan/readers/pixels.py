@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -91,15 +91,23 @@ def record_of(records: Array, number: int, file: str) -> Array:
     return picture
 
 
-class ArrayCache:
-    """Arrays by file, up to a gigabyte, the longest unused leave first; one is always kept."""
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=_Sized)
+
+
+class Cache(Generic[Kept]):
+    """Arrays or columns by name, up to a gigabyte; the longest unused leave first, one is always kept."""
 
     def __init__(self, limit: int = _CACHED_BYTES) -> None:
         self._limit = limit
-        self._arrays: dict[str, Array] = {}
+        self._arrays: dict[str, Kept] = {}
         self._lock = threading.Lock()
 
-    def get(self, file: str, load: Callable[[], Array]) -> Array:
+    def get(self, file: str, load: Callable[[], Kept]) -> Kept:
         with self._lock:
             found = self._arrays.pop(file, None)
             if found is None:
@@ -108,3 +116,7 @@ class ArrayCache:
             while len(self._arrays) > 1 and sum(kept.nbytes for kept in self._arrays.values()) > self._limit:
                 del self._arrays[next(iter(self._arrays))]
             return found
+
+
+class ArrayCache(Cache[Array]):
+    """Arrays by file."""

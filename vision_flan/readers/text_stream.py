@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from vision_flan.errors import BadRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
@@ -14,6 +15,7 @@ from vision_flan.readers.reader import TableSpec
 
 #: Bytes read at a time.
 CHUNK = 1 << 20
+_C1 = re.compile("[\x80-\x9f]")
 
 
 def open_unpacked(raw: RawDataset, path: str) -> IO[bytes]:
@@ -75,6 +77,12 @@ class TextStream:
     def close(self) -> None:
         self._file.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def read(self) -> str:
         """The next piece, "" only at the end."""
         text = ""
@@ -86,6 +94,8 @@ class TextStream:
                 text = self._decoder.decode(data, final=self._ended)
             except UnicodeDecodeError as error:
                 raise self._undecodable(error, data, self.bytes_read - pending) from None
+            if self.encoding == "iso8859-1" and (found := _C1.search(text)):
+                raise self._windows(found, data)
             self.bytes_read += len(data)
         self._lines += text.count("\n")
         return text
@@ -118,6 +128,15 @@ class TextStream:
                 hint="download it again",
             ) from error
 
+    def _windows(self, found: re.Match[str], data: bytes) -> BadRawError:
+        """The error for a byte that latin-1 has no character for, and Windows does."""
+        return BadRawError(
+            f"byte {self.bytes_read + found.start()} (0x{data[found.start()]:02x}) is a control character "
+            "in latin-1, and a character in cp1252",
+            where=Place(self.path, self._lines + 1 + data[: found.start()].count(b"\n")),
+            hint="the text is most likely of Windows: set `encoding: cp1252`",
+        )
+
     def _undecodable(self, error: UnicodeDecodeError, data: bytes, base: int) -> BadRawError:
         shift = self.bytes_read - base
         line = self._lines + 1 + data[: max(0, error.start - shift)].count(b"\n")
@@ -126,5 +145,5 @@ class TextStream:
         return BadRawError(
             f"byte {base + error.start} (0x{bad}) is not {name} text",
             where=Place(self.path, line),
-            hint="give the table its encoding, for instance `encoding: latin-1`",
+            hint="give the table its encoding, for instance `encoding: cp1252`",
         )

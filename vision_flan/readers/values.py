@@ -1,22 +1,26 @@
 """Values of loosely typed formats (JSON, XML, pickle, MATLAB) as the Arrow types a spec declares.
 
-To a declared string, numbers and booleans become their JSON text and objects compact JSON. To a declared
-number, numeric text is parsed. Anything else that does not fit is an error of the raw file.
+To a declared string, numbers and booleans become their JSON text. To a declared number, numeric text is
+parsed. A number that is not finite is NULL. Anything else that does not fit, lists and objects where a text
+is declared among it, is an error of the raw file.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vision_flan.errors import VflanError
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _SHOWN = 80
+_NUL = re.compile(b"\0")
 
 
 class _UnfitError(Exception):
@@ -47,11 +51,73 @@ def column(
     for row, value in enumerate(values):
         try:
             converted.append(_fit(value, wanted))
+        except (ValueError, OverflowError, RecursionError, TypeError):
+            raise error(row, f"column {name!r}: {shown(value)} is no {wanted}") from None
         except _UnfitError as unfit:
             inside = f" (in {name}{unfit.inside})" if unfit.inside else ""
             what = f"column {name!r}: {shown(unfit.value)} is no {unfit.wanted}{inside}"
             raise error(row, what) from None
     return pa.array(converted, wanted)
+
+
+def settled(array: pa.Array, name: str, error: Callable[[int, str], VflanError]) -> pa.Array:
+    """A column as tables hold it: numbers that are not finite are NULL, a text with NUL is an error.
+
+    Args:
+        error: makes the error for the row at a position of the array.
+    """
+    if _holds_nul(array):
+        for row, value in enumerate(array.to_pylist()):
+            if _nul_in(value):
+                raise error(row, f"column {name!r}: a text holds the character NUL: {shown(value)}")
+    if pa.types.is_floating(array.type):
+        finite = pc.is_finite(array)
+        if pc.all(finite).as_py() is not False:
+            return array
+        return pc.if_else(finite, array, pa.scalar(None, array.type))
+    if pa.types.is_nested(array.type) and not _all_finite(array):
+        return pa.array([_finite(value) for value in array.to_pylist()], array.type)
+    return array
+
+
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    """The plain arrays inside a nested one."""
+    if pa.types.is_struct(array.type) or pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        parts = array.flatten()
+        for part in parts if isinstance(parts, list) else [parts]:
+            yield from _leaves(part)
+    else:
+        yield array
+
+
+def _all_finite(array: pa.Array) -> bool:
+    floats = (leaf for leaf in _leaves(array) if pa.types.is_floating(leaf.type))
+    return all(pc.all(pc.is_finite(leaf)).as_py() is not False for leaf in floats)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _holds_nul(array: pa.Array) -> bool:
+    for leaf in _leaves(array):
+        if pa.types.is_string(leaf.type) or pa.types.is_large_string(leaf.type):
+            data = leaf.buffers()[2]
+            # the buffer may be larger than this slice of it, so its hit is only a hint
+            maybe = data is not None and _NUL.search(memoryview(data))
+            if maybe and pc.any(pc.match_substring(leaf, "\0")).as_py():
+                return True
+    return False
+
+
+def _nul_in(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_nul_in, value.values()))
+    return any(map(_nul_in, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _misread_finder(wanted: pa.DataType) -> Callable[[Any], bool] | None:
@@ -64,7 +130,7 @@ def _misread_finder(wanted: pa.DataType) -> Callable[[Any], bool] | None:
     if pa.types.is_list(wanted) or pa.types.is_large_list(wanted) or pa.types.is_fixed_size_list(wanted):
         in_item = _misread_finder(wanted.value_type)
         if in_item is None:
-            return lambda value: isinstance(value, str | bytes)
+            return lambda value: value is not None and not isinstance(value, list)
         return lambda value: any(map(in_item, value)) if isinstance(value, list) else value is not None
     return None
 
@@ -73,15 +139,13 @@ def _is_float(value: object) -> bool:
     return isinstance(value, float)
 
 
-def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callable[[Any], bool] | None:
-    if not fields:
-        return None
-
+def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callable[[Any], bool]:
     def find(value: Any) -> bool:
-        if isinstance(value, dict):
-            for name, in_field in fields:  # a loop: a generator doubles the time of reading VQAv2
-                if in_field(value.get(name)):
-                    return True
+        if not isinstance(value, dict):
+            return value is not None  # Arrow takes a list of pairs, an empty one too, for a struct
+        for name, in_field in fields:  # noqa: SIM110 - a generator doubles the time of reading VQAv2
+            if in_field(value.get(name)):
+                return True
         return False
 
     return find
@@ -89,15 +153,18 @@ def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callab
 
 def shown(value: object) -> str:
     """A value as an error quotes it."""
-    text = _json(value) if isinstance(value, dict | list | bool | None) else repr(value)
+    try:
+        text = _json(value) if isinstance(value, dict | list | bool | None) else repr(value)
+    except (RecursionError, TypeError, ValueError):  # nested too deep, or a number of thousands of digits
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _fit(value: Any, wanted: pa.DataType) -> Any:
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if pa.types.is_string(wanted) or pa.types.is_large_string(wanted):
-        return _as_text(value)
+        return _as_text(value, wanted)
     if pa.types.is_boolean(wanted):
         return _as_bool(value, wanted)
     if pa.types.is_integer(wanted):
@@ -111,9 +178,11 @@ def _fit(value: Any, wanted: pa.DataType) -> Any:
     return _by_arrow(value, wanted)
 
 
-def _as_text(value: Any) -> str:
-    if not isinstance(value, str):
+def _as_text(value: Any, wanted: pa.DataType) -> str:
+    if isinstance(value, bool | int | float):
         return _json(value)
+    if not isinstance(value, str):
+        raise _UnfitError(value, wanted)
     # JSON may hold half of a surrogate pair, which is no text; U+FFFD is what decoders put there.
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -123,11 +192,12 @@ def _json(value: object) -> str:
 
 
 def _as_bool(value: Any, wanted: pa.DataType) -> bool:
-    text = str(value).strip().lower()
-    if isinstance(value, bool | int | str) and text in _TRUE:
-        return True
-    if isinstance(value, bool | int | str) and text in _FALSE:
-        return False
+    if isinstance(value, bool | int | str):
+        text = str(value).strip().lower()
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
     raise _UnfitError(value, wanted)
 
 
@@ -135,7 +205,7 @@ def _as_integer(value: Any, wanted: pa.DataType) -> int:
     try:
         if isinstance(value, bool | int):
             return int(value)
-        if isinstance(value, str):
+        if isinstance(value, str) and "_" not in value:  # Python takes 1_000 for a number
             text = value.strip()
             return int(text) if text.lstrip("+-").isdecimal() else _whole(float(text))
         if isinstance(value, float):
@@ -163,7 +233,7 @@ def _as_float(value: Any, wanted: pa.DataType) -> float:
     try:
         if isinstance(value, bool | int | float):
             return float(value)
-        if isinstance(value, str) and not (math.isnan(float(value)) and "_" in value):
+        if isinstance(value, str) and "_" not in value:
             return float(value)
     except (ValueError, OverflowError):
         pass
@@ -201,6 +271,6 @@ def _by_arrow(value: Any, wanted: pa.DataType) -> Any:
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         pass
     try:
-        return pa.scalar(_as_text(value)).cast(wanted).as_py()
+        return pa.scalar(_as_text(value, wanted)).cast(wanted).as_py()
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise _UnfitError(value, wanted) from None

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
-from vision_flan.readers.layout import Layout, Row, no_images
+from vision_flan.readers.base import RowReader
+from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
 
 
-class XmlReader:
+class XmlReader(RowReader):
     """XML documents, one row each.
 
     A declared column is the text of the child element of that name (the first, where there are several),
@@ -27,35 +28,24 @@ class XmlReader:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._table = table
-        self._layout = Layout(table)
+        super().__init__(table)
         self._at = _steps(table.options.get("at"))
         self._rows_at = _steps(table.options.get("rows"))
 
-    def schema(self) -> pa.Schema:
-        return self._layout.schema
-
-    def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
-        return self._layout.batches(self._rows(raw))
-
-    def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        raise no_images(self._table, locator)
-
-    def _rows(self, raw: RawDataset) -> Iterator[Row]:
-        for file, parts in self._layout.files(raw):
-            data = raw.read_bytes(file)
-            root = _parsed(data, file)
-            found = _descend([root], self._at)
-            if not found:
-                raise BadRawError(
-                    f"no element {'/'.join(self._at)!r} in <{root.tag}>",
-                    where=Place(file),
-                    hint=f"mend `at:` of table {self._table.name!r}",
-                )
-            elements = _descend(found, self._rows_at) if self._rows_at else found[:1]
-            for position, element in enumerate(elements):
-                values = {name: _lookup(element, name, kind) for name, kind in self._layout.columns.items()}
-                yield Row(file, parts, position, values, len(data) // len(elements))
+    def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
+        data = raw.read_bytes(file)
+        root = _parsed(data, file)
+        found = _descend([root], self._at)
+        if not found:
+            raise BadRawError(
+                f"no element {'/'.join(self._at)!r} in <{root.tag}>",
+                where=Place(file),
+                hint=f"mend `at:` of table {self._table.name!r}",
+            )
+        elements = _descend(found, self._rows_at) if self._rows_at else found[:1]
+        for position, element in enumerate(elements):
+            values = {name: _lookup(element, name, kind) for name, kind in self._layout.columns.items()}
+            yield Row(file, parts, position, values, len(data) // len(elements))
 
 
 def _steps(path: Any) -> list[str]:

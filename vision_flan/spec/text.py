@@ -7,6 +7,7 @@ label tables need.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MAX_DEPTH = 30
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+#: Indents or list items in a line that may nest deeper than MAX_DEPTH.
+_MAY_BE_DEEP = re.compile(rf"^(?:[-?:][ \t]+| ){{{MAX_DEPTH}}}", re.MULTILINE)
+_MAX_DIGITS = 300
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -76,6 +80,7 @@ def parse_yaml(text: str, path: Path) -> Document:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_anchors(text, path, loader)
+        _refuse_depth(text, path, loader)
         node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, path) from error
@@ -96,6 +101,20 @@ def _refuse_anchors(text: str, path: Path, loader: Any) -> None:
                 where=_place(event.start_mark, path),
                 hint="write the value out, or quote it if it is text that starts with & or *",
             )
+
+
+def _refuse_depth(text: str, path: Path, loader: Any) -> None:
+    """Composing goes as deep as the text does, which may be deeper than the stack of the C library."""
+    if not _MAY_BE_DEEP.search(text) and text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH + 1:
+            raise SpecError(f"nested more than {MAX_DEPTH} deep", where=_place(event.start_mark, path))
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, path: Path) -> SpecError:
@@ -124,7 +143,7 @@ def _construct(
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*keys, i), path, places) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return _scalar(node)
+    return _scalar(node, path)
 
 
 def _construct_mapping(
@@ -147,7 +166,7 @@ def _construct_mapping(
     return data
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
     """YAML 1.2 core schema, except that only plain (unquoted) scalars become anything but text."""
     text = str(node.value)
     if node.style in ("'", '"', "|", ">"):
@@ -155,6 +174,13 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     lowered = text.lower()
     if lowered in _WORDS:
         return _WORDS[lowered]
+    is_number = _INT.match(text) or _FLOAT.match(text)
+    if is_number and (len(text) > _MAX_DIGITS or not math.isfinite(float(text))):
+        raise SpecError(
+            f"the number {text[:40]}... is too large",
+            where=_place(node.start_mark, path),
+            hint="write it in quotes if it is text",
+        )
     if _INT.match(text):
         # "007" is an id, not seven: a label table must not lose its zeros
         return text if len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0") else int(text)

@@ -1,0 +1,99 @@
+"""What a parser raises becomes an error of the raw file, at one place.
+
+Parsers of damaged or hostile files raise anything. Every reader's `batches` and `open_image` go through
+`reading`, so that a person sees the file, what it is instead, and the next step.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vision_flan.errors import BadRawError, DamagedFileError, MachineError, MissingRawError, Place, VflanError
+from vision_flan.raw.folder import RawDataset
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HTML = (b"<!doctype html", b"<html")
+_GZIP = b"\x1f\x8b"
+#: What the machine says, rather than the file.
+_OF_MACHINE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM)
+)
+
+
+@contextmanager
+def reading(raw: RawDataset, file: str, reader: str) -> Iterator[None]:
+    """Turns whatever the reading of a file raises into an error a person can act on.
+
+    Raises:
+        BadRawError: the file is a Git LFS pointer or a web page, or its parser failed.
+        MachineError: the disk or the limits of the machine.
+        VflanError: as the reader raised it.
+    """
+    try:
+        yield
+    except (MissingRawError, DamagedFileError):
+        raise
+    except BadRawError as error:
+        refuse_stand_in(raw, file)
+        raise error from None
+    except VflanError:
+        raise
+    except OSError as error:
+        if error.errno in _OF_MACHINE:
+            raise MachineError(
+                f"cannot read the file: {error.strerror}", where=Place(file), hint="check the disk"
+            ) from error
+        raise _unreadable(raw, file, reader, error) from error
+    except Exception as error:
+        raise _unreadable(raw, file, reader, error) from error
+
+
+def refuse_stand_in(raw: RawDataset, file: str) -> None:
+    """Raise BadRawError for what often lies in a file's stead: a Git LFS pointer, a web page."""
+    head = _head(raw, file)
+    if head.startswith(_LFS):
+        raise BadRawError(
+            "the file is a Git LFS pointer, not the file it stands for",
+            where=Place(file),
+            hint="fetch the file itself: `git lfs pull` in the clone, or download it from upstream",
+        )
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(_HTML) and not file.lower().endswith((".html", ".htm", ".xhtml")):
+        raise BadRawError(
+            "the file is a web page (HTML), not the data",
+            where=Place(file),
+            hint="download it again; in a browser, if upstream asks to log in or to confirm",
+        )
+    if file.lower().endswith(".gz") and head and head[:2] != _GZIP:
+        raise BadRawError(
+            "the file is named .gz but is not compressed with gzip",
+            where=Place(file),
+            hint="rename it without .gz, or download it again",
+        )
+
+
+def _head(raw: RawDataset, file: str) -> bytes:
+    try:
+        with raw.open(file) as stream:
+            return stream.read(512)
+    except (VflanError, OSError, EOFError):
+        return b""
+
+
+def _unreadable(raw: RawDataset, file: str, reader: str, error: Exception) -> BadRawError:
+    try:
+        refuse_stand_in(raw, file)
+    except BadRawError as known:
+        return known
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, RecursionError):
+        what = "values are nested too deep"
+    if isinstance(error, MemoryError):
+        what = "it asks for more memory than there is"
+    return BadRawError(
+        f"reader {reader!r} cannot read the file: {what[:300]}",
+        where=Place(file),
+        hint="download the file again, and check that its format is the one the table declares",
+    )
