@@ -6,7 +6,6 @@ into which row of which rank, and how many ids the step supervises. A rank then 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_flan.errors import VflanError
-from vision_flan.instances.images import on_white
+from vision_flan.instances.images import decoded
 from vision_flan.train.corpus import Corpus, Sample
 from vision_flan.train.mixture import Ref
 from vision_flan.train.prompts import Document, Encoder
@@ -98,7 +97,8 @@ def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[
 def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
     """Decodes a picture, pads it to a square with the mean colour, scales it: uint8 [side, side, 3].
 
-    What is transparent becomes white; LLaVA shows the colour stored below it, often black under black lines.
+    It is turned as its EXIF asks, as `load_dataset` does. What is transparent becomes white; LLaVA shows the
+    colour stored below it, often black under black lines.
 
     Args:
         data: the encoded file.
@@ -108,8 +108,7 @@ def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
     Raises:
         OSError, ValueError: Pillow cannot decode it.
     """
-    with Image.open(io.BytesIO(data)) as opened:
-        image = on_white(opened)
+    image = decoded(data)
     if image.width != image.height:
         size = max(image.size)
         square = Image.new("RGB", (size, size), tuple(int(channel * 255) for channel in mean))
