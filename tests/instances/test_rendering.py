@@ -218,6 +218,10 @@ def test_a_sentence_ends_in_one_mark(text: str, expected: str) -> None:
         "{% set a = many %}" + "{% set a = a + a %}" * 40 + "{{ a | length }}",
         "{% set a = text %}" + "{% set a = a | replace('a', a) %}" * 40 + "{{ a | length }}",
         "{% set a = text %}" + "{% set a = [a, a, a] | join(a) %}" * 40 + "{{ a | length }}",
+        "{% set a = [1] %}{% set b = [1] %}"
+        + "{% set a = [a, a] %}{% set b = [b, b] %}" * 40
+        + "{{ a == b }}",
+        "{% for a in [[text, text]] %}{% for b in [[a, a]] %}{{ b == a }}{% endfor %}{% endfor %}",
         "{{ 1 | round(900000000) }}",
         "{{ many | map('map', 'upper') | list | length }}",
         "{% for a in many %}" * 25 + "{% endfor %}" * 25,

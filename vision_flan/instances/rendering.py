@@ -197,9 +197,25 @@ def _refuse_statements(tree: nodes.Template, place: Place) -> None:
         if first is not None and used.name in ("map", "select", "reject") and not named:
             what = f"`{used.name}` takes the name of a filter of one value"
             raise SpecError(what, where=_inner(place, used.lineno))
+    _refuse_built_lists(tree, place)
     for loop in tree.find_all(nodes.For):
         if loop.recursive:
             raise SpecError("templates have no recursive loops", where=_inner(place, loop.lineno))
+
+
+def _refuse_built_lists(tree: nodes.Template, place: Place) -> None:
+    """Lists of lists bound to names step by step take exponential time to compare or write."""
+    bound = [node.node for node in tree.find_all(nodes.Assign)] + [f.iter for f in tree.find_all(nodes.For)]
+    for expression in bound:
+        kinds = (nodes.List, nodes.Tuple, nodes.Dict)
+        literals = [expression] if isinstance(expression, kinds) else []
+        for literal in (*literals, *expression.find_all(kinds)):
+            if next(literal.find_all(nodes.Name), None) is not None:
+                raise SpecError(
+                    "`set` and `for` take no list that is made of fields",
+                    where=_inner(place, literal.lineno),
+                    hint="make the list in SQL",
+                )
 
 
 def _inner(place: Place, line: int) -> Place:
