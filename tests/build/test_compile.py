@@ -263,6 +263,12 @@ class TestMissingAndBrokenRawFiles:
         toy.write_records(records)
         assert dropped(toy.compile()) == {"unknown_label": 1}
 
+    def test_text_with_a_nul_is_dropped_and_counted(self, toy: Toy) -> None:
+        toy.write_records([toy.record(0), toy.record(1) | {"color": "a\0b"}])
+        toy.replace("target: \"{{ color | label('colors') }}\"", "target: color")
+        toy.replace("options: {labels: colors}", "")
+        assert dropped(toy.compile()) == {"invalid_text": 1}
+
     def test_a_task_without_one_instance_says_why(self, toy: Toy) -> None:
         toy.write_records([toy.record(0) | {"color": "violet"}])
         with pytest.raises(SpecError, match="no instance .unknown_label: 1."):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vision_flan.instances import images
+from vision_flan.instances import image_headers, images
 from vision_flan.instances.compose import compose_grids, crop
 from vision_flan.instances.images import BadImageError, check_image, on_white
 
@@ -48,14 +48,15 @@ def test_a_whole_picture_of_any_mode_passes_with_its_format_and_size(mode: str, 
 def test_the_size_of_a_jpeg_is_the_one_that_pillow_reads(mode: str, options: dict[str, object]) -> None:
     for size in ((1, 1), (17, 900), (640, 480)):
         data = encoded(mode, size, **options)
-        assert images._jpeg_size(data) == Image.open(io.BytesIO(data)).size == size
+        plain = image_headers.plain_jpeg(data)
+        assert plain and plain[:2] == Image.open(io.BytesIO(data)).size == size
 
 
 @given(st.binary(max_size=60))
 def test_the_frame_header_of_any_bytes_is_found_or_left_to_pillow(noise: bytes) -> None:
     for data in (noise, b"\xff\xd8" + noise, encoded(size=(8, 8))[:20] + noise + b"\xff\xd9"):
-        size = images._jpeg_size(data)
-        assert size is None or (0 <= size[0] < 65536 and 0 <= size[1] < 65536)
+        plain = image_headers.plain_jpeg(data)
+        assert plain is None or (0 <= plain.width < 65536 and 0 <= plain.height < 65536)
 
 
 def test_the_content_decides_not_the_name() -> None:

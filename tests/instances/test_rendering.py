@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from vision_flan.errors import Place, SpecError
 from vision_flan.instances import rendering
-from vision_flan.instances.rendering import (
+from vision_flan.instances.rendering import Renderer, UnknownLabelError
+from vision_flan.instances.text_filters import (
     TEXT_FILTERS,
-    Renderer,
-    UnknownLabelError,
     article,
     detokenize,
     enumerate_and,
+    is_clean,
     question_mark,
     sentence,
     unglue,
@@ -177,12 +177,80 @@ def test_an_instruction_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         ("iron", "an iron"), ("cat", "a cat"), ("hour", "an hour"), ("hourglass", "an hourglass"),
         ("unicycle", "a unicycle"),
         ("university", "a university"), ("umbrella", "an umbrella"), ("unnamed dog", "an unnamed dog"),
+        ("LA Graphic Tee", "an LA Graphic Tee"), ("NYC map", "an NYC map"), ("M-65 jacket", "an M-65 jacket"),
+        ("UK Flag", "a UK Flag"), ("8 Ball", "an 8 Ball"), ("11", "an 11"), ("18-wheeler", "an 18-wheeler"),
+        ("80s dress", "an 80s dress"), ("1 cent coin", "a 1 cent coin"), ("100 m race", "a 100 m race"),
+        ("1850 house", "an 1850 house"), ("110 film", "a 110 film"), ("11,000 feet", "an 11,000 feet"),
+        ("engine", "an engine"), ("honest man", "an honest man"), ("heir", "an heir"), ("TV", "a TV"),
+        ("X-ray", "an X-ray"), ("T-shirt", "a T-shirt"), ("U-turn", "a U-turn"), ("LED lamp", "an LED lamp"),
+        ("SUV", "an SUV"), ("RED HAT", "a RED HAT"), ("OWL", "an OWL"),
+        ("unidentified bird", "an unidentified bird"),
+        ("euro", "a euro"), ("ukulele", "a ukulele"), ("herb", "an herb"), ("ewe", "a ewe"),
+        ("MRI", "an MRI"),
+        ("USB stick", "a USB stick"), ("once", "a once"), ("onion", "an onion"), ("urn", "an urn"),
         ("European", "a European"), ("one-way street", "a one-way street"), ("utensil", "a utensil"),
         ("user", "a user"), ("elephant", "an elephant"), ("house", "a house"), (" apple ", "an apple"),
     ],
 )  # fmt: skip
 def test_the_article_follows_the_sound(noun: str, expected: str) -> None:
     assert article(noun) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a table,", "A table."), ("a table ,.", "A table."), ("a table .", "A table."), ("why ?", "Why?"),
+        ("a table -", "A table."), ("a table;", "A table."), ('He said "stop"', 'He said "stop."'),
+        ('He said "stop."', 'He said "stop."'), ("a dog (black)", "A dog (black)."),
+        ("a board 12\"", 'A board 12".'),
+        ("the dogs'", "The dogs'."), (" . ", ""), ("", ""), ("go!", "Go!"),
+    ],
+)  # fmt: skip
+def test_a_sentence_ends_in_one_mark(text: str, expected: str) -> None:
+    assert sentence(text) == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% set a = text %}" + "{% set a = a ~ a %}" * 40 + "{{ a | length }}",
+        "{% set a = text %}" + "{% set a = a + a %}" * 40 + "{{ a | length }}",
+        "{% set a = many %}" + "{% set a = a + a %}" * 40 + "{{ a | length }}",
+        "{% set a = text %}" + "{% set a = a | replace('a', a) %}" * 40 + "{{ a | length }}",
+        "{% set a = text %}" + "{% set a = [a, a, a] | join(a) %}" * 40 + "{{ a | length }}",
+        "{% set a = [1] %}{% set b = [1] %}"
+        + "{% set a = [a, a] %}{% set b = [b, b] %}" * 40
+        + "{{ a == b }}",
+        "{% for a in [[text, text]] %}{% for b in [[a, a]] %}{{ b == a }}{% endfor %}{% endfor %}",
+        "{{ 1 | round(900000000) }}",
+        "{{ many | map('map', 'upper') | list | length }}",
+        "{% for a in many %}" * 25 + "{% endfor %}" * 25,
+        "{% if text %}" * 110 + "{% endif %}" * 110,
+        "{{ text | truncate(-5) }}",
+        "{{ [text] | map('upper') }}",
+        "{{ many }}",
+        "{{ [many] | join }}",
+        "{{ many | upper }}",
+    ],
+)
+def test_what_would_fill_memory_or_write_an_object_is_refused(template: str) -> None:
+    with pytest.raises(SpecError):
+        render(template, text="abcabc", many=["x"] * 50)
+
+
+def test_an_unknown_bare_name_is_an_error_with_the_nearest_field() -> None:
+    with pytest.raises(SpecError) as caught:
+        render("nmae", name="x", other="y")
+    assert str(caught.value.where) == "task.yaml:7" and "did you mean 'name'?" in caught.value.hint
+
+
+def test_an_instruction_of_one_word_is_a_text() -> None:
+    assert Renderer().compile("Describe", HERE, False).render({}) == "Describe"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_text_that_cannot_be_written_is_known(text: str) -> None:
+    assert not is_clean("fine", text) and is_clean("fine", "\U0001f600")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
 """Every export, reloaded the way its reader loads it."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from vision_flan.train.exports import FORMATS, ExportError, export
+from vision_flan.train.exports import FORMATS, ExportError, _upright, export
 
 TASKS = ("object_digits", "text_only")
 
@@ -167,3 +168,14 @@ def test_trl_takes_an_optimiser_step_on_its_own(compiled: Path, tiny: Path, tmp_
     trainer.train()
     assert torch.isfinite(torch.tensor(trainer.state.log_history[0]["train_loss"]))
     assert not torch.equal(before, model.lm_head.weight)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_an_image_that_exif_turns_is_exported_upright_and_any_other_as_it_is(turn: int) -> None:
+    image, exif, file = Image.effect_noise((12, 8), 80), Image.Exif(), io.BytesIO()
+    exif[0x0112] = turn
+    image.save(file, "TIFF", exif=exif)
+    kind, data = _upright(file.getvalue())
+    assert (kind == "PNG") == (turn > 1) and (data == file.getvalue()) == (turn == 1)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB")
+    assert Image.open(io.BytesIO(data)).convert("RGB").tobytes() == expected.tobytes()

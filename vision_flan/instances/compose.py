@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_flan.errors import Place, SpecError
-from vision_flan.instances.images import BadImageError, check_image, on_white
+from vision_flan.instances.images import BadImageError, check_image, decoded, orientation, turned
 from vision_flan.instances.rendering import Renderer
 
 #: Longest side of a grid's cell in pixels, where the spec does not say.
@@ -67,18 +67,19 @@ def _grid(pictures: list[bytes], columns: int, captions: list[str], cell: int) -
 
 
 def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
-    """Cut [x, y, width, height] (pixels) out of a picture.
+    """Cut [x, y, width, height] out of an image. The box counts pixels as stored, as upstreams do; the cut is
+    then turned as the image's EXIF asks.
 
     Raises:
         BadImageError: the box has no pixel inside the picture.
     """
-    image = _decoded(data)
+    image = _decoded(data, upright=False)
     x, y, width, height = box
     left, top = max(0, round(x)), max(0, round(y))
     right, bottom = min(image.width, round(x + width)), min(image.height, round(y + height))
     if right <= left or bottom <= top:
         raise BadImageError("empty_crop")
-    return encode_png(image.crop((left, top, right, bottom)))
+    return encode_png(turned(image.crop((left, top, right, bottom)), orientation(data)))
 
 
 def encode_png(image: Image.Image) -> bytes:
@@ -88,11 +89,11 @@ def encode_png(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def _decoded(data: bytes) -> Image.Image:
+def _decoded(data: bytes, *, upright: bool = True) -> Image.Image:
     check_image(data)
     try:
-        return on_white(Image.open(io.BytesIO(data)))
-    except (OSError, ValueError, SyntaxError) as error:
+        return decoded(data, upright=upright)
+    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
         raise BadImageError("broken_image") from error
 
 

@@ -1,18 +1,27 @@
-"""Is this a picture we can hand on as it is? The bytes are never changed.
+"""Is this an image we can hand on as it is? The bytes are never changed.
 
-Decoding every JPEG costs 2 ms and twenty times the copying (docs/design.md), so the everyday check reads the
-header and makes sure that the file is whole: a JPEG or PNG that ends as it should. Whatever ends otherwise,
-and other formats, are decoded. `full=True` decodes all.
+What passes, `datasets` and the trainer decode. Decoding every JPEG costs 2 ms and twenty times the copying
+(docs/design.md), so a plain JPEG, PNG or WebP is trusted by its header and its ends (`image_headers`);
+anything else is decoded just as `load_dataset` does it. `full=True` decodes all.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from vision_flan.instances.image_headers import (
+    BadHeaderError,
+    Plain,
+    bound_jpeg,
+    plain_jpeg,
+    plain_png,
+    plain_webp,
+)
 
 #: Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
@@ -22,9 +31,9 @@ MAX_BYTES = 64 * 2**20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _JPEG_END = b"\xff\xd9"
-#: Markers of frame headers: SOF0 to SOF15 without DHT, JPG and DAC, which lie between them.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
+#: Modes that Pillow cannot turn into RGB.
+_NOT_SHOWN = ("LAB",)
 
 
 @dataclass(frozen=True)
@@ -37,42 +46,82 @@ class ImageFacts:
 
 
 class BadImageError(Exception):
-    """The picture cannot be used; the message is the reason it is dropped for."""
+    """The image cannot be used; the message is the reason it is dropped for."""
 
 
 def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
-    """Check the bytes of one picture.
+    """Check the bytes of one image.
 
     Raises:
-        BadImageError: empty_image (no bytes, or the one pixel that shops send for a picture they lack),
+        BadImageError: empty_image (no bytes, or the one pixel that shops send for an image they lack),
             image_too_large, not_an_image, broken_image, animated_image.
     """
     if not data:
         raise BadImageError("empty_image")
     if len(data) > MAX_BYTES:
         raise BadImageError("image_too_large")
-    if not full and data.endswith(_JPEG_END):
-        size = _jpeg_size(data)
-        if size and 1 < size[0] * size[1] <= MAX_PIXELS:
-            return ImageFacts("JPEG", *size)
+    try:
+        if not full and data.endswith(_JPEG_END):
+            plain = plain_jpeg(data)
+            if plain and 1 < plain.width * plain.height <= MAX_PIXELS:
+                if plain.exif is not None:
+                    _check_exif(plain.exif)
+                return ImageFacts("JPEG", plain.width, plain.height)
+        if data.startswith(b"\xff\xd8"):
+            bound_jpeg(data)
+        return _check_opened(data, full)
+    except BadHeaderError as error:
+        raise BadImageError("broken_image") from error
+
+
+def _check_opened(data: bytes, full: bool) -> ImageFacts:
+    webp = None if full else plain_webp(data)
+    if webp and _may_be(webp):
+        return ImageFacts("WEBP", webp.width, webp.height)
+    whole = plain_png(data) if data.startswith(b"\x89PNG\r\n\x1a\n") else False
     image = _open(data)
     if image.width * image.height > MAX_PIXELS:
         raise BadImageError("image_too_large")
-    if image.width == 0 or image.height == 0:
+    if image.width == 0 or image.height == 0 or whole is None:
         raise BadImageError("broken_image")
     if image.width == image.height == 1:
         raise BadImageError("empty_image")
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise BadImageError("animated_image")
     facts = ImageFacts(str(image.format), image.width, image.height)
     try:
-        if image.format == "PNG" and not full:
-            image.verify()  # reads every chunk and its CRC up to IEND, decodes nothing
-        elif full or not _is_whole(data, facts.format):
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            raise BadImageError("animated_image")
+        if full or not whole:
             image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+            if image.getexif().get(ExifTags.Base.Orientation) is not None:
+                ImageOps.exif_transpose(image)
+            _check_shown(image)
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
         raise BadImageError("broken_image") from error
     return facts
+
+
+def _may_be(plain: Plain) -> bool:
+    return 1 < plain.width * plain.height <= MAX_PIXELS
+
+
+def _check_exif(block: bytes) -> None:
+    """Read an EXIF block as `datasets` does when it decodes, on an image of one pixel."""
+    probe = Image.new("L", (1, 1))
+    probe.info["exif"] = block
+    try:
+        if probe.getexif().get(ExifTags.Base.Orientation) is not None:
+            ImageOps.exif_transpose(probe)
+    except Exception as error:  # struct.error, KeyError, TypeError ...: Pillow says no more
+        raise BadImageError("broken_image") from error
+
+
+def _check_shown(image: Image.Image) -> None:
+    """Turn one pixel of a decoded image into RGB, as the trainer does with all of them."""
+    if image.mode in _NOT_SHOWN:
+        raise BadImageError("broken_image")
+    on_white(image.crop((0, 0, 1, 1)))
 
 
 # Pillow warns at the limit, and of odd EXIF: what matters of it is enforced here, with a reason of its own
@@ -80,13 +129,69 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")
 
 
+def decoded(data: bytes, *, upright: bool = True) -> Image.Image:
+    """An image as RGB on white, turned as its EXIF asks: what `load_dataset` shows.
+
+    Args:
+        upright: False leaves the pixels as stored, where boxes of upstream fit them.
+
+    Raises:
+        OSError, ValueError and what else Pillow raises of a damaged file; none for what passed `check_image`.
+    """
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.load()
+        if upright and image.getexif().get(ExifTags.Base.Orientation) is not None:
+            return on_white(ImageOps.exif_transpose(image))
+        return on_white(image)
+
+
+def orientation(data: bytes) -> int:
+    """How an image is to be turned: EXIF's orientation, 2 to 8; 1 where there is none."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.load()  # a PNG may have its EXIF behind the pixels
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in range(2, 9) else 1
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def turned(image: Image.Image, how: int) -> Image.Image:
+    """Stored pixels turned as an EXIF orientation asks."""
+    return image.transpose(_TURNS[how]) if how in _TURNS else image
+
+
 def on_white(image: Image.Image) -> Image.Image:
     """As RGB, with white where it is transparent: drawings in black often lie on transparent black, which
-    plain `convert` would show as black on black."""
+    plain `convert` would show as black on black. More than 8 bits a channel become 8."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Gray of 16 bits by its range (65535 is white), integers of 32 bits and floats by what they hold: the
+    least is black, the greatest white. What is not a number is black; one value alone is middle gray."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    finite = values[np.isfinite(values)]
+    least, most = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    if least == most:
+        return Image.new("L", image.size, 128)
+    scaled = (np.nan_to_num(values, nan=least, posinf=most, neginf=least) - least) / (most - least)
+    return Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:
@@ -96,32 +201,5 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         raise BadImageError("image_too_large") from error
     except UnidentifiedImageError as error:
         raise BadImageError("broken_image" if data.startswith(_MAGIC) else "not_an_image") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
         raise BadImageError("broken_image") from error
-
-
-def _is_whole(data: bytes, image_format: str) -> bool:
-    return image_format in ("JPEG", "MPO") and data.endswith(_JPEG_END)
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG from its frame header (ITU-T T.81, B.2.2), None where that is not plain.
-
-    Most pictures are photographs, and Pillow reads all of a header's tables to tell its size: ten times
-    the work, under the interpreter lock. Whatever is odd is left to Pillow.
-    """
-    if data[:2] != b"\xff\xd8":
-        return None
-    at, end = 2, len(data) - 9
-    while at < end and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in _FRAMES:
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return width, height
-        if marker == 0xFF or marker == 0xDA or 0xD0 <= marker <= 0xD9:
-            return None  # fill bytes, a scan before its frame, markers without a length
-        length = int.from_bytes(data[at + 2 : at + 4])
-        if length < 2:
-            return None
-        at += 2 + length
-    return None

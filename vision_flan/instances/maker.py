@@ -13,6 +13,7 @@ from vision_flan.instances.derive import NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.rendering import Renderer, UnknownLabelError, read_template
+from vision_flan.instances.text_filters import is_clean
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
@@ -78,7 +79,7 @@ class InstanceMaker:
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        self.instruction = renderer.compile(read_template(instruction).strip(), Place(instruction))
+        self.instruction = renderer.compile(read_template(instruction).strip(), Place(instruction), False)
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
         self.target = renderer.compile(task.target, task.place("target"))
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
@@ -139,6 +140,8 @@ class InstanceMaker:
         if self.options:
             parts.append("Options:\n" + self.options.shown(options))
             answer = self.options.target(answer, options)
+        if not is_clean(key, instruction, shown_input, answer, *options):
+            return Dropped("invalid_text")
         return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
 
     def _picture(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vision_flan.errors import Place, SpecError
 from vision_flan.instances.derive import NoValueError
-from vision_flan.instances.rendering import letter
+from vision_flan.instances.text_filters import letter
 from vision_flan.records.ordering import Draws
 
 LETTERS = "letters"

@@ -7,7 +7,7 @@ on one budget a render. Undefined names are errors.
 
 from __future__ import annotations
 
-import html
+import difflib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,135 +21,18 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Place, SpecError
+from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
 
 MAX_TEMPLATE_BYTES = 20_000
 MAX_RENDERED_CHARS = 200_000
 MAX_LOOP_STEPS = 50_000
 
-_QUOTED_APART = re.compile(r'" ([^"]*) "')
-_BLANK_BEHIND = re.compile(r"([(\[]) ")
-_BLANK_BEFORE = re.compile(r" ([.,;:!?%)\]]|(?:['’](?:s|re|ll|ve|m|d)|n['’]t)\b)")
-_GLUED = re.compile(r"([a-z0-9)][.!?])([A-Z])")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_VOWEL_SOUND = re.compile(r"(?:[aeiou]|hour|honest|honou?r\b|heir)", re.IGNORECASE)
-_CONSONANT_SOUND = re.compile(
-    r"(?:uni([^nm]|$)|us(?:e|u|a)|eu|one\b|once\b|ukulele|u\b|ut(?:il|e))", re.IGNORECASE
-)
 
 
 class UnknownLabelError(Exception):
     """A raw value that its label table does not know; the instance is dropped and counted."""
 
-
-def article(noun: str) -> str:
-    """The noun behind "a" or "an", by sound: a unicycle, an hour, an iron."""
-    word = noun.strip()
-    if not word:
-        return ""
-    an = bool(_VOWEL_SOUND.match(word)) and not _CONSONANT_SOUND.match(word)
-    return f"{'an' if an else 'a'} {word}"
-
-
-def squeeze(text: str) -> str:
-    """Text with runs of white space as single blanks and none at the ends."""
-    return " ".join(str(text).split())
-
-
-def question_mark(text: str) -> str:
-    """Text that ends in exactly one question mark, whatever it ended in; nothing stays nothing."""
-    asked = squeeze(text).rstrip("?.! ")
-    return asked and f"{asked}?"
-
-
-def sentence(text: str) -> str:
-    """Text with a capital first letter and a full stop, unless it ends in a mark of its own."""
-    text = squeeze(text)
-    if not text:
-        return text
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?…\"”)'" else text + "."
-
-
-def unescape(text: str) -> str:
-    """Text with HTML's named and numbered characters as themselves: `&amp;` as `&`, `&#233;` as `é`."""
-    return html.unescape(str(text))
-
-
-def detokenize(text: str) -> str:
-    """What a tokenizer set apart, as one types it: `the dog 's bed ( new ) .` as `the dog's bed (new).`"""
-    text = _QUOTED_APART.sub(r'"\1"', squeeze(text))
-    return _BLANK_BEFORE.sub(r"\1", _BLANK_BEHIND.sub(r"\1", text))
-
-
-def unglue(text: str) -> str:
-    """Text with a blank between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
-    return _GLUED.sub(r"\1 \2", str(text))
-
-
-def capital(text: str) -> str:
-    """Text with a capital first letter; the rest stays as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def spaced(text: str) -> str:
-    """Text with underscores as blanks."""
-    return squeeze(str(text).replace("_", " "))
-
-
-def pad(value: Any, width: int) -> str:
-    """A number with leading zeros to a width of at most 40; nothing stays nothing."""
-    digits = str(value)
-    return digits and digits.zfill(min(int(width), 40))
-
-
-def join(items: Iterable[Any], separator: str = "") -> str:
-    """The texts of a list with a separator between them; nulls are left out."""
-    return separator.join(str(item) for item in items if item is not None)
-
-
-def enumerate_and(items: Iterable[Any], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`; nulls are left out."""
-    words = [str(item) for item in items if item is not None]
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-def position(items: Iterable[Any], item: Any) -> int:
-    """Index of an item in a list, from 0."""
-    return list(items).index(item)
-
-
-def letter(index: int) -> str:
-    """A for 0, B for 1 ... Z for 25."""
-    if not 0 <= index < 26:
-        raise ValueError(f"there is no letter for option {index + 1}")
-    return chr(ord("A") + index)
-
-
-#: Filters of templates, by name; docs/spec.md lists them from these docstrings.
-FILTERS: dict[str, Callable[..., Any]] = {
-    "article": article,
-    "squeeze": squeeze,
-    "question_mark": question_mark,
-    "sentence": sentence,
-    "capital": capital,
-    "spaced": spaced,
-    "unescape": unescape,
-    "detokenize": detokenize,
-    "unglue": unglue,
-    "pad": pad,
-    "join": join,
-    "enumerate_and": enumerate_and,
-    "position": position,
-    "letter": letter,
-}
-
-#: Filters that take text, ours and Jinja's. To them a null is no text; Jinja would write "None".
-TEXT_FILTERS = (
-    "article", "squeeze", "question_mark", "sentence", "capital", "spaced", "unescape", "detokenize",
-    "unglue", "pad", "lower", "replace", "string", "title", "trim", "truncate", "upper",
-)  # fmt: skip
 
 #: Filters of Jinja that are of use here and cannot fill memory.
 JINJA_FILTERS = (
@@ -159,16 +42,42 @@ JINJA_FILTERS = (
 )  # fmt: skip
 
 
-def _null_is_no_text(function: Callable[..., Any]) -> Callable[..., Any]:
+def _on_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of text: null is no text, a list or a generator is an error, and so is a text too long."""
     value = 1 if hasattr(function, "jinja_pass_arg") else 0  # Jinja may put its environment first
 
     @wraps(function)
     def on_text(*args: Any, **options: Any) -> Any:
-        if args[value] is None:
-            args = (*args[:value], "", *args[value + 1 :])
-        return function(*args, **options)
+        given = "" if args[value] is None else args[value]
+        if no_text(given):
+            raise SecurityError(f"a {type(given).__name__} is no text; use `join`, or one of its items")
+        if isinstance(given, str) and len(given) > MAX_RENDERED_CHARS:
+            raise SecurityError(f"a text of more than {MAX_RENDERED_CHARS:,} characters")
+        return function(*args[:value], given, *args[value + 1 :], **options)
 
     return on_text
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    """Jinja's `replace`, bounded: every hit may put in a long text."""
+    text, old, new = str(text), str(old), str(new)
+    if len(text) + text.count(old) * len(new) > MAX_RENDERED_CHARS:
+        raise SecurityError(f"a text of more than {MAX_RENDERED_CHARS:,} characters")
+    return text.replace(old, new)
+
+
+def _round(value: float, precision: int = 0) -> float:
+    """Jinja's `round`, to at most 15 digits."""
+    if abs(precision) > 15:
+        raise SecurityError("round takes at most 15 digits")
+    return round(float(value), precision)
+
+
+def _shown(value: Any) -> Any:
+    """What `{{ }}` writes: text and numbers; null is nothing, and a list or generator has no text."""
+    if no_text(value):
+        raise SecurityError(f"a {type(value).__name__} is no text; use `join`, or one of its items")
+    return "" if value is None else value
 
 
 class _Budget(threading.local):
@@ -178,10 +87,14 @@ class _Budget(threading.local):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(["*", "**", "%"])
+    intercepted_binops = frozenset(["*", "**", "%", "+"])
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic on small numbers only: `"a" * 10**9` fills memory in one step."""
+        if operator == "+" and type(left) is type(right) and isinstance(left, str | list):
+            if len(left) + len(right) > MAX_RENDERED_CHARS:
+                raise SecurityError(f"a + of more than {MAX_RENDERED_CHARS:,} characters or items")
+            return left + right
         numbers = all(isinstance(v, int | float) and abs(v) < 1e12 for v in (left, right))
         if operator == "**" or not numbers:
             raise SecurityError(f"{operator} works on numbers only here")
@@ -216,11 +129,12 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=lambda value: "" if value is None else value,  # NULL is empty, not "None"
+            finalize=_shown,
         )
         env.globals.clear()
         env.filters = {name: env.filters[name] for name in JINJA_FILTERS} | FILTERS
-        env.filters |= {name: _null_is_no_text(env.filters[name]) for name in TEXT_FILTERS}
+        env.filters |= {"replace": _replace, "round": _round}
+        env.filters |= {name: _on_text(env.filters[name]) for name in TEXT_FILTERS}
         env.filters["label"] = self._label
         env.filters["_counted"] = self._counted
         self._env = env
@@ -242,10 +156,10 @@ class Renderer:
                 raise SecurityError(f"the template loops more than {MAX_LOOP_STEPS:,} times")
             yield item
 
-    def _compile(self, text: str, place: Place) -> Expression:
+    def _compile(self, text: str, place: Place, bare_name: bool = True) -> Expression:
         if len(text.encode()) > MAX_TEMPLATE_BYTES:
             raise SpecError(f"the template is larger than {MAX_TEMPLATE_BYTES:,} bytes", where=place)
-        if _IDENTIFIER.match(text):
+        if bare_name and _IDENTIFIER.match(text):
             return Field(text, place)
         try:
             tree = self._env.parse(text)
@@ -258,7 +172,7 @@ class Renderer:
             code = self._env.compile(tree)
         except TemplateSyntaxError as error:
             raise SpecError(f"template: {error.message}", where=_inner(place, error.lineno)) from error
-        except RecursionError as error:
+        except (RecursionError, SyntaxError, MemoryError) as error:  # Python has limits of its own
             raise SpecError("the template is nested too deeply", where=place) from error
         template = Template.from_code(self._env, code, dict(self._env.globals))
         return Compiled(template, names, place, self._budget)
@@ -277,9 +191,31 @@ def _refuse_statements(tree: nodes.Template, place: Place) -> None:
                 where=_inner(place, node.lineno),
                 hint="use fields, if, for, set and filters",
             )
+    for used in tree.find_all(nodes.Filter):
+        first = used.args[0] if used.args else None
+        named = isinstance(first, nodes.Const) and first.value not in ("map", "select", "reject", "_counted")
+        if first is not None and used.name in ("map", "select", "reject") and not named:
+            what = f"`{used.name}` takes the name of a filter of one value"
+            raise SpecError(what, where=_inner(place, used.lineno))
+    _refuse_built_lists(tree, place)
     for loop in tree.find_all(nodes.For):
         if loop.recursive:
             raise SpecError("templates have no recursive loops", where=_inner(place, loop.lineno))
+
+
+def _refuse_built_lists(tree: nodes.Template, place: Place) -> None:
+    """Lists of lists bound to names step by step take exponential time to compare or write."""
+    bound = [node.node for node in tree.find_all(nodes.Assign)] + [f.iter for f in tree.find_all(nodes.For)]
+    for expression in bound:
+        kinds = (nodes.List, nodes.Tuple, nodes.Dict)
+        literals = [expression] if isinstance(expression, kinds) else []
+        for literal in (*literals, *expression.find_all(kinds)):
+            if next(literal.find_all(nodes.Name), None) is not None:
+                raise SpecError(
+                    "`set` and `for` take no list that is made of fields",
+                    where=_inner(place, literal.lineno),
+                    hint="make the list in SQL",
+                )
 
 
 def _inner(place: Place, line: int) -> Place:
@@ -298,8 +234,15 @@ class Field:
         self.place = place
 
     def render(self, row: Mapping[str, Any]) -> str:
-        """The field as text; None is empty."""
+        """The field as text; None is empty. Raises SpecError: no such field, or it is a list or struct."""
+        if self.name not in row:
+            near = difflib.get_close_matches(self.name, row, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"fields are: {', '.join(sorted(row))}"
+            raise SpecError(f"there is no field {self.name!r} here", where=self.place, hint=hint)
         value = row[self.name]
+        if no_text(value):
+            what = f"the field {self.name!r} is a {type(value).__name__}, no text"
+            raise SpecError(what, where=self.place, hint="use `join`, or one of its items")
         return "" if value is None else str(value)
 
 
@@ -327,7 +270,7 @@ class Compiled:
             text = self._join(self._template.generate(row))
         except UndefinedError as error:
             raise SpecError(f"template: {error.message}", where=self.place) from error
-        except (TemplateError, TypeError, ValueError, ZeroDivisionError, LookupError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AssertionError) as error:
             raise SpecError(f"template: {error}", where=self.place) from error
         except RecursionError as error:
             raise SpecError("the template is nested too deeply", where=self.place) from error

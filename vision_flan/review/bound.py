@@ -200,15 +200,20 @@ def _bind_texts(bound: BoundTask) -> None:
             _use(bound, composer.reads, task.place("compose"), fields)
     instruction = _try(bound, "template", lambda: read_template(bound.instruction_file))
     if instruction is not None:
-        _bind_text(bound, renderer, instruction.strip(), Place(bound.instruction_file), shown)
+        _bind_text(bound, renderer, instruction.strip(), Place(bound.instruction_file), shown, False)
     bound.used |= set(_WORD.findall(task.key))
 
 
 def _bind_text(
-    bound: BoundTask, renderer: Renderer, text: str, place: Place, fields: set[str] | None
+    bound: BoundTask,
+    renderer: Renderer,
+    text: str,
+    place: Place,
+    fields: set[str] | None,
+    bare_name: bool = True,
 ) -> None:
     bound.texts.append((text, place))
-    expression = _try(bound, "template", lambda: renderer.compile(text, place))
+    expression = _try(bound, "template", lambda: renderer.compile(text, place, bare_name))
     if expression:
         _use(bound, expression.names, place, fields)
 

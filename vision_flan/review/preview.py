@@ -11,11 +11,10 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
-from PIL import Image
 
 from vision_flan.build.open_task import OpenTask
 from vision_flan.columns import TEXT_COLUMNS
-from vision_flan.instances.images import check_image, on_white
+from vision_flan.instances.images import check_image, decoded
 from vision_flan.instances.maker import Dropped, Instance
 
 #: Formats that every browser shows; others are shown as PNG.
@@ -119,7 +118,7 @@ def _data_uri(data: bytes, image_format: str) -> str:
 
 
 def _smaller(data: bytes) -> bytes:
-    image = on_white(Image.open(io.BytesIO(data)))
+    image = decoded(data)
     image.thumbnail((_MAX_SIDE, _MAX_SIDE))
     out = io.BytesIO()
     image.save(out, "PNG")

@@ -22,10 +22,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from vision_flan.columns import IMAGE_TYPE
 from vision_flan.errors import Place, VflanError
+from vision_flan.instances.compose import encode_png
+from vision_flan.instances.images import decoded
 
 Row = dict[str, Any]
 MARK = "<image>"
@@ -86,14 +88,21 @@ def _save_picture(out: Path, row: Row, number: int) -> str:
     if data is None:
         return ""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            kind = str(image.format)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ExportError(f"the picture of {row['id']} is not readable: {error}") from error
+        kind, data = _upright(data)
+    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
+        raise ExportError(f"the image of {row['id']} is not readable: {error}") from error
     path = Path("images") / str(row["task"]) / f"{number:07}{_SUFFIX.get(kind, '.' + kind.lower())}"
     (out / path).parent.mkdir(parents=True, exist_ok=True)
     (out / path).write_bytes(data)
     return path.as_posix()
+
+
+def _upright(data: bytes) -> tuple[str, bytes]:
+    """Format and bytes. What EXIF turns becomes an upright PNG, since not all trainers heed EXIF."""
+    with Image.open(io.BytesIO(data)) as image:
+        kind = str(image.format)
+        turned = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+    return ("PNG", encode_png(decoded(data))) if turned else (kind, data)
 
 
 def _numbered(folder: Path, tasks: Sequence[str]) -> Iterator[tuple[int, Row]]:

@@ -1,0 +1,223 @@
+"""Headers of JPEG, PNG and WebP files, read without decoding: is the file plain enough to trust its pixels?
+
+A function answers None for whatever is unusual; `images` then decodes the file. What stays unchecked is
+compressed data: of a JPEG and a WebP (which have no checksums) and of a PNG whose checksums are right.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from typing import NamedTuple
+
+#: Segments of a JPEG's header, or steps over what lies between them; photographs have 10 to 300.
+MAX_SEGMENTS = 1_000
+MAX_JPEG_STEPS = 10_000
+#: Chunks of a PNG; writers put 8 KB or more into one.
+MAX_CHUNKS = 20_000
+
+_DHT, _DQT, _DRI, _SOS = 0xC4, 0xDB, 0xDD, 0xDA
+_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman
+_PROGRESSIVE = 0xC2
+_WEIGHTS = tuple(1 << (15 - i) for i in range(16))
+#: Chunks of a PNG that tell nothing that Pillow would act on when it decodes.
+_PNG_PLAIN = frozenset(
+    (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"bKGD")
+)
+
+
+class BadHeaderError(Exception):
+    """A header of so many parts that reading it would take seconds, or of a kind that viewers do not open."""
+
+
+class Plain(NamedTuple):
+    """Size in pixels, and the EXIF block where there is one."""
+
+    width: int
+    height: int
+    exif: bytes | None = None
+
+
+def plain_jpeg(data: bytes) -> Plain | None:
+    """The header of a JPEG (ITU-T T.81, B.2) that libjpeg decodes: tables, one frame of 8 bits with 1, 3 or
+    4 components, and a scan that finds its tables.
+
+    Raises:
+        BadHeaderError: more than MAX_SEGMENTS segments.
+    """
+    if data[:2] != b"\xff\xd8":
+        return None
+    at, end, tables, frame, size, exif = 2, len(data) - 4, 0, b"", 0, None
+    for _ in range(MAX_SEGMENTS):
+        if at >= end or data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        stop = at + 2 + (data[at + 2] << 8 | data[at + 3])
+        if marker in (_DHT, _DQT):
+            found = _tables(data[at + 1 : stop])
+            if not found:
+                return None
+            tables |= found
+        elif marker in _FRAMES:
+            if frame:
+                return None
+            frame, size = data[at + 1 : at + 5] + data[at + 9 : stop], at + 5
+        elif marker == _SOS:
+            if not frame or not _decodable(frame, data[at + 2 : stop], tables):
+                return None
+            return Plain(data[size + 2] << 8 | data[size + 3], data[size] << 8 | data[size + 1], exif)
+        elif marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            if exif is not None:
+                return None
+            exif = data[at + 4 : stop]
+        elif not _harmless(marker, data[at + 4 : at + 17], stop - at):
+            return None
+        at = stop
+    raise BadHeaderError
+
+
+def _harmless(marker: int, start: bytes, length: int) -> bool:
+    """A segment that neither Pillow nor libjpeg stumbles over."""
+    if marker == _DRI:
+        return length == 6
+    if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or length < 4:
+        return False
+    if start.startswith((b"JFIF", b"Adobe", b"ICC_PROFILE")):
+        return length >= 16 if start[:1] == b"A" else length >= 18
+    return not start.startswith((b"MPF", b"Photoshop"))
+
+
+@lru_cache(maxsize=256)
+def _tables(segment: bytes) -> int:
+    """The tables a DHT or DQT segment defines, a bit each; 0 where one is not valid.
+
+    Bits 0 to 3 are the DC tables, 4 to 7 the AC tables, 8 to 11 the quantization tables.
+    """
+    marker, at, found = segment[0], 3, 0
+    if int.from_bytes(segment[1:3]) != len(segment) - 1:
+        return 0
+    while at < len(segment):
+        kind, number = segment[at] >> 4, segment[at] & 15
+        if kind > 1 or number > 3:
+            return 0
+        if marker == _DQT:
+            at += 129 if kind else 65
+            found |= 256 << number
+            continue
+        counts = segment[at + 1 : at + 17]
+        total = sum(counts)
+        symbols = segment[at + 17 : at + 17 + total]
+        # the code of ones only is reserved, so lengths must leave room for it; a DC symbol is a bit count
+        room = sum(count * weight for count, weight in zip(counts, _WEIGHTS, strict=False))
+        if not 0 < total <= 256 or room >= 1 << 16 or (kind == 0 and max(symbols, default=16) > 15):
+            return 0
+        at += 17 + total
+        found |= 1 << (kind * 4 + number)
+    return found if at == len(segment) else 0
+
+
+@lru_cache(maxsize=256)
+def _decodable(frame: bytes, scan: bytes, tables: int) -> bool:
+    """Whether frame (marker, length, precision, number and list of components) and first scan fit."""
+    marker, count = frame[0], (len(frame) - 5) // 3
+    length, parts = int.from_bytes(frame[1:3]), scan[2] if len(scan) > 2 else 0
+    if frame[3] != 8 or len(frame) < 5 or frame[4] not in (1, 3, 4):
+        return False
+    if length != 8 + 3 * frame[4] or count != frame[4] or len(frame) != 5 + 3 * count:
+        return False
+    layers = [frame[5 + 3 * i : 8 + 3 * i] for i in range(count)]
+    across, down = [layer[1] >> 4 for layer in layers], [layer[1] & 15 for layer in layers]
+    if not all(1 <= n <= 4 and max(across) % n == 0 for n in across):
+        return False
+    if not all(1 <= n <= 4 and max(down) % n == 0 for n in down):
+        return False
+    if not all(layer[2] < 4 and tables & (256 << layer[2]) for layer in layers):
+        return False
+    if not 1 <= parts <= count or len(scan) != 6 + 2 * parts or int.from_bytes(scan[:2]) != len(scan):
+        return False
+    ids = [layer[0] for layer in layers]
+    chosen = [scan[3 + 2 * i] for i in range(parts)]
+    if len(set(ids)) < count or len(set(chosen)) < parts or not set(chosen) <= set(ids):
+        return False
+    if parts > 1 and sum(across[ids.index(i)] * down[ids.index(i)] for i in chosen) > 10:
+        return False
+    first, last, bits = scan[-3:]
+    if (marker == _PROGRESSIVE and (last or bits > 13)) or first or (marker != _PROGRESSIVE and bits):
+        return False
+    return all(_has_tables(scan[4 + 2 * i], tables, marker != _PROGRESSIVE) for i in range(parts))
+
+
+def _has_tables(selector: int, tables: int, both: bool) -> bool:
+    dc, ac = selector >> 4, selector & 15
+    return dc < 4 and ac < 4 and bool(tables & (1 << dc)) and (not both or bool(tables & (16 << ac)))
+
+
+def bound_jpeg(data: bytes) -> None:
+    """Walk a JPEG's header as Pillow does, byte by byte where it is padded.
+
+    Raises:
+        BadHeaderError: more than MAX_JPEG_STEPS steps to the first scan, or another frame than these.
+    """
+    at = 2
+    for _ in range(MAX_JPEG_STEPS):
+        if at + 4 > len(data):
+            return
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0, 0xFF):
+            at += 1
+        elif 0xD0 <= marker <= 0xD9 or marker == 0xC8 or 0xF0 <= marker <= 0xFD:
+            at += 2  # markers without a length
+        elif 0xC3 <= marker <= 0xCF and marker not in (_DHT, 0xC8, 0xCC):
+            raise BadHeaderError  # lossless, hierarchical, arithmetic: no browser opens it
+        elif marker == _SOS:
+            return
+        else:
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+    raise BadHeaderError
+
+
+def plain_png(data: bytes) -> bool | None:
+    """Whether a PNG's chunks are whole and only such as need no decoding to trust; None where it is damaged.
+
+    Raises:
+        BadHeaderError: more than MAX_CHUNKS chunks.
+    """
+    at, plain, pixels, closed = 8, True, False, False
+    for _ in range(MAX_CHUNKS):
+        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        stop = at + 12 + length
+        if stop > len(data) or zlib.crc32(memoryview(data)[at + 4 : stop - 4]) != int.from_bytes(
+            data[stop - 4 : stop]
+        ):
+            return None
+        if kind == b"IEND":
+            return plain if pixels else None
+        if kind == b"IDAT":
+            plain, pixels = plain and not closed, True
+        else:
+            closed = pixels
+            plain = plain and kind in _PNG_PLAIN and not closed
+        at = stop
+    raise BadHeaderError
+
+
+def plain_webp(data: bytes) -> Plain | None:
+    """The header of a WebP file that is one image and nothing else (RFC 9649): the chunk fills the file."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 32:
+        return None
+    length = int.from_bytes(data[16:20], "little")
+    if int.from_bytes(data[4:8], "little") + 8 != len(data) or 20 + length + (length & 1) != len(data):
+        return None
+    if data[12:16] == b"VP8 ":
+        tag = int.from_bytes(data[20:23], "little")
+        key_frame, profile, shown, first = not tag & 1, tag >> 1 & 7, tag >> 4 & 1, tag >> 5
+        if not key_frame or profile > 3 or not shown or data[23:26] != b"\x9d\x01\x2a":
+            return None
+        if not 0 < first <= length - 10:
+            return None
+        size = int.from_bytes(data[26:30], "little")
+        return Plain(size & 0x3FFF, size >> 16 & 0x3FFF)
+    if data[12:16] == b"VP8L" and data[20] == 0x2F:
+        bits = int.from_bytes(data[21:25], "little")
+        return None if bits >> 29 else Plain((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    return None
