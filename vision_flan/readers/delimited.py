@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
@@ -182,14 +182,14 @@ class _ImageSpool:
             )
         start, end = self._ends[row], self._ends[row + 1]
         if start == end:
-            raise BadRawError(f"record {row} has no picture", where=Place(self._file))
+            raise DamagedFileError(f"record {row} has no picture", where=Place(self._file))
         return os.pread(self._pictures.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:
         try:
             return base64.b64decode(cell or "", validate=True)
         except (binascii.Error, ValueError) as error:
-            raise BadRawError(
+            raise DamagedFileError(
                 f"record {row}: the picture is no base64: {error}",
                 where=Place(self._file),
                 hint="download the file again",

@@ -11,7 +11,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import BATCH_ROWS, Layout, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
@@ -75,7 +75,7 @@ class ParquetReader:
         if isinstance(picture, dict):
             picture = picture.get("bytes")
         if not isinstance(picture, bytes):
-            raise BadRawError(
+            raise DamagedFileError(
                 f"record {row}: column {self._image_column!r} holds no picture",
                 where=Place(file),
                 hint="a picture is binary, or a struct with a field `bytes`",
