@@ -205,7 +205,7 @@ def _up_to_date(build: Build, identity: Identity) -> Result | None:
 
 
 def _renew(build: Build, manifest: Manifest) -> None:
-    """Write a manifest whose facts are new. The record goes last: cut off before it, a task is built again."""
+    """Write a manifest whose facts are new. The record goes last: cut off before it, it builds again."""
     record = BuildRecord.read(build.work / INSTALLED)
     write_atomically(manifest_path(build.out, build.task.id), manifest.to_json())
     if record:
