@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -326,6 +327,22 @@ class TestKilled:
         block.write_bytes(bytes(block.stat().st_size))
         as_fresh(toy, toy.compile(), tmp_path)
 
+    def test_an_installation_that_was_cut_off_is_not_finished_with_stale_images(
+        self, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        toy.compile()
+        (toy.raw / "toy/images/0003.png").write_bytes(picture("r", size=(9, 9)))
+
+        def power_cut(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("vision_flan.build.install._remove_old_shards", power_cut)
+            with pytest.raises(KeyboardInterrupt):
+                toy.compile()
+        (toy.raw / "toy/images/0004.png").write_bytes(picture("g", size=(9, 9)))
+        as_fresh(toy, toy.compile(), tmp_path)
+
     def test_litter_of_a_killed_run_is_removed(self, toy: Toy) -> None:
         toy.compile()
         litter = [
@@ -464,6 +481,25 @@ class TestDrops:
         path.write_bytes(data)
         with pytest.raises(BadRawError, match=says):
             toy.compile()
+
+    def test_an_archive_that_is_cut_short_stops_the_run(self, toy: Toy) -> None:
+        path = self.packed(toy)
+        path.write_bytes(path.read_bytes()[:-40])
+        with pytest.raises(BadRawError, match="damaged or cut short"):
+            toy.compile()
+        assert not (toy.out / "toy_color").exists()
+
+    def test_too_many_open_files_are_not_blamed_on_permissions(
+        self, toy: Toy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.packed(toy)
+        monkeypatch.setattr("vision_flan.raw.members.os.open", refuse)
+        with pytest.raises(MachineError) as caught:
+            toy.compile()
+        assert "ulimit -n" in caught.value.hint
 
     def test_no_more_rows_are_rendered_than_the_quota_needs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

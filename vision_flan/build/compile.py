@@ -164,8 +164,9 @@ def _run(build: Build) -> Result:
     elif not _may_install(build, identity, complete):
         complete = None
     if complete is None:
+        replaced = _replaced(build)
         _begin(work, identity)
-        complete = _build(build, identity)
+        complete = replace(_build(build, identity), replaces=replaced)
         complete.write(work / COMPLETE)
     manifest = install(work, build.out, complete, build.report)
     current = renewed(manifest, build.task, build.sources)
@@ -254,9 +255,7 @@ def _build(build: Build, identity: Identity) -> BuildRecord:
     _check_unchanged(build, identity, seen)
     counts = _counts(build, candidates, finished)
     manifest = _manifest(build, identity, counts, finished, seen)
-    return BuildRecord(
-        identity.recipe, identity.annotations, seen, manifest.to_json(), tuple(_replaced(build))
-    )
+    return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json())
 
 
 def _check_unchanged(build: Build, identity: Identity, seen: Seen) -> None:
@@ -307,12 +306,14 @@ def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
     )
 
 
-def _replaced(build: Build) -> list[str]:
-    """Shards that the manifest in place names: they go when the new ones are there."""
+def _replaced(build: Build) -> tuple[str, ...]:
+    """Shards that go when the new ones are there: those of the manifest in place, or of the last installation
+    where one that was cut off took the manifest away."""
     try:
-        return [shard.path for shard in read_manifest(manifest_path(build.out, build.task.id)).shards]
+        return tuple(s.path for s in read_manifest(manifest_path(build.out, build.task.id)).shards)
     except (OSError, VflanError):
-        return []
+        record = BuildRecord.read(build.work / INSTALLED)
+        return tuple(record.shards) if record else ()
 
 
 def _manifest(
