@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vision_flan.build.inputs import ImageInputs, Seen, Watch, changed_while_built, first_change
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.dataset.manifest import write_atomically
 from vision_flan.dataset.shards import BLOCK_ROWS, ShardWriter
@@ -21,6 +22,8 @@ from vision_flan.report import Reporter
 MISSING_IMAGE = "missing_image"
 
 _REPORT_EVERY = 50
+#: Characters of an example: names in records may be long.
+_EXAMPLE_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class Block:
     Attributes:
         file: its shard, in the folder of blocks.
         at_most: rows after which it was to stop, None for no end.
-        content_bytes: pictures and texts in memory, which `dataset_info` calls num_bytes.
+        content_bytes: images and texts in memory, which `dataset_info` calls num_bytes.
         dropped: reason -> candidates dropped before it stopped.
+        examples: reason -> the first of them.
+        seen: the image files that were looked at.
     """
 
     index: int
@@ -42,6 +47,8 @@ class Block:
     sha256: str
     content_bytes: int
     dropped: dict[str, int]
+    examples: dict[str, str]
+    seen: Seen = field(default_factory=Seen)
 
     def is_as_if_made_for(self, at_most: int | None) -> bool:
         """Whether the block would be the same had it been told to stop after `at_most` rows."""
@@ -54,57 +61,84 @@ class BlockMaker:
 
     Args:
         maker: renders rows.
-        read: gives the bytes behind a reference to a picture.
+        inputs: reads images and notes their files.
         folder: where blocks are kept until the config is complete.
-        full_check: decode every picture.
+        full_check: decode every image.
         report: told of rows and bytes as they are done.
     """
 
     def __init__(
         self,
         maker: InstanceMaker,
-        read: Callable[[str], bytes],
+        inputs: ImageInputs,
         folder: Path,
         full_check: bool,
         report: Reporter,
     ) -> None:
         self._maker = maker
-        self._read = read
+        self._inputs = inputs
         self._folder = folder
         self._folder.mkdir(exist_ok=True)
         self._full_check = full_check
         self._report = report
         self.stop = threading.Event()
 
-    def finished(self, index: int) -> Block | None:
-        """A block that an earlier run finished."""
+    def finished(self, index: int, at_most: int | None) -> Block | None:
+        """A block that an earlier run finished, if it would come out the same now."""
         try:
-            block = Block(**json.loads((self._folder / f"{index:05}.json").read_text()))
-            whole = (self._folder / block.file).stat().st_size == block.bytes
-        except (OSError, ValueError, TypeError):
+            facts = json.loads((self._folder / f"{index:05}.json").read_text("utf-8"))
+            block = Block(**{**facts, "seen": Seen(**facts["seen"])})
+            if not block.is_as_if_made_for(at_most):
+                return None
+            with (self._folder / block.file).open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == block.sha256
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return block if whole else None
+        sums = self._inputs.checksums
+        if not whole or (sums and not block.seen.sums):
+            return None
+        return None if first_change(self._inputs.raw, block.seen, checksums=sums) else block
 
     def make(self, index: int, rows: list[dict[str, Any]], at_most: int | None) -> Block:
-        """Render, check and write the rows of a block until `at_most` are written."""
-        known = self.finished(index)
-        if known and known.is_as_if_made_for(at_most):
+        """Render, check and write the rows of a block until `at_most` are written.
+
+        Raises:
+            MissingRawError, BadRawError: images went away or changed meanwhile.
+        """
+        known = self.finished(index, at_most)
+        if known:
             self._report.advance(known.rows, known.content_bytes)
             return known
-        dropped: Counter[str] = Counter()
         name = f"{index:05}.parquet"
         temporary = self._folder / f"{name}.tmp"
-        content = 0
+        watch, drops = self._inputs.watch(), _Drops()
         with ShardWriter(temporary) as writer:
-            content = self._write(rows, at_most, writer, dropped)
+            content = self._write(rows, at_most, writer, watch, drops)
+        if MISSING_IMAGE in drops.counts:
+            self._look_again(watch.seen)
         facts = writer.facts(name)
         temporary.replace(self._folder / name)
-        block = Block(index, name, at_most, facts.rows, facts.bytes, facts.sha256, content, dict(dropped))
+        block = Block(
+            index, name, at_most, facts.rows, facts.bytes, facts.sha256, content,
+            dict(drops.counts), drops.examples, watch.seen,
+        )  # fmt: skip
         write_atomically(self._folder / f"{index:05}.json", json.dumps(asdict(block)))
         return block
 
+    def _look_again(self, seen: Seen) -> None:
+        """An image that is missing may be a disk that is gone: then others are gone as well."""
+        raw = self._inputs.raw
+        changed = str(raw.gone() or first_change(raw, seen) or "")
+        if changed:
+            raise changed_while_built(raw, changed)
+
     def _write(
-        self, rows: list[dict[str, Any]], at_most: int | None, writer: ShardWriter, dropped: Counter[str]
+        self,
+        rows: list[dict[str, Any]],
+        at_most: int | None,
+        writer: ShardWriter,
+        watch: Watch,
+        drops: _Drops,
     ) -> int:
         content = told = written = told_rows = 0
         for row in rows:
@@ -112,9 +146,9 @@ class BlockMaker:
                 raise KeyboardInterrupt
             if at_most is not None and written >= at_most:
                 break
-            instance = self._maker.make(row, self._read, full_check=self._full_check)
+            instance = self._maker.make(row, watch.read, full_check=self._full_check)
             if isinstance(instance, Dropped):
-                dropped[instance.reason] += 1
+                drops.add(instance, row)
                 continue
             writer.add(instance)
             written += 1
@@ -126,6 +160,21 @@ class BlockMaker:
         return content
 
 
+class _Drops:
+    """How many were dropped for each reason, and the first of them."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+
+    def add(self, dropped: Dropped, row: dict[str, Any]) -> None:
+        self.counts[dropped.reason] += 1
+        if dropped.reason not in self.examples:
+            record = f"record {row['_key']}"
+            text = f"{dropped.detail} ({record})" if dropped.detail else record
+            self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
+
+
 def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, workers: int) -> list[Block]:
     """Make blocks in selection order until the quota is full.
 
@@ -134,7 +183,8 @@ def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, wor
         workers: blocks in the making at one time; the result is the same for any number.
 
     Returns:
-        The blocks in order. Stops after a first block without a single picture: the raw folder is wrong.
+        The blocks in order. Stops after a first block without a single image: the raw folder is wrong.
+        A block is not begun where those in the making may fill the quota.
     """
     keep_freed_memory()
     done: list[Block] = []
@@ -146,7 +196,11 @@ def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, wor
                 left = None if quota is None else quota - sum(block.rows for block in done)
                 if left is not None and left <= 0:
                     break
-                while len(waiting) < workers and start < candidates.count:
+                while (
+                    len(waiting) < workers
+                    and start < candidates.count
+                    and (left is None or sum(len(begun) for begun, _ in waiting) < left)
+                ):
                     rows = candidates.block(start, BLOCK_ROWS)
                     waiting.append((rows, pool.submit(maker.make, index, _copies(rows), left)))
                     start, index = start + BLOCK_ROWS, index + 1

@@ -8,38 +8,53 @@ whole config is there.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
-import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import duckdb
-
-from vision_flan import __version__
 from vision_flan.build.blocks import MISSING_IMAGE, Block, BlockMaker, run_blocks
-from vision_flan.dataset.card import write_card
-from vision_flan.dataset.manifest import (
-    Manifest,
-    manifest_path,
-    read_manifest,
-    source_block,
-    write_atomically,
+from vision_flan.build.identity import (
+    BuildRecord,
+    Identity,
+    damaged_output,
+    facts_of,
+    identity_of,
+    image_tables,
+    keep_checksums,
+    renewed,
 )
+from vision_flan.build.inputs import (
+    ImageInputs,
+    Seen,
+    annotation_files,
+    changed_while_built,
+    differing,
+    first_change,
+    image_files,
+    raw_files,
+)
+from vision_flan.build.install import (
+    BEGUN,
+    BLOCKS,
+    COMPLETE,
+    INSTALLED,
+    can_install,
+    clear,
+    install,
+    show,
+    tidy,
+)
+from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import MachineError, MissingRawError, Place, SpecError, VflanError
+from vision_flan.errors import MissingRawError, Place, SpecError, VflanError
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.instances.rendering import read_template
-from vision_flan.raw.folder import RawDataset, RawFile
+from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.records.store import RecordStore
+from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import (
     TaskSources,
     all_readers,
@@ -54,10 +69,7 @@ from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import TaskSpec
 
-WORK_FOLDER = ".vflan"
-
-#: Packages whose change may change bytes.
-_PACKAGES = ("pyarrow", "duckdb", "jinja2", "pillow")
+__all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,9 @@ class Options:
     Attributes:
         limit: quota; "spec" takes the task's own, None takes all.
         workers: threads (reading, hashing and writing release the interpreter lock).
-        full_check: decode every picture instead of checking header and end.
+        full_check: decode every image instead of checking header and end.
         force: build even if the config is there and up to date.
+        verify_raw: keep checksums of all raw files that are read, and compare with those that are kept.
     """
 
     seed: int = 0
@@ -76,15 +89,41 @@ class Options:
     workers: int = 2
     full_check: bool = False
     force: bool = False
+    verify_raw: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """A compiled config; `built` is False when it was already up to date."""
+    """A compiled config; `built` is False when it was already up to date, `renewed` is True where its
+    license, title or other facts that decide no byte were not."""
 
     manifest: Manifest
     folder: Path
     built: bool
+    renewed: bool = False
+
+
+@dataclass(frozen=True)
+class Build:
+    """One task on its way: what it is made from, where it goes, how.
+
+    Attributes:
+        work: folder for what is not finished; this process has its lock.
+    """
+
+    task: TaskSpec
+    sources: TaskSources
+    raw: RawDataset
+    instruction: Path
+    options: Options
+    out: Path
+    work: Path
+    report: Reporter
+
+    @property
+    def quota(self) -> int | None:
+        limit = self.options.limit
+        return self.task.limit if limit == "spec" else limit  # type: ignore[return-value]
 
 
 def compile_task(
@@ -95,80 +134,170 @@ def compile_task(
     Raises:
         SpecError: the spec is wrong.
         MissingRawError: raw files are not there; says which, from where, and where to put them.
-        BadRawError: a raw file is not what its format says.
+        BadRawError: a raw file is not what its format says, or changes while it is read.
         MachineError: disk full, no permission, another compile of this task runs.
     """
     task = catalog.task(name)
     sources = task_sources(task, catalog)
-    raw = open_raw(sources.dataset, catalog, raw_root)
-    problem = missing_files(sources, raw)
-    if problem:
-        raise problem
-    with _machine_errors(out), _task_lock(out, task.id) as work:
-        identity = _identity(task, sources, raw, catalog, options)
-        done = _up_to_date(out, task.id, identity)
-        if done and not options.force and not (work / "manifest.json").exists():
-            return Result(done, out, built=False)
+    with closing(open_raw(sources.dataset, catalog, raw_root)) as raw:
+        problem = missing_files(sources, raw)
+        if problem:
+            raise problem
+        with machine_errors(out), task_lock(out, task.id) as work:
+            instruction = catalog.instruction_file(task.id)
+            return _run(Build(task, sources, raw, instruction, options, out, work, report))
+
+
+def _run(build: Build) -> Result:
+    """Nothing, an installation that was cut off, or a build: whatever is left to do."""
+    tidy(build.work, build.out, build.task.id)
+    options, work = build.options, build.work
+    identity = identity_of(
+        build.task, build.sources, build.raw, build.instruction, build.quota,
+        options.seed, full_check=options.full_check,
+    )  # fmt: skip
+    complete = BuildRecord.read(work / COMPLETE)
+    if complete is None:
+        done = None if options.force else _up_to_date(build, identity)
+        if done:
+            return done
+    elif not _may_install(build, identity, complete):
+        complete = None
+    if complete is None:
+        replaced = _replaced(build)
         _begin(work, identity)
-        if not (work / "manifest.json").exists():
-            manifest = _build(task, sources, raw, catalog, options, work, identity, report)
-            write_atomically(work / "manifest.json", manifest.to_json())
-        manifest = _install(work, out, task.id)
-    return Result(manifest, out, built=True)
+        complete = replace(_build(build, identity), replaces=replaced)
+        complete.write(work / COMPLETE)
+    manifest = install(work, build.out, complete, build.report)
+    current = renewed(manifest, build.task, build.sources)
+    if current != manifest:  # the installation was cut off before the facts changed
+        _renew(build, current)
+    show(build.out, build.report)
+    return Result(current, build.out, built=True)
 
 
-def _build(
-    task: TaskSpec,
-    sources: TaskSources,
-    raw: RawDataset,
-    catalog: Catalog,
-    options: Options,
-    work: Path,
-    identity: dict[str, Any],
-    report: Reporter,
-) -> Manifest:
-    (work / "records.duckdb").unlink(missing_ok=True)
-    quota = _quota(task, options)
-    with RecordStore(work) as store:
-        candidates = load_records(task, sources, raw, options.seed, store, report)
-        maker = InstanceMaker(
-            task, sources.labels, catalog.instruction_file(task.id), options.seed, candidates
+def _up_to_date(build: Build, identity: Identity) -> Result | None:
+    """The installed config, with its facts renewed, if it is what would be built now."""
+    record = BuildRecord.read(build.work / INSTALLED)
+    try:
+        manifest = read_manifest(manifest_path(build.out, build.task.id))
+    except FileNotFoundError:
+        return None
+    except VflanError as error:
+        build.report.note(f"{build.task.id} is compiled again: its manifest is broken: {error.what}")
+        return None
+    if record is None:
+        build.report.note(
+            f"{build.task.id} is compiled again: nothing tells which raw files it was made from"
         )
-        images = ImageStore(raw, all_readers(sources.dataset))
-        blocks = BlockMaker(maker, images.read, work / "blocks", options.full_check, report)
-        report.stage(f"writing {task.id}", min(quota or candidates.count, candidates.count))
+        return None
+    changed = record.stale(identity, build.raw, verify=build.options.verify_raw)
+    damaged = None if changed else damaged_output(record, manifest, build.out)
+    if changed or damaged:
+        why = f"{changed} changed" if changed else f"{damaged} is not as it was installed"
+        build.report.note(f"{build.task.id} is compiled again: {why}")
+        return None
+    current = renewed(manifest, build.task, build.sources)
+    is_renewed = current.to_json() != record.manifest
+    if is_renewed:
+        _renew(build, current)
+    show(build.out, build.report)
+    return Result(current, build.out, built=False, renewed=is_renewed)
+
+
+def _renew(build: Build, manifest: Manifest) -> None:
+    """Write a manifest whose facts are new. The record goes last: cut off before it, it builds again."""
+    record = BuildRecord.read(build.work / INSTALLED)
+    write_atomically(manifest_path(build.out, build.task.id), manifest.to_json())
+    if record:
+        replace(record, manifest=manifest.to_json()).write(build.work / INSTALLED)
+
+
+def _may_install(build: Build, identity: Identity, complete: BuildRecord) -> bool:
+    verify = build.options.verify_raw
+    if complete.stale(identity, build.raw, verify=verify) is None and can_install(
+        build.work, build.out, complete
+    ):
+        return True
+    (build.work / COMPLETE).unlink()
+    return False
+
+
+def _begin(work: Path, identity: Identity) -> None:
+    """Keep the blocks that an interrupted run of the same build finished; clear the rest.
+
+    The record of the installed config stays until another takes its place.
+    """
+    mark = BuildRecord(identity.recipe, identity.annotations, Seen(), "")
+    begun = BuildRecord.read(work / BEGUN)
+    if begun is None or begun.identity.change(identity):
+        clear(work, keep={"lock", INSTALLED})
+        mark.write(work / BEGUN)
+
+
+def _build(build: Build, identity: Identity) -> BuildRecord:
+    task, sources, raw, options = build.task, build.sources, build.raw, build.options
+    if options.verify_raw:
+        identity = keep_checksums(identity, raw)
+    with RecordStore(build.work) as store:
+        candidates = load_records(task, sources, raw, options.seed, store, build.report)
+        maker = InstanceMaker(task, sources.labels, build.instruction, options.seed, candidates)
+        readers = all_readers(sources.dataset)
+        images = ImageStore(raw, {name: readers[name] for name in image_tables(task, sources)})
+        inputs = ImageInputs(raw, images, options.verify_raw)
+        blocks = BlockMaker(maker, inputs, build.work / BLOCKS, options.full_check, build.report)
+        quota = build.quota
+        build.report.stage(f"writing {task.id}", min(quota or candidates.count, candidates.count))
         finished = run_blocks(blocks, candidates, quota, options.workers)
-    raw.close()
+    seen = Seen()
+    for block in finished:
+        seen.add(block.seen)
+    _check_unchanged(build, identity, seen)
+    counts = _counts(build, candidates, finished)
+    manifest = _manifest(build, identity, counts, finished, seen)
+    return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json())
+
+
+def _check_unchanged(build: Build, identity: Identity, seen: Seen) -> None:
+    """Nothing is installed of raw files that were others at the end than at the beginning."""
+    raw = build.raw
+    if raw.gone() is not None:
+        raise changed_while_built(raw, "the folder is gone")
+    changed = (
+        raw.changed_archive()
+        or differing(identity.annotations.stamps, annotation_files(build.sources, raw).stamps)
+        or first_change(raw, seen)
+    )
+    if changed:
+        raise changed_while_built(raw, str(changed))
+
+
+def _counts(build: Build, candidates: Candidates, finished: list[Block]) -> dict[str, object]:
     dropped = Counter(candidates.dropped)
+    examples: dict[str, str] = {}
     for block in finished:
         dropped.update(block.dropped)
+        examples = block.examples | examples  # the first in selection order stays
     written = sum(block.rows for block in finished)
     if not written:
-        raise _nothing_written(task, sources, raw, dropped)
-    counts = {
+        raise _nothing_written(build, dropped)
+    return {
         "candidates": candidates.total,
         "written": written,
         "dropped": dict(sorted(dropped.items())),
+        "examples": dict(sorted(examples.items())),
         "not_needed": candidates.total - written - sum(dropped.values()),
     }
-    shards = [block for block in finished if block.rows]
-    return _manifest(task, sources, catalog, identity, counts, shards)
 
 
-def _quota(task: TaskSpec, options: Options) -> int | None:
-    return task.limit if options.limit == "spec" else options.limit  # type: ignore[return-value]
-
-
-def _nothing_written(
-    task: TaskSpec, sources: TaskSources, raw: RawDataset, dropped: Mapping[str, int]
-) -> VflanError:
+def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
+    task, dataset = build.task, build.sources.dataset
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items())) or "no records"
     if dropped.get(MISSING_IMAGE):
         return MissingRawError(
-            f"no picture of {task.id} was found ({reasons})\n"
-            + how_to_get(sources.dataset, sources.dataset.files),
-            where=Place(raw.root),
-            hint=next_step(sources.dataset),
+            f"no image of {task.id} was found ({reasons})\n" + how_to_get(dataset, dataset.files),
+            where=Place(build.raw.root),
+            hint=next_step(dataset),
         )
     return SpecError(
         f"{task.id} yields no instance ({reasons})",
@@ -177,164 +306,36 @@ def _nothing_written(
     )
 
 
-def _identity(
-    task: TaskSpec, sources: TaskSources, raw: RawDataset, catalog: Catalog, options: Options
-) -> dict[str, Any]:
-    """Everything that decides the bytes of a config: same identity, same shards."""
-    tables = {name: sources.dataset.tables[name] for name in sources.readers}
-    instruction = read_template(catalog.instruction_file(task.id))
-    spec = json.dumps([task.document.data, tables, sources.labels, instruction], sort_keys=True)
-    files: dict[str, RawFile] = {}
-    for table in tables.values():
-        if table["reader"] == "files":
-            continue  # nothing is read of them but their names, which the records hold
-        for path, _ in raw.list(table["file"]):
-            files[path] = raw.stat(path)
-    return {
-        "spec_sha256": hashlib.sha256(spec.encode()).hexdigest(),
-        "versions": {name: version(name) for name in _PACKAGES} | {"vision_flan": __version__},
-        "seed": options.seed,
-        "limit": _quota(task, options),
-        "image_check": "full" if options.full_check else "header",
-        "raw_files": [
-            {"path": file.path, "bytes": file.bytes, "mtime": round(file.mtime, 3), "archive": file.archive}
-            for _, file in sorted(files.items())
-        ],
-    }
-
-
-def _up_to_date(out: Path, task: str, identity: dict[str, Any]) -> Manifest | None:
+def _replaced(build: Build) -> tuple[str, ...]:
+    """Shards that go when the new ones are there: those of the manifest in place, or of the last installation
+    where one that was cut off took the manifest away."""
     try:
-        manifest = read_manifest(manifest_path(out, task))
+        return tuple(s.path for s in read_manifest(manifest_path(build.out, build.task.id)).shards)
     except (OSError, VflanError):
-        return None
-    same = all(_plain(getattr(manifest, key)) == _plain(value) for key, value in identity.items())
-    sizes = all(_size(out / shard.path) == shard.bytes for shard in manifest.shards)
-    return manifest if same and sizes else None
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1
-
-
-def _begin(work: Path, identity: dict[str, Any]) -> None:
-    """Keep what an interrupted run of the same build finished; clear the rest."""
-    text = json.dumps(identity, sort_keys=True)
-    mark = work / "build.json"
-    if not mark.exists() or mark.read_text() != text:
-        for path in work.iterdir():
-            if path.name != "lock":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        write_atomically(mark, text)
+        record = BuildRecord.read(build.work / INSTALLED)
+        return tuple(record.shards) if record else ()
 
 
 def _manifest(
-    task: TaskSpec,
-    sources: TaskSources,
-    catalog: Catalog,
-    identity: dict[str, Any],
-    counts: dict[str, Any],
-    blocks: list[Block],
+    build: Build, identity: Identity, counts: Mapping[str, object], finished: list[Block], seen: Seen
 ) -> Manifest:
+    task = build.task
+    blocks = [block for block in finished if block.rows]
     shards = tuple(
         ShardFacts(f"{task.id}/{task.split}-{i:05}-of-{len(blocks):05}.parquet", b.rows, b.bytes, b.sha256)
         for i, b in enumerate(blocks)
     )
     return Manifest(
         task=task.id,
-        title=task.title,
-        alias=task.alias,
         dataset=task.dataset,
         category=task.category,
-        suites=task.suites,
         split=task.split,
-        form=task.form,
         counts=counts,
         shards=shards,
         num_bytes=sum(block.content_bytes for block in blocks),
-        source=source_block(sources.dataset),
-        instruction=read_template(catalog.instruction_file(task.id)).strip(),
-        **identity,
+        instruction=read_template(build.instruction).strip(),
+        raw_files=raw_files(build.sources, build.raw, identity.annotations),
+        images=image_files(seen),
+        **facts_of(task, build.sources),
+        **identity.recipe,
     )
-
-
-def _install(work: Path, out: Path, task: str) -> Manifest:
-    """Move a complete config into place: the old manifest goes first, the new one comes last.
-
-    Runs again from where it was cut off: what is moved already is not there to move.
-    """
-    manifest = read_manifest(work / "manifest.json")
-    folder = out / task
-    folder.mkdir(exist_ok=True)
-    manifest_path(out, task).unlink(missing_ok=True)
-    blocks = sorted(path for path in (work / "blocks").glob("*.json"))
-    files = [json.loads(path.read_text()) for path in blocks]
-    by_sha = {block["sha256"]: work / "blocks" / block["file"] for block in files if block["rows"]}
-    for shard in manifest.shards:
-        source = by_sha.get(shard.sha256)
-        if source is not None and source.exists():
-            source.replace(out / shard.path)
-    keep = {out / shard.path for shard in manifest.shards}
-    for stale in folder.glob("*.parquet"):
-        if stale not in keep:
-            stale.unlink()
-    write_atomically(manifest_path(out, task), manifest.to_json())
-    with _locked(out / WORK_FOLDER / "card.lock", wait=True):
-        write_card(out)
-    for path in work.iterdir():
-        if path.name != "lock":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return manifest
-
-
-@contextmanager
-def _task_lock(out: Path, task: str) -> Iterator[Path]:
-    """The task's work folder, for one process at a time."""
-    work = out / WORK_FOLDER / task
-    work.mkdir(parents=True, exist_ok=True)
-    with _locked(work / "lock", wait=False):
-        yield work
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool) -> Iterator[None]:
-    with path.open("w") as file:  # the kernel lets go of the lock when the process dies
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise MachineError(
-                "another compile of this task runs in this folder",
-                where=Place(path.parent),
-                hint="wait for it, or compile into another --out",
-            ) from error
-        yield
-
-
-@contextmanager
-def _machine_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise MachineError(
-                f"cannot write: {error.strerror}",
-                where=Place(out),
-                hint="free some space, then the same command again: finished shards are kept",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-            raise MachineError(
-                f"cannot write: {error.strerror}",
-                where=Place(error.filename or out),
-                hint="choose another --out",
-            ) from error
-        raise
-    except duckdb.Error as error:
-        raise MachineError(
-            f"DuckDB: {str(error).splitlines()[0]}",
-            where=Place(out),
-            hint="is there space for the work folder?",
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ raw_option = click.option(
 )
 
 _LIMIT = click.IntRange(min=0)
+_URL = re.compile(r"^[a-z][a-z0-9+.-]+:/")
+
+
+def local_folder(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """Refuse a URL where a folder is wanted, before any work begins."""
+    if _URL.match(str(value)):
+        raise click.BadParameter(f"{value} is no folder of this machine; URLs are not written yet")
+    return value
 
 
 @click.command(
@@ -46,6 +55,7 @@ Examples:
     type=click.Path(path_type=Path, file_okay=False),
     default="vision-flan",
     show_default=True,
+    callback=local_folder,
     help="The compiled folder; other configs in it stay.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
@@ -62,9 +72,14 @@ Examples:
     type=click.Choice(["header", "full"]),
     default="header",
     show_default=True,
-    help="full decodes every picture: some 20 times slower on photographs.",
+    help="full decodes every image: some 20 times slower on photographs.",
 )
 @click.option("--force", is_flag=True, help="Compile even what is up to date.")
+@click.option(
+    "--verify-raw",
+    is_flag=True,
+    help="Keep checksums of the raw files that are read, and compare with those kept.",
+)
 @click.option("--keep-going", is_flag=True, help="With several tasks: go on after one that fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def compile(
@@ -78,6 +93,7 @@ def compile(
     workers: int,
     check_images: str,
     force: bool,
+    verify_raw: bool,
     keep_going: bool,
     as_json: bool,
 ) -> None:
@@ -98,7 +114,7 @@ def compile(
     if not names:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     quota: Any = "spec" if limit is None else (limit or None)
-    options = Options(seed, quota, workers, check_images == "full", force)
+    options = Options(seed, quota, workers, check_images == "full", force, verify_raw)
     if not as_json:  # the manifest has the versions
         print_untested_notice()
     results: list[dict[str, Any]] = []
@@ -130,6 +146,7 @@ def _summary(result: Any) -> dict[str, Any]:
     return {
         "task": manifest.task,
         "built": result.built,
+        "renewed": result.renewed,
         "folder": str(result.folder),
         "split": manifest.split,
         "counts": dict(manifest.counts),
@@ -141,14 +158,16 @@ def _print_result(result: Any) -> None:
     manifest = result.manifest
     counts = manifest.counts
     if not result.built:
-        click.echo(f"{manifest.task}: up to date, {manifest.rows:,} instances (--force compiles it again)")
+        state = "up to date, facts renewed" if result.renewed else "up to date"
+        click.echo(f"{manifest.task}: {state}, {manifest.rows:,} instances (--force compiles it again)")
         return
     click.echo(
         f"{manifest.task}: {manifest.rows:,} instances of {counts['candidates']:,} records, "
         f"{len(manifest.shards)} shards, {human_bytes(manifest.download_size)}"
     )
     for reason, count in counts["dropped"].items():
-        click.echo(f"  dropped {count:,}: {reason}")
+        example = counts.get("examples", {}).get(reason)
+        click.echo(f"  dropped {count:,}: {reason}" + (f", as {example}" if example else ""))
     call = f"load_dataset({str(result.folder)!r}, {manifest.task!r}, split={manifest.split!r})"
     click.echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
 
@@ -158,12 +177,12 @@ def _print_result(result: Any) -> None:
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this config.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
-    """Check a compiled folder against its manifests: every shard's size and sha256."""
-    from vision_flan.dataset.manifest import Verification, read_manifests
+    """Check a compiled folder against its manifests: every shard's size, sha256 and rows."""
+    from vision_flan.dataset.manifest import Verification, readable_manifests
     from vision_flan.dataset.manifest import verify as verify_folder
 
     result = Verification()
-    total = sum(len(manifest.shards) for manifest in read_manifests(folder).values())
+    total = sum(len(manifest.shards) for manifest in readable_manifests(folder)[0].values())
     with reporter(quiet=as_json) as report:
         report.stage("verifying", total)
         for size, state in verify_folder(folder, list(tasks)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,7 +11,7 @@ import click
 
 from vision_flan import __version__
 from vision_flan.cli.output import print_error
-from vision_flan.errors import ExitCode, VflanError
+from vision_flan.errors import ExitCode, MachineError, VflanError
 
 #: command -> (module, attribute); loaded when it is asked for, so that `vflan --help` starts at once
 COMMANDS = {
@@ -84,6 +85,7 @@ def vflan(verbose: bool, as_json: bool) -> None:
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors are printed, never raised."""
     try:
+        _check_working_directory()
         result = command.main(args=arguments, standalone_mode=False)
         return int(result) if isinstance(result, int) else ExitCode.OK
     except VflanError as error:
@@ -100,6 +102,15 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     except SystemExit as end:
         return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+
+
+def _check_working_directory() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise MachineError(
+            f"the working directory is gone: {error.strerror}", hint="cd to a folder that is there"
+        ) from error
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import yaml
 
 from vision_flan.columns import COLUMNS, features_yaml
 from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, licence_name
-from vision_flan.dataset.manifest import Manifest, read_manifests, write_atomically
+from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.publication import (
     RECIPE,
     RECIPE_COLUMNS,
@@ -27,6 +27,7 @@ from vision_flan.dataset.publication import (
     licence_of,
     recipe_features_yaml,
 )
+from vision_flan.errors import VflanError
 from vision_flan.spec.model import CATEGORIES
 
 DEFAULT_CONFIG = "ocr_textocr"
@@ -60,9 +61,26 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def write_card(folder: Path) -> Path:
     """Write README.md of a compiled folder from its manifests."""
+    refresh_card(folder)
+    return folder / "README.md"
+
+
+def refresh_card(folder: Path) -> list[VflanError]:
+    """Write README.md of a compiled folder, if it is not what its manifests say.
+
+    Returns:
+        What is wrong with manifests that cannot be read: their configs are left out.
+    """
     path = folder / "README.md"
-    write_atomically(path, render_card(read_manifests(folder)))
-    return path
+    manifests, broken = readable_manifests(folder)
+    text = render_card(manifests)
+    try:
+        same = path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        same = False
+    if not same:
+        write_atomically(path, text)
+    return list(broken.values())
 
 
 def render_card(manifests: Mapping[str, Manifest]) -> str:

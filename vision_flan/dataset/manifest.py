@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Place, VflanError
 from vision_flan.spec.model import DatasetSpec
@@ -28,9 +31,10 @@ class Manifest:
     Attributes:
         spec_sha256: checksum of the task, its dataset's tables and labels, and its instruction.
         versions: of the packages whose change may change bytes.
-        raw_files: raw files the tables were read from: path, bytes, mtime.
+        raw_files: raw files the tables were read from: path, bytes, mtime; of many a checksum.
+        images: image files that were looked at: how many, how many are missing, a checksum.
         limit: the quota, None for none.
-        counts: candidates, written, dropped by reason.
+        counts: candidates, written, dropped by reason, an example of each reason, not_needed.
         num_bytes: of the pictures and texts in memory, as `dataset_info.dataset_size` counts them.
         source: title, homepage, licence, citation of the dataset, for card and publisher.
     """
@@ -54,6 +58,7 @@ class Manifest:
     num_bytes: int
     source: Mapping[str, Any]
     instruction: str = ""
+    images: Mapping[str, Any] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION
 
     @property
@@ -84,15 +89,24 @@ class Manifest:
                     where=place,
                     hint="upgrade vision-flan",
                 )
+            _check_types(data)
             data.pop("published", None)  # how the Hub has it: vision_flan.dataset.publication
             data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
             return cls(**data)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise VflanError(
                 f"not a manifest: {error}", where=place, hint="compile the task again"
             ) from error
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    """A hand-edited manifest must not fail later, in the card or the publisher."""
+    wanted = {"task": str, "split": str, "category": str, "counts": dict, "versions": dict, "source": dict}
+    for name, kind in wanted.items():
+        if not isinstance(data[name], kind):
+            raise TypeError(f"{name!r} is no {'text' if kind is str else 'mapping'}")
 
 
 def source_block(dataset: DatasetSpec) -> dict[str, Any]:
@@ -113,13 +127,41 @@ def manifest_path(folder: Path, task: str) -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """One manifest file."""
-    return Manifest.from_json(path.read_text("utf-8"), Place(path))
+    """One manifest file.
+
+    Raises:
+        OSError: it cannot be read.
+        VflanError: it is no manifest, or another task's.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise VflanError(
+            f"not a manifest: {error}", where=Place(path), hint="compile the task again"
+        ) from error
+    manifest = Manifest.from_json(text, Place(path))
+    if manifest.task != path.stem:
+        raise VflanError(
+            f"the manifest is of the task {manifest.task!r}", where=Place(path), hint="compile the task again"
+        )
+    return manifest
 
 
 def read_manifests(folder: Path) -> dict[str, Manifest]:
     """All manifests of a compiled folder, by task, sorted."""
     return {path.stem: read_manifest(path) for path in sorted((folder / FOLDER).glob("*.json"))}
+
+
+def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, VflanError]]:
+    """The manifests of a compiled folder, by task, sorted; and what is wrong with those that are broken."""
+    found: dict[str, Manifest] = {}
+    broken: dict[str, VflanError] = {}
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        try:
+            found[path.stem] = read_manifest(path)
+        except VflanError as error:
+            broken[path.stem] = error
+    return found, broken
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -156,7 +198,7 @@ class Verification:
 
 
 def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
-    """Check every shard's size and sha256 against the manifests.
+    """Check every shard's size, sha256 and rows against the manifests, and that the counts add up.
 
     Args:
         folder: a compiled folder.
@@ -166,10 +208,19 @@ def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, 
         (bytes read since the last, the verification so far); the last one is complete.
     """
     result = Verification()
-    for task, manifest in read_manifests(folder).items():
+    manifests, broken = readable_manifests(folder)
+    for task, error in broken.items():
+        if not tasks or task in tasks:
+            result.tasks += 1
+            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"is {error.what}"))
+    for task, manifest in manifests.items():
         if tasks and task not in tasks:
             continue
         result.tasks += 1
+        result.problems.extend(
+            Problem(task, f"{FOLDER}/{task}.json", message)
+            for message in _sums(manifest.counts, manifest.rows)
+        )
         known = set()
         for shard in manifest.shards:
             known.add(shard.path)
@@ -196,5 +247,30 @@ def _check_shard(folder: Path, task: str, shard: ShardFacts, result: Verificatio
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
             result.problems.append(Problem(task, shard.path, "has another sha256 than the manifest says"))
+        elif (rows := _rows_of(path)) != shard.rows:
+            message = f"has {rows:,} rows, the manifest says {shard.rows:,}"
+            result.problems.append(Problem(task, shard.path, message))
     result.bytes += size
     return size
+
+
+def _rows_of(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return -1
+
+
+def _sums(counts: Mapping[str, Any], rows: int) -> Iterator[str]:
+    """What does not add up in the counts of a manifest with so many rows."""
+    try:
+        written, candidates = int(counts["written"]), int(counts["candidates"])
+        dropped = sum(int(count) for count in counts["dropped"].values())
+        rest = int(counts.get("not_needed", 0))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        yield "has counts that are no numbers"
+        return
+    if written != rows:
+        yield f"says {written:,} were written, its shards have {rows:,} rows"
+    if written + dropped + rest != candidates:
+        yield f"says {candidates:,} candidates, but counts {written:,} + {dropped:,} + {rest:,}"

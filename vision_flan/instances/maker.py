@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.errors import DamagedFileError, MissingRawError, Place
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
@@ -39,9 +39,10 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Why a candidate is not written."""
+    """Why a candidate is not written; `detail` is the image, or what is wrong with its file."""
 
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,18 @@ class InstanceMaker:
             row: a candidate; `_key` is upstream's key.
             read: gives the bytes behind a reference.
             full_check: decode every picture.
+
+        Raises:
+            BadRawError: what is wrong is no property of one image: a link that leads out, an encrypted
+                archive. A file that is missing or damaged drops the candidate.
         """
         text = self.render(row)
         if isinstance(text, Dropped):
             return text
-        try:
-            data, path = self._picture(row, read, full_check)
-        except BadImageError as error:
-            return Dropped(str(error))
-        except MissingRawError:
-            return Dropped("missing_image")
-        except BadRawError as error:
-            return Dropped(f"unreadable_image: {error.what}" if error.where is None else "unreadable_image")
+        image = self._image(row, read, full_check)
+        if isinstance(image, Dropped):
+            return image
+        data, path = image
         task = self.task
         key = row["_key"]
         values = (
@@ -144,22 +145,37 @@ class InstanceMaker:
             return Dropped("invalid_text")
         return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
 
-    def _picture(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:
-        if self.composer:
-            first, *more = self.composer.references(row)
-            path = f"composed:{first}" + (f" and {len(more)} more" if more else "")
-            return self.composer.make(row, read), path
-        last = len(self.images) - 1
-        for i, expression in enumerate(self.images):
-            path = expression.render(row)
-            if not path:
-                raise BadImageError("missing_image")
-            try:
-                data = read(path)
-            except MissingRawError:
-                if i == last:
-                    raise
-                continue
-            check_image(data, full=full)
-            return data, path
-        raise BadImageError("missing_image")
+    def _image(
+        self, row: dict[str, Any], read: Callable[[str], bytes], full: bool
+    ) -> tuple[bytes, str] | Dropped:
+        """The image and what it is called upstream."""
+        path = ""
+        try:
+            if self.composer:
+                path = self._composed_name(row)
+                return self.composer.make(row, read), path
+            last = len(self.images) - 1
+            for i, expression in enumerate(self.images):
+                path = expression.render(row)
+                if not path:
+                    raise BadImageError("missing_image")
+                try:
+                    data = read(path)
+                except MissingRawError:
+                    if i == last:
+                        raise
+                    continue
+                check_image(data, full=full)
+                return data, path
+        except BadImageError as error:
+            return Dropped(str(error), path)
+        except MissingRawError as error:
+            return Dropped("missing_image", error.what if self.composer else path)
+        except DamagedFileError as error:
+            return Dropped("unreadable_image", f"{path}: {error.what}")
+        return Dropped("missing_image")
+
+    def _composed_name(self, row: Mapping[str, Any]) -> str:
+        assert self.composer is not None
+        first, *more = self.composer.references(row)
+        return f"composed:{first}" + (f" and {len(more)} more" if more else "")

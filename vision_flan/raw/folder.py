@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place
-from vision_flan.raw.members import OpenArchive, is_junk
+from vision_flan.errors import BadRawError, DamagedFileError, MachineError, MissingRawError, Place
+from vision_flan.raw.members import OpenArchive, is_junk, open_hint
 from vision_flan.raw.patterns import Pattern, is_inside
 from vision_flan.raw.tar_archive import GzipArchive, TarArchive
 from vision_flan.raw.walk import walk
@@ -57,7 +57,12 @@ class _Mounted:
     path: str
     prefix: str
     members: OpenArchive
-    mtime: float
+    bytes: int
+    mtime_ns: int
+
+    @property
+    def mtime(self) -> float:
+        return self.mtime_ns / 1e9
 
     def name_of(self, path: str) -> str | None:
         """The member behind a path of the layout."""
@@ -91,6 +96,7 @@ class RawDataset:
         self.borrowed = tuple(borrowed)
         self._base = os.fspath(self.root) + "/"
         self._real = os.path.realpath(self.root)
+        self._was_there = self.root.is_dir()
         self._folders: dict[str, bool] = {}
         self._mounted: Sequence[_Mounted] | None = None
         self._lock = threading.Lock()
@@ -132,6 +138,50 @@ class RawDataset:
         if found is None:
             raise self._missing(path)
         return found
+
+    def stamp(self, path: str) -> str:
+        """What tells that a file changed: its size, its time in nanoseconds, the folder or archive it is in.
+
+        An archive is looked at once, when it is opened; `changed_archive` looks again. Content that changes
+        under the same size and time is not told.
+
+        Returns:
+            "" for a file that is not there.
+
+        Raises:
+            BadRawError: the path leaves the folder.
+            MachineError: the machine does not let us read it.
+        """
+        for raw in (self, *self.borrowed):
+            descriptor = raw._descriptor(path)
+            if descriptor >= 0:
+                status = os.fstat(descriptor)
+                os.close(descriptor)
+                return f"{status.st_size} {status.st_mtime_ns} {raw.dataset}"
+            found = raw._member(path)
+            if found:
+                mounted, name = found
+                size = mounted.members.size(name)
+                return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
+        return ""
+
+    def gone(self) -> Path | None:
+        """A raw folder that was there and is gone: this one, or one that it borrows from."""
+        folders = (self, *self.borrowed)
+        return next((raw.root for raw in folders if raw._was_there and not raw.root.is_dir()), None)
+
+    def changed_archive(self) -> Path | None:
+        """An open archive that is not on disk any more as it was when it was opened."""
+        for raw in (self, *self.borrowed):
+            for mounted in raw._mounted or ():
+                full = raw.root / mounted.path
+                try:
+                    status = full.stat()
+                except OSError:
+                    return full
+                if (status.st_size, status.st_mtime_ns) != (mounted.bytes, mounted.mtime_ns):
+                    return full
+        return None
 
     def exists(self, path: str) -> bool:
         """Whether a file is there.
@@ -267,16 +317,13 @@ class RawDataset:
 
     def _open_archive(self, path: str, into: str) -> _Mounted:
         full = Path(self._base + path)
-        lower = path.lower()
-        members: OpenArchive
-        if lower.endswith(".zip"):
-            members = ZipArchive(full)
-        elif lower.endswith(".gz") and not lower.endswith(".tar.gz"):
-            members = GzipArchive(full)
-        else:
-            members = TarArchive(full)
+        try:
+            members = _opened(full)
+        except DamagedFileError as error:  # of its index: then all its members are out of reach
+            raise BadRawError(error.what, where=error.where, hint=error.hint) from error
         prefix = into.strip("/") + "/" if into.strip("/") else ""
-        return _Mounted(path, prefix, members, full.stat().st_mtime)
+        status = full.stat()
+        return _Mounted(path, prefix, members, status.st_size, status.st_mtime_ns)
 
     def _list_own(self, pattern: Pattern) -> Iterator[tuple[str, dict[str, str]]]:
         streams = [walk(self._base, pattern, self._confine)]
@@ -302,18 +349,27 @@ class RawDataset:
         return MachineError(
             f"cannot read the file: {error.strerror}",
             where=Place(self.root / path),
-            hint="check the file's permissions and the disk",
+            hint=open_hint(error),
         )
 
     def _missing_name(self, path: str, error: OSError) -> BadRawError:
-        return BadRawError(
+        return DamagedFileError(
             f"no file can have the path {path[:200]!r}: {error.strerror}", where=Place(self.root)
         )
 
 
+def _opened(path: Path) -> OpenArchive:
+    lower = path.name.lower()
+    if lower.endswith(".zip"):
+        return ZipArchive(path)
+    if lower.endswith(".gz") and not lower.endswith(".tar.gz"):
+        return GzipArchive(path)
+    return TarArchive(path)
+
+
 def _refuse_unsafe(path: str) -> None:
     if not is_inside(path):
-        raise BadRawError(
+        raise DamagedFileError(  # one record's fault, as a damaged file is: no other file is touched by it
             f"path leaves the folder or is no plain relative path: {path!r}",
             hint="paths are relative to the raw folder, with / and without ..",
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from vision_flan.errors import BadRawError, MachineError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, MachineError, Place
 
 #: Reads up to n bytes at an offset; shorter only at the end of the file.
 ReadAt = Callable[[int, int], bytes]
@@ -62,8 +63,24 @@ def open_descriptor(path: Path) -> int:
         raise MachineError(
             f"cannot open the archive: {error.strerror}",
             where=Place(path),
-            hint="check the file's permissions",
+            hint=open_hint(error),
         ) from error
+
+
+def open_hint(error: OSError) -> str:
+    """What to do about a file that cannot be opened or listed."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open at one time: raise the limit (`ulimit -n`), or use fewer workers"
+    return "check the file's permissions and the disk"
+
+
+def damaged_member(path: Path, what: str) -> DamagedFileError:
+    """The error for one member of an archive; the others may be whole."""
+    return DamagedFileError(
+        f"the archive is damaged: {what}",
+        where=Place(path),
+        hint="download it again, or unpack it and remove the archive",
+    )
 
 
 def damaged(path: Path, what: str) -> BadRawError:

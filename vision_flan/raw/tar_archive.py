@@ -22,7 +22,7 @@ from typing import IO, Any
 import indexed_gzip
 
 from vision_flan.errors import MachineError, Place
-from vision_flan.raw.members import ReadAt, Slice, damaged, member_name, open_descriptor
+from vision_flan.raw.members import ReadAt, Slice, damaged, damaged_member, member_name, open_descriptor
 
 _BLOCK = 512
 _REGULAR = (b"0", b"\0", b"7")
@@ -94,10 +94,12 @@ class TarArchive:
             while len(data) < size:
                 more = self._read_at(offset + len(data), size - len(data))
                 if not more:
-                    raise damaged(self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+                    raise damaged_member(
+                        self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there"
+                    )
                 data += more
         except (EOFError, OSError, *_GZIP_ERRORS) as error:
-            raise damaged(self.path, str(error)) from error
+            raise damaged_member(self.path, str(error)) from error
         return data
 
     def _index(self) -> None:

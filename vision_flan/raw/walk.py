@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from vision_flan.errors import MachineError, Place
-from vision_flan.raw.members import is_junk
+from vision_flan.raw.members import is_junk, open_hint
 from vision_flan.raw.patterns import Pattern
 
 #: Takes a full path and its path below the root; raises when it leads out, returns its real path.
@@ -67,7 +67,7 @@ def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str
         raise MachineError(
             f"cannot list the folder: {error.strerror}",
             where=Place(full),
-            hint="check the folder's permissions",
+            hint=open_hint(error),
         ) from error
     names.sort()
     return names, links

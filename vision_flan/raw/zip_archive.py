@@ -16,7 +16,7 @@ from array import array
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Place
-from vision_flan.raw.members import Slice, damaged, member_name, open_descriptor
+from vision_flan.raw.members import Slice, damaged, damaged_member, member_name, open_descriptor
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -62,7 +62,9 @@ class ZipArchive:
         packed = self._pread(self._data_start(row, name), self._packed[row])
         data = self._unpack(row, name, packed)
         if len(data) != self._sizes[row] or zlib.crc32(data) != self._sums[row]:
-            raise damaged(self.path, f"member {name!r} has another size or checksum than the index says")
+            raise damaged_member(
+                self.path, f"member {name!r} has another size or checksum than the index says"
+            )
         return data
 
     def open(self, name: str) -> io.BufferedIOBase:
@@ -80,7 +82,9 @@ class ZipArchive:
         while len(data) < size:  # a single read returns 2 GiB at most
             more = os.pread(self._descriptor, size - len(data), offset + len(data))
             if not more:
-                raise damaged(self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+                raise damaged_member(
+                    self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there"
+                )
             data += more
         return data
 
@@ -92,7 +96,7 @@ class ZipArchive:
         start = self._starts[row]
         local = _LOCAL.unpack(self._pread(start, _LOCAL.size))
         if local[0] != b"PK\3\4":
-            raise damaged(self.path, f"no header of member {name!r} at offset {start}")
+            raise damaged_member(self.path, f"no header of member {name!r} at offset {start}")
         return int(start + _LOCAL.size + local[9] + local[10])
 
     def _unpack(self, row: int, name: str, packed: bytes) -> bytes:
@@ -107,7 +111,7 @@ class ZipArchive:
             if method == _LZMA:
                 return _unpack_lzma(packed)
         except (zlib.error, OSError, lzma.LZMAError, ValueError) as error:
-            raise damaged(self.path, f"member {name!r}: {error}") from error
+            raise damaged_member(self.path, f"member {name!r}: {error}") from error
         raise BadRawError(
             f"member {name!r} is compressed by method {method}, which is not read",
             where=Place(self.path),
@@ -211,14 +215,14 @@ class _Inflated(io.RawIOBase):
             try:
                 data = self._inflate.decompress(packed, len(view))
             except zlib.error as error:
-                raise damaged(self._archive.path, f"member {self._name!r}: {error}") from error
+                raise damaged_member(self._archive.path, f"member {self._name!r}: {error}") from error
             if not packed and not data:
-                raise damaged(self._archive.path, f"member {self._name!r} ends in the middle")
+                raise damaged_member(self._archive.path, f"member {self._name!r} ends in the middle")
         view[: len(data)] = data
         self._position += len(data)
         self._sum = zlib.crc32(data, self._sum)
         if self._inflate.eof and not data and self._sum != self._expected:
-            raise damaged(
+            raise damaged_member(
                 self._archive.path, f"member {self._name!r} has another checksum than the index says"
             )
         return len(data)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vision_flan.errors import BadRawError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.lmdb_table import LmdbReader
 from vision_flan.readers.reader import Reader
 
 
@@ -16,6 +17,16 @@ class ImageStore:
         self._raw = raw
         self._readers = readers
         self._read_bytes = raw.read_bytes
+
+    def file_of(self, ref: str) -> str:
+        """The file that holds an image: the reference itself, or the container it names a record of."""
+        if ref[:1] != "@":
+            return ref
+        table, _, locator = ref[1:].partition("/")
+        if isinstance(self._readers.get(table), LmdbReader):
+            return locator.partition("#")[0] + "/data.mdb"
+        file, mark, record = locator.rpartition("#")
+        return file if mark and record.isdecimal() else locator
 
     def read(self, ref: str) -> bytes:
         """The encoded bytes of a picture.
@@ -30,7 +41,7 @@ class ImageStore:
         reader = self._readers.get(table)
         if reader is None or not slash:
             raise BadRawError(
-                f"picture reference {ref!r} names no table of this dataset",
-                hint=f"write @<table>/<file>#<record>; tables are {', '.join(sorted(self._readers))}",
+                f"picture reference {ref!r} names no table that the task reads or names",
+                hint=f"write @<table>/<file>#<record>; its tables are {', '.join(sorted(self._readers))}",
             )
         return reader.open_image(self._raw, locator)

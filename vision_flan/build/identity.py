@@ -1,0 +1,188 @@
+"""What decides the bytes of a config, and whether a compiled one is still what it would become now.
+
+The recipe is the spec's half: everything written by us that decides a byte. The annotation files are the raw
+half that is known before a build; the image files are known after it. Title, license, citation and their like
+decide no byte: they are renewed in the manifest without a build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vision_flan import __version__
+from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
+from vision_flan.dataset.manifest import Manifest, manifest_path, source_block, write_atomically
+from vision_flan.instances.rendering import read_template
+from vision_flan.raw.folder import RawDataset
+from vision_flan.records.tables import TaskSources
+from vision_flan.spec.model import TaskSpec
+from vision_flan.versions import deciding_versions
+
+#: Fields of a task that decide no byte. The quota stands in the manifest by itself.
+_FACTS = ("title", "alias", "suites", "form", "allow", "available", "confidence", "limit")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Same identity and same images, same shards.
+
+    Attributes:
+        recipe: fields of the manifest.
+        annotations: the files the tables are read from.
+    """
+
+    recipe: Mapping[str, Any]
+    annotations: Seen
+
+    def change(self, other: Identity) -> str | None:
+        """What another identity has different."""
+        for key, value in self.recipe.items():
+            if other.recipe.get(key) != value:
+                return {"spec_sha256": "the spec", "versions": "package versions"}.get(key, key)
+        return differing(self.annotations.stamps, other.annotations.stamps)
+
+
+def identity_of(
+    task: TaskSpec, sources: TaskSources, raw: RawDataset, instruction: Path, quota: int | None,
+    seed: int, *, full_check: bool,
+) -> Identity:  # fmt: skip
+    """Everything that decides the bytes of a config, but for its images."""
+    recipe = {
+        "spec_sha256": _spec_sha256(task, sources, raw, instruction),
+        "versions": {v.name: v.installed for v in deciding_versions() if v.installed}
+        | {"vision_flan": __version__},
+        "seed": seed,
+        "limit": quota,
+        "image_check": "full" if full_check else "header",
+    }
+    return Identity(recipe, annotation_files(sources, raw))
+
+
+def image_tables(task: TaskSpec, sources: TaskSources) -> list[str]:
+    """Tables whose records a task's images may be: those it reads, and all where it builds references."""
+    if "@" in json.dumps([task.document.data, sources.labels]):
+        return sorted(sources.dataset.tables)
+    return sorted(sources.readers)
+
+
+def _spec_sha256(task: TaskSpec, sources: TaskSources, raw: RawDataset, instruction: Path) -> str:
+    recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
+    tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}
+    folders = [
+        [folder.dataset, [[archive.path, archive.into] for archive in folder.archives]]
+        for folder in (raw, *raw.borrowed)
+    ]
+    views = {name: sources.dataset.views[name] for name in sources.views}
+    parts = [recipe, tables, views, sources.labels, read_template(instruction), folders]
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What is kept beside a config, in its work folder, to tell whether it is up to date.
+
+    Attributes:
+        recipe, annotations: the identity it was built from.
+        images: image files that were looked at.
+        manifest: its text.
+        replaces: shards of the config before it, which go when it is installed.
+        shards: installed shard -> its size and time in nanoseconds; empty until it is installed.
+    """
+
+    recipe: Mapping[str, Any]
+    annotations: Seen
+    images: Seen
+    manifest: str
+    replaces: tuple[str, ...] = ()
+    shards: Mapping[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.recipe, self.annotations)
+
+    def write(self, path: Path) -> None:
+        """Write the record atomically."""
+        write_atomically(path, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> BuildRecord | None:
+        """The record of a file, None where it is not there or broken."""
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            seen = {name: Seen(**data[name]) for name in ("annotations", "images")}
+            return cls(**{**data, **seen, "replaces": tuple(data["replaces"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def stale(self, now: Identity, raw: RawDataset, *, verify: bool) -> str | None:
+        """What has changed since, None for nothing.
+
+        Args:
+            verify: compare contents by checksum too.
+        """
+        changed = self.identity.change(now) or first_change(raw, self.images, checksums=verify)
+        if changed or not verify:
+            return changed
+        if not self.annotations.sums:
+            return "checksums of raw files, which were not kept"
+        return next((p for p, known in self.annotations.sums.items() if checksum(raw, p) != known), None)
+
+
+def damaged_output(record: BuildRecord, manifest: Manifest, out: Path) -> str | None:
+    """A manifest or shard that is not as it was installed, None for none.
+
+    A shard is read again only where its size or time is another.
+    """
+    if manifest.to_json() != record.manifest:
+        return manifest_path(Path(), manifest.task).as_posix()
+    for shard in manifest.shards:
+        if stat_of(out / shard.path) != record.shards.get(shard.path) and not is_whole(
+            out / shard.path, shard.sha256
+        ):
+            return shard.path
+    return None
+
+
+def is_whole(path: Path, sha256: str) -> bool:
+    """Whether a file has this checksum."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def stat_of(path: Path) -> list[int] | None:
+    """Size and time in nanoseconds of a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
+    """Fields of a manifest that decide no byte."""
+    return {
+        "title": task.title,
+        "alias": task.alias,
+        "suites": task.suites,
+        "form": task.form,
+        "source": source_block(sources.dataset),
+    }
+
+
+def renewed(manifest: Manifest, task: TaskSpec, sources: TaskSources) -> Manifest:
+    """The manifest with the facts of the spec as they are now."""
+    return replace(manifest, **facts_of(task, sources))
+
+
+def keep_checksums(identity: Identity, raw: RawDataset) -> Identity:
+    """The identity with the checksums of its annotation files."""
+    return replace(identity, annotations=with_checksums(raw, identity.annotations))

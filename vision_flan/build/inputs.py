@@ -1,0 +1,200 @@
+"""Which raw files a build read, and whether they are still as they were.
+
+A stamp is size, time in nanoseconds and origin (`RawDataset.stamp`), taken before a file is read; a file
+that is not there has the stamp "", so that its arrival is noticed too. Content that changes under the same
+size and time is found by checksums alone, which are kept and compared where `--verify-raw` asks for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vision_flan.errors import BadRawError, MissingRawError, Place, VflanError
+from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.image_refs import ImageStore
+from vision_flan.records.tables import TaskSources
+
+#: Files of a table that a manifest lists one by one; of more it has their number and a checksum.
+LISTED_FILES = 100
+
+#: Begins the key of a listing among the stamps; no path of a layout has it.
+_LISTING = "\0listing "
+_REFUSED = "refused"
+
+
+@dataclass
+class Seen:
+    """Files that were looked at: path -> stamp, and path -> sha256 where checksums were asked for."""
+
+    stamps: dict[str, str] = field(default_factory=dict)
+    sums: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Seen) -> None:
+        self.stamps.update(other.stamps)
+        self.sums.update(other.sums)
+
+
+class ImageInputs:
+    """Reads images and notes their files.
+
+    Args:
+        raw: the dataset's raw folder.
+        images: reads what references name.
+        checksums: keep the sha256 of each file.
+    """
+
+    def __init__(self, raw: RawDataset, images: ImageStore, checksums: bool) -> None:
+        self.raw = raw
+        self.images = images
+        self.checksums = checksums
+
+    def watch(self) -> Watch:
+        """A reader of images for one block."""
+        return Watch(self)
+
+
+class Watch:
+    """Reads images for one block; `seen` is what it looked at."""
+
+    def __init__(self, inputs: ImageInputs) -> None:
+        self._inputs = inputs
+        self._read = inputs.images.read
+        self.seen = Seen()
+
+    def read(self, ref: str) -> bytes:
+        """The bytes of an image; raises what `ImageStore.read` raises."""
+        inputs = self._inputs
+        file = inputs.images.file_of(ref)
+        if file not in self.seen.stamps:
+            self.seen.stamps[file] = stamp(inputs.raw, file)
+            if inputs.checksums and self.seen.stamps[file] not in ("", _REFUSED):
+                self.seen.sums[file] = checksum(inputs.raw, file)
+        return self._read(ref)
+
+
+def stamp(raw: RawDataset, path: str) -> str:
+    """The stamp of a file; a path that no file can have has one of its own."""
+    try:
+        return raw.stamp(path)
+    except BadRawError:
+        return _REFUSED
+
+
+def checksum(raw: RawDataset, path: str) -> str:
+    """sha256 of a file, "" where it is not there or damaged."""
+    try:
+        digest = hashlib.sha256()
+        with raw.open(path) as file:
+            while data := file.read(1 << 20):
+                digest.update(data)
+        return digest.hexdigest()
+    except (MissingRawError, BadRawError):
+        return ""
+
+
+def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str | None:
+    """The first file that is not as it was seen.
+
+    Args:
+        checksums: compare contents too, of the files whose checksum is known.
+    """
+    for path, was in seen.stamps.items():
+        if not path.startswith(_LISTING) and stamp(raw, path) != was:
+            return path
+    if checksums:
+        for path, known in seen.sums.items():
+            if checksum(raw, path) != known:
+                return path
+    return None
+
+
+def annotation_files(sources: TaskSources, raw: RawDataset) -> Seen:
+    """The files that a task's tables are read from; of tables of mere names, the names."""
+    seen = Seen()
+    for name in sources.readers:
+        table = sources.dataset.tables[name]
+        paths = [path for path, _ in raw.list(table["file"])]
+        if table["reader"] == "files":
+            digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
+            seen.stamps[_LISTING + table["file"]] = f"{len(paths)} {digest}"
+        else:
+            seen.stamps.update((path, stamp(raw, path)) for path in paths)
+    return seen
+
+
+def with_checksums(raw: RawDataset, seen: Seen) -> Seen:
+    """The same files with their checksums."""
+    paths = [path for path in seen.stamps if not path.startswith(_LISTING)]
+    return Seen(seen.stamps, {path: checksum(raw, path) for path in paths})
+
+
+def differing(was: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """The first file, or listing of files, that two looks disagree on."""
+    for key in sorted(was.keys() | now.keys()):
+        if was.get(key) != now.get(key):
+            return f"the files that match {key[len(_LISTING) :]}" if key.startswith(_LISTING) else key
+    return None
+
+
+def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[str, Any], ...]:
+    """What the manifest says of the annotation files: each one, or of many their number and a checksum."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sources.readers:
+        table = sources.dataset.tables[name]
+        pattern = table["file"]
+        listing = seen.stamps.get(_LISTING + pattern)
+        if table["reader"] == "files" and listing is not None:
+            count, digest = listing.split(" ")
+            found[pattern] = {"path": pattern, "files": int(count), "names_sha256": digest}
+            continue
+        paths = [path for path, _ in raw.list(pattern)]
+        if len(paths) > LISTED_FILES:
+            sizes = {path: size_of(seen.stamps.get(path, "")) for path in paths}
+            total = sum(sizes.values())
+            found[pattern] = {"path": pattern, "files": len(paths), "bytes": total, "sha256": _digest(sizes)}
+            continue
+        for path in paths:
+            file = raw.stat(path)
+            found[path] = {
+                "path": path,
+                "bytes": file.bytes,
+                "mtime": round(file.mtime, 3),
+                "archive": file.archive,
+            }
+    return tuple(found[key] for key in sorted(found))
+
+
+def image_files(seen: Seen) -> dict[str, Any]:
+    """What the manifest says of the image files: how many, how many are missing, a checksum of the rest's
+    paths and sizes. No times, which differ between machines."""
+    sizes = {path: size_of(was) for path, was in seen.stamps.items() if was not in ("", _REFUSED)}
+    return {"files": len(sizes), "missing": len(seen.stamps) - len(sizes), "sha256": _digest(sizes)}
+
+
+def changed_while_built(raw: RawDataset, what: str) -> VflanError:
+    """The error for raw files that change, or go away, while they are read."""
+    gone = raw.gone()
+    if gone is not None:
+        return MissingRawError(
+            "the raw folder went away during the build",
+            where=Place(gone),
+            hint="mount it again; then the same command again: finished shards are kept",
+        )
+    return BadRawError(
+        f"raw files changed during the build: {what}",
+        where=Place(raw.root),
+        hint="wait until nothing writes there; then the same command again",
+    )
+
+
+def size_of(text: str) -> int:
+    """The size in a stamp."""
+    return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0
+
+
+def _digest(sizes: Mapping[str, int]) -> str:
+    return hashlib.sha256(json.dumps(sorted(sizes.items())).encode()).hexdigest()

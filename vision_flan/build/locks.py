@@ -1,0 +1,112 @@
+"""One process at a time in a task's work folder, and what the machine refuses as errors a user can act on."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from vision_flan.errors import MachineError, Place
+
+WORK_FOLDER = ".vflan"
+
+_AGAIN = "then the same command again: finished shards are kept"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: errno -> what to do; anything else is the disk's or the file system's
+_HINTS = (
+    dict.fromkeys(_FULL, f"free some space, {_AGAIN}")
+    | dict.fromkeys(
+        (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+        "choose another --out, or mend its permissions",
+    )
+    | dict.fromkeys(
+        (errno.ENOENT, errno.ESTALE, errno.ENOTCONN),
+        f"a file or folder went away while it was in use: see that --out is there, {_AGAIN}",
+    )
+    | dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open at one time: raise `ulimit -n`")
+    | {
+        errno.ENAMETOOLONG: "choose an --out with a shorter path",
+        errno.ENOLCK: "its file system has no locks: choose an --out on a local disk",
+    }
+)
+_TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
+
+
+@contextmanager
+def task_lock(out: Path, task: str) -> Iterator[Path]:
+    """The task's work folder, for one process at a time.
+
+    Raises:
+        MachineError: another process has it.
+    """
+    work = out / WORK_FOLDER / task
+    work.mkdir(parents=True, exist_ok=True)
+    with locked(work / "lock", wait=False):
+        yield work
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file, which names who holds it."""
+    with path.open("a+") as file:  # the kernel lets go of the lock when the process dies
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read(200).strip() or "unknown"
+            raise MachineError(
+                f"another compile of this task runs in this folder: {holder}",
+                where=Place(path.parent),
+                hint="wait for it, or compile into another --out",
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def machine_errors(out: Path) -> Iterator[None]:
+    """Whatever the machine refuses becomes a `MachineError` that says what to do."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of our output is gone: no fault of the disk
+    except OSError as error:
+        what = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
+        where = out if error.errno in _FULL else error.filename or out
+        raise MachineError(f"cannot write: {what}", where=Place(where), hint=hint) from error
+    except duckdb.Error as error:
+        raise MachineError(
+            f"DuckDB: {str(error).splitlines()[0]}",
+            where=Place(out),
+            hint="is there space for the work folder?",
+        ) from error
+
+
+def remove_litter(folder: Path, name: str) -> None:
+    """Remove temporary files of `name` that a killed process left in a folder."""
+    for path in folder.glob(f".{name}.*.tmp"):
+        match = _TEMPORARY.match(path.name)
+        if match and not _alive(int(match.group(1))):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # of an earlier process with our number: we hold the lock and write nothing now
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
