@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vision_flan.errors import MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
@@ -108,7 +108,7 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
 
 
 def _archives(dataset: DatasetSpec) -> list[Archive]:
-    return [Archive(file.path, file.into) for file in dataset.archives]
+    return [Archive(file.path, file.into, file.bytes) for file in dataset.archives]
 
 
 def load_records(
@@ -135,7 +135,15 @@ def _counted(batches: Iterator[pa.RecordBatch], report: Reporter) -> Iterator[pa
 
 
 def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | None:
-    """An error that names each missing file of the tables, where it comes from and where it goes."""
+    """An error that names each missing file of the tables, where it comes from and where it goes.
+
+    Raises:
+        BadRawError: an archive lies in parts.
+    """
+    for archive, parts in raw.split_archives().items():
+        file = next(file for file in sources.dataset.files if file.path == archive)
+        if not any((raw.root / prefix).exists() for prefix in file.provides):
+            raise _in_parts(raw, archive, parts)
     missing = [
         reader_file
         for reader_file in sorted({str(sources.dataset.tables[name]["file"]) for name in sources.readers})
@@ -150,6 +158,16 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
         + how_to_get(dataset, wanted or dataset.files),
         where=Place(raw.root),
         hint=next_step(dataset),
+    )
+
+
+def _in_parts(raw: RawDataset, archive: str, parts: list[str]) -> BadRawError:
+    zipped = any(part[-3:-2].lower() == "z" for part in parts)
+    join = f"zip -s 0 {archive} --out whole.zip, with the last part {archive} beside them"
+    return BadRawError(
+        f"{archive!r} lies in {len(parts)} parts: {', '.join(parts[:3])}",
+        where=Place(raw.root),
+        hint=f"join the parts: {join if zipped else 'cat ' + ' '.join(parts) + ' > ' + archive}",
     )
 
 
