@@ -45,8 +45,8 @@ class RawDataset:
     """One dataset's raw folder. Methods may be called from several threads at once.
 
     A path that is not there as it is asked for is looked for in the other Unicode normalization, with its
-    suffix in the other case, and through one wrapper folder: a lone folder of the raw folder or of an archive,
-    or a folder in a folder of the same name (`train2014/train2014/`).
+    suffix in the other case, and through one wrapper folder: a lone folder of the raw folder or of an
+    archive, or a folder in a folder of the same name (`train2014/train2014/`).
 
     Args:
         root: the folder; it need not exist, and may be reached through symbolic links.
@@ -176,7 +176,7 @@ class RawDataset:
         """Where files are looked for, in words, for errors."""
         return "looked in " + ", in ".join(place for raw in (self, *self.borrowed) for place in raw._places())
 
-    def split_archives(self) -> dict[str, list[str]]:
+    def split_archives(self) -> dict[str, Sequence[str]]:
         """Parts of archives that were split, by the archive, where the whole one is not there."""
         found = {archive.path: parts_of(self.root, archive) for archive in self.archives}
         return {path: parts for path, parts in found.items() if parts}
@@ -189,7 +189,7 @@ class RawDataset:
         yield from (f"{self.root / name}" for name in self._names)
 
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
-        """Where to look, in order: as it is asked for, here and in borrowed folders; then spelled otherwise."""
+        """Where to look, in order: as asked for, here and in borrowed folders; then spelled otherwise."""
         all_raw = (self, *self.borrowed)
         for raw in all_raw:
             yield raw, path
@@ -259,7 +259,7 @@ class RawDataset:
             self._folders[folder] = tuple(found)
         return tuple(found)
 
-    def _below_wrapper(self, folder: str) -> list[str]:
+    def _below_wrapper(self, folder: str) -> Sequence[str]:
         wrapper = self._wrapper()
         return [f"{wrapper}/{folder}" if folder else wrapper] if wrapper else []
 

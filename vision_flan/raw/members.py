@@ -1,4 +1,4 @@
-"""What the archive formats share: names that may be members, errors, and files over a part of another file."""
+"""What the archive formats share: names of members, errors, files over a part of another file."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ _IN_MEMORY = 32 << 20
 _LONGEST_LINK = 4096
 _LARGEST_DICTIONARY = 1 << 28
 _METHODS = {
-    1: "shrink", 6: "implode", 9: "Deflate64", 93: "Zstandard", 95: "xz", 97: "WavPack", 98: "PPMd", 99: "AES",
+    1: "shrink", 6: "implode", 9: "Deflate64", 93: "Zstandard", 95: "xz", 97: "WavPack", 98: "PPMd",
+    99: "AES",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -161,7 +161,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
     )
 
 
-def _in_parts(raw: RawDataset, archive: str, parts: list[str]) -> BadRawError:
+def _in_parts(raw: RawDataset, archive: str, parts: Sequence[str]) -> BadRawError:
     zipped = any(part[-3:-2].lower() == "z" for part in parts)
     join = f"zip -s 0 {archive} --out whole.zip, with the last part {archive} beside them"
     return BadRawError(
