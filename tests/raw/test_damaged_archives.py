@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from vision_flan.errors import BadRawError, DamagedFileError, VflanError
 from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.leftovers import Leftovers
 
 FILES = {"a/1.txt": b"one" * 300, "a/2.txt": os.urandom(700), "b.txt": b""}
 MODES = {"x.tar": "w", "x.tar.gz": "w:gz", "x.tar.bz2": "w:bz2", "x.tar.xz": "w:xz"}
@@ -164,3 +165,18 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
             raw.exists("nothing.txt")
         raw.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_images_beside_the_matched_ones_are_said(tmp_path: Path, zipped: bool) -> None:
+    names = ("a/1.jpg", "a/2.jpeg", "a/3.png", "a/notes.txt", "b/4.jpeg")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+        if not zipped:
+            archive.extractall(tmp_path)
+    leftovers = Leftovers(["{folder}/{name}.jpg", "a/{name}.png"])
+    with RawDataset(tmp_path, "toy", [Archive("x.zip")] if zipped else []) as raw:
+        raw.watch = leftovers
+        assert [path for path, _ in raw.list("{folder}/{name}.jpg")] == ["a/1.jpg"]
+    assert list(leftovers.lines()) == ["1 images beside the matched ones match no table: a/2.jpeg"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.leftovers import Leftovers
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.sql import arrow_type, check_select
@@ -121,9 +122,16 @@ def load_records(
         SpecError: the SQL does not run.
     """
     store.load_labels(sources.labels)
+    leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
-        store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+        raw.watch = leftovers if sources.dataset.tables[name]["reader"] == "files" else None
+        try:
+            store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+        finally:
+            raw.watch = None
+    for line in leftovers.lines():
+        report.note(line)
     report.stage("selecting records")
     return store.prepare(task.records_sql, task.key, seed, task.records_place, task.place("key"))
 
