@@ -165,7 +165,7 @@ def _nothing_written(
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items())) or "no records"
     if dropped.get(MISSING_IMAGE):
         return MissingRawError(
-            f"no picture of {task.id} was found ({reasons})\n"
+            f"no picture of {task.id} was found ({reasons}); {raw.looked_in()}\n"
             + how_to_get(sources.dataset, sources.dataset.files),
             where=Place(raw.root),
             hint=next_step(sources.dataset),

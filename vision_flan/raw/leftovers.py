@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from vision_flan.raw.members import is_junk
 from vision_flan.raw.names import IMAGE_SUFFIXES, escaped
 from vision_flan.raw.patterns import Pattern
 
@@ -29,7 +30,8 @@ class Leftovers:
     def beside(self, paths: list[str]) -> None:
         """Files in a folder where others matched; images that no table takes are kept."""
         for path in paths:
-            if path.lower().endswith(IMAGE_SUFFIXES) and not any(p.match(path) for p in self._patterns):
+            is_image = path.lower().endswith(IMAGE_SUFFIXES) and not is_junk(path)
+            if is_image and not any(pattern.match(path) for pattern in self._patterns):
                 self._beside.add(path)
 
     def lines(self) -> Iterator[str]:
