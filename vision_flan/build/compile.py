@@ -295,7 +295,8 @@ def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items())) or "no records"
     if dropped.get(MISSING_IMAGE):
         return MissingRawError(
-            f"no image of {task.id} was found ({reasons})\n" + how_to_get(dataset, dataset.files),
+            f"no image of {task.id} was found ({reasons}); {build.raw.looked_in()}\n"
+            + how_to_get(dataset, dataset.files),
             where=Place(build.raw.root),
             hint=next_step(dataset),
         )

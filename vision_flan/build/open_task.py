@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_flan.errors import BadRawError
 from vision_flan.instances.maker import Dropped, InstanceMaker, Text
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
@@ -61,8 +62,7 @@ def open_task(
     report = report or Silent()
     task = catalog.task(name)
     sources = task_sources(task, catalog)
-    raw = open_raw(sources.dataset, catalog, raw_root)
-    try:
+    with open_raw(sources.dataset, catalog, raw_root) as raw:
         problem = missing_files(sources, raw)
         if problem:
             raise problem
@@ -70,8 +70,6 @@ def open_task(
             candidates = load_records(task, sources, raw, seed, store, report)
             images = ImageStore(raw, all_readers(sources.dataset))
             yield OpenTask(task, catalog, sources.labels, candidates, images.read)
-    finally:
-        raw.close()
 
 
 def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
@@ -80,8 +78,8 @@ def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
     if not (raw_root / task.dataset).is_dir():
         return False
     sources = task_sources(task, catalog)
-    raw = open_raw(sources.dataset, catalog, raw_root)
-    try:
-        return missing_files(sources, raw) is None
-    finally:
-        raw.close()
+    with open_raw(sources.dataset, catalog, raw_root) as raw:
+        try:
+            return missing_files(sources, raw) is None
+        except BadRawError:
+            return False  # an archive that is cut or lies in parts: nothing can be made of it

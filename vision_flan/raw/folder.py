@@ -6,38 +6,23 @@ then in the dataset's archives, then in the same way in the raw folders it borro
 
 from __future__ import annotations
 
-import errno
 import heapq
 import os
-import stat
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self, cast
 
-from vision_flan.errors import BadRawError, DamagedFileError, MachineError, MissingRawError, Place
-from vision_flan.raw.members import OpenArchive, is_junk, open_hint
+from vision_flan.errors import DamagedFileError, MissingRawError, Place
+from vision_flan.raw.archives import Archive, Mounted, mount, parts_of
+from vision_flan.raw.folders import Folders
+from vision_flan.raw.names import escaped, is_text, other_spellings
+from vision_flan.raw.opening import os_error, read_all
 from vision_flan.raw.patterns import Pattern, is_inside
-from vision_flan.raw.tar_archive import GzipArchive, TarArchive
-from vision_flan.raw.walk import walk
-from vision_flan.raw.zip_archive import ZipArchive
+from vision_flan.raw.walk import Found, Watch, walk
 
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # O_NONBLOCK: a pipe must not hang us
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An archive as upstream ships it.
-
-    Attributes:
-        path: its file name in the raw folder; `*` matches numbered parts. .zip, .tar, .tar.gz (.tgz),
-            .tar.bz2, .tar.xz, or a single .gz, whose one member is named like the file without `.gz`.
-        into: the folder of the layout that its members appear under; "" is the raw folder itself.
-    """
-
-    path: str
-    into: str = ""
+__all__ = ["Archive", "RawDataset", "RawFile"]
 
 
 @dataclass(frozen=True)
@@ -50,30 +35,12 @@ class RawFile:
     archive: str | None = None
 
 
-@dataclass(frozen=True)
-class _Mounted:
-    """An archive with its index in memory, and the folder its members appear under ("" or `folder/`)."""
-
-    path: str
-    prefix: str
-    members: OpenArchive
-    bytes: int
-    mtime_ns: int
-
-    @property
-    def mtime(self) -> float:
-        return self.mtime_ns / 1e9
-
-    def name_of(self, path: str) -> str | None:
-        """The member behind a path of the layout."""
-        if not path.startswith(self.prefix):
-            return None
-        name = path[len(self.prefix) :]
-        return name if name in self.members.rows else None
-
-
 class RawDataset:
     """One dataset's raw folder. Methods may be called from several threads at once.
+
+    A path that is not there as it is asked for is looked for in the other Unicode normalization, with its
+    suffix in the other case, and through one wrapper folder: a lone folder of the raw folder or of an
+    archive, or a folder in a folder of the same name (`train2014/train2014/`).
 
     Args:
         root: the folder; it need not exist, and may be reached through symbolic links.
@@ -94,40 +61,50 @@ class RawDataset:
         self.archives = tuple(archives)
         self._archive_patterns = [Pattern(archive.path) for archive in archives]
         self.borrowed = tuple(borrowed)
-        self._base = os.fspath(self.root) + "/"
-        self._real = os.path.realpath(self.root)
+        self._disk = Folders(self.root, dataset, remember_absent=bool(archives))
         self._was_there = self.root.is_dir()
-        self._folders: dict[str, bool] = {}
-        self._mounted: Sequence[_Mounted] | None = None
+        self.watch: Watch | None = None
+        self._mounted: Sequence[Mounted] | None = None
+        self._names: list[str] = []
         self._lock = threading.Lock()
 
-    def read_bytes(self, path: str) -> bytes:
-        """The whole file.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_bytes(self, path: str, at_most: int | None = None) -> bytes:
+        """The whole file, or its first `at_most` bytes.
 
         Raises:
             MissingRawError: it is neither on disk nor in an archive.
             BadRawError: the path leaves the folder, or the archive is damaged.
             MachineError: the machine does not let us read it.
         """
-        for raw in (self, *self.borrowed):
-            descriptor = raw._descriptor(path)
+        _refuse_unsafe(path)
+        for raw, spelling in self._tries(path):
+            descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 try:
-                    return _read_all(descriptor)
+                    return read_all(descriptor, at_most)
+                except OSError as error:
+                    raise os_error(self.root / path, error) from error
                 finally:
                     os.close(descriptor)
-            found = raw._member(path)
+            found = raw._member(spelling)
             if found:
-                return found[0].members.read(found[1])
+                return found[0].members.read(found[1], at_most)
         raise self._missing(path)
 
     def open(self, path: str) -> IO[bytes]:
         """The file as a seekable binary stream; for what it raises see `read_bytes`."""
-        for raw in (self, *self.borrowed):
-            descriptor = raw._descriptor(path)
+        _refuse_unsafe(path)
+        for raw, spelling in self._tries(path):
+            descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 return os.fdopen(descriptor, "rb")
-            found = raw._member(path)
+            found = raw._member(spelling)
             if found:
                 return cast("IO[bytes]", found[0].members.open(found[1]))
         raise self._missing(path)
@@ -152,13 +129,14 @@ class RawDataset:
             BadRawError: the path leaves the folder.
             MachineError: the machine does not let us read it.
         """
-        for raw in (self, *self.borrowed):
-            descriptor = raw._descriptor(path)
+        _refuse_unsafe(path)
+        for raw, spelling in self._tries(path):
+            descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 status = os.fstat(descriptor)
                 os.close(descriptor)
                 return f"{status.st_size} {status.st_mtime_ns} {raw.dataset}"
-            found = raw._member(path)
+            found = raw._member(spelling)
             if found:
                 mounted, name = found
                 size = mounted.members.size(name)
@@ -191,7 +169,7 @@ class RawDataset:
         """
         return self._find(path) is not None
 
-    def list(self, pattern: Pattern | str) -> Iterator[tuple[str, dict[str, str]]]:
+    def list(self, pattern: Pattern | str) -> Iterator[Found]:
         """Paths that match, sorted, each with the pattern's named parts.
 
         Borrowed folders are listed only when nothing here matches. What desktops leave behind is never
@@ -213,195 +191,135 @@ class RawDataset:
     def local_path(self, path: str) -> Path | None:
         """Where a file or folder is on disk, None when it is not unpacked; for libraries that want a name."""
         _refuse_unsafe(path)
-        for raw in (self, *self.borrowed):
-            full = raw._base + path
-            if os.path.exists(full):  # noqa: PTH110 - a string path, as everywhere here
-                raw._confine(full, path)
-                return Path(full)
+        for raw, spelling in self._tries(path):
+            folder, _, name = spelling.rpartition("/")
+            for known in raw._disk.of(folder, path):
+                full = known + name
+                if os.path.exists(full):  # noqa: PTH110 - a string path, as everywhere here
+                    raw._disk.confine(full, path)
+                    return Path(full)
         return None
 
     def close(self) -> None:
         """Close the archives of this folder and of the borrowed ones. They open again when needed."""
         with self._lock:
-            for mounted in self._mounted or ():
-                mounted.members.close()
-            self._mounted = None
+            mounted, self._mounted = self._mounted or (), None
+            for one in mounted:
+                one.members.close()
         for raw in self.borrowed:
             raw.close()
 
+    def looked_in(self) -> str:
+        """Where files are looked for, in words, for errors."""
+        return "looked in " + ", in ".join(place for raw in (self, *self.borrowed) for place in raw._places())
+
+    def split_archives(self) -> dict[str, Sequence[str]]:
+        """Parts of archives that were split, by the archive, where the whole one is not there."""
+        found = {archive.path: parts_of(self.root, archive) for archive in self.archives}
+        return {path: parts for path, parts in found.items() if parts}
+
+    def _places(self) -> Iterator[str]:
+        yield str(self.root)
+        wrapper = self._disk.wrapper()
+        if wrapper:
+            yield f"{self.root / wrapper}"
+        yield from (f"{self.root / name}" for name in self._names)
+
+    def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
+        """Where to look, in order: as asked for, here and in borrowed folders; then spelled otherwise."""
+        all_raw = (self, *self.borrowed)
+        for raw in all_raw:
+            yield raw, path
+        for spelling in other_spellings(path):
+            for raw in all_raw:
+                yield raw, spelling
+
     def _find(self, path: str) -> RawFile | None:
-        for raw in (self, *self.borrowed):
-            descriptor = raw._descriptor(path)
+        _refuse_unsafe(path)
+        for raw, spelling in self._tries(path):
+            descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 status = os.fstat(descriptor)
                 os.close(descriptor)
                 return RawFile(path, status.st_size, status.st_mtime)
-            found = raw._member(path)
+            found = raw._member(spelling)
             if found:
                 mounted, name = found
                 return RawFile(path, mounted.members.size(name), mounted.mtime, mounted.path)
         return None
 
-    def _descriptor(self, path: str) -> int:
-        """An open descriptor of a regular file on disk, -1 when there is none."""
-        folder = path.rpartition("/")[0]
-        on_disk = self._folders.get(folder)
-        if on_disk is None:
-            on_disk = self._check_folder(folder, path)
-        if "/." in path or "\\" in path or "\0" in path or path[:1] in ("", ".", "/") or path[-1] == "/":
-            _refuse_unsafe(path)
-        if not on_disk:
-            return -1
-        try:
-            descriptor = os.open(self._base + path, _OPEN)
-        except FileNotFoundError:
-            return -1
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise self._unreadable(path, error) from error
-            descriptor = self._follow(path)
-        if descriptor >= 0 and not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            return -1
-        return descriptor
-
-    def _follow(self, path: str) -> int:
-        """Open a path whose last name is a link, when the link stays in the folder."""
-        real = self._confine(self._base + path, path)
-        try:
-            return os.open(real, _OPEN)
-        except FileNotFoundError:
-            return -1
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-
-    def _check_folder(self, folder: str, path: str) -> bool:
-        _refuse_unsafe(path)
-        full = self._base + folder
-        there = os.path.isdir(full)  # noqa: PTH112
-        if there:
-            self._confine(full, path)
-        # An absent folder may still be unpacked while we run, so only what is there is remembered,
-        # unless archives make the search on disk a detour for every picture.
-        if there or self.archives:
-            self._folders[folder] = there
-        return there
-
-    def _confine(self, full: str, path: str) -> str:
-        real = os.path.realpath(full)
-        if real != self._real and not real.startswith(self._real.rstrip("/") + "/"):
-            raise BadRawError(
-                f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
-                where=Place(self.root),
-                hint="copy the files in, or make the dataset's folder itself the link",
-            )
-        return real
-
-    def _member(self, path: str) -> tuple[_Mounted, str] | None:
-        for mounted in self._mounted if self._mounted is not None else self._mount():
-            name = mounted.name_of(path)
-            if name is not None:
-                return mounted, name
+    def _member(self, path: str) -> tuple[Mounted, str] | None:
+        all_mounted = self._mounted if self._mounted is not None else self._mount()
+        for wrapped in (False, True):
+            for mounted in all_mounted:
+                name = mounted.name_of(path, wrapped=wrapped)
+                if name is not None:
+                    return mounted, name
         return None
 
-    def _mount(self) -> Sequence[_Mounted]:
+    def _mount(self) -> Sequence[Mounted]:
         """Open and index the archives, once."""
         with self._lock:
             if self._mounted is None:
-                self._mounted = [
-                    self._open_archive(path, archive.into)
-                    for archive, pattern in zip(self.archives, self._archive_patterns, strict=True)
-                    for path, _ in walk(self._base, pattern, self._confine)
-                ]
+                opened: list[Mounted] = []
+                try:
+                    for archive, pattern in zip(self.archives, self._archive_patterns, strict=True):
+                        for path, _ in walk(self._disk.base, pattern, self._disk.confine):
+                            opened.append(mount(self.root, path, archive))
+                except BaseException:
+                    for mounted in opened:
+                        mounted.members.close()
+                    raise
+                self._mounted = opened
+                self._names = [mounted.path for mounted in opened]
             return self._mounted
 
-    def _open_archive(self, path: str, into: str) -> _Mounted:
-        full = Path(self._base + path)
-        try:
-            members = _opened(full)
-        except DamagedFileError as error:  # of its index: then all its members are out of reach
-            raise BadRawError(error.what, where=error.where, hint=error.hint) from error
-        prefix = into.strip("/") + "/" if into.strip("/") else ""
-        status = full.stat()
-        return _Mounted(path, prefix, members, status.st_size, status.st_mtime_ns)
+    def _list_own(self, pattern: Pattern) -> Iterator[Found]:
+        watch = self.watch
+        streams = [walk(self._disk.base, pattern, self._disk.confine, watch)]
+        streams += [mounted.list(pattern, watch) for mounted in self._mount()]
+        nothing = True
+        for found in _merged(streams):
+            nothing = False
+            yield found
+        if nothing:
+            streams = list(self._disk.unwrapped(pattern, watch))
+            streams += [mounted.list(pattern, watch, wrapped=True) for mounted in self._mount()]
+            yield from _merged(streams)
 
-    def _list_own(self, pattern: Pattern) -> Iterator[tuple[str, dict[str, str]]]:
-        streams = [walk(self._base, pattern, self._confine)]
-        streams += [_list_members(mounted, pattern) for mounted in self._mount()]
-        last = None
-        for path, parts in heapq.merge(*streams, key=lambda found: found[0]):
-            if path != last:
-                last = path
-                yield path, parts
-
-    def _missing(self, path: str) -> MissingRawError:
+    def _missing(self, path: str) -> MissingRawError | DamagedFileError:
+        for raw in (self, *self.borrowed):
+            for mounted in raw._mounted or ():
+                why = mounted.why_unread(path)
+                if why:
+                    return DamagedFileError(
+                        f"{path!r} cannot be read: {why}",
+                        where=Place(raw.root / mounted.path),
+                        hint="unpack the archive in the raw folder",
+                    )
         looked = [raw.dataset for raw in self.borrowed]
         also = f", nor in {', '.join(looked)}" if looked else ""
         return MissingRawError(
-            f"{path!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also}",
-            where=Place(self.root / path),
+            f"{path[:300]!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also} "
+            f"({self.looked_in()})",
+            where=Place(self.root / path[:300]),
             hint=f"vflan fetch {self.dataset}",
         )
 
-    def _unreadable(self, path: str, error: OSError) -> MachineError | BadRawError:
-        if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
-            return self._missing_name(path, error)
-        return MachineError(
-            f"cannot read the file: {error.strerror}",
-            where=Place(self.root / path),
-            hint=open_hint(error),
-        )
 
-    def _missing_name(self, path: str, error: OSError) -> BadRawError:
-        return DamagedFileError(
-            f"no file can have the path {path[:200]!r}: {error.strerror}", where=Place(self.root)
-        )
-
-
-def _opened(path: Path) -> OpenArchive:
-    lower = path.name.lower()
-    if lower.endswith(".zip"):
-        return ZipArchive(path)
-    if lower.endswith(".gz") and not lower.endswith(".tar.gz"):
-        return GzipArchive(path)
-    return TarArchive(path)
+def _merged(
+    streams: Sequence[Iterator[Found]],
+) -> Iterator[Found]:
+    last = None
+    for path, parts in heapq.merge(*streams, key=lambda found: found[0]):
+        if path != last:
+            last = path
+            yield path, parts
 
 
 def _refuse_unsafe(path: str) -> None:
-    if not is_inside(path):
-        raise DamagedFileError(  # one record's fault, as a damaged file is: no other file is touched by it
-            f"path leaves the folder or is no plain relative path: {path!r}",
+    if not is_inside(path) or not is_text(path):
+        raise DamagedFileError(
+            f"path leaves the folder or is no plain relative path: {escaped(path[:300])!r}",
             hint="paths are relative to the raw folder, with / and without ..",
         )
-
-
-def _read_all(descriptor: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    data = os.read(descriptor, size + 1)
-    if len(data) >= size:
-        return data
-    parts = [data]  # a single read returns 2 GiB at most
-    while data:
-        data = os.read(descriptor, 1 << 30)
-        parts.append(data)
-    return b"".join(parts)
-
-
-def _list_members(mounted: _Mounted, pattern: Pattern) -> Iterator[tuple[str, dict[str, str]]]:
-    prefix = mounted.prefix
-    if not _may_meet(prefix, pattern.prefix):
-        return
-    if pattern.is_literal:
-        path = pattern.literal
-        if mounted.name_of(path) is not None and not is_junk(path):
-            yield path, {}
-        return
-    for name in sorted(mounted.members.rows):
-        parts = pattern.match(prefix + name)
-        if parts is not None:
-            yield prefix + name, parts
-
-
-def _may_meet(mount: str, folder: str) -> bool:
-    folder = folder + "/" if folder else ""
-    return mount.startswith(folder) or folder.startswith(mount)

@@ -1,20 +1,34 @@
-"""What the archive formats share: names that may be members, and files over a part of another file."""
+"""What the archive formats share: names of members, errors, files over a part of another file."""
 
 from __future__ import annotations
 
-import errno
 import io
+import lzma
 import os
-from collections.abc import Callable
+import posixpath
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from vision_flan.errors import BadRawError, DamagedFileError, MachineError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, Place
+from vision_flan.raw.names import escaped
+from vision_flan.raw.opening import os_error
 
 #: Reads up to n bytes at an offset; shorter only at the end of the file.
 ReadAt = Callable[[int, int], bytes]
 
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
+#: Links from link to link that are followed.
+_HOPS = 40
+_FORMAT_ERRORS = (
+    EOFError, ValueError, IndexError, KeyError, OverflowError, MemoryError, zlib.error, lzma.LZMAError,
+    struct.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError,
+)  # fmt: skip
 
 
 class OpenArchive(Protocol):
@@ -22,10 +36,12 @@ class OpenArchive(Protocol):
 
     #: Position of each member, by its name in the archive.
     rows: dict[str, int]
+    #: Members that are there but cannot be read, with what they are.
+    unread: dict[str, str]
 
     def size(self, name: str) -> int: ...
 
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str, at_most: int | None = None) -> bytes: ...
 
     def open(self, name: str) -> io.BufferedIOBase: ...
 
@@ -51,45 +67,82 @@ def member_name(stored: str) -> str | None:
     return name
 
 
-def open_descriptor(path: Path) -> int:
-    """Open a file for `os.pread`.
-
-    Raises:
-        MachineError: the machine does not let us read it.
-    """
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise MachineError(
-            f"cannot open the archive: {error.strerror}",
-            where=Place(path),
-            hint=open_hint(error),
-        ) from error
-
-
-def open_hint(error: OSError) -> str:
-    """What to do about a file that cannot be opened or listed."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too many files are open at one time: raise the limit (`ulimit -n`), or use fewer workers"
-    return "check the file's permissions and the disk"
-
-
-def damaged_member(path: Path, what: str) -> DamagedFileError:
-    """The error for one member of an archive; the others may be whole."""
-    return DamagedFileError(
-        f"the archive is damaged: {what}",
-        where=Place(path),
-        hint="download it again, or unpack it and remove the archive",
-    )
-
-
 def damaged(path: Path, what: str) -> BadRawError:
-    """The error for an archive that is not what its suffix says."""
+    """The error for an archive that is not what its format says."""
     return BadRawError(
         f"the archive is damaged or cut short: {what}",
         where=Place(path),
-        hint="download it again, or unpack it and remove the archive",
+        hint="fetch it again, or unpack it and remove the archive",
     )
+
+
+def damaged_member(path: Path, name: str, what: str) -> DamagedFileError:
+    """The error for one member that cannot be read while others may be."""
+    return DamagedFileError(
+        f"member {escaped(name)!r} is damaged: {what}",
+        where=Place(path),
+        hint="fetch the archive again, or unpack it and remove the archive",
+    )
+
+
+@contextmanager
+def reading(path: Path, member: str | None = None) -> Iterator[None]:
+    """The one place where what libraries raise about an archive becomes an error of ours.
+
+    Args:
+        member: the member that is read; None for the archive as a whole.
+
+    Raises:
+        DamagedFileError: the member is damaged.
+        BadRawError: the archive is.
+        MachineError: the machine does not let us read it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise os_error(path, error, "read the archive") from error
+        raise _not_the_format(path, member, error) from error
+    except _FORMAT_ERRORS as error:
+        raise _not_the_format(path, member, error) from error
+
+
+def _not_the_format(path: Path, member: str | None, error: Exception) -> BadRawError:
+    what = str(error) or type(error).__name__
+    return damaged(path, what) if member is None else damaged_member(path, member, what)
+
+
+def resolve_links(
+    links: Mapping[str, str], rows: dict[str, int], unread: dict[str, str], *, words: str = "symbolic link"
+) -> None:
+    """Make links to members names of these members; what leads elsewhere becomes unread.
+
+    Args:
+        links: target by name; paths in the archive, see `link_target`. "" leads out of it.
+    """
+    for name in links:
+        target, hops = name, 0
+        while target in links and hops < _HOPS:
+            target = links[target]
+            hops += 1
+        if target in links:
+            unread[name] = f"a {words} in a circle"
+        elif target in rows:
+            rows[name] = rows[target]
+        elif target:
+            unread[name] = f"a {words} to {escaped(target)!r}, which is no file of the archive"
+        else:
+            unread[name] = f"a {words} that leads out of the archive"
+    for name in links:
+        rows.pop(name, None) if name in unread else unread.pop(name, None)
+
+
+def link_target(name: str, target: str) -> str:
+    """The path in the archive that a symbolic link `name` leads to, "" when it leads out."""
+    if target.startswith("/"):
+        return ""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+    return "" if path == ".." or path.startswith("../") else path
 
 
 class Slice(io.RawIOBase):

@@ -2,7 +2,9 @@
 
 In a path: `{name}` is one or more characters other than `/`, `{name:d}` one or more digits, `{name*}`
 anything, slashes and nothing included, `*` anything but `/`. Everything else is literal; `{{` and `}}` are
-braces. A name that occurs twice must hold the same text both times (`{class}/{class}_{n:d}.jpg`).
+braces. A name that occurs twice must hold the same text both times (`{class}/{class}_{n:d}.jpg`). The case of
+the suffix does not matter (`.JPG` matches `.jpg`), and names match in either Unicode normalization; the
+named parts are NFC.
 
 In a line of text fields may hold any character: each takes as little as it can, so the last one gets the
 rest. `{name:d}` may have a minus sign, a blank stands for one or more blanks, blanks at both ends do not
@@ -14,6 +16,7 @@ from __future__ import annotations
 import re
 
 from vision_flan.errors import Place, SpecError
+from vision_flan.raw.names import SUFFIX, composed
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
 _PATH_FIELDS = {None: r"[^/]+", ":d": r"[0-9]+", "*": r".*"}
@@ -50,8 +53,10 @@ class Pattern:
                 where=place,
                 hint="paths are relative, with / and without ..",
             )
+        text = composed(text)
         self.text = text
         self.names, expression, self._first_field = _translate(text, _PATH_FIELDS, place)
+        expression = _any_case_suffix(expression, text)
         self._match = re.compile(expression, re.DOTALL).fullmatch
         self.is_literal = self._first_field == len(text)
         self.literal = text.replace("{{", "{").replace("}}", "}")
@@ -66,13 +71,13 @@ class Pattern:
 
     def match(self, path: str) -> dict[str, str] | None:
         """The named parts of a path, None when it does not match."""
-        found = self._match(path)
+        found = self._match(path if path.isascii() else composed(path))
         return found.groupdict() if found else None
 
     def may_enter(self, folder: str, level: int) -> bool:
         """Whether files below `folder`, whose last name is segment `level` (from 0), can match."""
         if level < len(self._folders):
-            return self._folders[level].fullmatch(folder) is not None
+            return self._folders[level].fullmatch(composed(folder)) is not None
         return self.depth is not None
 
 
@@ -93,6 +98,15 @@ class LinePattern:
         """The named parts of a line (without its line end), None when it does not match."""
         found = self._match(line)
         return found.groupdict() if found else None
+
+
+def _any_case_suffix(expression: str, text: str) -> str:
+    """The expression of a path whose literal suffix matches in either case."""
+    found = SUFFIX.search(text)
+    suffix = re.escape(found[0]) if found else ""
+    if not suffix or not expression.endswith(suffix):
+        return expression
+    return f"{expression[: -len(suffix)]}(?i:{suffix})"
 
 
 def _segment(text: str, place: Place | None) -> str | None:

@@ -1,149 +1,168 @@
-"""Random access into .tar files, plain or compressed, and into single .gz files.
-
-Headers are parsed by us: `tarfile` makes an object a member, which takes gigabytes for millions of pictures.
-Format: POSIX.1-2001 pax and the GNU extensions for long names and large sizes. Links are not followed.
-"""
+"""Random access into .tar files, plain or compressed, and into single .gz files."""
 
 from __future__ import annotations
 
 import bz2
-import gzip
+import errno
 import io
 import lzma
 import os
 import shutil
 import tempfile
-import threading
-import zlib
 from array import array
 from pathlib import Path
-from typing import IO, Any
 
-import indexed_gzip
+from vision_flan.errors import DamagedFileError, MachineError, Place
+from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
+from vision_flan.raw.members import (
+    ReadAt,
+    Slice,
+    link_target,
+    member_name,
+    reading,
+    resolve_links,
+)
+from vision_flan.raw.names import escaped, is_text
+from vision_flan.raw.opening import open_descriptor
+from vision_flan.raw.tar_headers import (
+    FOLDER,
+    HARD_LINK,
+    KINDS,
+    REGULAR,
+    SYMBOLIC_LINK,
+    Member,
+    SparseMap,
+    TarHeaders,
+)
 
-from vision_flan.errors import MachineError, Place
-from vision_flan.raw.members import ReadAt, Slice, damaged, damaged_member, member_name, open_descriptor
-
-_BLOCK = 512
-_REGULAR = (b"0", b"\0", b"7")
-_GZIP_ERRORS = (indexed_gzip.ZranError, indexed_gzip.NotCoveredError, zlib.error)
+#: A sparse member states its size, whatever its data take: no more than this is made of one in memory.
+_LARGEST_SPARSE = 1 << 30
 
 
 class TarArchive:
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
-    .tar.gz is read through an index of restart points. .tar.bz2 and .tar.xz cannot be entered in the middle:
-    they are decompressed once, to a temporary file (in `TMPDIR`) that vanishes with the process.
+    .tar.gz is read through restart points. .tar.bz2 and .tar.xz cannot be entered in the middle: they are
+    decompressed once, to a temporary file (in `TMPDIR`) that vanishes with the process.
+
+    Args:
+        packing: "", "gz", "bz2" or "xz".
+        is_whole: whether the file is known to be as long as upstream's; only then it may lack the block of
+            zeros that ends a tar, since without it nothing tells a whole archive from one that was cut.
 
     Raises:
         BadRawError: a header that is none, a member that is cut short.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, packing: str = "", *, is_whole: bool = False) -> None:
         self.path = path
         self.rows: dict[str, int] = {}
+        self.unread: dict[str, str] = {}
         self._starts, self._sizes = array("Q"), array("Q")
-        self._lock = threading.Lock()
-        self._file, self._read_at = self._opened()
+        self._maps: dict[int, SparseMap] = {}
+        self._descriptor = _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
         try:
-            self._index()
-        except (EOFError, OSError, *_GZIP_ERRORS) as error:
-            self.close()
-            raise damaged(path, str(error)) from error
+            with reading(path):
+                self._length = os.fstat(self._descriptor).st_size
+                self._read_at: ReadAt = self._pread
+                self._index(packing == "gz", is_whole)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        self._file.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def size(self, name: str) -> int:
         return int(self._sizes[self.rows[name]])
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, at_most: int | None = None) -> bytes:
         row = self.rows[name]
-        return self._exactly(self._starts[row], self._sizes[row])
+        size = self._sizes[row] if at_most is None else min(self._sizes[row], at_most)
+        with reading(self.path, name):
+            if row in self._maps:
+                return self._expanded(row, size, name)
+            return self._exactly(self._starts[row], size)
 
     def open(self, name: str) -> io.BufferedIOBase:
         row = self.rows[name]
-        return io.BufferedReader(Slice(self._exactly, self._starts[row], self._sizes[row]), 1 << 17)
+        if row in self._maps:
+            return io.BytesIO(self.read(name))
 
-    def _opened(self) -> tuple[IO[bytes] | Any, ReadAt]:
-        name = self.path.name.lower()
-        if name.endswith((".gz", ".tgz")):
-            # 32 KiB of memory a restart point: a few thousand of them, whatever the size of the file.
-            spacing = max(1 << 20, self.path.stat().st_size // 1024)
-            packed = indexed_gzip.IndexedGzipFile(
-                os.fspath(self.path), spacing=spacing, drop_handles=False, buffer_size=1 << 16
-            )
-            return packed, self._locked_read_at
-        if name.endswith((".bz2", ".tbz2", ".xz", ".txz")):
-            unpacked = _unpacked(self.path)
-            return unpacked, lambda offset, size: os.pread(unpacked.fileno(), size, offset)
-        plain = os.fdopen(open_descriptor(self.path), "rb", buffering=0)
-        return plain, lambda offset, size: os.pread(plain.fileno(), size, offset)
+        def read_at(offset: int, size: int) -> bytes:
+            with reading(self.path, name):
+                return self._exactly(offset, size)
 
-    def _locked_read_at(self, offset: int, size: int) -> bytes:
-        with self._lock:
-            self._file.seek(offset)
-            return bytes(self._file.read(size))
+        return io.BufferedReader(Slice(read_at, self._starts[row], self._sizes[row]), 1 << 17)
+
+    def _pread(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, offset) if offset < self._length else b""
 
     def _exactly(self, offset: int, size: int) -> bytes:
-        try:
-            data = self._read_at(offset, size)
-            while len(data) < size:
-                more = self._read_at(offset + len(data), size - len(data))
-                if not more:
-                    raise damaged_member(
-                        self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there"
-                    )
-                data += more
-        except (EOFError, OSError, *_GZIP_ERRORS) as error:
-            raise damaged_member(self.path, str(error)) from error
+        data = self._read_at(offset, size)
+        while len(data) < size:
+            more = self._read_at(offset + len(data), size - len(data))
+            if not more:
+                raise EOFError(f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+            data += more
         return data
 
-    def _index(self) -> None:
-        at = 0
-        long_name, pax, global_pax = "", {}, {}
-        while True:
-            header = self._read_at(at, _BLOCK)
-            if not header.strip(b"\0"):
-                if len(header) < _BLOCK and at == 0:
-                    raise damaged(self.path, "it is empty")
-                return
-            kind = header[156:157]
-            size = self._checked_size(header, at)
-            start = at + _BLOCK
-            if kind in (b"L", b"K", b"x", b"g"):
-                body = self._exactly(start, size)
-                if kind == b"L":
-                    long_name = _text(body)
-                elif kind == b"x":
-                    pax = _pax_records(body)
-                elif kind == b"g":
-                    global_pax = _pax_records(body)
-            else:
-                fields = {**global_pax, **pax}
-                size = int(fields.get("size", size)) if kind in _REGULAR else size
-                stored = fields.get("path") or long_name or _header_name(header)
-                name = member_name(stored) if kind in _REGULAR and not stored.endswith("/") else None
-                if name is not None and "GNU.sparse.major" not in fields:
-                    self.rows[name] = len(self._starts)
-                    self._starts.append(start)
-                    self._sizes.append(size)
-                long_name, pax = "", {}
-            at = start + -(-size // _BLOCK) * _BLOCK
+    def _expanded(self, row: int, size: int, name: str) -> bytes:
+        if size > _LARGEST_SPARSE:
+            raise DamagedFileError(
+                f"member {escaped(name)!r} is sparse and has {size:,} bytes",
+                where=Place(self.path),
+                hint=f"unpack it: tar -xf {self.path.name}",
+            )
+        data, at = bytearray(size), self._starts[row]
+        for offset, length in self._maps[row]:
+            wanted = min(length, max(0, size - offset))
+            data[offset : offset + wanted] = self._exactly(at, wanted) if wanted else b""
+            at += length
+        return bytes(data)
 
-    def _checked_size(self, header: bytes, at: int) -> int:
-        """The size field of a header that is whole and has the right checksum."""
-        try:
-            expected = _number(header[148:156])
-            actual = sum(header) - sum(header[148:156]) + 8 * 32
-            if len(header) == _BLOCK and actual == expected:
-                return 0 if header[156:157] in (b"1", b"2", b"5") else _number(header[124:136])
-        except ValueError:
-            pass
-        raise damaged(self.path, f"no header of a member at offset {at}")
+    def _index(self, gzipped: bool, is_whole: bool) -> None:
+        packed = GzipIndex(self._pread, self._length) if gzipped else None
+        forward = Forward(packed.scan()) if packed else None
+        headers = TarHeaders(forward.read_at if forward else self._pread)
+        links: dict[bytes, dict[str, str]] = {HARD_LINK: {}, SYMBOLIC_LINK: {}}
+        for member in headers:
+            self._add(member, links)
+        if packed and forward:
+            forward.drain()
+            self._length, self._read_at = packed.size, packed.read_at
+        if not headers.marked and headers.end != self._length:
+            raise EOFError(f"its last member ends at byte {headers.end:,}, there are {self._length:,}")
+        if not headers.marked and not (is_whole and headers.end):
+            raise EOFError("it is empty" if not headers.end else "it does not end as a tar does, in zeros")
+        if links[HARD_LINK] or links[SYMBOLIC_LINK]:
+            both = links[SYMBOLIC_LINK] | links[HARD_LINK]
+            resolve_links(both, self.rows, self.unread)
+
+    def _add(self, member: Member, links: dict[bytes, dict[str, str]]) -> None:
+        if member.kind == FOLDER or member.name.endswith("/"):
+            return
+        name = member_name(member.name)
+        if name is None:
+            return
+        for known in links.values():  # a name that comes again stands for its last member
+            known.pop(name, None)
+        self.unread.pop(name, None)
+        if not is_text(name):
+            self.unread[name] = "a name that is not UTF-8"
+        elif member.kind in links:
+            target = member.link if member.kind == HARD_LINK else link_target(name, member.link)
+            links[member.kind][name] = (member_name(target) or "") if target else ""
+        elif member.kind in REGULAR:
+            self.rows[name] = len(self._starts)
+            if member.sparse is not None:
+                self._maps[len(self._starts)] = member.sparse
+            self._starts.append(member.start)
+            self._sizes.append(member.size)
+        else:
+            self.unread[name] = KINDS.get(member.kind, f"of the unknown kind {member.kind!r}")
 
 
 class GzipArchive:
@@ -151,80 +170,43 @@ class GzipArchive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = {path.name[: -len(".gz")]: 0}
-        with path.open("rb") as file:
-            if file.read(2) != b"\x1f\x8b" or path.stat().st_size < 18:
-                raise damaged(path, "it is no gzip file")
+        self._name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
+        self.rows = {self._name: 0}
+        self.unread: dict[str, str] = {}
+        self._size = -1
 
     def close(self) -> None:
         """Nothing stays open."""
 
     def size(self, name: str) -> int:
-        """Uncompressed size modulo 4 GiB, as the file's last four bytes state it (RFC 1952)."""
-        with self.path.open("rb") as file:
-            file.seek(-4, os.SEEK_END)
-            return int.from_bytes(file.read(4), "little")
+        """Uncompressed bytes; the first call reads the file."""
+        if self._size < 0:
+            with self.open(name) as stream, reading(self.path, name):
+                self._size = stream.seek(0, os.SEEK_END)
+        return self._size
 
-    def read(self, name: str) -> bytes:
-        try:
-            with gzip.open(self.path) as file:
-                return file.read()
-        except (EOFError, OSError, zlib.error) as error:
-            raise damaged(self.path, str(error)) from error
+    def read(self, name: str, at_most: int | None = None) -> bytes:
+        with self.open(name) as stream, reading(self.path, name):
+            return stream.read(-1 if at_most is None else at_most)
 
     def open(self, name: str) -> io.BufferedIOBase:
-        return gzip.open(self.path)
+        below = os.fdopen(open_descriptor(self.path), "rb")
+        return io.BufferedReader(GunzipStream(below, self.path), 1 << 17)
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    opener = bz2.open if path.name.lower().endswith("bz2") else lzma.open
-    target = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - closed by the archive
+def _unpacked(path: Path, packing: str) -> int:
+    """The descriptor of a temporary file without a name that holds the decompressed archive."""
+    opener = bz2.open if packing == "bz2" else lzma.open
     try:
-        with opener(path) as packed:
+        with reading(path), opener(path) as packed, tempfile.TemporaryFile(prefix="vflan-") as target:
             shutil.copyfileobj(packed, target, 1 << 20)
-        target.flush()
-    except (EOFError, lzma.LZMAError, ValueError) as error:
-        target.close()
-        raise damaged(path, str(error)) from error
-    except OSError as error:
-        target.close()
-        if error.errno is None:  # what bz2 raises for data that is none
-            raise damaged(path, str(error)) from error
-        raise MachineError(
-            f"cannot decompress the archive to {tempfile.gettempdir()}: {error.strerror}",
-            where=Place(path),
-            hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
-        ) from error
-    return target
-
-
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def _number(field: bytes) -> int:
-    """An octal number, or GNU's base 256 where the first bit is set."""
-    if field[0] & 0x80:
-        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
-    return int(field.partition(b"\0")[0].strip() or b"0", 8)
-
-
-def _header_name(header: bytes) -> str:
-    name = _text(header[:100])
-    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{name}" if prefix else name
-
-
-def _pax_records(body: bytes) -> dict[str, str]:
-    """Records `<length> <key>=<value>\\n` of an extended header."""
-    records = {}
-    at = 0
-    while at < len(body):
-        length_text, blank, _ = body[at : at + 20].partition(b" ")
-        if not blank or not length_text.isdigit() or int(length_text) == 0:
-            break
-        record = body[at + len(length_text) + 1 : at + int(length_text) - 1]
-        key, _, value = record.partition(b"=")
-        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
-        at += int(length_text)
-    return records
+            target.flush()
+            return os.dup(target.fileno())
+    except MachineError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MachineError(
+                f"cannot decompress the archive to {tempfile.gettempdir()}: {error.__cause__.strerror}",
+                where=Place(path),
+                hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
+            ) from error
+        raise

@@ -4,46 +4,87 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from vision_flan.errors import MachineError, Place
-from vision_flan.raw.members import is_junk, open_hint
+from vision_flan.raw.members import is_junk
+from vision_flan.raw.names import is_text, same_name
+from vision_flan.raw.opening import NO_SUCH_PATH, is_folder, os_error
 from vision_flan.raw.patterns import Pattern
+
+#: A path of the layout and the pattern's named parts.
+Found = tuple[str, dict[str, str]]
 
 #: Takes a full path and its path below the root; raises when it leads out, returns its real path.
 Confine = Callable[[str, str], str]
 
 
-def walk(base: str, pattern: Pattern, confine: Confine) -> Iterator[tuple[str, dict[str, str]]]:
+class Watch(Protocol):
+    """Hears of files that a listing passes over."""
+
+    def unread(self, path: str, why: str) -> None:
+        """A file that the pattern asks for and that cannot be read."""
+        ...
+
+    def beside(self, paths: list[str]) -> None:
+        """Files in a folder where others matched, that do not match themselves."""
+        ...
+
+
+def walk(base: str, pattern: Pattern, confine: Confine, watch: Watch | None = None) -> Iterator[Found]:
     """Matching files below `base` (which ends in a slash), sorted by path, with the pattern's named parts.
 
-    One folder's names are held at a time for each level, so millions of files need little memory.
+    One folder's names are held at a time for each level, so millions of files need little memory. Names whose
+    bytes are no UTF-8 are never yielded; `watch` hears of them.
 
     Raises:
         BadRawError: what `confine` raises for links that lead out.
         MachineError: a folder cannot be listed.
     """
-    yield from _folder(base, "", 0, pattern, confine)
+    yield from _folder(base, "", 0, pattern, confine, watch)
 
 
 def _folder(
-    base: str, folder: str, level: int, pattern: Pattern, confine: Confine
+    base: str, folder: str, level: int, pattern: Pattern, confine: Confine, watch: Watch | None
 ) -> Iterator[tuple[str, dict[str, str]]]:
     segment = pattern.segments[level] if level < len(pattern.segments) else None
     deep = pattern.depth is not None and level >= pattern.depth
     last = level == len(pattern.segments) - 1
     if segment is not None and not deep:
-        names, unsure = [segment if last else segment + "/"], {segment}
+        names, unsure = _literal(base, folder, segment, last=last, confine=confine)
     else:
         names, unsure = _names(base + folder, files=deep or last, folders=deep or not last)
+    others: list[str] = []
+    matched = False
     for name in names:
         path = folder + name
         if name[-1] == "/":
             if pattern.may_enter(path[:-1], level) and _is_folder(base, path[:-1], confine):
-                yield from _folder(base, path, level + 1, pattern, confine)
+                yield from _folder(base, path, level + 1, pattern, confine, watch)
             continue
         parts = pattern.match(path)
-        if parts is not None and not is_junk(name) and (name not in unsure or _is_file(base, path, confine)):
-            yield path, parts
+        if parts is None:
+            if watch:
+                others.append(path)
+        elif not is_junk(name) and (name not in unsure or _is_file(base, path, confine)):
+            if is_text(path):
+                matched = True
+                yield path, parts
+            elif watch:
+                watch.unread(path, "a name that is not UTF-8")
+    if matched and others and watch:
+        watch.beside(others)
+
+
+def _literal(
+    base: str, folder: str, name: str, *, last: bool, confine: Confine
+) -> tuple[list[str], set[str]]:
+    """The one file or folder of this name; in its absence, those that differ in normalization or suffix."""
+    there = _is_file(base, folder + name, confine) if last else is_folder(base + folder + name)
+    found = [name] if there else []
+    if not there and (last or not name.isascii()):
+        others, _ = _names(base + folder, files=last, folders=not last)
+        found = [other.rstrip("/") for other in others if same_name(other.rstrip("/")) == same_name(name)]
+    return [other if last else other + "/" for other in found], set(found)
 
 
 def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str]]:
@@ -61,23 +102,19 @@ def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str
                     links.add(entry.name)
                 elif files and entry.is_file():
                     names.append(entry.name)
-    except FileNotFoundError:
-        return [], set()  # the raw folder itself is not there yet
     except OSError as error:
-        raise MachineError(
-            f"cannot list the folder: {error.strerror}",
-            where=Place(full),
-            hint=open_hint(error),
-        ) from error
+        if error.errno in NO_SUCH_PATH:
+            return [], set()  # the raw folder itself is not there yet
+        raise os_error(full, error, "list the folder") from error
     names.sort()
     return names, links
 
 
 def _is_folder(base: str, path: str, confine: Confine) -> bool:
     full = base + path
-    if is_junk(path) or not os.path.isdir(full):  # noqa: PTH112 - string paths: this runs for every folder
+    if is_junk(path) or not is_folder(full):
         return False
-    if not os.path.islink(full):  # noqa: PTH114
+    if not os.path.islink(full):  # noqa: PTH114 - string paths: this runs for every folder
         return True
     parent = os.path.realpath(os.path.dirname(full))  # noqa: PTH120
     # A link to a folder above itself would be walked for ever.

@@ -16,7 +16,16 @@ from array import array
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Place
-from vision_flan.raw.members import Slice, damaged, damaged_member, member_name, open_descriptor
+from vision_flan.raw.members import (
+    ReadAt,
+    Slice,
+    link_target,
+    member_name,
+    reading,
+    resolve_links,
+)
+from vision_flan.raw.names import escaped, is_text
+from vision_flan.raw.opening import open_descriptor
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -28,6 +37,13 @@ _ENCRYPTED, _UTF8 = 0x1, 0x800
 _FULL = 0xFFFFFFFF
 #: Members up to this size are opened as bytes in memory, which makes them cheap to seek.
 _IN_MEMORY = 32 << 20
+#: Longest target of a symbolic link.
+_LONGEST_LINK = 4096
+_LARGEST_DICTIONARY = 1 << 28
+_METHODS = {
+    1: "shrink", 6: "implode", 9: "Deflate64", 93: "Zstandard", 95: "xz", 97: "WavPack", 98: "PPMd",
+    99: "AES",
+}  # fmt: skip
 
 
 class ZipArchive:
@@ -40,11 +56,16 @@ class ZipArchive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[str, int] = {}
+        self.unread: dict[str, str] = {}
+        self._links: dict[str, int] = {}
         self._starts, self._packed, self._sizes = array("Q"), array("Q"), array("Q")
         self._sums, self._methods, self._flags = array("I"), array("H"), array("H")
         self._descriptor = open_descriptor(path)
         try:
-            self._index()
+            with reading(path):
+                self._length = os.fstat(self._descriptor).st_size
+                self._index()
+                self._follow_links()
         except BaseException:
             self.close()
             raise
@@ -57,109 +78,168 @@ class ZipArchive:
     def size(self, name: str) -> int:
         return int(self._sizes[self.rows[name]])
 
-    def read(self, name: str) -> bytes:
-        row = self.rows[name]
-        packed = self._pread(self._data_start(row, name), self._packed[row])
-        data = self._unpack(row, name, packed)
-        if len(data) != self._sizes[row] or zlib.crc32(data) != self._sums[row]:
-            raise damaged_member(
-                self.path, f"member {name!r} has another size or checksum than the index says"
-            )
-        return data
+    def read(self, name: str, at_most: int | None = None) -> bytes:
+        return self._read_row(self.rows[name], name, at_most)
 
     def open(self, name: str) -> io.BufferedIOBase:
         row = self.rows[name]
-        if self._methods[row] == _STORED:
-            start = self._data_start(row, name)
-            return io.BufferedReader(Slice(self._pread, start, self._sizes[row]), 1 << 17)
-        if self._methods[row] != _DEFLATED or self._sizes[row] <= _IN_MEMORY:
+        if self._methods[row] != _STORED and (
+            self._methods[row] != _DEFLATED or self._sizes[row] <= _IN_MEMORY
+        ):
             return io.BytesIO(self.read(name))
-        packed = Slice(self._pread, self._data_start(row, name), self._packed[row])
-        return io.BufferedReader(_Inflated(packed, self._sizes[row], self._sums[row], self, name), 1 << 17)
+        with reading(self.path, name):
+            start = self._data_start(row, name)
+        packed = Slice(self._member_reader(name), start, self._packed[row])
+        if self._methods[row] == _STORED:
+            return io.BufferedReader(packed, 1 << 17)
+        return io.BufferedReader(
+            _Inflated(packed, self._sizes[row], self._sums[row], self.path, name), 1 << 17
+        )
+
+    def _read_row(self, row: int, name: str, at_most: int | None = None) -> bytes:
+        with reading(self.path, name):
+            start, size = self._data_start(row, name), self._sizes[row]
+            wanted = size if at_most is None else min(size, at_most)
+            packed = self._packed[row]
+            if self._methods[row] == _STORED:
+                packed = min(packed, wanted)
+            data = self._unpack(row, name, self._pread(start, packed), wanted)
+            if wanted < size and len(data) >= wanted:
+                return data[:wanted]
+            if len(data) != size or zlib.crc32(data) != self._sums[row]:
+                raise ValueError("it has another size or checksum than the index says")
+            return data
+
+    def _member_reader(self, name: str) -> ReadAt:
+        def read_at(offset: int, size: int) -> bytes:
+            with reading(self.path, name):
+                return self._pread(offset, size)
+
+        return read_at
 
     def _pread(self, offset: int, size: int) -> bytes:
+        """Exactly these bytes; a size that the file cannot have is refused before it is allocated."""
+        if offset < 0 or offset + size > self._length:
+            raise EOFError(f"{size} bytes wanted at offset {offset}, the archive has {self._length}")
         data = os.pread(self._descriptor, size, offset)
         while len(data) < size:  # a single read returns 2 GiB at most
             more = os.pread(self._descriptor, size - len(data), offset + len(data))
             if not more:
-                raise damaged_member(
-                    self.path, f"{size} bytes wanted at offset {offset}, {len(data)} are there"
-                )
+                raise EOFError(f"{size} bytes wanted at offset {offset}, {len(data)} are there")
             data += more
         return data
 
     def _data_start(self, row: int, name: str) -> int:
         if self._flags[row] & _ENCRYPTED:
             raise BadRawError(
-                f"member {name!r} is encrypted", where=Place(self.path), hint="unpack it with its password"
+                f"member {escaped(name)!r} is encrypted",
+                where=Place(self.path),
+                hint="unpack the archive with its password: 7z x",
             )
         start = self._starts[row]
         local = _LOCAL.unpack(self._pread(start, _LOCAL.size))
         if local[0] != b"PK\3\4":
-            raise damaged_member(self.path, f"no header of member {name!r} at offset {start}")
+            raise ValueError(f"no header of the member at offset {start}")
         return int(start + _LOCAL.size + local[9] + local[10])
 
-    def _unpack(self, row: int, name: str, packed: bytes) -> bytes:
+    def _unpack(self, row: int, name: str, packed: bytes, wanted: int) -> bytes:
+        """The member's bytes; one byte more than wanted at most, whatever the data would inflate to."""
         method = self._methods[row]
-        try:
-            if method == _STORED:
-                return packed
-            if method == _DEFLATED:
-                return zlib.decompressobj(-15).decompress(packed)
-            if method == _BZIP2:
-                return bz2.decompress(packed)
-            if method == _LZMA:
-                return _unpack_lzma(packed)
-        except (zlib.error, OSError, lzma.LZMAError, ValueError) as error:
-            raise damaged_member(self.path, f"member {name!r}: {error}") from error
+        if method == _STORED:
+            return packed
+        if method == _DEFLATED:
+            return zlib.decompressobj(-15).decompress(packed, wanted + 1)
+        if method == _BZIP2:
+            return bz2.BZ2Decompressor().decompress(packed, wanted + 1)
+        if method == _LZMA:
+            return _unpack_lzma(packed, wanted + 1)
+        known = f" ({_METHODS[method]})" if method in _METHODS else ""
         raise BadRawError(
-            f"member {name!r} is compressed by method {method}, which is not read",
+            f"member {escaped(name)!r} is compressed by method {method}{known}, which is not read",
             where=Place(self.path),
             hint="unpack the archive with `7z x` and remove it",
         )
 
     def _index(self) -> None:
-        entries, shift = self._directory()
-        at = 0
+        entries, shift, count = self._directory()
+        at = seen = 0
         while at < len(entries):
             if len(entries) - at < _ENTRY.size:
-                raise damaged(self.path, "its list of members ends in the middle")
+                raise EOFError("its list of members ends in the middle")
             entry = _ENTRY.unpack_from(entries, at)
             if entry[0] != b"PK\1\2":
-                raise damaged(self.path, f"entry {len(self._starts)} of its list of members is no entry")
+                raise ValueError(f"entry {seen} of its list of members is no entry")
             name_end = at + _ENTRY.size + entry[10]
-            extra = entries[name_end : name_end + entry[11]]
             stored = _decoded(entries[at + _ENTRY.size : name_end], entry[3])
+            self._add(entry, stored, entries[name_end : name_end + entry[11]], shift)
             at = name_end + entry[11] + entry[12]
-            is_link = entry[15] >> 28 == 0xA and entry[1] >> 8 == 3  # S_IFLNK of a Unix zip
-            name = None if stored.endswith("/") or is_link else member_name(stored)
-            if name is None:
-                continue
-            size, packed, start = _wide(entry, extra)
-            self.rows[name] = len(self._starts)
-            self._starts.append(start + shift)
-            self._packed.append(packed)
-            self._sizes.append(size)
-            self._sums.append(entry[7])
-            self._methods.append(entry[4])
-            self._flags.append(entry[3])
+            seen += 1
+        if at > len(entries) or (seen - count) & 0xFFFF:
+            raise ValueError(f"its list has {seen} members, its end says {count}")
 
-    def _directory(self) -> tuple[bytes, int]:
-        """The central directory, and by how much offsets are off (bytes before the first member)."""
-        length = os.fstat(self._descriptor).st_size
-        tail_start = max(0, length - _END.size - 65535)
-        tail = self._pread(tail_start, length - tail_start)
-        found = tail.rfind(b"PK\5\6")
-        if found < 0 or len(tail) - found < _END.size:
-            raise damaged(self.path, "no list of members at its end")
-        end = _END.unpack_from(tail, found)
-        disk, size, offset, stop = end[1], end[5], end[6], tail_start + found
+    def _add(self, entry: tuple[int, ...], stored: str, extra: bytes, shift: int) -> None:
+        if "\\" in stored:  # some tools on Windows write these between folders
+            stored = stored.replace("\\", "/")
+        name = None if stored.endswith("/") else member_name(stored)
+        if name is None:
+            return
+        if not is_text(name):
+            self.unread[name] = "a name that is not UTF-8"
+            return
+        size, packed, start = _wide(entry, extra)
+        is_link = entry[15] >> 28 == 0xA and entry[1] >> 8 == 3  # S_IFLNK of a Unix zip
+        for other in (self.rows, self._links):
+            other.pop(name, None)
+        (self._links if is_link else self.rows)[name] = len(self._starts)
+        self._starts.append(start + shift)
+        self._packed.append(packed)
+        self._sizes.append(size)
+        self._sums.append(entry[7])
+        self._methods.append(entry[4])
+        self._flags.append(entry[3])
+
+    def _follow_links(self) -> None:
+        """A symbolic link is a member whose content is its target."""
+        targets = {}
+        for name, row in self._links.items():
+            try:
+                target = self._read_row(row, name, _LONGEST_LINK).decode()
+            except (BadRawError, UnicodeDecodeError):
+                self.unread[name] = "a symbolic link that is damaged"
+                continue
+            targets[name] = link_target(name, target)
+        resolve_links(targets, self.rows, self.unread)
+
+    def _directory(self) -> tuple[bytes, int, int]:
+        """The central directory, by how much offsets are off (bytes before the first member), its entries."""
+        tail_start = max(0, self._length - _END.size - 65535)
+        tail = self._pread(tail_start, self._length - tail_start)
+        found = len(tail)
+        while (found := tail.rfind(b"PK\5\6", 0, found)) >= 0:
+            if len(tail) - found < _END.size:
+                continue
+            end = _END.unpack_from(tail, found)
+            padding = tail[found + _END.size + end[7] :]
+            directory = self._directory_at(tail_start + found, end)
+            # An archive that was cut may end in a whole one that it holds as a member: that has members
+            # before it, which a program before a self-extracting archive has not.
+            if directory and (not directory[1] or (not padding and self._pread(0, 4) != b"PK\3\4")):
+                return directory
+        raise EOFError("no list of members at its end")
+
+    def _directory_at(self, at: int, end: tuple[int, ...]) -> tuple[bytes, int, int] | None:
+        disk, count, size, offset, stop = end[1], end[4], end[5], end[6], at
         locator_start = stop - _LOCATOR64.size
         if locator_start >= 0:
             locator = _LOCATOR64.unpack(self._pread(locator_start, _LOCATOR64.size))
             if locator[0] == b"PK\6\7":
-                wide = _END64.unpack(self._pread(locator[2], _END64.size))
-                disk, size, offset, stop = wide[4], wide[8], wide[9], locator[2]
+                # bytes before the archive shift it; its record lies right before the locator then
+                for place in (locator[2], locator_start - _END64.size):
+                    if 0 <= place <= locator_start - _END64.size:
+                        wide = _END64.unpack(self._pread(place, _END64.size))
+                        if wide[0] == b"PK\6\6":
+                            disk, count, size, offset, stop = wide[4], wide[7], wide[8], wide[9], place
+                            break
         if disk:
             raise BadRawError(
                 "the archive is the last part of several",
@@ -167,19 +247,19 @@ class ZipArchive:
                 hint=f"join the parts: zip -s 0 {self.path.name} --out whole.zip",
             )
         shift = stop - size - offset
-        if shift < 0:
-            raise damaged(self.path, "its list of members starts after its end")
-        return self._pread(offset + shift, size), shift
+        if shift < 0 or offset + shift + size > self._length:
+            return None
+        return self._pread(offset + shift, size), shift, count
 
 
 class _Inflated(io.RawIOBase):
     """A deflated member as a stream; seeking back starts again from its first byte."""
 
-    def __init__(self, packed: Slice, size: int, checksum: int, archive: ZipArchive, name: str) -> None:
+    def __init__(self, packed: Slice, size: int, checksum: int, path: Path, name: str) -> None:
         self._packed = packed
         self._size = size
         self._expected = checksum
-        self._archive = archive
+        self._path = path
         self._name = name
         self._restart()
 
@@ -209,23 +289,25 @@ class _Inflated(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        data = b""
-        while not data and not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
-            try:
-                data = self._inflate.decompress(packed, len(view))
-            except zlib.error as error:
-                raise damaged_member(self._archive.path, f"member {self._name!r}: {error}") from error
-            if not packed and not data:
-                raise damaged_member(self._archive.path, f"member {self._name!r} ends in the middle")
+        with reading(self._path, self._name):
+            data = self._next(len(view))
         view[: len(data)] = data
+        return len(data)
+
+    def _next(self, size: int) -> bytes:
+        data = b""
+        while size and not data and not self._inflate.eof:
+            packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
+            data = self._inflate.decompress(packed, size)
+            if not packed and not data:
+                raise EOFError("it ends in the middle")
         self._position += len(data)
         self._sum = zlib.crc32(data, self._sum)
-        if self._inflate.eof and not data and self._sum != self._expected:
-            raise damaged_member(
-                self._archive.path, f"member {self._name!r} has another checksum than the index says"
-            )
-        return len(data)
+        if self._position > self._size or (size and not data and self._position < self._size):
+            raise ValueError("it has another size than the index says")
+        if size and not data and self._sum != self._expected:
+            raise ValueError("it has another checksum than the index says")
+        return data
 
 
 def _wide(entry: tuple[int, ...], extra: bytes) -> tuple[int, int, int]:
@@ -235,7 +317,8 @@ def _wide(entry: tuple[int, ...], extra: bytes) -> tuple[int, int, int]:
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            values = list(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
+            field = extra[at + 4 : at + 4 + length]
+            values = list(struct.unpack_from(f"<{len(field) // 8}Q", field))
             size = values.pop(0) if size == _FULL and values else size
             packed = values.pop(0) if packed == _FULL and values else packed
             start = values.pop(0) if start == _FULL and values else start
@@ -251,11 +334,13 @@ def _decoded(stored: bytes, flags: int) -> str:
         return stored.decode("utf-8", "surrogateescape") if flags & _UTF8 else stored.decode("cp437")
 
 
-def _unpack_lzma(packed: bytes) -> bytes:
+def _unpack_lzma(packed: bytes, at_most: int) -> bytes:
     """Method 14: two bytes of version, length and bytes of the filter's properties, raw LZMA1."""
     (length,) = struct.unpack_from("<H", packed, 2)
     properties = packed[4 : 4 + length]
     lclppb, dictionary = struct.unpack("<BL", properties)
+    if dictionary > _LARGEST_DICTIONARY:
+        raise ValueError(f"its LZMA dictionary would take {dictionary} bytes")
     chain = {
         "id": lzma.FILTER_LZMA1,
         "dict_size": dictionary,
@@ -263,4 +348,4 @@ def _unpack_lzma(packed: bytes) -> bytes:
         "lp": lclppb // 9 % 5,
         "pb": lclppb // 45,
     }
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain]).decompress(packed[4 + length :])
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain]).decompress(packed[4 + length :], at_most)

@@ -9,6 +9,10 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.lmdb_table import LmdbReader
 from vision_flan.readers.reader import Reader
 
+#: Bytes that are read of an image at most: one more than the largest image that is used (64 MiB), so that
+#: the check of images sees that it is too large, and a file of any size costs no more than this.
+MOST_BYTES = (64 << 20) + 1
+
 
 class ImageStore:
     """Opens the references that rows carry; see `vision_flan.readers.reader` for their two kinds."""
@@ -36,7 +40,7 @@ class ImageStore:
             BadRawError: the reference leaves the folder, names no table, or its file is damaged.
         """
         if ref[:1] != "@":
-            return self._read_bytes(ref)
+            return self._read_bytes(ref, MOST_BYTES)
         table, slash, locator = ref[1:].partition("/")
         reader = self._readers.get(table)
         if reader is None or not slash:

@@ -84,18 +84,11 @@ class Layout:
     ) -> pa.RecordBatch:
         """A batch of `rows` rows of one file, the first of which is row `first` of it."""
 
-        def error(at: int, what: str) -> BadRawError:
-            return BadRawError(
-                f"record {first + at}, {what}",
-                where=Place(file),
-                hint=f"mend the file, or the options of table {self.table.name!r}",
-            )
-
         own = {name: pa.repeat(pa.scalar(parts[name]), rows) for name in self.pattern.names}
         own["_file"] = pa.repeat(pa.scalar(file), rows)
         own["_index"] = pa.array(range(first, first + rows), pa.int64())
         return pa.record_batch(
-            [own[name] if name in own else settled(arrays[name], name, error) for name in self.schema.names],
+            [own[name] if name in own else settled(arrays[name]) for name in self.schema.names],
             schema=self.schema,
         )
 
@@ -128,7 +121,7 @@ class Layout:
         arrays = [pa.array([row.parts[name] for row in rows], pa.string()) for name in self.pattern.names]
         for name, kind in self.columns.items():
             values = column([row.values.get(name) for row in rows], name, kind, error)
-            arrays.append(settled(values, name, error))
+            arrays.append(settled(values))
         arrays.append(pa.array([row.file for row in rows], pa.string()))
         arrays.append(pa.array([row.position for row in rows], pa.int64()))
         return pa.record_batch(arrays, schema=self.schema)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gzip
+import io
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO, Self, cast
 
 from vision_flan.errors import BadRawError, Place, SpecError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.raw.gzip_stream import MAGIC, GunzipStream
 from vision_flan.readers.reader import TableSpec
 
 #: Bytes read at a time.
@@ -19,21 +19,15 @@ _C1 = re.compile("[\x80-\x9f]")
 
 
 def open_unpacked(raw: RawDataset, path: str) -> IO[bytes]:
-    """The file as a binary stream; one that ends in .gz is decompressed on the way."""
+    """The file as a binary stream; gzip data in a file that ends in .gz are decompressed on the way."""
     file = raw.open(path)
-    return cast("IO[bytes]", _Gunzip(file)) if path.lower().endswith(".gz") else file
-
-
-class _Gunzip(gzip.GzipFile):
-    """A decompressed stream that closes the file below it, which `GzipFile` leaves open."""
-
-    def __init__(self, below: IO[bytes]) -> None:
-        super().__init__(fileobj=below, mode="rb")
-        self._below = below
-
-    def close(self) -> None:
-        super().close()
-        self._below.close()
+    if not path.lower().endswith(".gz"):
+        return file
+    is_gzip = file.read(2) == MAGIC
+    file.seek(0)
+    if not is_gzip:  # a server may have decompressed it on the way
+        return file
+    return cast("IO[bytes]", io.BufferedReader(GunzipStream(file, path), 1 << 17))
 
 
 def encoding_of(table: TableSpec) -> str:
@@ -87,7 +81,7 @@ class TextStream:
         """The next piece, "" only at the end."""
         text = ""
         while not text and not self._ended:
-            data = self._read()
+            data = self._file.read(self._chunk)
             self._ended = not data
             pending = len(self._decoder.getstate()[0])
             try:
@@ -117,16 +111,6 @@ class TextStream:
             yield from lines
         if rest:
             yield from rest.rstrip("\r").split("\r")
-
-    def _read(self) -> bytes:
-        try:
-            return self._file.read(self._chunk)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BadRawError(
-                f"the file's compression is damaged: {error}",
-                where=Place(self.path),
-                hint="download it again",
-            ) from error
 
     def _windows(self, found: re.Match[str], data: bytes) -> BadRawError:
         """The error for a byte that latin-1 has no character for, and Windows does."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from vision_flan.errors import VflanError
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _SHOWN = 80
-_NUL = re.compile(b"\0")
 
 
 class _UnfitError(Exception):
@@ -60,16 +58,8 @@ def column(
     return pa.array(converted, wanted)
 
 
-def settled(array: pa.Array, name: str, error: Callable[[int, str], VflanError]) -> pa.Array:
-    """A column as tables hold it: numbers that are not finite are NULL, a text with NUL is an error.
-
-    Args:
-        error: makes the error for the row at a position of the array.
-    """
-    if _holds_nul(array):
-        for row, value in enumerate(array.to_pylist()):
-            if _nul_in(value):
-                raise error(row, f"column {name!r}: a text holds the character NUL: {shown(value)}")
+def settled(array: pa.Array) -> pa.Array:
+    """A column as tables hold it: numbers that are not finite are NULL."""
     if pa.types.is_floating(array.type):
         finite = pc.is_finite(array)
         if pc.all(finite).as_py() is not False:
@@ -101,23 +91,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _holds_nul(array: pa.Array) -> bool:
-    for leaf in _leaves(array):
-        if pa.types.is_string(leaf.type) or pa.types.is_large_string(leaf.type):
-            data = leaf.buffers()[2]
-            # the buffer may be larger than this slice of it, so its hit is only a hint
-            maybe = data is not None and _NUL.search(memoryview(data))
-            if maybe and pc.any(pc.match_substring(leaf, "\0")).as_py():
-                return True
-    return False
-
-
-def _nul_in(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_nul_in, value.values()))
-    return any(map(_nul_in, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _misread_finder(wanted: pa.DataType) -> Callable[[Any], bool] | None:

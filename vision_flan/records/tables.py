@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vision_flan.errors import MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.leftovers import Leftovers
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.sql import arrow_type, check_key, check_select
@@ -154,7 +155,7 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
 
 
 def _archives(dataset: DatasetSpec) -> list[Archive]:
-    return [Archive(file.path, file.into) for file in dataset.archives]
+    return [Archive(file.path, file.into, file.bytes) for file in dataset.archives]
 
 
 def load_records(
@@ -167,10 +168,17 @@ def load_records(
         SpecError: the SQL does not run.
     """
     store.load_labels(sources.labels)
+    leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
-        store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+        raw.watch = leftovers if sources.dataset.tables[name]["reader"] == "files" else None
+        try:
+            store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+        finally:
+            raw.watch = None
     create_views(sources, store)
+    for line in leftovers.lines():
+        report.note(line)
     report.stage("selecting records")
     return store.prepare(task.records_sql, task.key, seed, task.records_place, task.key_place)
 
@@ -192,7 +200,15 @@ def _counted(batches: Iterator[pa.RecordBatch], report: Reporter) -> Iterator[pa
 
 
 def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | None:
-    """An error that names each missing file of the tables, where it comes from and where it goes."""
+    """An error that names each missing file of the tables, where it comes from and where it goes.
+
+    Raises:
+        BadRawError: an archive lies in parts.
+    """
+    for archive, parts in raw.split_archives().items():
+        file = next(file for file in sources.dataset.files if file.path == archive)
+        if not any((raw.root / prefix).exists() for prefix in file.provides):
+            raise _in_parts(raw, archive, parts)
     missing = [
         reader_file
         for reader_file in sorted({str(sources.dataset.tables[name]["file"]) for name in sources.readers})
@@ -207,6 +223,16 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
         + how_to_get(dataset, wanted or dataset.files),
         where=Place(raw.root),
         hint=next_step(dataset),
+    )
+
+
+def _in_parts(raw: RawDataset, archive: str, parts: Sequence[str]) -> BadRawError:
+    zipped = any(part[-3:-2].lower() == "z" for part in parts)
+    join = f"zip -s 0 {archive} --out whole.zip, with the last part {archive} beside them"
+    return BadRawError(
+        f"{archive!r} lies in {len(parts)} parts: {', '.join(parts[:3])}",
+        where=Place(raw.root),
+        hint=f"join the parts: {join if zipped else 'cat ' + ' '.join(parts) + ' > ' + archive}",
     )
 
 

@@ -1,0 +1,221 @@
+"""Archives in place: which format a file really has, and its members as paths of the layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_flan.errors import BadRawError, DamagedFileError, Place
+from vision_flan.raw.gzip_stream import MAGIC as GZIP
+from vision_flan.raw.gzip_stream import GunzipStream
+from vision_flan.raw.members import OpenArchive, is_junk, reading
+from vision_flan.raw.opening import os_error
+from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.tar_archive import GzipArchive, TarArchive
+from vision_flan.raw.tar_headers import BLOCK, is_header
+from vision_flan.raw.walk import Watch
+from vision_flan.raw.zip_archive import ZipArchive
+
+_PACKED = {b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+_STRANGE = {
+    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull where it comes from, then copy it again"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it: 7z x"),
+    b"Rar!": ("a RAR archive", "unpack it: unar, or 7z x"),
+    b"\x28\xb5\x2f\xfd": ("Zstandard data", "decompress it: zstd -d"),
+}
+_PART = re.compile(r"\.(?:[zZ]?\d{1,4}|part_?\w{1,4}|[a-z]{2})$")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive as upstream ships it.
+
+    Attributes:
+        path: its file name in the raw folder; `*` matches numbered parts. .zip, .tar, .tar.gz (.tgz),
+            .tar.bz2, .tar.xz, or a single .gz, whose one member is named like the file without `.gz`.
+        into: the folder of the layout that its members appear under; "" is the raw folder itself.
+        bytes: the size of upstream's, where it is known.
+    """
+
+    path: str
+    into: str = ""
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """An archive with its index in memory.
+
+    Attributes:
+        prefix: the folder its members appear under, "" or `folder/`.
+        wrapper: the one folder that all members lie in, "" or `folder/`; looked through when a path is not
+            there otherwise.
+        bytes, mtime_ns: of the archive, its size and time in nanoseconds.
+    """
+
+    path: str
+    prefix: str
+    members: OpenArchive
+    wrapper: str
+    bytes: int
+    mtime_ns: int
+
+    @property
+    def mtime(self) -> float:
+        """Time of the archive in seconds."""
+        return self.mtime_ns / 1e9
+
+    def name_of(self, path: str, *, wrapped: bool = False) -> str | None:
+        """The member behind a path of the layout."""
+        if not path.startswith(self.prefix):
+            return None
+        name = (self.wrapper if wrapped else "") + path[len(self.prefix) :]
+        return name if name in self.members.rows else None
+
+    def why_unread(self, path: str) -> str | None:
+        """What a member is that is there but cannot be read; of a folder, what it is itself."""
+        if not path.startswith(self.prefix) or not self.members.unread:
+            return None
+        name = path[len(self.prefix) :]
+        for known in (name, *(name[:at] for at, char in enumerate(name) if char == "/")):
+            if known in self.members.unread:
+                return f"member {known!r} of {self.path} is {self.members.unread[known]}"
+        return None
+
+    def list(
+        self, pattern: Pattern, watch: Watch | None = None, *, wrapped: bool = False
+    ) -> Iterator[tuple[str, dict[str, str]]]:
+        """Members that match, as paths of the layout, sorted."""
+        cut = self.wrapper if wrapped else ""
+        if (wrapped and not cut) or not _may_meet(self.prefix, pattern.prefix):
+            return
+        if pattern.is_literal and self.name_of(pattern.literal, wrapped=wrapped):
+            if not is_junk(pattern.literal):
+                yield pattern.literal, {}
+            return
+        folders: set[str] = set()
+        others: list[str] = []
+        for name in sorted(self.members.rows):
+            path = self.prefix + name[len(cut) :]
+            parts = pattern.match(path)
+            if parts is not None:
+                if watch:
+                    folders.add(path.rpartition("/")[0])
+                yield path, parts
+            elif watch:
+                others.append(path)
+        if watch:
+            watch.beside([path for path in others if path.rpartition("/")[0] in folders])
+            for name, why in self.members.unread.items():
+                if pattern.match(self.prefix + name[len(cut) :]) is not None:
+                    watch.unread(self.prefix + name, why)
+
+
+def mount(root: Path, path: str, archive: Archive) -> Mounted:
+    """Open an archive by what it is, whatever its suffix says.
+
+    Raises:
+        BadRawError: it is no archive, or cut short.
+        MachineError: the machine does not let us read it.
+    """
+    full = root / path
+    try:
+        status = full.stat()
+    except OSError as error:
+        raise os_error(full, error, "open the archive") from error
+    wrong_size = archive.bytes is not None and "*" not in archive.path and status.st_size != archive.bytes
+    is_whole = archive.bytes is not None and not wrong_size
+    try:
+        members = _opened(full, is_whole=is_whole)
+    except BadRawError as error:
+        if wrong_size and not isinstance(error, DamagedFileError):
+            sizes = f"it has {status.st_size:,} bytes, upstream's has {archive.bytes:,}"
+            raise BadRawError(f"{error.what}; {sizes}", where=error.where, hint=error.hint) from error
+        raise
+    folder = archive.into.strip("/")
+    prefix = folder + "/" if folder else ""
+    return Mounted(path, prefix, members, _wrapper(members), status.st_size, status.st_mtime_ns)
+
+
+def parts_of(root: Path, archive: Archive) -> list[str]:
+    """Names of the parts of an archive that was split, where the whole one is not there."""
+    folder = (root / archive.path).parent
+    name = Path(archive.path).name
+    if "*" in archive.path or not folder.is_dir() or (root / archive.path).exists():
+        return []
+    stem = name.rpartition(".")[0]
+    starts = (name.lower(), stem.lower())
+    found = []
+    for other in sorted(entry.name for entry in folder.iterdir()):
+        suffix = _PART.search(other)
+        if suffix and other[: suffix.start()].lower() in starts:
+            zipped = suffix[0][1] in "zZ" and suffix[0][2:].isdigit()
+            if zipped or other[: suffix.start()].lower() == name.lower():
+                found.append(other)
+    return found
+
+
+def _opened(path: Path, *, is_whole: bool) -> OpenArchive:
+    with reading(path), path.open("rb") as file:
+        head = file.read(BLOCK)
+    lower = path.name.lower()
+    if head.startswith(GZIP):
+        if lower.endswith((".tar.gz", ".tgz", ".tar")) or is_header(_first_block(path)):
+            return TarArchive(path, "gz", is_whole=is_whole)
+        return GzipArchive(path)
+    for magic, packing in _PACKED.items():
+        if head.startswith(magic):
+            return TarArchive(path, packing, is_whole=is_whole)
+    if head.startswith(b"PK"):
+        return ZipArchive(path)
+    if is_header(head) or (head and not head.strip(b"\0")):
+        return TarArchive(path, is_whole=is_whole)
+    what, hint = _strange(head)
+    if what:
+        raise BadRawError(f"the file is {what}, not an archive", where=Place(path), hint=hint)
+    if lower.endswith(".zip"):
+        return ZipArchive(path)  # one with a program before it
+    raise BadRawError(
+        f"the archive is damaged: its first bytes are {head[:8].hex(' ')}, no format that is read",
+        where=Place(path),
+        hint="fetch it again, or unpack it and remove the archive",
+    )
+
+
+def _first_block(path: Path) -> bytes:
+    with path.open("rb") as file, GunzipStream(file, path) as stream:
+        data = b""
+        while len(data) < BLOCK and (more := stream.read(BLOCK - len(data))):
+            data += more
+        return data
+
+
+def _strange(head: bytes) -> tuple[str, str]:
+    if not head:
+        return "empty", "fetch it again"
+    for magic, said in _STRANGE.items():
+        if head.startswith(magic):
+            return said
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return "an HTML or XML page", "fetch it again; a server asks for a login, or refuses, in such a page"
+    if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
+        return "plain text", "fetch it again"
+    return "", ""
+
+
+def _wrapper(members: OpenArchive) -> str:
+    first: str | None = None
+    for name in members.rows:
+        folder = name.partition("/")[0] + "/" if "/" in name else ""
+        if not folder or (first is not None and folder != first):
+            return ""
+        first = folder
+    return first or ""
+
+
+def _may_meet(mount: str, folder: str) -> bool:
+    folder = folder + "/" if folder else ""
+    return mount.startswith(folder) or folder.startswith(mount)

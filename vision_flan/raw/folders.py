@@ -1,0 +1,134 @@
+"""Where the files of a layout lie on disk: each folder of it, its wrappers, and no link that leads out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vision_flan.errors import BadRawError, Place
+from vision_flan.raw.members import is_junk
+from vision_flan.raw.names import is_text
+from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
+from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.walk import Found, Watch, walk
+
+
+class Folders:
+    """The folders of one raw folder on disk.
+
+    Args:
+        root: the raw folder; it need not exist.
+        dataset: the dataset's slug, for messages.
+        remember_absent: whether a folder that is not there is looked for once only.
+
+    Attributes:
+        base: the raw folder with a slash at its end.
+    """
+
+    def __init__(self, root: Path, dataset: str, *, remember_absent: bool) -> None:
+        self.root = root
+        self.dataset = dataset
+        self.base = os.fspath(root) + "/"
+        self._real = os.path.realpath(root)
+        self._remember_absent = remember_absent
+        self._folders: dict[str, tuple[str, ...]] = {}
+        self._wrapper_name: str | None = None
+
+    def open(self, path: str) -> int:
+        """An open descriptor of a regular file on disk, -1 when there is none."""
+        folder, _, name = path.rpartition("/")
+        folders = self._folders.get(folder)
+        for known in self.of(folder, path) if folders is None else folders:
+            try:
+                descriptor = os.open(known + name, OPEN_FLAGS)
+            except OSError as error:
+                if error.errno in NO_SUCH_PATH:
+                    continue
+                if error.errno != errno.ELOOP:
+                    raise os_error(self.root / path, error) from error
+                descriptor = self._follow(known + name, path)
+            if descriptor >= 0 and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                continue
+            if descriptor >= 0:
+                return descriptor
+        return -1
+
+    def _follow(self, full: str, path: str) -> int:
+        """Open a path whose last name is a link, when the link stays in the folder."""
+        real = self.confine(full, path)
+        try:
+            return os.open(real, OPEN_FLAGS)
+        except OSError as error:
+            if error.errno in NO_SUCH_PATH:
+                return -1
+            raise os_error(self.root / path, error) from error
+
+    def of(self, folder: str, path: str) -> tuple[str, ...]:
+        """Folders on disk that may hold the files of a folder of the layout, each with a slash at its end."""
+        known = self._folders.get(folder)
+        if known is not None:
+            return known
+        tried = [folder, *(twice for twice in _doubled(folder)), *self._below_wrapper(folder)]
+        found = []
+        for candidate in tried:
+            full = self.base + candidate
+            if is_folder(full):
+                self.confine(full, path)
+                found.append(full + "/" if candidate else full)
+        # An absent folder may still be unpacked while we run, so only what is there is remembered,
+        # unless archives make the search on disk a detour for every image.
+        if found or self._remember_absent:
+            self._folders[folder] = tuple(found)
+        return tuple(found)
+
+    def _below_wrapper(self, folder: str) -> Sequence[str]:
+        wrapper = self.wrapper()
+        return [f"{wrapper}/{folder}" if folder else wrapper] if wrapper else []
+
+    def wrapper(self) -> str:
+        """The one folder in the raw folder, "" when there are none or several."""
+        if self._wrapper_name is None:
+            folders: list[str] = []
+            try:
+                with os.scandir(self.base) as entries:
+                    for entry in entries:
+                        if not is_junk(entry.name) and entry.name[0] != "." and entry.is_dir():
+                            folders.append(entry.name)
+            except OSError as error:
+                if error.errno in NO_SUCH_PATH:
+                    return ""
+                raise os_error(self.root, error, "list the folder") from error
+            self._wrapper_name = folders[0] if len(folders) == 1 and is_text(folders[0]) else ""
+        return self._wrapper_name
+
+    def confine(self, full: str, path: str) -> str:
+        real = os.path.realpath(full)
+        if real != self._real and not real.startswith(self._real.rstrip("/") + "/"):
+            raise BadRawError(
+                f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
+                where=Place(self.root),
+                hint="copy the files in, or make the dataset's folder itself the link",
+            )
+        return real
+
+    def unwrapped(self, pattern: Pattern, watch: Watch | None) -> Iterator[Iterator[Found]]:
+        """Listings through a wrapper folder: the lone folder here, or a folder in one of the same name."""
+        names = pattern.prefix.split("/") if pattern.prefix else []
+        below = [self.wrapper()] if self.wrapper() else []
+        below += [names[0]] if names and names[0] not in below else []
+        for folder in below:
+            base = f"{self.base}{folder}/"
+            if is_folder(base):
+                self.confine(base, folder)
+                yield walk(base, pattern, self.confine, watch)
+
+
+def _doubled(folder: str) -> Iterator[str]:
+    """A folder with one of its names twice: `a/b` is looked for in `a/a/b` and `a/b/b`."""
+    names = folder.split("/") if folder else []
+    for at, name in enumerate(names):
+        yield "/".join((*names[: at + 1], name, *names[at + 1 :]))

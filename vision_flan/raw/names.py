@@ -1,0 +1,65 @@
+"""Names of files: two spellings of the same characters, suffixes in either case, bytes that are no text.
+
+macOS writes names decomposed (NFD: e + combining accent), annotations hold them composed (NFC). The name as
+it is asked for goes first, always.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from unicodedata import normalize
+
+SUFFIX = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,8}$", re.IGNORECASE)
+
+#: Suffixes of files that are images, for what is said about files that no table takes.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm",
+)  # fmt: skip
+
+
+def composed(name: str) -> str:
+    """The name in NFC; names of ASCII characters, which most are, cost nothing."""
+    return name if name.isascii() else normalize("NFC", name)
+
+
+def same_name(name: str) -> str:
+    """What two names share that differ in normalization or in the case of their suffix only."""
+    name = composed(name)
+    found = SUFFIX.search(name)
+    return name[: found.start()] + found[0].lower() if found else name
+
+
+def other_spellings(path: str) -> Iterator[str]:
+    """Spellings to try when a path is not there: the other normalization, the suffix in the other case."""
+    given = {path: None}
+    if not path.isascii():
+        given |= {normalize("NFC", path): None, normalize("NFD", path): None}
+    for spelling in list(given):
+        found = SUFFIX.search(spelling)
+        if found:
+            stem = spelling[: found.start()]
+            given |= {stem + found[0].lower(): None, stem + found[0].upper(): None}
+    del given[path]
+    yield from given
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; one that the disk or an archive holds in other bytes cannot."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escaped(name: str) -> str:
+    """A name for a message, with `\\xNN` for bytes that are no text."""
+    raw = name.encode("utf-8", "surrogateescape") if _only_bytes(name) else name.encode("utf-8", "replace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _only_bytes(name: str) -> bool:
+    return not any(0xD800 <= ord(char) < 0xDC80 or 0xDCFF < ord(char) < 0xE000 for char in name)

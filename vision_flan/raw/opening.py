@@ -1,0 +1,96 @@
+"""Opening and reading raw files: what the operating system says becomes an error a user can act on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from vision_flan.errors import BadRawError, MachineError, Place, VflanError
+
+#: O_NONBLOCK: a pipe must not hang us.
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+#: No file can have such a path, so it is not there. An archive member may still have it.
+NO_SUCH_PATH = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ))
+
+_REASONS = {
+    errno.EMFILE: ("this process has too many open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("the system has too many open files", "close other programs, or raise fs.file-max"),
+    errno.EIO: ("the disk reports an input/output error", "check the disk, then fetch the file again"),
+    errno.EACCES: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
+    errno.EPERM: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
+    errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --workers"),
+    errno.ESTALE: ("the network folder was mounted again", "run the same command again"),
+}
+
+
+def os_error(path: Path | str, error: OSError, doing: str = "read the file") -> VflanError:
+    """The error for what the operating system refuses. All of these stop a run.
+
+    Args:
+        doing: what was tried, after "cannot".
+    """
+    if error.errno == errno.ELOOP:
+        return BadRawError(
+            f"cannot {doing}: its symbolic links lead in a circle",
+            where=Place(path),
+            hint="remove the link, or point it to the file",
+        )
+    reason, hint = _REASONS.get(
+        error.errno or 0, (error.strerror or str(error), "check the file's permissions and the disk")
+    )
+    return MachineError(f"cannot {doing}: {reason}", where=Place(path), hint=hint)
+
+
+def open_descriptor(path: Path) -> int:
+    """Open a file for `os.pread`.
+
+    Raises:
+        MachineError: the machine does not let us read it.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise os_error(path, error, "open the archive") from error
+
+
+def read_all(descriptor: int, at_most: int | None = None) -> bytes:
+    """The bytes of an open file, or its first `at_most` bytes: a file of any size costs no more than that."""
+    size = os.fstat(descriptor).st_size
+    if at_most is not None and size > at_most:
+        return _exactly(descriptor, at_most)
+    data = os.read(descriptor, size + 1)
+    if len(data) >= size:
+        return data
+    parts = [data]  # a single read returns 2 GiB at most
+    while data:
+        data = os.read(descriptor, 1 << 30)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _exactly(descriptor: int, size: int) -> bytes:
+    data = os.read(descriptor, size)
+    while len(data) < size:
+        more = os.read(descriptor, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def is_folder(path: str) -> bool:
+    """Whether a folder is there. A folder that cannot be looked into is no absent one.
+
+    Raises:
+        MachineError: the machine does not let us look.
+        BadRawError: symbolic links lead in a circle.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - string paths: this runs for every folder
+    except OSError as error:
+        if error.errno in NO_SUCH_PATH:
+            return False
+        raise os_error(path, error, "look into the folder") from error
