@@ -104,8 +104,6 @@ def test_values_become_the_declared_type(folder: Any, value: Any, kind: pa.DataT
         ({"a": ["é", 1]}, S),
         ([], S),
         (["a", ["b"]], pa.list_(S)),
-        ("a\0b", S),
-        (["a\0b"], pa.list_(S)),
         ("1_000", N),
         ("1_0.5", F),
         ("x", F),

@@ -15,7 +15,6 @@ from vision_flan.raw.folder import RawDataset
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html")
-_GZIP = b"\x1f\x8b"
 #: What the machine says, rather than the file.
 _OF_MACHINE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM)
@@ -65,12 +64,6 @@ def refuse_stand_in(raw: RawDataset, file: str) -> None:
             "the file is a web page (HTML), not the data",
             where=Place(file),
             hint="download it again; in a browser, if upstream asks to log in or to confirm",
-        )
-    if file.lower().endswith(".gz") and head and head[:2] != _GZIP:
-        raise BadRawError(
-            "the file is named .gz but is not compressed with gzip",
-            where=Place(file),
-            hint="rename it without .gz, or download it again",
         )
 
 
