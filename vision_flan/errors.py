@@ -42,7 +42,7 @@ class Place:
 
 
 class VflanError(Exception):
-    """Something went wrong that the user can mend.
+    """Something went wrong that the user can fix.
 
     Args:
         what: one sentence that names the value that is wrong.

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.toy import COLORS, DATASET, TASK, Toy, picture
+from tests.toy import COLORS, DATASET, TASK, Toy, square
 from vision_flan.build.compile import Result
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
@@ -90,7 +90,7 @@ class TestRawFilesThatChange:
 
     def test_an_image_replaced_under_its_name_is_compiled(self, toy: Toy, tmp_path: Path) -> None:
         toy.compile()
-        (toy.raw / "toy/images/0003.png").write_bytes(picture("r", size=(9, 9)))
+        (toy.raw / "toy/images/0003.png").write_bytes(square("r", size=(9, 9)))
         result = toy.compile()
         assert result.built
         as_fresh(toy, result, tmp_path)
@@ -101,7 +101,7 @@ class TestRawFilesThatChange:
         def pack(size: int) -> None:
             with zipfile.ZipFile(toy.raw / "toy/images.zip", "w") as archive:
                 for i in range(12):
-                    archive.writestr(f"images/{i:04}.png", picture("rgby"[i % 4], size=(size, size)))
+                    archive.writestr(f"images/{i:04}.png", square("rgby"[i % 4], size=(size, size)))
 
         shutil.rmtree(images)
         pack(8)
@@ -119,7 +119,7 @@ class TestRawFilesThatChange:
         (toy.raw / "lender").mkdir()
         (toy.raw / "toy/images").rename(toy.raw / "lender/images")
         toy.compile()
-        (toy.raw / "lender/images/0003.png").write_bytes(picture("r", size=(9, 9)))
+        (toy.raw / "lender/images/0003.png").write_bytes(square("r", size=(9, 9)))
         result = toy.compile()
         assert result.built
         as_fresh(toy, result, tmp_path)
@@ -187,7 +187,7 @@ def edit(toy: Toy, draw: random.Random) -> None:
     elif kind == "remove" and len(images) > 3:
         image.unlink()
     elif kind == "replace":
-        image.write_bytes(picture(draw.choice(list(COLORS)), size=(draw.randint(2, 30), 8)))
+        image.write_bytes(square(draw.choice(list(COLORS)), size=(draw.randint(2, 30), 8)))
     elif kind == "touch":
         image.touch()
     elif kind == "break":
@@ -225,7 +225,7 @@ class TestSpecsThatChange:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("path: images.zip", "path: pictures.zip"),
+            ("path: images.zip", "path: images.zip"),
             ("provides: [images/]", "provides: [images/], into: images"),
             ("{r: red,", "{r: rouge,"),
         ],
@@ -327,7 +327,7 @@ class TestKilled:
         toy = Toy(tmp_path, count=BLOCK_ROWS + 50)
         self.kill(toy, BLOCK_ROWS + 10)
         for path in (toy.raw / "toy/images").iterdir():
-            path.write_bytes(picture("r", size=(9, 9)))
+            path.write_bytes(square("r", size=(9, 9)))
         as_fresh(toy, toy.compile(), tmp_path)
 
     def test_a_finished_block_that_was_zeroed_is_made_again(self, tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ class TestKilled:
         self, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         toy.compile()
-        (toy.raw / "toy/images/0003.png").write_bytes(picture("r", size=(9, 9)))
+        (toy.raw / "toy/images/0003.png").write_bytes(square("r", size=(9, 9)))
 
         def power_cut(*_: object) -> None:
             raise KeyboardInterrupt
@@ -350,7 +350,7 @@ class TestKilled:
             patched.setattr("vision_flan.build.install._remove_old_shards", power_cut)
             with pytest.raises(KeyboardInterrupt):
                 toy.compile()
-        (toy.raw / "toy/images/0004.png").write_bytes(picture("g", size=(9, 9)))
+        (toy.raw / "toy/images/0004.png").write_bytes(square("g", size=(9, 9)))
         as_fresh(toy, toy.compile(), tmp_path)
 
     def test_litter_of_a_killed_run_is_removed(self, toy: Toy) -> None:
@@ -473,7 +473,7 @@ class TestDrops:
     def test_a_damaged_member_is_dropped_and_counted(self, toy: Toy) -> None:
         path = self.packed(toy)
         data = path.read_bytes()
-        content = picture("y")
+        content = square("y")
         at = data.index(content)
         path.write_bytes(data[: at + 20] + bytes([data[at + 20] ^ 1]) + data[at + 21 :])
         counts = toy.compile().manifest.counts

@@ -53,8 +53,8 @@ def run(
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["xet", "lfs"])
 def test_ten_kills_leave_what_an_undisturbed_publish_leaves(transport: str, tmp_path: Path) -> None:
-    licences = {f"task_{i}": "no" if i % 3 == 0 else "yes" for i in range(24)}
-    folder = compile_folder(tmp_path / "out", licences, shards=2, noise=5_000)
+    licenses = {f"task_{i}": "no" if i % 3 == 0 else "yes" for i in range(24)}
+    folder = compile_folder(tmp_path / "out", licenses, shards=2, noise=5_000)
     with HubServer(tmp_path / "calm", [ALICE]) as calm:
         run(calm, folder, tmp_path / "home", transport)
         undisturbed, requests = calm.files(REPO), len(calm.requests)

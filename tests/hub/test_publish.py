@@ -262,7 +262,7 @@ def test_manifests_there_name_the_published_files(hub: HubServer, publish: Publi
     there = hub.files(REPO)
     manifest = json.loads(there["manifest/c_no.json"])
     published = manifest["published"]
-    assert published["form"] == "recipe" and published["licence"] == "no"
+    assert published["form"] == "recipe" and published["license"] == "no"
     (shard,) = published["shards"]
     assert len(there[shard["path"]]) == shard["bytes"]
     assert manifest["shards"][0]["path"] == "c_no/train-00000-of-00001.parquet"

@@ -10,9 +10,9 @@ from .conftest import Make, load, truth
 
 
 def _ink(path: Path) -> np.ndarray[Any, Any]:
-    """Where the picture differs from its ground, the colour of most pixels."""
-    with Image.open(path) as picture:
-        gray = np.asarray(picture.convert("L")).astype(int)
+    """Where the image differs from its ground, the color of most pixels."""
+    with Image.open(path) as drawing:
+        gray = np.asarray(drawing.convert("L")).astype(int)
     return np.abs(gray - np.bincount(gray.ravel()).argmax()) > 40
 
 
@@ -41,8 +41,8 @@ def test_the_files_nest_as_upstreams_do(raw: Make) -> None:
     for key, image in train["imgs"].items():
         assert image["id"] == key and len(key) == 16 and image["set"] == "train"
         assert image["file_name"] == f"train/{key}.jpg"
-        with Image.open(folder / "train_images" / f"{key}.jpg") as picture:
-            assert picture.size == (image["width"], image["height"])
+        with Image.open(folder / "train_images" / f"{key}.jpg") as drawing:
+            assert drawing.size == (image["width"], image["height"])
     for key, word in train["anns"].items():
         assert list(word) == ["id", "image_id", "bbox", "utf8_string", "points", "area"]
         assert word["id"] == key and key in train["imgToAnns"][word["image_id"]]
@@ -105,8 +105,8 @@ def test_the_quirks_of_the_fact_sheet_occur(raw: Make) -> None:
     assert any(len(set(words)) < len(words) for words in _targets(root))
     kinds = set()
     for path in stored.values():
-        with Image.open(path) as picture:
-            kinds |= {picture.mode, picture.getexif().get(0x0112, 1)}
+        with Image.open(path) as drawing:
+            kinds |= {drawing.mode, drawing.getexif().get(0x0112, 1)}
     assert {"RGB", "L", 1, 6} == kinds
 
 

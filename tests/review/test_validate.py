@@ -125,7 +125,7 @@ def test_changed_finds_the_tasks_that_a_file_belongs_to(
 
 
 def test_changed_sees_files_that_git_does_not_know_yet(committed: Catalog) -> None:
-    (committed.specs / "pets" / "colours.yaml").write_text("r: red\n", "utf-8")
+    (committed.specs / "pets" / "colors.yaml").write_text("r: red\n", "utf-8")
     assert changed_tasks(committed, "HEAD") == ["animal_pets", "animal_pets_two"]
 
 

@@ -24,7 +24,7 @@ _HINTS = (
     dict.fromkeys(_FULL, f"free some space, {_AGAIN}")
     | dict.fromkeys(
         (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
-        "choose another --out, or mend its permissions",
+        "choose another --out, or fix its permissions",
     )
     | dict.fromkeys(
         (errno.ENOENT, errno.ESTALE, errno.ENOTCONN),

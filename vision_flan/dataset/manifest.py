@@ -35,8 +35,8 @@ class Manifest:
         images: image files that were looked at: how many, how many are missing, a checksum.
         limit: the quota, None for none.
         counts: candidates, written, dropped by reason, an example of each reason, not_needed.
-        num_bytes: of the pictures and texts in memory, as `dataset_info.dataset_size` counts them.
-        source: title, homepage, licence, citation of the dataset, for card and publisher.
+        num_bytes: of the images and texts in memory, as `dataset_info.dataset_size` counts them.
+        source: title, homepage, license, citation of the dataset, for card and publisher.
     """
 
     task: str
@@ -70,7 +70,7 @@ class Manifest:
         return sum(shard.bytes for shard in self.shards)
 
     def to_json(self) -> str:
-        """Stable text: sorted keys, two blanks, a final newline."""
+        """Stable text: sorted keys, two spaces, a final newline."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod

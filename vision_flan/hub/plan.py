@@ -14,7 +14,7 @@ from vision_flan.dataset.publication import (
     WHOLE,
     PublishedTask,
     decide,
-    licence_of,
+    license_of,
     recipes_cached,
     write_recipes,
 )
@@ -32,7 +32,7 @@ class Choices:
     """What the publisher asked for.
 
     Attributes:
-        include_unclear: publish pictures whose licence is unclear.
+        include_unclear: publish images whose license is unclear.
         allowed: task -> reason, for restricted tasks the publisher holds the rights of.
         remove: tasks to take off the Hub.
         only: tasks to publish; empty for all of the folder.
@@ -129,7 +129,7 @@ def local_tasks(
         publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
         if publication.form == RECIPE:
             if not recipes_cached(manifest, folder / CACHE):
-                say(f"making the recipe of {task}: {manifest.rows:,} pictures to checksum")
+                say(f"making the recipe of {task}: {manifest.rows:,} images to checksum")
             recipes = list(write_recipes(folder, manifest, folder / CACHE))
             publication = replace(publication, shards=tuple(facts for _, facts in recipes))
             uploads = tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)
@@ -242,17 +242,15 @@ def advice(plan: Plan, choices: Choices) -> list[str]:
         if p.publication.form == WHOLE and p.manifest.source.get("access") in ("gated", "registration")
     ]
     if people and not (choices.private or choices.gated):
-        said.append(f"pictures of people in {listed(people)}: consider --gated auto or --private")
+        said.append(f"images of people in {listed(people)}: consider --gated auto or --private")
     if gated and not (choices.private or choices.gated):
         said.append(
             f"upstream asks for registration before {listed(gated)}: consider --gated manual or --private"
         )
     held = [c.task for c in plan.to_do if c.published and c.published.publication.form == RECIPE]
-    unclear = [t for t in held if licence_of(_manifest(plan, t)) == "unclear"]
+    unclear = [t for t in held if license_of(_manifest(plan, t)) == "unclear"]
     if unclear:
-        said.append(
-            f"licence unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the pictures"
-        )
+        said.append(f"license unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the images")
     shrunk = [
         c.task
         for c in plan.to_do
@@ -261,7 +259,7 @@ def advice(plan: Plan, choices: Choices) -> list[str]:
     shrunk += [c.task for c in plan.having(REMOVED) if c.was_form == WHOLE]
     if shrunk:
         said.append(
-            f"pictures of {listed(shrunk)} leave the branch but stay in earlier commits; "
+            f"images of {listed(shrunk)} leave the branch but stay in earlier commits; "
             "`HfApi().super_squash_history` removes those"
         )
     return said

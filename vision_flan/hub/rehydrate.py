@@ -1,7 +1,7 @@
 """From a published recipe and raw files back to the full config, checked against what was published.
 
 The task is compiled again from the local spec with the published seed and quota. With the same versions of
-the packages the shards come out byte for byte; with others the rows are compared, pictures by checksum.
+the packages the shards come out byte for byte; with others the rows are compared, images by checksum.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Rehydrator:
         Raises:
             MissingRawError: raw files are not there.
             SpecError: the spec here is not the one that was published.
-            BadRawError: other pictures or texts came out.
+            BadRawError: other images or texts came out.
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
@@ -143,7 +143,7 @@ class Rehydrator:
 
 
 def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a shard or of a recipe as comparable texts, the picture as its path and sha256."""
+    """Rows of a shard or of a recipe as comparable texts, the image as its path and sha256."""
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=100):
             for row in batch.to_pylist():

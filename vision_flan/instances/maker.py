@@ -18,7 +18,7 @@ from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
 
-#: Name of the options' own draw; a derived field cannot have it (it starts with a blank).
+#: Name of the options' own draw; a derived field cannot have it (it starts with a space).
 _OPTIONS_DRAW = " options"
 
 
@@ -47,7 +47,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The text half of an instance, before its picture is read."""
+    """The text half of an instance, before its image is read."""
 
     instruction: str
     input: str
@@ -89,12 +89,12 @@ class InstanceMaker:
     def make(
         self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
     ) -> Instance | Dropped:
-        """Render a row and read its picture.
+        """Render a row and read its image.
 
         Args:
             row: a candidate; `_key` is upstream's key.
             read: gives the bytes behind a reference.
-            full_check: decode every picture.
+            full_check: decode every image.
 
         Raises:
             BadRawError: what is wrong is no property of one image: a link that leads out, an encrypted

@@ -90,7 +90,7 @@ def _takes_an(word: str) -> bool:
 
 
 def squeeze(text: str) -> str:
-    """Text with runs of white space as single blanks and none at the ends."""
+    """Text with runs of white space as single spaces and none at the ends."""
     return " ".join(str(text).split())
 
 
@@ -131,7 +131,7 @@ def detokenize(text: str) -> str:
 
 
 def unglue(text: str) -> str:
-    """Text with a blank between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
+    """Text with a space between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
     return _GLUED.sub(r"\1 \2", str(text))
 
 
@@ -141,7 +141,7 @@ def capital(text: str) -> str:
 
 
 def spaced(text: str) -> str:
-    """Text with underscores as blanks."""
+    """Text with underscores as spaces."""
     return squeeze(str(text).replace("_", " "))
 
 

@@ -7,7 +7,7 @@ the suffix does not matter (`.JPG` matches `.jpg`), and names match in either Un
 named parts are NFC.
 
 In a line of text fields may hold any character: each takes as little as it can, so the last one gets the
-rest. `{name:d}` may have a minus sign, a blank stands for one or more blanks, blanks at both ends do not
+rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends do not
 count.
 """
 

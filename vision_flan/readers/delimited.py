@@ -37,7 +37,7 @@ class DelimitedReader(BatchReader):
     `header` (default true); `names_in_file`, names of all columns where there is no header (default: the
     declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: what Arrow takes
     for NULL in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
-    a column of pictures in base64, which the table shows as references in `image`.
+    a column of images in base64, which the table shows as references in `image`.
     """
 
     takes_any_text = True
@@ -160,7 +160,7 @@ class DelimitedReader(BatchReader):
         if isinstance(error, UnicodeError) or "UTF8" in text:
             self._find_undecodable(raw, file)
         row = _ROW.search(text)
-        hint = f"mend the file, or the options and columns of table {self._table.name!r}"
+        hint = f"fix the file, or the options and columns of table {self._table.name!r}"
         if "does not exist in CSV" in text:
             hint = f"its header begins {self._header(raw, file)!r}; is `delimiter:` right?"
         elif "straddles" in text:
@@ -190,19 +190,19 @@ class DelimitedReader(BatchReader):
 
 
 class _ImageSpool:
-    """Decoded pictures of one file, in a temporary file that vanishes with the process."""
+    """Decoded images of one file, in a temporary file that vanishes with the process."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch], file: str) -> None:
         self._file = file
         self._ends = array("Q", [0])
         self._damaged: dict[int, str] = {}
-        self._pictures = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
+        self._images = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
         for batch in batches:
             for cell in batch.column(0):
-                picture = self._decoded(cell.as_py(), len(self._ends) - 1)
-                self._pictures.write(picture)
-                self._ends.append(self._ends[-1] + len(picture))
-        self._pictures.flush()
+                image = self._decoded(cell.as_py(), len(self._ends) - 1)
+                self._images.write(image)
+                self._ends.append(self._ends[-1] + len(image))
+        self._images.flush()
 
     def read(self, row: int) -> bytes:
         if row >= len(self._ends) - 1:
@@ -215,7 +215,7 @@ class _ImageSpool:
             if row in self._damaged:
                 what = f"record {row}: the image is no base64: {self._damaged[row]}"
             raise DamagedFileError(what, where=Place(self._file), hint="download the file again")
-        return os.pread(self._pictures.fileno(), end - start, start)
+        return os.pread(self._images.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:
         try:

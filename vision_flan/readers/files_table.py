@@ -1,4 +1,4 @@
-"""Reader `files`: one row a file, from its path alone, for labels in folder names and lone pictures."""
+"""Reader `files`: one row a file, from its path alone, for labels in folder names and lone images."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class FilesReader:
 
     def _batch(self, rows: list[tuple[str, dict[str, str]]]) -> pa.RecordBatch:
         def error(at: int, what: str) -> BadRawError:
-            return BadRawError(what, where=Place(rows[at][0]), hint="mend the type of the column")
+            return BadRawError(what, where=Place(rows[at][0]), hint="fix the type of the column")
 
         paths = pa.array([path for path, _ in rows], pa.string())
         arrays = [

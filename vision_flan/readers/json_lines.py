@@ -92,7 +92,7 @@ class JsonLinesReader(BatchReader):
             raise BadRawError(
                 f"no valid JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}",
                 where=Place(file, number, column),
-                hint="mend the line, or download the file again",
+                hint="fix the line, or download the file again",
             ) from None
         if not isinstance(value, dict):
             raise BadRawError(

@@ -37,7 +37,7 @@ class JsonScanner:
         self._dropped = 0
 
     def peek(self) -> str:
-        """The next character that is no blank, "" at the end."""
+        """The next character that is no space, "" at the end."""
         while True:
             found = _BLANKS.match(self._text, self._at)
             self._at = found.end() if found else self._at
@@ -162,5 +162,5 @@ class JsonScanner:
         raise BadRawError(
             f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
             where=Place(self._stream.path, line),
-            hint="fetch the file again" if cut else "mend the file, or declare another reader",
+            hint="fetch the file again" if cut else "fix the file, or declare another reader",
         )

@@ -60,7 +60,7 @@ class JsonReader(RowReader):
                 scanner.skip()
         above = ".".join(self._path[:depth]) or "the document"
         keys = f"its keys are {', '.join(seen[:10])}" if seen else "it has no keys"
-        self._fail(file, f"no key {wanted!r} in {above}", f"{keys}; mend `at:` of table {self._table.name!r}")
+        self._fail(file, f"no key {wanted!r} in {above}", f"{keys}; fix `at:` of table {self._table.name!r}")
 
     def _one_row(self, scanner: JsonScanner, file: str, parts: Parts) -> Row:
         before = scanner.offset()
@@ -79,7 +79,7 @@ class JsonReader(RowReader):
         opening = scanner.peek()
         if opening not in ("[", "{") or not opening:
             at = ".".join(self._path) or "the document"
-            self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "mend `at:`")
+            self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "fix `at:`")
         before = scanner.offset()
         if opening == "[":
             for index in scanner.items():

@@ -115,7 +115,7 @@ class Layout:
             return BadRawError(
                 f"{row.label or f'record {row.position}'}, {what}",
                 where=Place(row.file),
-                hint=f"mend the file, or the type of the column in table {self.table.name!r}",
+                hint=f"fix the file, or the type of the column in table {self.table.name!r}",
             )
 
         arrays = [pa.array([row.parts[name] for row in rows], pa.string()) for name in self.pattern.names]
@@ -128,11 +128,11 @@ class Layout:
 
 
 def no_images(table: TableSpec, locator: str) -> BadRawError:
-    """The error for a picture reference into a table whose format holds none."""
+    """The error for an image reference into a table whose format holds none."""
     return BadRawError(
-        f"picture reference '@{table.name}/{locator}': reader {table.reader!r} holds no pictures here",
+        f"image reference '@{table.name}/{locator}': reader {table.reader!r} holds no images here",
         where=table.place,
-        hint="give the picture's path in the layout instead",
+        hint="give the image's path in the layout instead",
     )
 
 
@@ -144,5 +144,5 @@ def split_locator(locator: str) -> tuple[str, int]:
     """
     file, mark, record = locator.rpartition("#")
     if not mark or not record.isdecimal():
-        raise BadRawError(f"picture reference {locator!r} has no record number", hint="write <file>#<record>")
+        raise BadRawError(f"image reference {locator!r} has no record number", hint="write <file>#<record>")
     return file, int(record)

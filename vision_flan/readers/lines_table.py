@@ -73,7 +73,7 @@ class LinesReader(RowReader):
                 raise BadRawError(
                     f"the line does not match {self._line.text!r}: {shown(line)}",
                     where=Place(file, number),
-                    hint=f"mend `line:` of table {self._table.name!r}, or set `on_mismatch: skip`",
+                    hint=f"fix `line:` of table {self._table.name!r}, or set `on_mismatch: skip`",
                 )
 
 

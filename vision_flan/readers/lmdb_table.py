@@ -1,4 +1,4 @@
-"""Reader `lmdb`: an LMDB environment, a folder with `data.mdb`, whose values are encoded pictures."""
+"""Reader `lmdb`: an LMDB environment, a folder with `data.mdb`, whose values are encoded images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _META_BYTES = 152
 _MAGIC = 0xBEEFC0DE
 
 #: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
-#: lists a table's records and what opens their pictures are two readers.
+#: lists a table's records and what opens their images are two readers.
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
@@ -67,7 +67,7 @@ class LmdbReader(BatchReader):
     def _image(self, raw: RawDataset, locator: str) -> bytes:
         folder, mark, key = locator.partition("#")
         if not mark:
-            raise BadRawError(f"picture reference {locator!r} has no key", hint="write <folder>#<key>")
+            raise BadRawError(f"image reference {locator!r} has no key", hint="write <folder>#<key>")
         with self._environment(raw, folder).begin() as transaction:
             value = transaction.get(key.encode())
         if value is None:

@@ -66,7 +66,7 @@ class MatlabReader(RowReader):
             struct = _only_struct(value)
             if struct is None or name not in struct:
                 keys = f"fields are {', '.join(struct)}" if struct else "it is no single struct"
-                self._fail(file, f"no field {name!r} in the struct", f"{keys}; mend `field:`")
+                self._fail(file, f"no field {name!r} in the struct", f"{keys}; fix `field:`")
             value = struct[name]
         return value
 

@@ -21,7 +21,7 @@ from vision_flan.readers.values import column
 class ParquetReader(BatchReader):
     """Parquet files; only declared columns are read.
 
-    Option `image_column`: a column of encoded pictures, binary or a struct with a field `bytes` (as
+    Option `image_column`: a column of encoded images, binary or a struct with a field `bytes` (as
     `datasets` writes them), which the table shows as references in `image`.
     """
 
@@ -52,16 +52,16 @@ class ParquetReader(BatchReader):
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
         images, offset = self._group_of(raw, file, row)
-        picture = images[offset].as_py()
-        if isinstance(picture, dict):
-            picture = picture.get("bytes")
-        if not isinstance(picture, bytes):
+        image = images[offset].as_py()
+        if isinstance(image, dict):
+            image = image.get("bytes")
+        if not isinstance(image, bytes):
             raise DamagedFileError(
-                f"record {row}: column {self._image_column!r} holds no picture",
+                f"record {row}: column {self._image_column!r} holds no image",
                 where=Place(file),
-                hint="a picture is binary, or a struct with a field `bytes`",
+                hint="an image is binary, or a struct with a field `bytes`",
             )
-        return picture
+        return image
 
     def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[pa.ChunkedArray, int]:
         """The images of the row group that holds a row, and the row's place in it.
@@ -128,4 +128,4 @@ def _damaged(file: str, error: Exception) -> BadRawError:
 
 
 def _unfit(file: str, row: int, what: str) -> BadRawError:
-    return BadRawError(f"record {row}, {what}", where=Place(file), hint="mend the type of the column")
+    return BadRawError(f"record {row}, {what}", where=Place(file), hint="fix the type of the column")

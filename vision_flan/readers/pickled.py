@@ -16,7 +16,7 @@ from vision_flan.errors import BadRawError, Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row, no_images, split_locator
-from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
+from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
 
@@ -187,7 +187,7 @@ class PickleReader(RowReader):
     is the same in each row). A list: a row for each item, columns by key for dicts, else `_value`. With
     `_key` declared, a dict is a row for each of its items, `_key` and `_value`. Keys are decoded from bytes.
 
-    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with a picture a row, which the
+    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with an image a row, which the
     table shows as references in `image`.
     """
 
@@ -200,13 +200,13 @@ class PickleReader(RowReader):
         if not self._images:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
-        records = self._arrays.get(file, lambda: self._load_pictures(raw, file))
-        picture = picture_array(
+        records = self._arrays.get(file, lambda: self._load_images(raw, file))
+        image = image_array(
             record_of(records, number, file), self._images["order"], file, self._images["shape"]
         )
-        return encode_png(picture, file)
+        return encode_png(image, file)
 
-    def _load_pictures(self, raw: RawDataset, file: str) -> Array:
+    def _load_images(self, raw: RawDataset, file: str) -> Array:
         return np.asarray(self._value_of(self._document(raw, file), self._images["key"], file))
 
     def _document(self, raw: RawDataset, file: str) -> Any:
@@ -232,10 +232,10 @@ class PickleReader(RowReader):
 
     def _rows_of_columns(self, document: dict[Any, Any], file: str, parts: Parts) -> Iterator[Row]:
         values = {name: self._value_of(document, name, file) for name in self._table.columns}
-        pictures = self._value_of(document, self._images["key"], file) if self._images else []
+        images = self._value_of(document, self._images["key"], file) if self._images else []
         lengths = {name: len(value) for name, value in values.items() if _is_column(value)}
         if self._images:
-            lengths[self._images["key"]] = len(pictures)
+            lengths[self._images["key"]] = len(images)
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
             raise BadRawError(f"columns have different lengths: {told}", where=Place(file))

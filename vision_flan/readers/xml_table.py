@@ -21,7 +21,7 @@ class XmlReader(RowReader):
 
     A declared column is the text of the child element of that name (the first, where there are several),
     else the attribute of that name. A list column holds one item for each child of that name, a STRUCT is
-    filled from a child in the same way. `_text` is an element's own text. Blanks around text do not count.
+    filled from a child in the same way. `_text` is an element's own text. Spaces around text do not count.
 
     Options: `at`, slash-separated names of the element to read instead of the root; `rows`, the same for
     elements below it that are one row each.
@@ -40,7 +40,7 @@ class XmlReader(RowReader):
             raise BadRawError(
                 f"no element {'/'.join(self._at)!r} in <{root.tag}>",
                 where=Place(file),
-                hint=f"mend `at:` of table {self._table.name!r}",
+                hint=f"fix `at:` of table {self._table.name!r}",
             )
         elements = _descend(found, self._rows_at) if self._rows_at else found[:1]
         for position, element in enumerate(elements):
@@ -105,7 +105,7 @@ def _parsed(data: bytes, file: str) -> Element:
         raise BadRawError(
             f"no valid XML: {expat.ErrorString(error.code)}",
             where=Place(file, error.lineno, error.offset + 1),
-            hint="mend the file, or download it again",
+            hint="fix the file, or download it again",
         ) from None
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or not one byte a character
         raise BadRawError(

@@ -124,12 +124,12 @@ def _used_views(dataset: DatasetSpec, names: set[str]) -> tuple[str, ...]:
 
 
 def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
-    """A reader for every declared table: references to pictures may name any."""
+    """A reader for every declared table: references to images may name any."""
     return {name: make_reader(table_spec(dataset, name)) for name in dataset.tables}
 
 
 def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
-    """The raw folder of a dataset, with its archives and those it borrows pictures from.
+    """The raw folder of a dataset, with its archives and those it borrows images from.
 
     Raises:
         MissingRawError: neither the folder nor one it borrows from is there.
@@ -243,7 +243,7 @@ def _provides(file: UpstreamFile, path: str) -> bool:
 
 
 def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
-    """Each file with its URL, size and checksum; licence; what a person has to do."""
+    """Each file with its URL, size and checksum; license; what a person has to do."""
     lines = []
     for file in files:
         facts = [f"{file.bytes:,} bytes" if file.bytes else "", f"md5 {file.md5}" if file.md5 else ""]
@@ -252,7 +252,7 @@ def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
             lines.append(f"    from {file.url}")
         if file.note:
             lines.append(f"    {' '.join(file.note.split())}")
-    lines.append(f"  licence: {dataset.license.name}; access: {dataset.access}; {dataset.homepage}")
+    lines.append(f"  license: {dataset.license.name}; access: {dataset.access}; {dataset.homepage}")
     if dataset.how_to_get:
         lines.append("  " + " ".join(dataset.how_to_get.split()))
     return "\n".join(lines)

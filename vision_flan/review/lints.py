@@ -207,7 +207,7 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: doubled punctuation or blanks in the instruction; `None`, `nan` or Jinja that is left in it
+    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or Jinja that is left in it
     or in a target."""
     for text in made.texts:
         wrong = _UNTIDY.search(text.instruction)

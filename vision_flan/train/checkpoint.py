@@ -1,7 +1,7 @@
 """What is kept of a run: checkpoints to go on from, and an export that transformers loads.
 
 A checkpoint is written beside its final name and renamed when every rank's part is there, so a killed run
-never leaves half of one. It holds what learns, its optimiser state and the step; frozen weights are read
+never leaves half of one. It holds what learns, its optimizer state and the step; frozen weights are read
 from where the run started. The data needs no state: its order is a function of the step.
 """
 

@@ -29,7 +29,7 @@ class CorpusError(VflanError):
 
 @dataclass(frozen=True)
 class Sample:
-    """The texts of one instance, and whether it has a picture."""
+    """The texts of one instance, and whether it has an image."""
 
     id: str
     prompt: str
@@ -66,11 +66,11 @@ class Table:
         return len(self._texts)
 
     def sample(self, row: int) -> Sample:
-        """Texts of a row; nothing of the picture is read."""
+        """Texts of a row; nothing of the image is read."""
         return Sample(**self._texts[row], has_image=bool(self._has_image[row]))
 
     def image(self, row: int) -> bytes:
-        """The encoded picture of a row that has one."""
+        """The encoded image of a row that has one."""
         data: Any = self._images[row][IMAGE]
         return bytes(data["bytes"])
 
@@ -86,7 +86,7 @@ class Corpus:
         return self.tables[ref.task].sample(ref.row)
 
     def image(self, ref: Ref) -> bytes:
-        """Encoded picture of one instance."""
+        """Encoded image of one instance."""
         return self.tables[ref.task].image(ref.row)
 
 

@@ -4,11 +4,11 @@
 |---|---|---|
 | llava | `llava.json`, `images/` | LLaVA (`--data_path`, `--image_folder`) |
 | messages | `train.jsonl`, `dataset_info.json`, `images/` | ms-swift, LLaMA-Factory |
-| trl | `data/train-*.parquet`, pictures inside | TRL's SFTTrainer |
+| trl | `data/train-*.parquet`, images inside | TRL's SFTTrainer |
 | axolotl | `train.jsonl`, `images/` | axolotl |
-| nanovlm | `data/train-*.parquet`, pictures inside | nanoVLM |
+| nanovlm | `data/train-*.parquet`, images inside | nanoVLM |
 
-Pictures are copied byte for byte. ms-swift and axolotl look for relative paths where they are started, so
+Images are copied byte for byte. ms-swift and axolotl look for relative paths where they are started, so
 these two get absolute ones; write the export where it is to stay.
 """
 
@@ -74,17 +74,17 @@ def _rows(folder: Path, task: str) -> Iterator[Row]:
 
 
 def _texts(row: Row) -> tuple[str, str]:
-    """Prompt and target without `<image>`, which every one of these trainers would take for a picture."""
+    """Prompt and target without `<image>`, which every one of these trainers would take for an image."""
     return row["prompt"].replace(MARK, "").strip(), row["target"].replace(MARK, "")
 
 
-def _picture(row: Row) -> bytes | None:
+def _image(row: Row) -> bytes | None:
     return row["image"]["bytes"] if row["image"] else None
 
 
-def _save_picture(out: Path, row: Row, number: int) -> str:
-    """Writes a row's picture; its path under `out`, or nothing where it has none."""
-    data = _picture(row)
+def _save_image(out: Path, row: Row, number: int) -> str:
+    """Writes a row's image; its path under `out`, or nothing where it has none."""
+    data = _image(row)
     if data is None:
         return ""
     try:
@@ -116,7 +116,7 @@ def _llava(folder: Path, out: Path, tasks: Sequence[str]) -> int:
         file.write("[")
         for number, row in _numbered(folder, tasks):
             prompt, target = _texts(row)
-            image = _save_picture(out, row, number)
+            image = _save_image(out, row, number)
             asked = {"from": "human", "value": f"{MARK}\n{prompt}" if image else prompt}
             entry = {"id": row["id"], "conversations": [asked, {"from": "gpt", "value": target}]}
             file.write(
@@ -162,7 +162,7 @@ def _json_lines(
     count = 0
     with (out / "train.jsonl").open("w", encoding="utf-8") as file:
         for number, row in _numbered(folder, tasks):
-            image = _save_picture(out, row, number)
+            image = _save_image(out, row, number)
             made = line(row, *_texts(row), str(out / image) if image else "")
             file.write(json.dumps(made, ensure_ascii=False) + "\n")
             count += 1
@@ -172,7 +172,7 @@ def _json_lines(
 def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
     def record(row: Row) -> Row:
         prompt, target = _texts(row)
-        data = _picture(row)
+        data = _image(row)
         image = [{"type": "image", "text": None}] if data is not None else []
         return {
             "images": [] if data is None else [{"bytes": data, "path": None}],
@@ -190,7 +190,7 @@ def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
 def _nanovlm(folder: Path, out: Path, tasks: Sequence[str]) -> int:
     def record(row: Row) -> Row:
         prompt, target = _texts(row)
-        data = _picture(row)
+        data = _image(row)
         return {
             "images": [] if data is None else [{"bytes": data, "path": None}],
             "texts": [{"user": prompt, "assistant": target}],
@@ -214,7 +214,7 @@ def _parquet(
     features: dict[str, Any],
     record: Callable[[Row], Row],
 ) -> int:
-    """One file a task, 64 rows a group, with the features `datasets` needs to see pictures."""
+    """One file a task, 64 rows a group, with the features `datasets` needs to see images."""
     features = {"images": {"feature": {"_type": "Image"}, "_type": "List"}, **features}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema([pa.field("images", pa.list_(IMAGE_TYPE)), *fields], metadata=metadata)

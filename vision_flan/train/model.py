@@ -34,7 +34,7 @@ STD: Sequence[float] = OPENAI_CLIP_STD
 
 
 def patches_of(config: Any) -> int:
-    """Ids one picture takes: the patches, without the class token."""
+    """Ids one image takes: the patches, without the class token."""
     vision = config.vision_config
     return int((vision.image_size // vision.patch_size) ** 2)
 
@@ -131,7 +131,7 @@ def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
     """Gives an empty, maybe sharded model storage on `device`, and its values.
 
     Each rank reads its own rows. Buffers that no checkpoint holds (CLIP's position ids, the rotary
-    frequencies) are made anew, since `to_empty` leaves whatever was in memory.
+    frequencies) are regenerated, since `to_empty` leaves whatever was in memory.
     """
     model.to_empty(device=device)
     restore_buffers(model)
