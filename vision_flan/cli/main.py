@@ -28,6 +28,7 @@ COMMANDS = {
     "train": ("vision_flan.cli.train", "train"),
     "projector": ("vision_flan.cli.train", "projector"),
     "export": ("vision_flan.cli.train", "export"),
+    "score": ("vision_flan.cli.evaluate", "score"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 
