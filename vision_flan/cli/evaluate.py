@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vision_flan import __version__
 from vision_flan.cli.output import print_json, print_table, reporter
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
 from vision_flan.evaluate.registry import BENCHMARKS
@@ -79,7 +80,7 @@ def score(
         request = Request(path, truth, partial, judge, runs, spacy_model, shown)
         found = score_of(name, request)
     if as_json:
-        print_json(found.as_dict())
+        print_json({**found.as_dict(), "vision_flan": __version__})
     else:
         show(found)
 

@@ -6,7 +6,7 @@ import csv
 import importlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,11 +163,14 @@ def json_objects(path: Path) -> list[Record]:
     return found
 
 
-def table(path: Path) -> list[Record]:
+def table(path: Path, columns: Sequence[str]) -> list[Record]:
     """The rows of a .csv, .tsv or .xlsx table; empty cells are left out.
 
+    Args:
+        columns: those the table must have.
+
     Raises:
-        AnswerError: no header, a row of another length, or a kind of file that is not known.
+        AnswerError: a column is missing, a row has another length, or the kind of file is not known.
     """
     suffix = path.suffix.lower()
     if suffix == ".xlsx":
@@ -184,6 +187,11 @@ def table(path: Path) -> list[Record]:
             header = cells
             if len(set(cells)) != len(cells):
                 raise AnswerError("a column stands twice in the header", where=place)
+            missing = [name for name in columns if name not in cells]
+            if missing:
+                raise AnswerError(
+                    f"no column {missing[0]!r}", where=place, hint=f"columns are {', '.join(cells)}"
+                )
         elif len(cells) != len(header):
             raise AnswerError(f"{len(cells)} cells, the header has {len(header)}", where=place)
         else:

@@ -31,7 +31,7 @@ DATASETS = {"cifar10": 10_000, "cifar100": 10_000, "mnist": 10_000, "miniimagene
 
 
 def names_class(prediction: str, targets: Sequence[str]) -> bool:
-    """Whether the answer contains one of the class names as whole words, in any case; used without a judge."""
+    """Whether the answer has one of the class names as whole words, in any case; used without a judge."""
     return any(
         re.search(rf"(?<!\w){re.escape(' '.join(target.split()))}(?!\w)", " ".join(prediction.split()), re.I)
         for target in targets
@@ -91,6 +91,7 @@ def load(request: Request) -> list[Answer]:
     Raises:
         AnswerError: an unknown dataset, no target, or an incomplete file.
     """
+    request.refuse_truth()
     answers = answers_jsonl(request.path, "cf")
     require_unique(answers)
     for answer in answers:

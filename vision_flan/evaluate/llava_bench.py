@@ -37,7 +37,7 @@ ROLE = "Assistant"
 
 @dataclass(frozen=True)
 class Review:
-    """The judge's marks from 1 to 10. The official tool records a reply that it cannot read as -1 for both."""
+    """The judge's marks, 1 to 10. The official tool records a reply that it cannot read as -1 twice."""
 
     id: str
     category: str
@@ -119,9 +119,11 @@ def load(request: Request) -> list[Answer]:
     Raises:
         AnswerError: the files are not as the format says, or not complete.
     """
-    answers = (
-        answers_jsonl(request.path, "llava_bench") if is_answers_jsonl(request.path) else _official(request)
-    )
+    if is_answers_jsonl(request.path):
+        request.refuse_truth()
+        answers = answers_jsonl(request.path, "llava_bench")
+    else:
+        answers = _official(request)
     require_unique(answers)
     for answer in answers:
         if answer.part not in CATEGORIES:
@@ -203,6 +205,7 @@ def run(request: Request) -> Score:
     if not is_answers_jsonl(request.path):
         records = json_lines(request.path)
         if all("tuple" in record.data for record in records):
+            request.refuse_truth()
             return reviewed_file(request, records)
     answers = load(request)
     judge = request.required_judge("LLaVA-Bench is graded by a language model")

@@ -29,6 +29,7 @@ from vision_flan.evaluate.values import (
 #: A rotation's index is the question's plus a multiple of this.
 STEP = 1_000_000
 NONE = "Z"
+_ANSWERS, _TRUTH = ("index", "prediction"), ("index", "question", "A", "B", "answer")
 _REFUSALS = (
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
@@ -153,11 +154,12 @@ def load(request: Request) -> list[Answer]:
         AnswerError: the files are not as the format says, or a rotation is missing.
     """
     if is_answers_jsonl(request.path):
+        request.refuse_truth()
         answers = answers_jsonl(request.path, "mmbench")
     elif request.truth is not None:
         answers = _joined(request)
     else:
-        answers = [_row(record, record) for record in table(request.path)]
+        answers = [_row(record, record) for record in table(request.path, (*_ANSWERS, *_TRUTH))]
     require_unique(answers)
     for answer in answers:
         if not answer.id.isdecimal():
@@ -173,8 +175,8 @@ def load(request: Request) -> list[Answer]:
 
 def _joined(request: Request) -> list[Answer]:
     assert request.truth is not None
-    truth = {record.text("index"): record for record in table(request.truth)}
-    records = table(request.path)
+    truth = {record.text("index"): record for record in table(request.truth, _TRUTH)}
+    records = table(request.path, _ANSWERS)
     found = [Answer(record.text("index"), "", place=record.place) for record in records]
     require_same_ids(found, truth, request.where, partial=request.partial)
     answers = [_row(record, truth[record.text("index")]) for record in records]

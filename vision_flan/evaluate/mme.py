@@ -76,7 +76,7 @@ def _task(name: str, answers: list[Answer]) -> Part:
         different = len({answer.question for answer in questions})
         if len(questions) != 2 or different != 2:
             raise AnswerError(
-                f"{name}: image {image} has {len(questions)} answers to {different} different questions, not 2 to 2",
+                f"{name}: image {image} has {len(questions)} answers to {different} questions, not 2 to 2",
                 where=questions[-1].place,
                 hint="answer both questions of every image, each once",
             )

@@ -23,6 +23,9 @@ BENCHMARKS: dict[str, Callable[[Request], Score]] = {
     "yes_ratio": pope.run_yes_ratio,
 }
 
+#: Those whose protocol has a language model decide; elsewhere a judge is refused.
+JUDGED = ("mmbench", "mm_vet", "llava_bench", "cf")
+
 
 def score(name: str, request: Request) -> Score:
     """The score of a benchmark.
@@ -32,6 +35,8 @@ def score(name: str, request: Request) -> Score:
     """
     if name not in BENCHMARKS:
         raise VflanError(f"no benchmark {name!r}", hint=f"one of {', '.join(BENCHMARKS)}")
+    if request.judge is not None and name not in JUDGED:
+        raise VflanError(f"{name} is scored without a judge", hint="leave --judge out")
     if not request.path.exists():
         raise VflanError("no such file or folder", where=request.where)
     found = BENCHMARKS[name](request)

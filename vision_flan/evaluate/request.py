@@ -37,6 +37,15 @@ class Request:
         """The answers, for errors about the whole of them."""
         return Place(self.path)
 
+    def refuse_truth(self) -> None:
+        """For formats that hold their own truths.
+
+        Raises:
+            VflanError: a truth was given, which would not be looked at.
+        """
+        if self.truth is not None:
+            raise VflanError("these answers hold their truths", where=self.where, hint="leave --truth out")
+
     def required_truth(self, what: str) -> Path:
         """The truth, which this format cannot do without.
 

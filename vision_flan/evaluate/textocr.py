@@ -59,6 +59,7 @@ def load(request: Request) -> list[Answer]:
     Raises:
         AnswerError: an image without target strings, or with an empty one.
     """
+    request.refuse_truth()
     answers = answers_jsonl(request.path, "textocr")
     require_unique(answers)
     for answer in answers:

@@ -80,6 +80,7 @@ def load(request: Request) -> list[Answer]:
     Raises:
         AnswerError: an answer without one caption.
     """
+    request.refuse_truth()
     answers = answers_jsonl(request.path, "wit")
     require_unique(answers)
     for answer in answers:
