@@ -52,7 +52,7 @@ def pair(image: str, first: str, second: str, task: str = "existence") -> list[A
 
 def test_acc_counts_questions_and_acc_plus_counts_images_with_both_right() -> None:
     found = score([*pair("a", "yes", "no"), *pair("b", "yes", "yes"), *pair("c", "hm", "no")])
-    values = found.parts[2].values
+    values = found.parts[1].values
     assert values["acc"] == pytest.approx(4 / 6)
     assert values["acc+"] == pytest.approx(1 / 3)
     assert found.value == values["score"] == pytest.approx(100)

@@ -1,4 +1,4 @@
-"""`vflan score`: scores of answer files."""
+"""`vflan score`, `vflan tables`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.evaluate.registry import score as score_of
 from vision_flan.evaluate.request import Request
+from vision_flan.evaluate.tables import PAPER, as_csv, markdown, read_scores, rows
 from vision_flan.evaluate.values import Part, Score
 
 
@@ -117,3 +118,36 @@ def _cells(part: Part, columns: list[str], percent: float) -> list[str]:
 
 def _cell(value: float, small: bool) -> str:
     return f"{value:.3f}" if small else f"{value:.2f}"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan score mme answers/ --json > scores/mme.json
+  vflan tables "Ours=scores"
+  vflan tables "Base=scores/base" "Chat=scores/chat" --format csv"""
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL=FOLDER...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "csv"]),
+    default="markdown",
+    show_default=True,
+    help="Format.",
+)
+def tables(models: tuple[str, ...], form: str) -> None:
+    """Print Table 2 of the paper with the scores of your models below it.
+
+    FOLDER holds the files that `vflan score --json` printed. Figures of another judge are marked.
+    """
+    ours = {}
+    for text in models:
+        name, separator, folder = text.partition("=")
+        if not separator or not name or not folder:
+            raise click.UsageError(f"{text!r} is not MODEL=FOLDER")
+        if name in ours or name in PAPER:
+            raise click.UsageError(f"the model {name!r} stands in the table already")
+        ours[name] = read_scores(Path(folder))
+    table = rows(ours)
+    click.echo(markdown(table) if form == "markdown" else as_csv(table))

@@ -62,10 +62,11 @@ def score(answers: Sequence[Answer]) -> Score:
         part = _task(task, groups[task])
         parts.append(part)
         sums["perception" if task in PERCEPTION else "cognition"] += part.values["score"]
-    totals = [
-        Part(name, sum(part.count for part in parts if part.name in tasks), {"score": sums[name]})
+    counts = {
+        name: sum(part.count for part in parts if part.name in tasks)
         for name, tasks in (("perception", PERCEPTION), ("cognition", COGNITION))
-    ]
+    }
+    totals = [Part(name, count, {"score": sums[name]}) for name, count in counts.items() if count]
     return Score("mme", "perception", sums["perception"], len(answers), (*totals, *parts))
 
 
