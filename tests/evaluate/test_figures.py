@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.evaluate import wit
@@ -23,6 +23,7 @@ def test_recall_is_the_share_of_target_strings_in_the_prediction() -> None:
     assert recall("STOP at Main\nStreet", ["stop", "Main Street"], exact=True) == 0.5
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1), st.text())
 def test_recall_is_a_share_and_all_of_it_where_the_prediction_has_every_target(
     targets: list[str], prediction: str

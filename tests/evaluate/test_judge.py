@@ -184,8 +184,8 @@ def test_a_killed_run_resumes(tmp_path: Path, serve: Serve, jsonl: Callable[...,
         str(path),
     ]
     command += ["--partial", "--judge", server.url, "--judge-model", "m", "--json"]
-    process.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    killed = process[0]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process.append(killed)
     killed.communicate()
     assert killed.returncode != 0
     replies = path.with_name("answers.jsonl.cf.judge.jsonl")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluate.judge_server import JudgeServer
@@ -70,6 +70,7 @@ def test_cf_reads_one_of_two_words(reply: str, verdict: bool | None) -> None:
     assert parse_verdict(reply) == verdict
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_reply_is_read(text: str) -> None:
     for parse in (parse_grade, parse_marks, parse_verdict):
@@ -89,6 +90,7 @@ def test_mm_vet_is_a_hundred_times_the_mean_by_capability_and_run() -> None:
     assert found.notes == ("runs: 50.0, 50.0; standard deviation 0.0",)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_mm_vet_is_from_0_to_100_and_the_order_does_not_matter(grades: list[tuple[float, float]]) -> None:
     graded = [Graded(str(number), frozenset({"rec"}), pair) for number, pair in enumerate(grades)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluate.judge_server import JudgeServer
@@ -52,6 +52,7 @@ def test_the_letter_is_looked_for_before_the_option_text() -> None:
     assert choice("B, it is not red", OPTIONS) == "B"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     assert choice(text, OPTIONS) in (None, "Z", *OPTIONS)
@@ -84,6 +85,7 @@ def test_without_a_judge_an_answer_that_names_no_option_is_wrong_and_counted() -
     assert "1 questions have an answer that names no option" in found.notes[1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), min_size=1), st.randoms())
 def test_the_score_is_a_share_and_the_order_does_not_matter(
     texts: list[tuple[str, str]], shuffler: random.Random

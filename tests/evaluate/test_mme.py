@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.evaluate.mme import TASKS, score, verdict
@@ -38,6 +38,7 @@ def test_the_first_four_characters_decide(prediction: str, expected: str) -> Non
     assert verdict(prediction) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_has_a_verdict(text: str) -> None:
     assert verdict(text) in ("yes", "no", "other")
@@ -69,6 +70,7 @@ def test_perception_and_cognition_are_sums_over_their_tasks() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), min_size=1), st.randoms())
 def test_the_score_is_in_range_and_the_order_does_not_matter(
     texts: list[tuple[str, str]], shuffler: random.Random

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.evaluate.mmmu import SUBJECTS, score
@@ -84,6 +84,7 @@ def test_numbers_are_found_with_commas_in_scientific_notation_and_plain() -> Non
     assert normalized("A") == [" a", "a "]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_parsed(text: str) -> None:
     assert parse_choice(text, OPTIONS) in (None, "A", "B", "C")
@@ -111,6 +112,7 @@ def test_an_answer_without_a_choice_is_drawn_by_one_generator_over_the_whole_run
     assert "20 answers named no option" in found.notes[0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30))
 def test_the_score_is_a_share(texts: list[str]) -> None:
     assert 0 <= score([choice(number, text) for number, text in enumerate(texts)]).value <= 1

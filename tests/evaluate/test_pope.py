@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.evaluate.pope import SPLITS, score, verdict
@@ -38,6 +38,7 @@ def test_the_text_before_the_first_period_decides(prediction: str, expected: str
     assert verdict(prediction) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_yes_or_no(text: str) -> None:
     assert verdict(text) in ("yes", "no")
@@ -66,6 +67,7 @@ def test_the_headline_is_the_mean_f1_of_the_splits() -> None:
     assert found.notes == ("mean of 2 of 3 splits",)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["yes", "no"])), min_size=1))
 def test_every_figure_is_a_share_and_the_order_does_not_matter(pairs: list[tuple[str, str]]) -> None:
     found = score(answers("random", *pairs))
