@@ -46,6 +46,12 @@ def test_a_wrong_line_is_refused_with_its_number(
     assert message in refused("textocr", path)
 
 
+def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": 1, "prediction": "x", "target": "x"}\r\n\r\n')
+    assert score("textocr", Request(path)).value == 1
+
+
 def test_a_truth_that_would_not_be_looked_at_is_refused(
     jsonl: Callable[..., Path], fixtures: Path, refused: Refused
 ) -> None:

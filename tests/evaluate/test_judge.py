@@ -74,6 +74,13 @@ def test_a_url_that_is_no_judge_is_refused(tmp_path: Path, serve: Serve) -> None
             open_judge(url, "m", tmp_path / "replies.jsonl")
 
 
+@pytest.mark.parametrize("variable", [KEY, "NO_SUCH_KEY"])
+def test_the_key_is_read_from_a_variable_that_is_set(variable: str, serve: Serve) -> None:
+    with pytest.raises(VflanError) as caught:
+        open_judge(serve(lambda prompt: "ok").url, "m", None, variable)
+    assert KEY not in str(caught.value)
+
+
 def test_every_reply_is_recorded_with_model_version_and_prompt_but_without_the_key(
     tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

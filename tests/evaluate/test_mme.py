@@ -27,6 +27,8 @@ Refused = Callable[..., str]
         ("No.", "no"),
         ("I do not", "other"),  # "i do" are the first four
         ("Oh yes", "other"),
+        ("a yes", "other"),
+        ("a no", "no"),
         (" yes", "yes"),
         ("nope yes", "no"),
         ("none", "no"),
@@ -130,6 +132,14 @@ def test_an_incomplete_benchmark_is_refused_unless_partial(
     found = score("mme", fixtures / "mme", "--partial")
     assert found["count"] == 24
     assert "--partial" in found["notes"][0]
+
+
+def test_more_answers_than_the_benchmark_has_are_refused_even_if_partial(
+    tmp_path: Path, refused: Refused
+) -> None:
+    rows = [(f"{number}.jpg", *row[1:]) for number in range(31) for row in (FIRST, SECOND)]
+    folder = lines(tmp_path / "mine" / "count.txt", *rows)
+    assert "count: 62 answers, the benchmark has 60" in refused("mme", folder, "--partial")
 
 
 def test_answers_are_checked_against_the_official_questions(

@@ -40,7 +40,7 @@ OPTIONS = {"A": "a red cat", "B": "dog", "C": "Cow"}
         ("C is better than A here", "A"),
         ("B is right, not B but A ", "A"),
         ("I think that it is the DOG", "B"),  # option text, in more than five words
-        ("it is the dog", None),  # five words are too few
+        ("so it is the dog", None),  # five words are too few
         ("first the dog and then a red cat", "A"),
         ("I have no idea at all", None),
         ("", None),
@@ -136,6 +136,25 @@ def test_the_official_folder_and_our_format_agree_whatever_the_order_of_our_line
             rows.append(row | ({"options": item["index2ans"]} if "index2ans" in item else {}))
     assert score("mmmu", jsonl(*rows), "--partial")["parts"] == official["parts"]
     assert score("mmmu", jsonl(*rows[::-1]), "--partial")["parts"] == official["parts"]
+
+
+def test_random_draws_do_not_depend_on_the_order_of_our_lines(
+    jsonl: Callable[..., Path], score: Scored
+) -> None:
+    rows = [
+        {
+            "id": f"validation_{subject}_{number}",
+            "prediction": "hm",
+            "target": "A",
+            "options": ["x", "y", "z"],
+        }
+        for subject in ("Math", "Art", "Sociology")
+        for number in range(1, 31)
+    ]
+    found = score("mmmu", jsonl(*rows), "--partial")
+    random.Random(1).shuffle(rows)
+    assert score("mmmu", jsonl(*rows), "--partial")["parts"] == found["parts"]
+    assert 0 < found["value"] < 1
 
 
 def test_parsed_answers_are_scored_against_the_answer_file(

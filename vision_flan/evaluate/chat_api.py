@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def open_judge(url: str, model: str, cache: Path | None, key_variable: str = KEY
     """The judge at a URL, with its recorded replies.
 
     Raises:
-        VflanError: the URL is none, or holds a password.
+        VflanError: the URL is none, or holds a password; the key's variable is none, or is not set.
         JudgeError: the file of replies is damaged.
     """
     parts = urlsplit(url)
@@ -131,6 +132,10 @@ def open_judge(url: str, model: str, cache: Path | None, key_variable: str = KEY
         raise VflanError(f"{url!r} is no URL of a judge", hint="as in http://localhost:8000/v1")
     if parts.username or parts.password:
         raise VflanError("the judge's URL holds a user or password", hint=f"put the key into {KEY_VARIABLE}")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key_variable):
+        raise VflanError("--judge-key takes the name of an environment variable, not the key itself")
+    if key_variable != KEY_VARIABLE and key_variable not in os.environ:
+        raise VflanError(f"the environment variable {key_variable} is not set", hint="export it first")
     base = url.rstrip("/").removesuffix("/chat/completions")
     server = ChatServer(base, model, os.environ.get(key_variable, ""))
     return RecordedJudge(model, base, server.send, cache)
