@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -152,6 +153,22 @@ def test_results_keep_their_order_and_an_error_keeps_what_was_asked(tmp_path: Pa
     with pytest.raises(JudgeError):
         ask_all(judge, work, Silent())
     assert {str(number) for number in range(7)} <= {line["user"] for line in lines(path)}
+
+
+def test_a_failed_run_does_not_wait_for_a_busy_server(serve: Serve) -> None:
+    server = serve(lambda prompt: "ok")
+    server.failures = [(429, {"Retry-After": "600"})]
+    judge = open_judge(server.url, "m", None)
+
+    def fail() -> Reply:
+        while not server.requests:
+            time.sleep(0.01)
+        raise JudgeError("no")
+
+    begun = time.monotonic()
+    with pytest.raises(JudgeError, match="no"):
+        ask_all(judge, [partial(judge.ask, Prompt("hi")), fail], Silent())
+    assert time.monotonic() - begun < 60
 
 
 def test_an_unreadable_reply_is_asked_for_again_as_another_attempt() -> None:

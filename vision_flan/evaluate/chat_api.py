@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,15 +31,16 @@ class ChatServer:
     Attributes:
         url: base URL, as in https://api.openai.com/v1.
         key: bearer token, "" for none; never shown or written.
-        sleep: seconds; a test passes its own.
+        sleep: waits so many seconds; None waits until `stop` is called.
     """
 
     url: str
     model: str
     key: str = field(default="", repr=False)
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
     attempts: int = ATTEMPTS
     _client: httpx2.Client = field(init=False, repr=False)
+    _stopped: threading.Event = field(init=False, repr=False, default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -66,11 +67,17 @@ class ChatServer:
                     raise self._refused(response.status_code, said)
                 pause = _retry_after(response, pause)
             if attempt + 1 < self.attempts:
-                self.sleep(pause)
+                (self.sleep or self._stopped.wait)(pause)
+                if self._stopped.is_set():
+                    raise JudgeError(f"stopped while the judge at {self.url} was busy: {said}")
         raise JudgeError(
             f"the judge at {self.url} did not answer {self.attempts} times: {said}",
             hint="run the same command again later; replies so far are kept",
         )
+
+    def stop(self) -> None:
+        """End all pauses; the prompts that wait in them fail."""
+        self._stopped.set()
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
@@ -138,4 +145,4 @@ def open_judge(url: str, model: str, cache: Path | None, key_variable: str = KEY
         raise VflanError(f"the environment variable {key_variable} is not set", hint="export it first")
     base = url.rstrip("/").removesuffix("/chat/completions")
     server = ChatServer(base, model, os.environ.get(key_variable, ""))
-    return RecordedJudge(model, base, server.send, cache)
+    return RecordedJudge(model, base, server.send, cache, server.stop)

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -64,24 +64,28 @@ class Judge(Protocol):
         """Who has replied so far."""
         ...
 
+    def stop(self) -> None:
+        """End pauses between attempts: the run has failed or was interrupted."""
+        ...
+
 
 def ask_all(judge: Judge, work: Sequence[Callable[[], T]], reporter: Reporter, parallel: int = 8) -> list[T]:
     """Run pieces of work that each ask the judge, several at a time; results in the order of `work`.
 
-    The first error stops what has not begun; replies that came before it are recorded.
+    The first error stops what has not begun or waits for a busy server. Replies so far are recorded.
     """
     reporter.stage("judging", len(work))
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         futures = [pool.submit(piece) for piece in work]
         try:
-            results = []
-            for future in futures:
-                results.append(future.result())
+            for future in as_completed(futures):
+                future.result()
                 reporter.advance(1)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            judge.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return results
+    return [future.result() for future in futures]
 
 
 class RecordedJudge:
@@ -92,14 +96,22 @@ class RecordedJudge:
         url: where it is; part of the key of a reply, so that two servers' models of one name stay apart.
         send: asks the server.
         path: the file of replies; made if it is not there. None keeps them in memory only.
+        stop: ends the pauses of `send`.
 
     Raises:
         JudgeError: the file is damaged anywhere but in its last line, which a killed run leaves unfinished.
     """
 
-    def __init__(self, model: str, url: str, send: Callable[[Prompt], Reply], path: Path | None) -> None:
+    def __init__(
+        self,
+        model: str,
+        url: str,
+        send: Callable[[Prompt], Reply],
+        path: Path | None,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self.model, self.url, self.path = model, url, path
-        self._send = send
+        self._send, self._stop = send, stop
         self._lock = threading.Lock()
         self._used: dict[str, str] = {}
         self._replies = {} if path is None else _load(path)
@@ -121,6 +133,10 @@ class RecordedJudge:
         with self._lock:
             versions = tuple(sorted({version for version in self._used.values() if version}))
             return JudgeInfo(self.model, self.url, versions, len(self._used))
+
+    def stop(self) -> None:
+        """End the pauses of the server's client."""
+        self._stop()
 
     def _key(self, prompt: Prompt) -> str:
         text = json.dumps([self.model, self.url, asdict(prompt)], sort_keys=True, ensure_ascii=True)
