@@ -29,6 +29,8 @@ COMMANDS = {
     "train": ("vision_flan.cli.train", "train"),
     "projector": ("vision_flan.cli.train", "projector"),
     "export": ("vision_flan.cli.train", "export"),
+    "score": ("vision_flan.cli.evaluate", "score"),
+    "tables": ("vision_flan.cli.evaluate", "tables"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluate.judge_server import JudgeServer
+from vision_flan.cli.main import run, vflan
+
+#: Whole files of upstream, where a developer has them; tests/evaluate/fixtures has a few lines of them.
+REAL = Path(__file__).parents[3] / "shared" / "real"
+
+
+@pytest.fixture
+def real() -> Callable[[str], Path]:
+    """The folder of a dataset's real files; skips where there is none."""
+
+    def folder(name: str) -> Path:
+        if not (REAL / name).is_dir():
+            pytest.skip(f"no real files of {name}")
+        return REAL / name
+
+    return folder
+
+
+@pytest.fixture
+def fixtures() -> Path:
+    return Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def score(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """`vflan score ... --json`, which must succeed."""
+
+    def call(*arguments: str | Path) -> dict[str, Any]:
+        capsys.readouterr()
+        code = run(vflan, ["score", *map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        data: dict[str, Any] = json.loads(out)
+        return data
+
+    return call
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`vflan score ...`, which must fail as a user's mistake; what it prints."""
+
+    def call(*arguments: str | Path) -> str:
+        capsys.readouterr()
+        code = run(vflan, ["score", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert code == 1, (code, out, err)
+        assert "Traceback" not in err
+        return err
+
+    return call
+
+
+@pytest.fixture
+def jsonl(tmp_path: Path) -> Callable[..., Path]:
+    """Writes objects as lines of a file."""
+
+    def write(*rows: dict[str, Any], name: str = "answers.jsonl") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[str], str]], JudgeServer]]:
+    """Starts a judge that replies by a function."""
+    servers: list[JudgeServer] = []
+
+    def start(reply: Callable[[str], str]) -> JudgeServer:
+        server = JudgeServer(reply)
+        servers.append(server)
+        return server.__enter__()
+
+    yield start
+    for server in servers:
+        server.__exit__()

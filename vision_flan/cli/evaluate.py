@@ -1,0 +1,153 @@
+"""`vflan score`, `vflan tables`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vision_flan import __version__
+from vision_flan.cli.output import print_json, print_table, reporter
+from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
+from vision_flan.evaluate.registry import BENCHMARKS
+from vision_flan.evaluate.registry import score as score_of
+from vision_flan.evaluate.request import Request
+from vision_flan.evaluate.tables import PAPER, as_csv, markdown, read_scores, rows
+from vision_flan.evaluate.values import Part, Score
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan score mme eval_tool/LaVIN
+  vflan score pope answers/ --truth POPE/output/coco
+  vflan score mm_vet llava.json --truth mm-vet.json \\
+      --judge https://api.openai.com/v1 --judge-model gpt-4-0613"""
+)
+@click.argument("name", type=click.Choice(list(BENCHMARKS)))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="The benchmark's questions and truths, where the answers lack them.",
+)
+@click.option(
+    "--judge", "url", default="none", help="URL of an OpenAI-compatible server, or none.", show_default=True
+)
+@click.option("--judge-model", "model", default="", help="The judge's name on that server.")
+@click.option(
+    "--judge-cache",
+    "cache",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the judge's replies; they are not asked for again.  [default: PATH.NAME.judge.jsonl]",
+)
+@click.option(
+    "--judge-key",
+    "key",
+    default=KEY_VARIABLE,
+    show_default=True,
+    help="Environment variable that holds the judge's API key.",
+)
+@click.option(
+    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Gradings of an answer (mm_vet)."
+)
+@click.option("--spacy-model", default="en_core_web_sm", show_default=True, help="Entity recognizer (wit).")
+@click.option("--partial", is_flag=True, help="Score the answers that are there, not the whole benchmark.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def score(
+    name: str,
+    path: Path,
+    truth: Path | None,
+    url: str,
+    model: str,
+    cache: Path | None,
+    key: str,
+    runs: int,
+    spacy_model: str,
+    partial: bool,
+    as_json: bool,
+) -> None:
+    """Score the answers in PATH by the rules of benchmark NAME.
+
+    PATH is our answers.jsonl or the benchmark's own result file or folder, from any model.
+    Wrong or incomplete answers are an error that names file and line.
+    """
+    judge = None
+    if url != "none":
+        if not model:
+            raise click.UsageError("--judge needs --judge-model")
+        judge = open_judge(url, model, cache or path.with_name(f"{path.name}.{name}.judge.jsonl"), key)
+    with reporter(quiet=judge is None) as shown:
+        request = Request(path, truth, partial, judge, runs, spacy_model, shown)
+        found = score_of(name, request)
+    if as_json:
+        print_json({**found.as_dict(), "vision_flan": __version__})
+    else:
+        show(found)
+
+
+def show(found: Score) -> None:
+    """A score as text: the figure, its parts, its judge and its notes."""
+    click.echo(
+        f"{found.benchmark}: {found.metric} {figure(found.value, found.percent)} ({found.count:,} questions)"
+    )
+    if found.parts:
+        columns = list(dict.fromkeys(column for part in found.parts for column in part.values))
+        rows = [[part.name, f"{part.count:,}", *_cells(part, columns, found.percent)] for part in found.parts]
+        print_table("", ["part", "questions", *columns], rows)
+    if found.judge:
+        judge = found.judge
+        versions = ", ".join(judge.versions) or "version unknown"
+        click.echo(f"judge: {judge.model} ({versions}) {judge.url}, {judge.replies:,} replies")
+    for note in found.notes:
+        click.echo(f"note: {note}")
+
+
+def figure(value: float, percent: float) -> str:
+    """Fractions with three decimals, as official tools print them, other figures with two."""
+    return f"{value:.3f}" if percent == 100.0 else f"{value:.2f}"
+
+
+def _cells(part: Part, columns: list[str], percent: float) -> list[str]:
+    small = percent == 100.0
+    return [
+        "" if column not in part.values else _cell(part.values[column], small or column.startswith("acc"))
+        for column in columns
+    ]
+
+
+def _cell(value: float, small: bool) -> str:
+    return f"{value:.3f}" if small else f"{value:.2f}"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan score mme answers/ --json > scores/mme.json
+  vflan tables "Ours=scores"
+  vflan tables "Base=scores/base" "Chat=scores/chat" --format csv"""
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL=FOLDER...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "csv"]),
+    default="markdown",
+    show_default=True,
+    help="Format.",
+)
+def tables(models: tuple[str, ...], form: str) -> None:
+    """Print Table 2 of the paper with the scores of your models below it.
+
+    FOLDER holds the files that `vflan score --json` printed. Figures of another judge are marked.
+    """
+    ours = {}
+    for text in models:
+        name, separator, folder = text.partition("=")
+        if not separator or not name or not folder:
+            raise click.UsageError(f"{text!r} is not MODEL=FOLDER")
+        if name in ours or name in PAPER:
+            raise click.UsageError(f"the model {name!r} stands in the table already")
+        ours[name] = read_scores(Path(folder))
+    table = rows(ours)
+    click.echo(markdown(table) if form == "markdown" else as_csv(table))

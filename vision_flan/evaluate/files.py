@@ -1,0 +1,316 @@
+"""Reading answer files: JSON lines, JSON documents and tables, every fault with its file and line."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_flan.errors import Place, VflanError
+from vision_flan.evaluate.values import Answer, AnswerError
+
+#: A cell may hold an image in base64, as MMBench's tables do.
+MAX_CELL = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Record:
+    """One JSON object or table row, and where it stands."""
+
+    data: Mapping[str, Any]
+    place: Place
+
+    def text(self, *names: str) -> str:
+        """The first of these fields that is there, as text; numbers are accepted for ids.
+
+        Raises:
+            AnswerError: none of them is there, or it is not text.
+        """
+        value = self.optional(*names)
+        if value is None:
+            raise AnswerError(
+                f"no field {' or '.join(repr(name) for name in names)}",
+                where=self.place,
+                hint="docs/evaluate.md shows the fields of each format",
+            )
+        return value
+
+    def optional(self, *names: str) -> str | None:
+        """As `text`, None if none of the fields is there."""
+        for name in names:
+            value = self.data.get(name)
+            if isinstance(value, (bool, list, dict, float)):
+                raise AnswerError(f"{name} is {value!r}, not text", where=self.place)
+            if value is not None:
+                return str(value)
+        return None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A text or a list of texts; empty if the field is not there.
+
+        Raises:
+            AnswerError: it is anything else.
+        """
+        value = self.data.get(name)
+        if value is None:
+            return ()
+        found = value if isinstance(value, list) else [value]
+        for item in found:
+            if not isinstance(item, (str, int)) or isinstance(item, bool):
+                raise AnswerError(f"{name} has {item!r}, not text", where=self.place)
+        return tuple(str(item) for item in found)
+
+    def options(self, name: str) -> dict[str, str]:
+        """A mapping letter -> text, or a list of texts for A, B, C, ...
+
+        Raises:
+            AnswerError: it is anything else.
+        """
+        value = self.data.get(name)
+        if value is None:
+            return {}
+        if isinstance(value, list):
+            value = {chr(ord("A") + number): text for number, text in enumerate(value)}
+        if not isinstance(value, dict) or not all(
+            isinstance(text, (str, int, float)) for text in value.values()
+        ):
+            raise AnswerError(f"{name} is {value!r}, not a mapping of letters to texts", where=self.place)
+        return {str(letter): str(text) for letter, text in value.items()}
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file, line ends as they are.
+
+    Raises:
+        AnswerError: it is not there, or not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise AnswerError("no such file", where=Place(path)) from None
+    except IsADirectoryError:
+        raise AnswerError("is a folder, not a file", where=Place(path)) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise AnswerError(
+            "not UTF-8 text", where=Place(path, line), hint="convert the file to UTF-8"
+        ) from error
+
+
+def json_document(path: Path) -> Any:
+    """A file that is one JSON document.
+
+    Raises:
+        AnswerError: it is not.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise AnswerError(f"not JSON: {error.msg}", where=Place(path, error.lineno, error.colno)) from error
+    except RecursionError:
+        raise AnswerError("JSON nested too deep", where=Place(path)) from None
+
+
+def json_lines(path: Path) -> list[Record]:
+    """The objects of a JSON-lines file; empty lines are skipped.
+
+    Raises:
+        AnswerError: a line is not an object.
+    """
+    found = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = Place(path, number)
+        try:
+            data = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise AnswerError(
+                f"not a JSON object: {line[:60]!r}", where=place, hint="one JSON object a line"
+            ) from error
+        if not isinstance(data, dict):
+            raise AnswerError(f"{line[:60]!r} is not an object", where=place, hint="one JSON object a line")
+        found.append(Record(data, place))
+    if not found:
+        raise AnswerError("the file has no records", where=Place(path))
+    return found
+
+
+def json_objects(path: Path) -> list[Record]:
+    """A JSON array of objects; the line of each is the line it starts on.
+
+    Raises:
+        AnswerError: it is not one.
+    """
+    data = json_document(path)
+    if not isinstance(data, list):
+        raise AnswerError("not a JSON array of objects", where=Place(path))
+    text = read_text(path)
+    decoder, at, found = json.JSONDecoder(), text.index("[") + 1, []
+    for number, item in enumerate(data, start=1):
+        while text[at] in " \t\r\n,":
+            at += 1
+        place = Place(path, text.count("\n", 0, at) + 1)
+        if not isinstance(item, dict):
+            raise AnswerError(f"item {number} is not an object", where=place)
+        found.append(Record(item, place))
+        at = decoder.raw_decode(text, at)[1]
+    return found
+
+
+def table(path: Path, columns: Sequence[str]) -> list[Record]:
+    """The rows of a .csv, .tsv or .xlsx table; empty cells are left out.
+
+    Args:
+        columns: those the table must have.
+
+    Raises:
+        AnswerError: a column is missing, a row has another length, or the kind of file is not known.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".xlsx":
+        rows = _xlsx(path)
+    elif suffix in (".csv", ".tsv"):
+        rows = _delimited(path, "," if suffix == ".csv" else "\t")
+    else:
+        raise AnswerError(f"{suffix or 'no'} ending", where=Place(path), hint="use .xlsx, .tsv or .csv")
+    header: list[str] | None = None
+    found = []
+    for line, cells in rows:
+        place = Place(path, line)
+        if header is None:
+            header = cells
+            if len(set(cells)) != len(cells):
+                raise AnswerError("a column stands twice in the header", where=place)
+            missing = [name for name in columns if name not in cells]
+            if missing:
+                raise AnswerError(
+                    f"no column {missing[0]!r}", where=place, hint=f"columns are {', '.join(cells)}"
+                )
+        elif len(cells) != len(header):
+            raise AnswerError(f"{len(cells)} cells, the header has {len(header)}", where=place)
+        else:
+            found.append(
+                Record({name: cell for name, cell in zip(header, cells, strict=True) if cell}, place)
+            )
+    if not found:
+        raise AnswerError("the table has no rows", where=Place(path))
+    return found
+
+
+def _delimited(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    before = csv.field_size_limit(MAX_CELL)
+    try:
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+        line = 1
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise AnswerError(f"not a table: {error}", where=Place(path, reader.line_num)) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
+    read_bytes(path)
+    try:
+        openpyxl = importlib.import_module("openpyxl")
+    except ModuleNotFoundError as error:
+        raise VflanError("openpyxl is not installed", hint='pip install "vision-flan[evaluate]"') from error
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
+        book.close()
+    except Exception as error:  # a damaged file raises errors of zipfile, of the XML parser and of openpyxl
+        raise AnswerError(f"not an Excel table: {error}", where=Place(path)) from error
+    width = max(
+        (number for row in rows[:1] for number, cell in enumerate(row, 1) if cell is not None), default=0
+    )
+    for line, row in enumerate(rows, start=1):
+        if any(cell is not None for cell in row):
+            yield (
+                line,
+                ["" if cell is None else str(cell) for cell in row[:width]] + [""] * (width - len(row)),
+            )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        AnswerError: it is not there.
+    """
+    if not path.is_file():
+        raise AnswerError("no such file", where=Place(path))
+    return path.read_bytes()
+
+
+def answers_jsonl(path: Path, benchmark: str) -> list[Answer]:
+    """Our own format: one object a line, `id` and `prediction` and what the benchmark needs.
+
+    Raises:
+        AnswerError: a field is missing, or the line is of another benchmark.
+    """
+    found = []
+    for record in json_lines(path):
+        named = record.optional("benchmark")
+        if named not in (None, benchmark):
+            raise AnswerError(
+                f"an answer to {named!r}, not {benchmark!r}",
+                where=record.place,
+                hint=f"vflan score {named} {path}",
+            )
+        tokens = record.data.get("tokens")
+        if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
+            raise AnswerError(f"tokens is {tokens!r}, not a count", where=record.place)
+        found.append(
+            Answer(
+                id=record.text("id"),
+                prediction=record.text("prediction"),
+                target=record.texts("target"),
+                question=record.optional("question") or "",
+                part=record.optional("part") or "",
+                image=record.optional("image") or "",
+                options=record.options("options"),
+                kind=record.optional("kind") or "",
+                labels=record.texts("labels"),
+                caption=record.optional("caption") or "",
+                tokens=tokens,
+                place=record.place,
+            )
+        )
+    return found
+
+
+def is_answers_jsonl(path: Path) -> bool:
+    """Whether the file's first object has the two fields of our own format."""
+    if path.suffix != ".jsonl" or not path.is_file():
+        return False
+    first = next((line for line in read_text(path).split("\n") if line.strip()), "")
+    try:
+        data = json.loads(first)
+    except (json.JSONDecodeError, RecursionError):
+        return True  # `answers_jsonl` says what is wrong with it
+    return isinstance(data, dict) and {"id", "prediction"} <= data.keys()
+
+
+def one_target(answer: Answer, allowed: tuple[str, ...] = ()) -> str:
+    """The only target of an answer.
+
+    Raises:
+        AnswerError: it has none, several, or one that is not allowed.
+    """
+    if len(answer.target) != 1:
+        raise AnswerError(f"{len(answer.target)} targets, one is needed", where=answer.place)
+    if allowed and answer.target[0] not in allowed:
+        raise AnswerError(
+            f"target {answer.target[0]!r} is not one of {', '.join(allowed)}", where=answer.place
+        )
+    return answer.target[0]
