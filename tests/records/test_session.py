@@ -9,14 +9,14 @@ import sys
 import duckdb
 import pytest
 
-from vision_flan.errors import MachineError, Place
+from vision_flan.errors import Location, MachineError
 from vision_flan.records.parse import sql_error
 from vision_flan.records.store import RecordStore
 
-HERE = Place("task.yaml", 10)
+HERE = Location("task.yaml", 10)
 
 _TEXTS = """
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.records.store import RecordStore
 expressions = [
     "CAST(strptime('2020-07-01 12:00:00 +0000', '%Y-%m-%d %H:%M:%S %z') AS VARCHAR)",
@@ -30,7 +30,7 @@ expressions = [
 ]
 with RecordStore() as store:
     columns = ", ".join(f"{expression} AS c{i}" for i, expression in enumerate(expressions))
-    rows = store.prepare("SELECT " + columns, "1", 0, Place("x"))
+    rows = store.prepare("SELECT " + columns, "1", 0, Location("x"))
     print(ascii(rows.block(0, 1)))
 """
 

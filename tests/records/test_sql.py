@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.records.functions import FUNCTION_NAMES, FUNCTIONS, TYPE_NAMES, TYPES
 from vision_flan.records.parse import parser
 from vision_flan.records.sql import (
@@ -20,7 +20,7 @@ from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import task_sources
 from vision_flan.spec.catalog import Catalog
 
-HERE = Place("task.yaml", 10)
+HERE = Location("task.yaml", 10)
 DOCS = Path(__file__).parents[2] / "docs" / "spec.md"
 
 
@@ -237,7 +237,7 @@ def test_a_clause_beyond_the_lists_is_refused(sql: str, message: str) -> None:
 
 def test_a_refused_function_names_its_line_and_the_nearest_that_is_allowed() -> None:
     error = refusal("SELECT a,\n  -- é\n  regexp_extrac(b, 'x')\nFROM t")
-    assert error.where == Place("task.yaml", 12)
+    assert error.where == Location("task.yaml", 12)
     assert error.hint.startswith("did you mean regexp_extract()")
 
 

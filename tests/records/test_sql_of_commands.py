@@ -6,11 +6,11 @@ import pytest
 
 from tests.toy import Toy
 from vision_flan.cli.main import run, vflan
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.records.sql import check_key
 from vision_flan.spec.catalog import Catalog
 
-HERE = Place("task.yaml", 10)
+HERE = Location("task.yaml", 10)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ from vision_flan.build.install import (
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import MissingRawError, Place, SpecError, VflanError
+from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.instances.rendering import read_template
 from vision_flan.raw.folder import RawDataset
@@ -297,7 +297,7 @@ def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
         return MissingRawError(
             f"no image of {task.id} was found ({reasons}); {build.raw.looked_in()}\n"
             + how_to_get(dataset, dataset.files),
-            where=Place(build.raw.root),
+            where=Location(build.raw.root),
             hint=next_step(dataset),
         )
     return SpecError(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, VflanError
+from vision_flan.errors import BadRawError, Location, MissingRawError, VflanError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import TaskSources
@@ -181,12 +181,12 @@ def changed_while_built(raw: RawDataset, what: str) -> VflanError:
     if gone is not None:
         return MissingRawError(
             "the raw folder went away during the build",
-            where=Place(gone),
+            where=Location(gone),
             hint="mount it again; then the same command again: finished shards are kept",
         )
     return BadRawError(
         f"raw files changed during the build: {what}",
-        where=Place(raw.root),
+        where=Location(raw.root),
         hint="wait until nothing writes there; then the same command again",
     )
 

@@ -14,7 +14,7 @@ from vision_flan.build.identity import BuildRecord, is_whole, stat_of
 from vision_flan.build.locks import WORK_FOLDER, locked, remove_litter
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.report import Reporter
 
 COMPLETE = "complete.json"  # built, not yet installed
@@ -29,7 +29,7 @@ def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Man
 
     Runs again from where it was cut off: what is moved already is not there to move.
     """
-    manifest = Manifest.from_json(record.manifest, Place(work / COMPLETE))
+    manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
     folder = out / manifest.task
     folder.mkdir(exist_ok=True)
     manifest_path(out, manifest.task).unlink(missing_ok=True)
@@ -49,7 +49,7 @@ def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Man
 
 def can_install(work: Path, out: Path, record: BuildRecord) -> bool:
     """Whether every shard of a complete config is whole, in the work folder or moved already."""
-    manifest = Manifest.from_json(record.manifest, Place(work / COMPLETE))
+    manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
     finished = _finished_blocks(work)
     return all(
         any(path is not None and is_whole(path, s.sha256) for path in (finished.get(s.sha256), out / s.path))

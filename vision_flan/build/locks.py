@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from vision_flan.errors import MachineError, Place
+from vision_flan.errors import Location, MachineError
 
 WORK_FOLDER = ".vflan"
 
@@ -63,7 +63,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
             holder = file.read(200).strip() or "unknown"
             raise MachineError(
                 f"another compile of this task runs in this folder: {holder}",
-                where=Place(path.parent),
+                where=Location(path.parent),
                 hint="wait for it, or compile into another --out",
             ) from error
         file.truncate(0)
@@ -83,11 +83,11 @@ def machine_errors(out: Path) -> Iterator[None]:
         what = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
         where = out if error.errno in _FULL else error.filename or out
-        raise MachineError(f"cannot write: {what}", where=Place(where), hint=hint) from error
+        raise MachineError(f"cannot write: {what}", where=Location(where), hint=hint) from error
     except duckdb.Error as error:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
-            where=Place(out),
+            where=Location(out),
             hint="is there space for the work folder?",
         ) from error
 

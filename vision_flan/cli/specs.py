@@ -296,7 +296,7 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
     """
     from vision_flan.build.open_task import open_task
     from vision_flan.dataset.manifest import write_atomically
-    from vision_flan.errors import MachineError, Place
+    from vision_flan.errors import Location, MachineError
     from vision_flan.review.preview import collect, render
     from vision_flan.spec.catalog import Catalog
 
@@ -312,7 +312,7 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
         write_atomically(out, page)
     except OSError as error:
         raise MachineError(
-            f"cannot write: {error.strerror}", where=Place(out), hint="choose another --out"
+            f"cannot write: {error.strerror}", where=Location(out), hint="choose another --out"
         ) from error
     dropped = sum(len(keys) for keys in found.dropped.values())
     click.echo(f"{out}: {len(found.instances)} instances, {dropped} of {found.looked_at} records dropped")

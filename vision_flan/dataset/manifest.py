@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.spec.model import DatasetSpec
 
 MANIFEST_VERSION = 1
@@ -74,7 +74,7 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, place: Place) -> Manifest:
+    def from_json(cls, text: str, place: Location) -> Manifest:
         """Parse a manifest.
 
         Raises:
@@ -137,12 +137,14 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise VflanError(
-            f"not a manifest: {error}", where=Place(path), hint="compile the task again"
+            f"not a manifest: {error}", where=Location(path), hint="compile the task again"
         ) from error
-    manifest = Manifest.from_json(text, Place(path))
+    manifest = Manifest.from_json(text, Location(path))
     if manifest.task != path.stem:
         raise VflanError(
-            f"the manifest is of the task {manifest.task!r}", where=Place(path), hint="compile the task again"
+            f"the manifest is of the task {manifest.task!r}",
+            where=Location(path),
+            hint="compile the task again",
         )
     return manifest
 

@@ -23,7 +23,7 @@ from PIL import Image
 from vision_flan.columns import COLUMNS, IMAGE, features_dict, features_yaml
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 
 WHOLE = "whole"
 RECIPE = "recipe"
@@ -32,7 +32,7 @@ RECIPE_FOLDER = "recipe"
 
 #: Columns of a recipe in place of `image`: name -> (type, meaning).
 RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
-    "image_path": ("string", "Place of the image in upstream's layout."),
+    "image_path": ("string", "Location of the image in upstream's layout."),
     "image_sha256": ("string", "SHA-256 of the image's bytes, in hex; empty where there is no image."),
     "image_width": ("int32", "Width in pixels as stored."),
     "image_height": ("int32", "Height in pixels as stored."),
@@ -80,7 +80,7 @@ class PublishedTask:
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, place: Place) -> PublishedTask:
+    def from_json(cls, text: str, place: Location) -> PublishedTask:
         """Read `manifest/<task>.json` of a repository; one without `published` is taken as whole."""
         try:
             data = json.loads(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.values import Answer, AnswerError
 
 #: A cell may hold an image in base64, as MMBench's tables do.
@@ -23,7 +23,7 @@ class Record:
     """One JSON object or table row, and where it stands."""
 
     data: Mapping[str, Any]
-    place: Place
+    place: Location
 
     def text(self, *names: str) -> str:
         """The first of these fields that is there, as text; numbers are accepted for ids.
@@ -92,13 +92,13 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise AnswerError("no such file", where=Place(path)) from None
+        raise AnswerError("no such file", where=Location(path)) from None
     except IsADirectoryError:
-        raise AnswerError("is a folder, not a file", where=Place(path)) from None
+        raise AnswerError("is a folder, not a file", where=Location(path)) from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise AnswerError(
-            "not UTF-8 text", where=Place(path, line), hint="convert the file to UTF-8"
+            "not UTF-8 text", where=Location(path, line), hint="convert the file to UTF-8"
         ) from error
 
 
@@ -111,9 +111,11 @@ def json_document(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise AnswerError(f"not JSON: {error.msg}", where=Place(path, error.lineno, error.colno)) from error
+        raise AnswerError(
+            f"not JSON: {error.msg}", where=Location(path, error.lineno, error.colno)
+        ) from error
     except RecursionError:
-        raise AnswerError("JSON nested too deep", where=Place(path)) from None
+        raise AnswerError("JSON nested too deep", where=Location(path)) from None
 
 
 def json_lines(path: Path) -> list[Record]:
@@ -126,7 +128,7 @@ def json_lines(path: Path) -> list[Record]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        place = Place(path, number)
+        place = Location(path, number)
         try:
             data = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -137,7 +139,7 @@ def json_lines(path: Path) -> list[Record]:
             raise AnswerError(f"{line[:60]!r} is not an object", where=place, hint="one JSON object a line")
         found.append(Record(data, place))
     if not found:
-        raise AnswerError("the file has no records", where=Place(path))
+        raise AnswerError("the file has no records", where=Location(path))
     return found
 
 
@@ -149,13 +151,13 @@ def json_objects(path: Path) -> list[Record]:
     """
     data = json_document(path)
     if not isinstance(data, list):
-        raise AnswerError("not a JSON array of objects", where=Place(path))
+        raise AnswerError("not a JSON array of objects", where=Location(path))
     text = read_text(path)
     decoder, at, found = json.JSONDecoder(), text.index("[") + 1, []
     for number, item in enumerate(data, start=1):
         while text[at] in " \t\r\n,":
             at += 1
-        place = Place(path, text.count("\n", 0, at) + 1)
+        place = Location(path, text.count("\n", 0, at) + 1)
         if not isinstance(item, dict):
             raise AnswerError(f"item {number} is not an object", where=place)
         found.append(Record(item, place))
@@ -178,11 +180,11 @@ def table(path: Path, columns: Sequence[str]) -> list[Record]:
     elif suffix in (".csv", ".tsv"):
         rows = _delimited(path, "," if suffix == ".csv" else "\t")
     else:
-        raise AnswerError(f"{suffix or 'no'} ending", where=Place(path), hint="use .xlsx, .tsv or .csv")
+        raise AnswerError(f"{suffix or 'no'} ending", where=Location(path), hint="use .xlsx, .tsv or .csv")
     header: list[str] | None = None
     found = []
     for line, cells in rows:
-        place = Place(path, line)
+        place = Location(path, line)
         if header is None:
             header = cells
             if len(set(cells)) != len(cells):
@@ -199,7 +201,7 @@ def table(path: Path, columns: Sequence[str]) -> list[Record]:
                 Record({name: cell for name, cell in zip(header, cells, strict=True) if cell}, place)
             )
     if not found:
-        raise AnswerError("the table has no rows", where=Place(path))
+        raise AnswerError("the table has no rows", where=Location(path))
     return found
 
 
@@ -213,7 +215,7 @@ def _delimited(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise AnswerError(f"not a table: {error}", where=Place(path, reader.line_num)) from error
+        raise AnswerError(f"not a table: {error}", where=Location(path, reader.line_num)) from error
     finally:
         csv.field_size_limit(before)
 
@@ -229,7 +231,7 @@ def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
         book.close()
     except Exception as error:  # a damaged file raises errors of zipfile, of the XML parser and of openpyxl
-        raise AnswerError(f"not an Excel table: {error}", where=Place(path)) from error
+        raise AnswerError(f"not an Excel table: {error}", where=Location(path)) from error
     width = max(
         (number for row in rows[:1] for number, cell in enumerate(row, 1) if cell is not None), default=0
     )
@@ -248,7 +250,7 @@ def read_bytes(path: Path) -> bytes:
         AnswerError: it is not there.
     """
     if not path.is_file():
-        raise AnswerError("no such file", where=Place(path))
+        raise AnswerError("no such file", where=Location(path))
     return path.read_bytes()
 
 

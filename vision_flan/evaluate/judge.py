@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from vision_flan.errors import MachineError, Place, VflanError
+from vision_flan.errors import Location, MachineError, VflanError
 from vision_flan.evaluate.values import JudgeInfo
 from vision_flan.report import Reporter
 
@@ -161,7 +161,7 @@ class RecordedJudge:
                     file.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
             except OSError as error:
                 raise MachineError(
-                    f"cannot write the judge's replies: {error}", where=Place(self.path)
+                    f"cannot write the judge's replies: {error}", where=Location(self.path)
                 ) from error
 
 
@@ -175,7 +175,7 @@ def _load(path: Path) -> dict[str, Reply]:
             os.truncate(path, whole)
     except OSError as error:
         raise MachineError(
-            f"cannot use the file of the judge's replies: {error}", where=Place(path)
+            f"cannot use the file of the judge's replies: {error}", where=Location(path)
         ) from error
     found = {}
     for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
@@ -185,7 +185,7 @@ def _load(path: Path) -> dict[str, Reply]:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise JudgeError(
                 "not a recorded reply",
-                where=Place(path, number),
+                where=Location(path, number),
                 hint="remove the line, or name another file with --judge-cache",
             ) from error
     return found

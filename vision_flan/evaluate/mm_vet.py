@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.evaluate.files import answers_jsonl, is_answers_jsonl, json_document
 from vision_flan.evaluate.judge import Judge, Prompt, ask_all
 from vision_flan.evaluate.prompts import prompt
@@ -108,10 +108,10 @@ def _metadata(request: Request) -> dict[str, Any]:
     path = request.required_truth("the file mm-vet.json")
     data = json_document(path)
     if not isinstance(data, dict) or not data:
-        raise AnswerError("not MM-Vet's mm-vet.json", where=Place(path))
+        raise AnswerError("not MM-Vet's mm-vet.json", where=Location(path))
     for name, item in data.items():
         if not isinstance(item, dict) or not {"question", "answer", "capability"} <= item.keys():
-            raise AnswerError(f"{name}: no question, answer or capability", where=Place(path))
+            raise AnswerError(f"{name}: no question, answer or capability", where=Location(path))
     return data
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.evaluate.files import answers_jsonl, is_answers_jsonl, one_target, read_text
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.values import Answer, AnswerError, Part, Score, grouped, require_sizes
@@ -113,14 +113,14 @@ def load(request: Request) -> list[Answer]:
 
 def _folder(folder: Path, columns: int) -> list[Answer]:
     if not folder.is_dir():
-        raise AnswerError("not a folder of <task>.txt files", where=Place(folder), hint="give the folder")
+        raise AnswerError("not a folder of <task>.txt files", where=Location(folder), hint="give the folder")
     found: list[Answer] = []
     for task in TASKS:
         path = folder / f"{task}.txt"
         if path.is_file():
             found += _lines(path, task, columns)
     if not found:
-        raise AnswerError("no <task>.txt of MME in this folder", where=Place(folder))
+        raise AnswerError("no <task>.txt of MME in this folder", where=Location(folder))
     return found
 
 
@@ -129,7 +129,7 @@ def _lines(path: Path, task: str, columns: int) -> list[Answer]:
     rows = rows[:-1] if not rows[-1] else rows
     found = []
     for number, row in enumerate(rows, start=1):
-        cells, place = row.removesuffix("\r").split("\t"), Place(path, number)
+        cells, place = row.removesuffix("\r").split("\t"), Location(path, number)
         if len(cells) < columns or (columns == 4 and len(cells) > 4):
             raise AnswerError(
                 f"{len(cells)} columns, not {columns}: image, question, truth, prediction, separated by tabs",
@@ -144,7 +144,7 @@ def _lines(path: Path, task: str, columns: int) -> list[Answer]:
     if len(found) % 2:
         raise AnswerError(
             f"{len(found)} lines, an odd number: an image has two questions",
-            where=Place(path, len(found)),
+            where=Location(path, len(found)),
             hint="a line is missing or stands twice",
         )
     return found

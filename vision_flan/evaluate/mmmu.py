@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.evaluate.files import answers_jsonl, is_answers_jsonl, json_document, json_objects
 from vision_flan.evaluate.mmmu_text import is_open_right, open_candidates, parse_choice
 from vision_flan.evaluate.request import Request
@@ -101,7 +101,7 @@ def _part(name: str, answers: list[Answer], right: dict[str, bool]) -> Part:
     return Part(name, len(answers), {"accuracy": sum(right[answer.id] for answer in answers) / len(answers)})
 
 
-def subject_of(name: str, place: Place | None) -> str:
+def subject_of(name: str, place: Location | None) -> str:
     """`validation_Art_Theory_3` -> `Art_Theory`.
 
     Raises:
@@ -190,7 +190,7 @@ def _folder(folder: Path) -> list[Answer]:
             )
             found.append(_checked(answer))
     if not found:
-        raise AnswerError("no <Subject>/output.json in this folder", where=Place(folder))
+        raise AnswerError("no <Subject>/output.json in this folder", where=Location(folder))
     return found
 
 
@@ -199,7 +199,7 @@ def _parsed(request: Request) -> list[Answer]:
     predictions, truths = json_document(request.path), json_document(truth_path)
     for path, data in ((request.path, predictions), (truth_path, truths)):
         if not isinstance(data, dict) or not data:
-            raise AnswerError("not a JSON object of question ids", where=Place(path))
+            raise AnswerError("not a JSON object of question ids", where=Location(path))
     found = [
         Answer(name, "", part=subject_of(name, request.where), place=request.where) for name in predictions
     ]
@@ -208,7 +208,7 @@ def _parsed(request: Request) -> list[Answer]:
     for answer in found:
         truth, prediction = truths[answer.id], predictions[answer.id]
         if not isinstance(truth, dict) or not {"question_type", "ground_truth"} <= truth.keys():
-            raise AnswerError(f"{answer.id}: no question_type or no ground_truth", where=Place(truth_path))
+            raise AnswerError(f"{answer.id}: no question_type or no ground_truth", where=Location(truth_path))
         if not isinstance(prediction, str):
             raise AnswerError(f"{answer.id}: {prediction!r} is not text", where=request.where)
         gold = truth["ground_truth"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.evaluate.files import Record, answers_jsonl, is_answers_jsonl, json_lines, one_target
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.values import (
@@ -118,12 +118,14 @@ def _pope_folder(request: Request) -> list[Answer]:
     for split in SPLITS:
         paths = [path for path in sorted(request.path.glob("*.json*")) if split in path.name]
         if len(paths) > 1:
-            raise AnswerError(f"two answer files of split {split}", where=Place(paths[1]), hint="keep one")
+            raise AnswerError(f"two answer files of split {split}", where=Location(paths[1]), hint="keep one")
         if not paths:
             continue
         answers, labels = json_lines(paths[0]), _labels(truth, split)
         if len(answers) != len(labels):
-            raise AnswerError(f"{len(answers):,} answers to {len(labels):,} questions", where=Place(paths[0]))
+            raise AnswerError(
+                f"{len(answers):,} answers to {len(labels):,} questions", where=Location(paths[0])
+            )
         for record, label in zip(answers, labels, strict=True):
             question, asked = label.text("text"), record.optional("question")
             if asked is not None and asked.strip().lower() != question.strip().lower():

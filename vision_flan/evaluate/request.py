@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.judge import Judge
 from vision_flan.report import Reporter, Silent
 
@@ -33,9 +33,9 @@ class Request:
     reporter: Reporter = Silent()  # noqa: RUF009 - it has no state
 
     @property
-    def where(self) -> Place:
+    def where(self) -> Location:
         """The answers, for errors about the whole of them."""
-        return Place(self.path)
+        return Location(self.path)
 
     def refuse_truth(self) -> None:
         """For formats that hold their own truths.

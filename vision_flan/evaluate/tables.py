@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.evaluate.files import json_document
 from vision_flan.evaluate.values import AnswerError
 
@@ -78,7 +78,7 @@ def read_scores(folder: Path) -> dict[str, Cell]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise AnswerError(
-            "no score files", where=Place(folder), hint="vflan score NAME PATH --json > FOLDER/NAME.json"
+            "no score files", where=Location(folder), hint="vflan score NAME PATH --json > FOLDER/NAME.json"
         )
     found: dict[str, Cell] = {}
     for path in paths:
@@ -88,10 +88,10 @@ def read_scores(folder: Path) -> dict[str, Cell]:
             not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
             or not numbers
         ):
-            raise AnswerError("not a score", where=Place(path), hint="vflan score NAME PATH --json > FILE")
+            raise AnswerError("not a score", where=Location(path), hint="vflan score NAME PATH --json > FILE")
         name = str(data.get("benchmark"))
         if name in found:
-            raise AnswerError(f"second score of {name}", where=Place(path), hint="keep one")
+            raise AnswerError(f"second score of {name}", where=Location(path), hint="keep one")
         if name in COLUMNS:
             found[name] = _cell(name, data)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Answer:
     labels: tuple[str, ...] = ()
     caption: str = ""
     tokens: int | None = None
-    place: Place | None = None
+    place: Location | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,9 @@ def require_unique(answers: Iterable[Answer]) -> None:
             )
 
 
-def require_same_ids(answers: Iterable[Answer], known: Iterable[str], where: Place, *, partial: bool) -> None:
+def require_same_ids(
+    answers: Iterable[Answer], known: Iterable[str], where: Location, *, partial: bool
+) -> None:
     """Refuse answers to questions that do not exist, and, unless `partial`, questions without an answer.
 
     Args:
@@ -154,7 +156,7 @@ def require_same_ids(answers: Iterable[Answer], known: Iterable[str], where: Pla
 
 
 def require_sizes(
-    found: Mapping[str, int], wanted: Mapping[str, Sequence[int]], where: Place, *, partial: bool
+    found: Mapping[str, int], wanted: Mapping[str, Sequence[int]], where: Location, *, partial: bool
 ) -> None:
     """Refuse parts with more or fewer questions than the benchmark has.
 

@@ -18,7 +18,7 @@ from vision_flan.dataset.publication import (
     recipes_cached,
     write_recipes,
 )
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.hub.documents import Documents
 from vision_flan.hub.remote import Remote, git_oid
 
@@ -117,7 +117,7 @@ def local_tasks(
     if not manifests:
         raise VflanError(
             "no compiled task in this folder",
-            where=Place(folder),
+            where=Location(folder),
             hint=f"vflan compile --task ocr_textocr --raw RAW --out {folder}",
         )
     _check_names(manifests, choices, folder)
@@ -145,7 +145,7 @@ def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Pa
         if unknown:
             raise VflanError(
                 f"{option} {unknown[0]}: no such task in this folder",
-                where=Place(folder),
+                where=Location(folder),
                 hint=f"tasks here: {', '.join(sorted(manifests)[:8])}{' …' if len(manifests) > 8 else ''}",
             )
 
@@ -158,7 +158,7 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             state = "is missing" if size < 0 else f"has {size:,} bytes, its manifest says {shard.bytes:,}"
             raise VflanError(
                 f"shard of {manifest.task} {state}",
-                where=Place(path),
+                where=Location(path),
                 hint=f"vflan verify {folder}, then compile {manifest.task} again",
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.images import BadImageError, check_image, decoded, orientation, turned
 from vision_flan.instances.rendering import Renderer
 
@@ -100,7 +100,7 @@ def _decoded(data: bytes, *, upright: bool = True) -> Image.Image:
 class Composer:
     """`compose:` of a task: what it reads of a row, and the image it makes of it."""
 
-    def __init__(self, spec: Mapping[str, Any], renderer: Renderer, place: Callable[..., Place]) -> None:
+    def __init__(self, spec: Mapping[str, Any], renderer: Renderer, place: Callable[..., Location]) -> None:
         self._place = place("compose")
         self._grids = spec.get("grids", ())
         self._crop = spec.get("crop")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import DamagedFileError, MissingRawError, Place
+from vision_flan.errors import DamagedFileError, Location, MissingRawError
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
@@ -80,7 +80,7 @@ class InstanceMaker:
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        self.instruction = renderer.compile(read_template(instruction).strip(), Place(instruction), False)
+        self.instruction = renderer.compile(read_template(instruction).strip(), Location(instruction), False)
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
         self.target = renderer.compile(task.target, task.place("target"))
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]

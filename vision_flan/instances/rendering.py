@@ -20,7 +20,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
 
 MAX_TEMPLATE_BYTES = 20_000
@@ -156,7 +156,7 @@ class Renderer:
                 raise SecurityError(f"the template loops more than {MAX_LOOP_STEPS:,} times")
             yield item
 
-    def _compile(self, text: str, place: Place, bare_name: bool = True) -> Expression:
+    def _compile(self, text: str, place: Location, bare_name: bool = True) -> Expression:
         if len(text.encode()) > MAX_TEMPLATE_BYTES:
             raise SpecError(f"the template is larger than {MAX_TEMPLATE_BYTES:,} bytes", where=place)
         if bare_name and _IDENTIFIER.match(text):
@@ -178,7 +178,7 @@ class Renderer:
         return Compiled(template, names, place, self._budget)
 
 
-def _refuse_statements(tree: nodes.Template, place: Place) -> None:
+def _refuse_statements(tree: nodes.Template, place: Location) -> None:
     refused = (
         nodes.Macro, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends,
         nodes.Block, nodes.FilterBlock, nodes.Call,
@@ -203,7 +203,7 @@ def _refuse_statements(tree: nodes.Template, place: Place) -> None:
             raise SpecError("templates have no recursive loops", where=_inner(place, loop.lineno))
 
 
-def _refuse_built_lists(tree: nodes.Template, place: Place) -> None:
+def _refuse_built_lists(tree: nodes.Template, place: Location) -> None:
     """Lists of lists bound to names step by step take exponential time to compare or write."""
     bound = [node.node for node in tree.find_all(nodes.Assign)] + [f.iter for f in tree.find_all(nodes.For)]
     for expression in bound:
@@ -218,17 +218,17 @@ def _refuse_built_lists(tree: nodes.Template, place: Place) -> None:
                 )
 
 
-def _inner(place: Place, line: int) -> Place:
+def _inner(place: Location, line: int) -> Location:
     """Line of a template: its own file counts from 1, a value in YAML from its key's line."""
     if str(place.file).endswith(".j2"):
-        return Place(place.file, line)
+        return Location(place.file, line)
     return place
 
 
 class Field:
     """A bare name: the field itself, without Jinja."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, place: Location) -> None:
         self.name = name
         self.names = frozenset([name])
         self.place = place
@@ -249,7 +249,7 @@ class Field:
 class Compiled:
     """A compiled template: `names` are the fields it uses."""
 
-    def __init__(self, template: Template, names: frozenset[str], place: Place, budget: _Budget) -> None:
+    def __init__(self, template: Template, names: frozenset[str], place: Location, budget: _Budget) -> None:
         self._template = template
         self._budget = budget
         self.names = names
@@ -301,9 +301,9 @@ def read_template(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise SpecError(
-            "the instruction is missing", where=Place(path), hint=f"write it to {path}"
+            "the instruction is missing", where=Location(path), hint=f"write it to {path}"
         ) from error
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SpecError("the instruction is not UTF-8", where=Place(path)) from error
+        raise SpecError("the instruction is not UTF-8", where=Location(path)) from error

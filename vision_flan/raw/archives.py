@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, DamagedFileError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, Location
 from vision_flan.raw.gzip_stream import MAGIC as GZIP
 from vision_flan.raw.gzip_stream import GunzipStream
 from vision_flan.raw.members import OpenArchive, is_junk, reading
@@ -174,12 +174,12 @@ def _opened(path: Path, *, is_whole: bool) -> OpenArchive:
         return TarArchive(path, is_whole=is_whole)
     what, hint = _strange(head)
     if what:
-        raise BadRawError(f"the file is {what}, not an archive", where=Place(path), hint=hint)
+        raise BadRawError(f"the file is {what}, not an archive", where=Location(path), hint=hint)
     if lower.endswith(".zip"):
         return ZipArchive(path)  # one with a program before it
     raise BadRawError(
         f"the archive is damaged: its first bytes are {head[:8].hex(' ')}, no format that is read",
-        where=Place(path),
+        where=Location(path),
         hint="fetch it again, or unpack it and remove the archive",
     )
 

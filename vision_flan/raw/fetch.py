@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import pooch
 
 from vision_flan import __version__
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
@@ -131,7 +131,7 @@ def check_space(steps: Sequence[Step], raw_root: Path) -> None:
     if wanted > free:
         raise MachineError(
             f"{wanted:,} bytes are still to come, {free:,} are free",
-            where=Place(raw_root),
+            where=Location(raw_root),
             hint="free some space, give another --raw, or fetch one file at a time with --file",
         )
 
@@ -155,13 +155,13 @@ def download(step: Step, report: Reporter) -> None:
     except ValueError as error:
         raise BadRawError(
             f"{file.path} came whole, but its checksum is not {known}",
-            where=Place(path),
+            where=Location(path),
             hint=f"the same command again; if it stays so, upstream changed the file: {file.url}",
         ) from error
     except OSError as error:
         raise MachineError(
             f"cannot write: {error.strerror or error}",
-            where=Place(path),
+            where=Location(path),
             hint="free some space or give another --raw; what came so far is kept",
         ) from error
     finally:
@@ -176,7 +176,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise MachineError(
-                "another vflan fetch brings this file", where=Place(part), hint="wait for it"
+                "another vflan fetch brings this file", where=Location(part), hint="wait for it"
             ) from error
         yield file
 
@@ -224,7 +224,7 @@ class _Transfer:
                 if not left:
                     raise MissingRawError(
                         f"{self._file.path}: {error}",
-                        where=Place(self._path),
+                        where=Location(self._path),
                         hint="the same command again goes on where this one stopped",
                     ) from error
                 self._report.note(f"{self._file.path}: {error}; trying again")
@@ -297,7 +297,7 @@ class _Transfer:
     def _refused(self, what: str, url: str) -> MissingRawError:
         return MissingRawError(
             f"{self._file.path}: {what}",
-            where=Place(url),
+            where=Location(url),
             hint=f"open the link in a browser, and put the file at {self._path.with_suffix('')}",
         )
 

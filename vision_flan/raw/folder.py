@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self, cast
 
-from vision_flan.errors import DamagedFileError, MissingRawError, Place
+from vision_flan.errors import DamagedFileError, Location, MissingRawError
 from vision_flan.raw.archives import Archive, Mounted, mount, parts_of
 from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import escaped, is_text, other_spellings
@@ -294,7 +294,7 @@ class RawDataset:
                 if why:
                     return DamagedFileError(
                         f"{path!r} cannot be read: {why}",
-                        where=Place(raw.root / mounted.path),
+                        where=Location(raw.root / mounted.path),
                         hint="unpack the archive in the raw folder",
                     )
         looked = [raw.dataset for raw in self.borrowed]
@@ -302,7 +302,7 @@ class RawDataset:
         return MissingRawError(
             f"{path[:300]!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also} "
             f"({self.looked_in()})",
-            where=Place(self.root / path[:300]),
+            where=Location(self.root / path[:300]),
             hint=f"vflan fetch {self.dataset}",
         )
 

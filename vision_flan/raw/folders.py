@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.names import is_text
 from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
@@ -110,7 +110,7 @@ class Folders:
         if real != self._real and not real.startswith(self._real.rstrip("/") + "/"):
             raise BadRawError(
                 f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
-                where=Place(self.root),
+                where=Location(self.root),
                 hint="copy the files in, or make the dataset's folder itself the link",
             )
         return real

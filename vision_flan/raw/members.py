@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from vision_flan.errors import BadRawError, DamagedFileError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, Location
 from vision_flan.raw.names import escaped
 from vision_flan.raw.opening import os_error
 
@@ -71,7 +71,7 @@ def damaged(path: Path, what: str) -> BadRawError:
     """The error for an archive that is not what its format says."""
     return BadRawError(
         f"the archive is damaged or cut short: {what}",
-        where=Place(path),
+        where=Location(path),
         hint="fetch it again, or unpack it and remove the archive",
     )
 
@@ -80,7 +80,7 @@ def damaged_member(path: Path, name: str, what: str) -> DamagedFileError:
     """The error for one member that cannot be read while others may be."""
     return DamagedFileError(
         f"member {escaped(name)!r} is damaged: {what}",
-        where=Place(path),
+        where=Location(path),
         hint="fetch the archive again, or unpack it and remove the archive",
     )
 

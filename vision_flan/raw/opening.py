@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, MachineError, Place, VflanError
+from vision_flan.errors import BadRawError, Location, MachineError, VflanError
 
 #: O_NONBLOCK: a pipe must not hang us.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -35,13 +35,13 @@ def os_error(path: Path | str, error: OSError, doing: str = "read the file") -> 
     if error.errno == errno.ELOOP:
         return BadRawError(
             f"cannot {doing}: its symbolic links lead in a circle",
-            where=Place(path),
+            where=Location(path),
             hint="remove the link, or point it to the file",
         )
     reason, hint = _REASONS.get(
         error.errno or 0, (error.strerror or str(error), "check the file's permissions and the disk")
     )
-    return MachineError(f"cannot {doing}: {reason}", where=Place(path), hint=hint)
+    return MachineError(f"cannot {doing}: {reason}", where=Location(path), hint=hint)
 
 
 def open_descriptor(path: Path) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.raw.names import SUFFIX, composed
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
@@ -46,7 +46,7 @@ class Pattern:
         SpecError: a brace without its partner, an unknown field kind, a path that leaves the folder.
     """
 
-    def __init__(self, text: str, place: Place | None = None) -> None:
+    def __init__(self, text: str, place: Location | None = None) -> None:
         if not is_inside(text):
             raise SpecError(
                 f"path pattern {text!r} is no plain path below the raw folder",
@@ -88,7 +88,7 @@ class LinePattern:
         SpecError: as `Pattern`.
     """
 
-    def __init__(self, text: str, place: Place | None = None) -> None:
+    def __init__(self, text: str, place: Location | None = None) -> None:
         self.text = text
         self.names, expression, _ = _translate(text, _LINE_FIELDS, place)
         blanks = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
@@ -109,7 +109,7 @@ def _any_case_suffix(expression: str, text: str) -> str:
     return f"{expression[: -len(suffix)]}(?i:{suffix})"
 
 
-def _segment(text: str, place: Place | None) -> str | None:
+def _segment(text: str, place: Location | None) -> str | None:
     """The literal text of one path segment, None when it holds a field."""
     _, _, first = _translate(text, _PATH_FIELDS, place) if text else ([], "", 0)
     return text.replace("{{", "{").replace("}}", "}") if first == len(text) else None
@@ -120,7 +120,7 @@ def _is_deep(segment: str) -> bool:
 
 
 def _translate(
-    text: str, fields: dict[str | None, str], place: Place | None
+    text: str, fields: dict[str | None, str], place: Location | None
 ) -> tuple[tuple[str, ...], str, int]:
     """Names of the fields, regular expression, offset of the first field (`len(text)` for none)."""
     if not text:

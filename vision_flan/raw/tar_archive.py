@@ -12,7 +12,7 @@ import tempfile
 from array import array
 from pathlib import Path
 
-from vision_flan.errors import DamagedFileError, MachineError, Place
+from vision_flan.errors import DamagedFileError, Location, MachineError
 from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
 from vision_flan.raw.members import (
     ReadAt,
@@ -113,7 +113,7 @@ class TarArchive:
         if size > _LARGEST_SPARSE:
             raise DamagedFileError(
                 f"member {escaped(name)!r} is sparse and has {size:,} bytes",
-                where=Place(self.path),
+                where=Location(self.path),
                 hint=f"unpack it: tar -xf {self.path.name}",
             )
         data, at = bytearray(size), self._starts[row]
@@ -206,7 +206,7 @@ def _unpacked(path: Path, packing: str) -> int:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MachineError(
                 f"cannot decompress the archive to {tempfile.gettempdir()}: {error.__cause__.strerror}",
-                where=Place(path),
+                where=Location(path),
                 hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
             ) from error
         raise

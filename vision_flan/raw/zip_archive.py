@@ -15,7 +15,7 @@ import zlib
 from array import array
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.members import (
     ReadAt,
     Slice,
@@ -133,7 +133,7 @@ class ZipArchive:
         if self._flags[row] & _ENCRYPTED:
             raise BadRawError(
                 f"member {escaped(name)!r} is encrypted",
-                where=Place(self.path),
+                where=Location(self.path),
                 hint="unpack the archive with its password: 7z x",
             )
         start = self._starts[row]
@@ -156,7 +156,7 @@ class ZipArchive:
         known = f" ({_METHODS[method]})" if method in _METHODS else ""
         raise BadRawError(
             f"member {escaped(name)!r} is compressed by method {method}{known}, which is not read",
-            where=Place(self.path),
+            where=Location(self.path),
             hint="unpack the archive with `7z x` and remove it",
         )
 
@@ -243,7 +243,7 @@ class ZipArchive:
         if disk:
             raise BadRawError(
                 "the archive is the last part of several",
-                where=Place(self.path),
+                where=Location(self.path),
                 hint=f"join the parts: zip -s 0 {self.path.name} --out whole.zip",
             )
         shift = stop - size - offset

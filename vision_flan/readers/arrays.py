@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader, RowReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts, Row, no_images, split_locator
@@ -61,7 +61,7 @@ class _Records(BatchReader):
         try:
             return pa.array(values.astype(values.dtype.newbyteorder("="))).cast(wanted)
         except pa.ArrowException as error:
-            raise BadRawError(f"numbers are no {wanted}: {error}", where=Place(file)) from error
+            raise BadRawError(f"numbers are no {wanted}: {error}", where=Location(file)) from error
 
 
 class IdxReader(_Records):
@@ -76,7 +76,7 @@ class IdxReader(_Records):
         if (array.ndim > 2) != self._images or array.ndim == 2:
             raise BadRawError(
                 f"the file holds an array of shape {list(array.shape)}",
-                where=Place(file),
+                where=Location(file),
                 hint="declare `_value` for files of one dimension, and only for those",
             )
         yield from self._batches_of(file, parts, len(array) if self._images else array)
@@ -92,7 +92,7 @@ class IdxReader(_Records):
         data = _read_unpacked(raw, file)
         kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
         if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
-            raise BadRawError("no idx file: its first bytes are none of the format's", where=Place(file))
+            raise BadRawError("no idx file: its first bytes are none of the format's", where=Location(file))
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
         dtype = np.dtype(_IDX_TYPES[kind])
         start = 4 + 4 * dimensions
@@ -100,7 +100,7 @@ class IdxReader(_Records):
             raise BadRawError(
                 f"the header says {list(shape)} numbers of {dtype.itemsize} bytes, "
                 f"but {len(data) - start} bytes follow",
-                where=Place(file),
+                where=Location(file),
                 hint="download the file again",
             )
         return np.frombuffer(data, dtype, offset=start).reshape(shape)
@@ -148,7 +148,7 @@ class BinaryReader(_Records):
                 stream.seek(number * self._size)
                 data = stream.read(self._size)
         if len(data) < self._size:
-            raise BadRawError(f"record {number} is not there", where=Place(file))
+            raise BadRawError(f"record {number} is not there", where=Location(file))
         values = np.frombuffer(data, self._dtype)
         return encode_png(image_array(values, self._order, file, self._shape), file)
 
@@ -156,7 +156,7 @@ class BinaryReader(_Records):
         if size % self._size:
             raise BadRawError(
                 f"{size} bytes are no whole number of records of {self._size} bytes",
-                where=Place(file),
+                where=Location(file),
                 hint=f"download the file again, or fix `record:` of table {self._table.name!r}",
             )
         return size // self._size
@@ -189,7 +189,7 @@ class NpzReader(RowReader):
     def _required(self, raw: RawDataset, file: str, name: str) -> Array:
         found = _npz_arrays(raw, file, [name]).get(name)
         if found is None:
-            raise BadRawError(f"no array {name!r}", where=Place(file), hint="fix `images:` of the table")
+            raise BadRawError(f"no array {name!r}", where=Location(file), hint="fix `images:` of the table")
         return found
 
     def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
@@ -211,7 +211,7 @@ def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array
                 if f"{name}.npy" in members
             }
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise BadRawError(f"no valid npz: {error}", where=Place(file), hint="download it again") from error
+        raise BadRawError(f"no valid npz: {error}", where=Location(file), hint="download it again") from error
 
 
 def _npy_array(data: bytes, file: str) -> Array:
@@ -239,5 +239,5 @@ def _read_unpacked(raw: RawDataset, file: str) -> bytes:
             return stream.read()
     except (EOFError, OSError, zlib.error) as error:
         raise BadRawError(
-            f"the file's compression is damaged: {error}", where=Place(file), hint="download it again"
+            f"the file's compression is damaged: {error}", where=Location(file), hint="download it again"
         ) from error

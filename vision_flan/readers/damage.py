@@ -10,7 +10,14 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vision_flan.errors import BadRawError, DamagedFileError, MachineError, MissingRawError, Place, VflanError
+from vision_flan.errors import (
+    BadRawError,
+    DamagedFileError,
+    Location,
+    MachineError,
+    MissingRawError,
+    VflanError,
+)
 from vision_flan.raw.folder import RawDataset
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -42,7 +49,7 @@ def reading(raw: RawDataset, file: str, reader: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _OF_MACHINE:
             raise MachineError(
-                f"cannot read the file: {error.strerror}", where=Place(file), hint="check the disk"
+                f"cannot read the file: {error.strerror}", where=Location(file), hint="check the disk"
             ) from error
         raise _unreadable(raw, file, reader, error) from error
     except Exception as error:
@@ -55,14 +62,14 @@ def refuse_stand_in(raw: RawDataset, file: str) -> None:
     if head.startswith(_LFS):
         raise BadRawError(
             "the file is a Git LFS pointer, not the file it stands for",
-            where=Place(file),
+            where=Location(file),
             hint="fetch the file itself: `git lfs pull` in the clone, or download it from upstream",
         )
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_HTML) and not file.lower().endswith((".html", ".htm", ".xhtml")):
         raise BadRawError(
             "the file is a web page (HTML), not the data",
-            where=Place(file),
+            where=Location(file),
             hint="download it again; in a browser, if upstream asks to log in or to confirm",
         )
 
@@ -87,6 +94,6 @@ def _unreadable(raw: RawDataset, file: str, reader: str, error: Exception) -> Ba
         what = "it asks for more memory than there is"
     return BadRawError(
         f"reader {reader!r} cannot read the file: {what[:300]}",
-        where=Place(file),
+        where=Location(file),
         hint="download the file again, and check that its format is the one the table declares",
     )

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import Parts, no_images, split_locator
@@ -128,7 +128,7 @@ class DelimitedReader(BatchReader):
             if names.count(name) > 1:
                 raise BadRawError(
                     f"the header names the column {name!r} twice",
-                    where=Place(file, skipped + 1),
+                    where=Location(file, skipped + 1),
                     hint="rename one in the file, or read it with `header: false` and `names_in_file:`",
                 )
 
@@ -169,7 +169,7 @@ class DelimitedReader(BatchReader):
             hint = "quotes or delimiters differ: see `quote:`, `delimiter:`, `allow_newlines:`"
         what = text.removeprefix('"').removesuffix('"').replace("In CSV column", "column")
         return BadRawError(
-            f"no valid delimited text: {what}", where=Place(file, int(row[1]) if row else 0), hint=hint
+            f"no valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
         )
 
     def _find_undecodable(self, raw: RawDataset, file: str) -> None:
@@ -207,14 +207,14 @@ class _ImageSpool:
     def read(self, row: int) -> bytes:
         if row >= len(self._ends) - 1:
             raise MissingRawError(
-                f"record {row} is not there, the file has {len(self._ends) - 1}", where=Place(self._file)
+                f"record {row} is not there, the file has {len(self._ends) - 1}", where=Location(self._file)
             )
         start, end = self._ends[row], self._ends[row + 1]
         if start == end:
             what = f"record {row} has no image"
             if row in self._damaged:
                 what = f"record {row}: the image is no base64: {self._damaged[row]}"
-            raise DamagedFileError(what, where=Place(self._file), hint="download the file again")
+            raise DamagedFileError(what, where=Location(self._file), hint="download the file again")
         return os.pread(self._images.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.readers.text_stream import TextStream
 
 _BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
@@ -161,6 +161,6 @@ class JsonScanner:
         cut = self._ended and not rest.strip()
         raise BadRawError(
             f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
-            where=Place(self._stream.path, line),
+            where=Location(self._stream.path, line),
             hint="fetch the file again" if cut else "fix the file, or declare another reader",
         )

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.json_scan import JsonScanner
@@ -102,4 +102,4 @@ class JsonReader(RowReader):
         return self._fail(file, f"{label} is no object: {shown(value)}", "declare `_value` in `columns:`")
 
     def _fail(self, file: str, what: str, hint: str) -> NoReturn:
-        raise BadRawError(what, where=Place(file), hint=hint)
+        raise BadRawError(what, where=Location(file), hint=hint)

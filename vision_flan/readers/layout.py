@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.reader import TableSpec
@@ -75,7 +75,7 @@ class Layout:
         if nothing:
             raise MissingRawError(
                 f"table {self.table.name!r}: no file of {raw.dataset!r} matches {self.table.file!r}",
-                where=Place(raw.root),
+                where=Location(raw.root),
                 hint=f"vflan fetch {raw.dataset}",
             )
 
@@ -114,7 +114,7 @@ class Layout:
             row = rows[at]
             return BadRawError(
                 f"{row.label or f'record {row.position}'}, {what}",
-                where=Place(row.file),
+                where=Location(row.file),
                 hint=f"fix the file, or the type of the column in table {self.table.name!r}",
             )
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts
@@ -71,7 +71,7 @@ class LmdbReader(BatchReader):
         with self._environment(raw, folder).begin() as transaction:
             value = transaction.get(key.encode())
         if value is None:
-            raise MissingRawError(f"no record has the key {key!r}", where=Place(folder))
+            raise MissingRawError(f"no record has the key {key!r}", where=Location(folder))
         return bytes(value)
 
     def _environment(self, raw: RawDataset, folder: str) -> Any:
@@ -88,7 +88,7 @@ class LmdbReader(BatchReader):
                 if path is None:
                     raise MissingRawError(
                         f"the LMDB environment {folder!r} is not unpacked",
-                        where=Place(raw.root / folder),
+                        where=Location(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
                 self._environments[folder] = _shared(lmdb, path.parent)
@@ -98,7 +98,7 @@ class LmdbReader(BatchReader):
         try:
             return key.decode()
         except UnicodeDecodeError:
-            raise BadRawError(f"the key {key!r} is no text", where=Place(folder)) from None
+            raise BadRawError(f"the key {key!r} is no text", where=Location(folder)) from None
 
 
 def _shared(lmdb: Any, folder: Path) -> Any:
@@ -111,7 +111,7 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
             raise BadRawError(
-                f"no valid LMDB environment: {error}", where=Place(folder), hint="unpack it again"
+                f"no valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
             ) from error
         _OPEN[name] = environment
     return environment
@@ -131,7 +131,7 @@ def _check_size(folder: Path) -> None:
         if page.bit_count() != 1 or not 256 <= page <= 1 << 16 or not _is_meta(first):
             raise BadRawError(
                 "no valid LMDB environment: its first page is none of the format's",
-                where=Place(path),
+                where=Location(path),
                 hint="unpack it again",
             )
         stream.seek(page)
@@ -141,7 +141,7 @@ def _check_size(folder: Path) -> None:
     if size < wanted:
         raise BadRawError(
             f"the LMDB file is cut short: {size:,} of {wanted:,} bytes",
-            where=Place(path),
+            where=Location(path),
             hint="unpack or download it again",
         )
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row
@@ -102,7 +102,7 @@ class MatlabReader(RowReader):
                 yield {**(struct or {}), "_value": element}, getattr(element, "nbytes", 64)
 
     def _fail(self, file: str, what: str, hint: str) -> NoReturn:
-        raise BadRawError(what, where=Place(file), hint=hint)
+        raise BadRawError(what, where=Location(file), hint=hint)
 
 
 def _only_struct(value: Any) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vision_flan.errors import BadRawError, MachineError, Place
+from vision_flan.errors import BadRawError, Location, MachineError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.pixels import Array
 
@@ -36,13 +36,13 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
     except _ElsewhereError as error:
         raise BadRawError(
             f"no valid MATLAB file: {error}, which is not read",
-            where=Place(file),
+            where=Location(file),
             hint="write the data into the file itself",
         ) from None
     except Exception as error:  # the parsers raise anything for damaged files
         raise BadRawError(
             f"no valid MATLAB file: {type(error).__name__}: {error}",
-            where=Place(file),
+            where=Location(file),
             hint="download it again",
         ) from error
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, DamagedFileError, MissingRawError, Place
+from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts, no_images, split_locator
@@ -58,7 +58,7 @@ class ParquetReader(BatchReader):
         if not isinstance(image, bytes):
             raise DamagedFileError(
                 f"record {row}: column {self._image_column!r} holds no image",
-                where=Place(file),
+                where=Location(file),
                 hint="an image is binary, or a struct with a field `bytes`",
             )
         return image
@@ -71,7 +71,9 @@ class ParquetReader(BatchReader):
         """
         starts = self._starts_of(raw, file)
         if row >= starts[-1]:
-            raise MissingRawError(f"record {row} is not there, the file has {starts[-1]}", where=Place(file))
+            raise MissingRawError(
+                f"record {row} is not there, the file has {starts[-1]}", where=Location(file)
+            )
         number = bisect.bisect_right(starts, row) - 1
         images = self._groups.get(f"{file}#{number}", lambda: self._load_group(raw, file, number))
         return images, row - starts[number]
@@ -100,7 +102,7 @@ class ParquetReader(BatchReader):
             if name not in known:
                 raise BadRawError(
                     f"no column {name!r}",
-                    where=Place(file),
+                    where=Location(file),
                     hint=f"columns are {', '.join(known[:20])}",
                 )
 
@@ -124,8 +126,8 @@ def _opened(raw: RawDataset, file: str) -> pq.ParquetFile:
 
 
 def _damaged(file: str, error: Exception) -> BadRawError:
-    return BadRawError(f"no valid Parquet: {error}", where=Place(file), hint="download the file again")
+    return BadRawError(f"no valid Parquet: {error}", where=Location(file), hint="download the file again")
 
 
 def _unfit(file: str, row: int, what: str) -> BadRawError:
-    return BadRawError(f"record {row}, {what}", where=Place(file), hint="fix the type of the column")
+    return BadRawError(f"record {row}, {what}", where=Location(file), hint="fix the type of the column")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row, no_images, split_locator
@@ -46,7 +46,7 @@ def restricted_loads(data: bytes, file: str) -> Any:
     except Exception as error:  # a damaged pickle raises whatever the callables it names raise
         raise BadRawError(
             f"no valid pickle: {type(error).__name__}: {error}",
-            where=Place(file),
+            where=Location(file),
             hint="download the file again",
         ) from error
 
@@ -69,7 +69,7 @@ class _Restricted(pickle.Unpickler):
             return _from_buffer
         raise BadRawError(
             f"the pickle names {module}.{name}; only arrays and plain containers are read",
-            where=Place(self._file),
+            where=Location(self._file),
             hint="a pickle can run any code: look for the data in another format",
         )
 
@@ -228,7 +228,7 @@ class PickleReader(RowReader):
                 plain = _plain(value)
                 yield Row(file, parts, position, {**_keyed(plain), "_value": plain})
         else:
-            raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Place(file))
+            raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Location(file))
 
     def _rows_of_columns(self, document: dict[Any, Any], file: str, parts: Parts) -> Iterator[Row]:
         values = {name: self._value_of(document, name, file) for name in self._table.columns}
@@ -238,7 +238,7 @@ class PickleReader(RowReader):
             lengths[self._images["key"]] = len(images)
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise BadRawError(f"columns have different lengths: {told}", where=Place(file))
+            raise BadRawError(f"columns have different lengths: {told}", where=Location(file))
         for position in range(next(iter(lengths.values()), 1)):
             row = {
                 name: _plain(value[position] if name in lengths else value) for name, value in values.items()
@@ -251,7 +251,7 @@ class PickleReader(RowReader):
         if not isinstance(document, dict) or name not in document:
             keys = ", ".join(map(str, document)) if isinstance(document, dict) else "none: it is no dict"
             raise BadRawError(
-                f"no key {name!r} in the pickle", where=Place(file), hint=f"keys are {keys[:200]}"
+                f"no key {name!r} in the pickle", where=Location(file), hint=f"keys are {keys[:200]}"
             )
         return document[name]
 

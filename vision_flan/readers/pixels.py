@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.errors import BadRawError, Location, MissingRawError
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,7 @@ def image_array(values: Array, order: str, file: str, shape: Sequence[int] | Non
     except ValueError as error:
         raise BadRawError(
             f"an image of shape {list(values.shape)} is not {order} {list(shape or ())}: {error}",
-            where=Place(file),
+            where=Location(file),
             hint="fix the table's shape and order",
         ) from None
 
@@ -58,7 +58,7 @@ def encode_png(image: Array, file: str) -> bytes:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] in (3, 4)):
-        raise BadRawError(f"an array of shape {list(image.shape)} is no image", where=Place(file))
+        raise BadRawError(f"an array of shape {list(image.shape)} is no image", where=Location(file))
     if image.dtype == np.bool_:
         image = image.astype(np.uint8) * 255
     if image.dtype != np.uint8:
@@ -67,7 +67,7 @@ def encode_png(image: Array, file: str) -> bytes:
         if not np.array_equal(whole, image):
             raise BadRawError(
                 f"an array of {image.dtype} is no image: values are not whole numbers in 0..255",
-                where=Place(file),
+                where=Location(file),
             )
         image = whole
     out = io.BytesIO()
@@ -84,7 +84,7 @@ def record_of(records: Array, number: int, file: str) -> Array:
     if number >= len(records):
         raise MissingRawError(
             f"record {number} is not there, the file has {len(records)}",
-            where=Place(file),
+            where=Location(file),
             hint="check the image reference that the task builds",
         )
     image: Array = np.asarray(records[number])

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.raw.folder import RawDataset
 
 
@@ -45,7 +45,7 @@ class TableSpec:
     file: str
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, pa.DataType] = field(default_factory=dict)
-    place: Place | None = None
+    place: Location | None = None
 
 
 class Reader(Protocol):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Self, cast
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.gzip_stream import MAGIC, GunzipStream
 from vision_flan.readers.reader import TableSpec
@@ -117,7 +117,7 @@ class TextStream:
         return BadRawError(
             f"byte {self.bytes_read + found.start()} (0x{data[found.start()]:02x}) is a control character "
             "in latin-1, and a character in cp1252",
-            where=Place(self.path, self._lines + 1 + data[: found.start()].count(b"\n")),
+            where=Location(self.path, self._lines + 1 + data[: found.start()].count(b"\n")),
             hint="the text is most likely of Windows: set `encoding: cp1252`",
         )
 
@@ -128,6 +128,6 @@ class TextStream:
         bad = error.object[error.start : error.start + 1].hex()
         return BadRawError(
             f"byte {base + error.start} (0x{bad}) is not {name} text",
-            where=Place(self.path, line),
+            where=Location(self.path, line),
             hint="give the table its encoding, for instance `encoding: cp1252`",
         )

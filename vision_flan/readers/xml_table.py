@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row
@@ -39,7 +39,7 @@ class XmlReader(RowReader):
         if not found:
             raise BadRawError(
                 f"no element {'/'.join(self._at)!r} in <{root.tag}>",
-                where=Place(file),
+                where=Location(file),
                 hint=f"fix `at:` of table {self._table.name!r}",
             )
         elements = _descend(found, self._rows_at) if self._rows_at else found[:1]
@@ -93,7 +93,7 @@ def _parsed(data: bytes, file: str) -> Element:
     def refuse(*_: object) -> None:
         raise BadRawError(
             "the document declares a document type or entities, which are not read",
-            where=Place(file, parser.CurrentLineNumber),
+            where=Location(file, parser.CurrentLineNumber),
             hint="remove the <!DOCTYPE ...> from the file",
         )
 
@@ -104,11 +104,11 @@ def _parsed(data: bytes, file: str) -> Element:
     except expat.ExpatError as error:
         raise BadRawError(
             f"no valid XML: {expat.ErrorString(error.code)}",
-            where=Place(file, error.lineno, error.offset + 1),
+            where=Location(file, error.lineno, error.offset + 1),
             hint="fix the file, or download it again",
         ) from None
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or not one byte a character
         raise BadRawError(
-            f"no valid XML: {error}", where=Place(file), hint="save the file as UTF-8"
+            f"no valid XML: {error}", where=Location(file), hint="save the file as UTF-8"
         ) from None
     return builder.close()

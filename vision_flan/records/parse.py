@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from vision_flan.errors import MachineError, Place, SpecError, VflanError
+from vision_flan.errors import Location, MachineError, SpecError, VflanError
 
 #: Characters of one SELECT; the longest of the shipped specs has 1,700.
 MAX_LENGTH = 20_000
@@ -35,12 +35,12 @@ def parser() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def line_of(place: Place, line: int) -> Place:
-    """Place of a line of a text, from 1, that begins at `place`."""
-    return Place(place.file, place.line + line - 1) if place.line and line > 1 else place
+def line_of(place: Location, line: int) -> Location:
+    """Location of a line of a text, from 1, that begins at `place`."""
+    return Location(place.file, place.line + line - 1) if place.line and line > 1 else place
 
 
-def sql_error(error: duckdb.Error, place: Place) -> VflanError:
+def sql_error(error: duckdb.Error, place: Location) -> VflanError:
     """DuckDB's message at the line of the spec it speaks of; `place` is that of the SQL's first line."""
     if isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException)):
         return machine_error(error)
@@ -62,7 +62,7 @@ def machine_error(error: duckdb.Error) -> MachineError:
 
 
 @lru_cache(maxsize=1024)
-def parse(sql: str, place: Place) -> Node:
+def parse(sql: str, place: Location) -> Node:
     """The tree of one SELECT.
 
     Raises:
@@ -94,7 +94,7 @@ def parse(sql: str, place: Place) -> Node:
     return statement
 
 
-def _too_deep(place: Place) -> SpecError:
+def _too_deep(place: Location) -> SpecError:
     return SpecError(
         "the SQL is nested too deeply", where=place, hint="name the steps with WITH, or write a list with IN"
     )
@@ -135,6 +135,6 @@ def location(node: Node) -> int:
     return found if isinstance(found, int) and 0 <= found < 2**31 else 0
 
 
-def place_of(sql: str, at: int, place: Place) -> Place:
-    """Place of a byte of the SQL that begins at `place`."""
+def place_of(sql: str, at: int, place: Location) -> Location:
+    """Location of a byte of the SQL that begins at `place`."""
     return line_of(place, sql.encode("utf-8", "replace")[:at].count(b"\n") + 1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.records.functions import (
     FUNCTION_NAMES,
     INSTEAD,
@@ -65,7 +65,7 @@ class _Problem:
     hint: str
 
 
-def check_select(sql: str, place: Place) -> list[str]:
+def check_select(sql: str, place: Location) -> list[str]:
     """Names of the tables a SELECT reads.
 
     Raises:
@@ -78,7 +78,7 @@ def check_select(sql: str, place: Place) -> list[str]:
     return sorted({str(node["table_name"]) for node, common in walk(tree) if _is_table(node, common)})
 
 
-def check_tables(sql: str, place: Place, known: Collection[str]) -> None:
+def check_tables(sql: str, place: Location, known: Collection[str]) -> None:
     """As `check_select`, of a SELECT that may read these tables.
 
     Raises:
@@ -90,7 +90,7 @@ def check_tables(sql: str, place: Place, known: Collection[str]) -> None:
         raise SpecError(f"there is no table {unknown[0]!r}", where=place, hint=f"tables are: {shown}")
 
 
-def check_key(key: str, place: Place) -> None:
+def check_key(key: str, place: Location) -> None:
     """A task's `key`, which is one expression over the columns of its SELECT.
 
     Raises:
@@ -225,7 +225,7 @@ def _refused(kind: str) -> tuple[str, str]:
 
 def unordered(sql: str) -> list[str]:
     """What of a SELECT depends on the order of rows and has no ORDER BY: `list()`, `LIMIT`, `DISTINCT ON`."""
-    return sorted({name for node, _ in walk(parse(sql, Place("sql"))) for name in _unordered(node)})
+    return sorted({name for node, _ in walk(parse(sql, Location("sql"))) for name in _unordered(node)})
 
 
 def _unordered(node: Node) -> Iterator[str]:
@@ -248,10 +248,10 @@ def negated_columns(sql: str) -> list[tuple[str, int]]:
     Each is NULL, neither true nor false, for a record that lacks the value.
     """
     found: dict[str, int] = {}
-    for node, _ in walk(parse(sql, Place("sql"))):
+    for node, _ in walk(parse(sql, Location("sql"))):
         name = _negated(node)
         if name:
-            found.setdefault(name, place_of(sql, location(node), Place("sql", 1)).line)
+            found.setdefault(name, place_of(sql, location(node), Location("sql", 1)).line)
     return sorted(found.items())
 
 
@@ -276,7 +276,7 @@ def _bare(node: Node) -> str:
     return ""
 
 
-def arrow_type(sql_type: str, place: Place) -> pa.DataType:
+def arrow_type(sql_type: str, place: Location) -> pa.DataType:
     """The Arrow type of a declared column's SQL type, such as `STRUCT(name VARCHAR, box DOUBLE[])[]`.
 
     Raises:

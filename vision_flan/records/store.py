@@ -16,7 +16,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
@@ -134,7 +134,7 @@ class RecordStore:
             batch = pa.record_batch([pa.array(c, pa.string()) for c in columns], schema=schema)
             self.load(f"label_{name}", schema, iter([batch]))
 
-    def create_view(self, name: str, sql: str, place: Place) -> None:
+    def create_view(self, name: str, sql: str, place: Location) -> None:
         """A SELECT that later SQL may name as a table.
 
         Raises:
@@ -144,7 +144,7 @@ class RecordStore:
         self._run(f'CREATE VIEW "{name}" AS {sql}', place)
         self._tables.add(name)
 
-    def describe(self, sql: str, place: Place) -> dict[str, str]:
+    def describe(self, sql: str, place: Location) -> dict[str, str]:
         """Columns and SQL types of a SELECT, without running it.
 
         Raises:
@@ -153,7 +153,7 @@ class RecordStore:
         check_tables(sql, place, self._tables)
         return self._columns(sql, place)
 
-    def check_key(self, sql: str, key: str, place: Place) -> None:
+    def check_key(self, sql: str, key: str, place: Location) -> None:
         """Check a key over the columns of a SELECT that `describe` has passed.
 
         Raises:
@@ -164,7 +164,7 @@ class RecordStore:
 
     @_machine_errors()
     def prepare(
-        self, sql: str, key: str, seed: int, place: Place, key_place: Place | None = None
+        self, sql: str, key: str, seed: int, place: Location, key_place: Location | None = None
     ) -> Candidates:
         """Run a task's SELECT and put its rows in selection order.
 
@@ -199,14 +199,14 @@ class RecordStore:
             )
         return Candidates(self._con, seed, total, {k: v for k, v in dropped.items() if v})
 
-    def _columns(self, sql: str, place: Place) -> dict[str, str]:
+    def _columns(self, sql: str, place: Location) -> dict[str, str]:
         rows = self._run(f"DESCRIBE ({sql}\n)", place).fetchall()
         return {str(row[0]): str(row[1]) for row in rows}
 
     def _count(self, table: str) -> int:
         return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
-    def _run(self, sql: str, place: Place) -> duckdb.DuckDBPyConnection:
+    def _run(self, sql: str, place: Location) -> duckdb.DuckDBPyConnection:
         try:
             return self._con.execute(sql)
         except duckdb.Error as error:

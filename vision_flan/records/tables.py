@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.raw.leftovers import Leftovers
 from vision_flan.readers.reader import Reader, TableSpec
@@ -136,7 +136,7 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
     """
     if not root.is_dir():
         raise MissingRawError(
-            "the raw folder is not there", where=Place(root), hint="give --raw DIR or set VFLAN_RAW"
+            "the raw folder is not there", where=Location(root), hint="give --raw DIR or set VFLAN_RAW"
         )
     borrowed = [
         RawDataset(
@@ -148,7 +148,7 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
         raise MissingRawError(
             f"there is no folder {dataset.dataset!r} in the raw folder\n"
             + how_to_get(dataset, dataset.files),
-            where=Place(root / dataset.dataset),
+            where=Location(root / dataset.dataset),
             hint=next_step(dataset),
         )
     return RawDataset(root / dataset.dataset, dataset.dataset, _archives(dataset), borrowed)
@@ -221,7 +221,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
     return MissingRawError(
         f"raw files of {dataset.title} are missing: {', '.join(missing)}\n"
         + how_to_get(dataset, wanted or dataset.files),
-        where=Place(raw.root),
+        where=Location(raw.root),
         hint=next_step(dataset),
     )
 
@@ -231,7 +231,7 @@ def _in_parts(raw: RawDataset, archive: str, parts: Sequence[str]) -> BadRawErro
     join = f"zip -s 0 {archive} --out whole.zip, with the last part {archive} beside them"
     return BadRawError(
         f"{archive!r} lies in {len(parts)} parts: {', '.join(parts[:3])}",
-        where=Place(raw.root),
+        where=Location(raw.root),
         hint=f"join the parts: {join if zipped else 'cat ' + ' '.join(parts) + ' > ' + archive}",
     )
 

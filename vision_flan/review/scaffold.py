@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vision_flan.errors import MachineError, Place, SpecError
+from vision_flan.errors import Location, MachineError, SpecError
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.tables import table_spec
 from vision_flan.spec.catalog import Catalog
@@ -100,7 +100,9 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
             raise SpecError(f"{name!r} cannot be the name of a dataset or a task", hint=hint)
     taken = catalog.task_files.get(task) or catalog.instruction_file(task)
     if taken.exists():
-        raise SpecError(f"the task {task!r} is there already", where=Place(taken), hint="choose another id")
+        raise SpecError(
+            f"the task {task!r} is there already", where=Location(taken), hint="choose another id"
+        )
     folder = catalog.specs / dataset
     files = {}
     if dataset in catalog.dataset_files:
@@ -116,7 +118,7 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
             with path.open("x", encoding="utf-8") as file:
                 file.write(content)
     except OSError as error:
-        raise MachineError(f"cannot write: {error.strerror}", where=Place(path)) from error
+        raise MachineError(f"cannot write: {error.strerror}", where=Location(path)) from error
     return list(files)
 
 

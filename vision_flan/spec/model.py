@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.spec.text import Document
 
 #: The 25 task categories of the Vision-Flan paper (arXiv 2402.11690, appendix), in its order.
@@ -108,8 +108,8 @@ class DatasetSpec:
     def folder(self) -> Path:
         return self.document.path.parent
 
-    def view_place(self, name: str) -> Place:
-        """Place of a view's first line of SQL."""
+    def view_place(self, name: str) -> Location:
+        """Location of a view's first line of SQL."""
         return _first_line(self.document.place("views", name), self.views[name])
 
     @cached_property
@@ -146,19 +146,19 @@ class TaskSpec:
     confidence: str = "high"
     allow: tuple[str, ...] = ()
 
-    def place(self, *keys: str | int) -> Place:
+    def place(self, *keys: str | int) -> Location:
         return self.document.place(*keys)
 
     @property
-    def records_place(self) -> Place:
-        """Place of the SELECT's first line."""
+    def records_place(self) -> Location:
+        """Location of the SELECT's first line."""
         if self.sql is not None:
             return _first_line(self.place("sql"), self.sql)
         return _first_line(self.place("where"), self.where) if self.where else self.place("table")
 
     @property
-    def key_place(self) -> Place:
-        """Place of the key's first line."""
+    def key_place(self) -> Location:
+        """Location of the key's first line."""
         return _first_line(self.place("key"), self.key)
 
     @property
@@ -170,9 +170,9 @@ class TaskSpec:
         return f'SELECT * FROM "{self.table}"{where}'
 
 
-def _first_line(key: Place, text: str) -> Place:
+def _first_line(key: Location, text: str) -> Location:
     """Where a text begins: a block of YAML begins on the line below its key."""
-    return Place(key.file, key.line + 1) if text.endswith("\n") else key
+    return Location(key.file, key.line + 1) if text.endswith("\n") else key
 
 
 def dataset_from(document: Document) -> DatasetSpec:

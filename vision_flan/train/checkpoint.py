@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.tensor import DTensor
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Config, dump
 from vision_flan.train.model import save_around
 from vision_flan.train.weights import Weights, replace_folder, write
@@ -70,7 +70,7 @@ class Checkpoints:
         except (dcp.api.CheckpointException, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this run: {str(error).splitlines()[0]}",
-                where=Place(self._path(step)),
+                where=Location(self._path(step)),
                 hint="give another `out`, or the recipe the checkpoint was made with",
             ) from error
         set_state_dict(

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from vision_flan.columns import COLUMNS, IMAGE
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Mixture, Ref, choose_tasks
 
@@ -48,13 +48,13 @@ class Table:
             rows = datasets.load_dataset(root, task, split="train")
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise CorpusError(
-                f"task {task!r} does not load: {error}", where=Place(root), hint=f"vflan verify {root}"
+                f"task {task!r} does not load: {error}", where=Location(root), hint=f"vflan verify {root}"
             ) from error
         missing = [name for name in (*TEXTS, IMAGE) if name not in rows.column_names]
         if missing:
             raise CorpusError(
                 f"task {task!r} lacks the columns {', '.join(missing)}",
-                where=Place(root),
+                where=Location(root),
                 hint=f"a compiled folder has {', '.join(COLUMNS)}",
             )
         self._texts = rows.select_columns(TEXTS)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 
 from vision_flan.columns import IMAGE_TYPE
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.instances.compose import encode_png
 from vision_flan.instances.images import decoded
 
@@ -50,14 +50,14 @@ def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int
     """
     found = sorted({path.parent.name for path in folder.glob("*/train-*.parquet")})
     if not found:
-        raise ExportError("no compiled folder", where=Place(folder), hint="vflan compile --task <id>")
+        raise ExportError("no compiled folder", where=Location(folder), hint="vflan compile --task <id>")
     unknown = [task for task in tasks if task not in found]
     if unknown:
         raise ExportError(
-            f"no task {unknown[0]!r} here", where=Place(folder), hint="tasks: " + ", ".join(found)
+            f"no task {unknown[0]!r} here", where=Location(folder), hint="tasks: " + ", ".join(found)
         )
     if out.exists() and any(out.iterdir()):
-        raise ExportError("the folder is not empty", where=Place(out), hint="give another --out")
+        raise ExportError("the folder is not empty", where=Location(out), hint="give another --out")
     out.mkdir(parents=True, exist_ok=True)
     return FORMATS[form](folder, out.resolve(), list(tasks) or found)
 
@@ -69,7 +69,7 @@ def _rows(folder: Path, task: str) -> Iterator[Row]:
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise ExportError(
-                f"not readable: {error}", where=Place(file), hint=f"vflan verify {folder}"
+                f"not readable: {error}", where=Location(file), hint=f"vflan verify {folder}"
             ) from error
 
 
