@@ -56,13 +56,6 @@ def upstream() -> Iterator[Upstream]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_HEAD(self) -> None:
-            state.seen.append("HEAD")
-            self.send_response(state.status)
-            self.send_header("Content-Type", state.kind)
-            self.send_header("Content-Length", str(len(state.content)))
-            self.end_headers()
-
         def do_GET(self) -> None:
             if state.redirect:
                 self.send_response(302)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, cast
@@ -77,7 +76,7 @@ _HANDLERS = (
 )
 
 
-def ask(url: str, headers: Mapping[str, str], method: str = "GET") -> HTTPResponse:
+def ask(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     """Send one request; redirects are followed within http and https.
 
     Raises:
@@ -87,47 +86,8 @@ def ask(url: str, headers: Mapping[str, str], method: str = "GET") -> HTTPRespon
     for handler in _HANDLERS:
         opener.add_handler(handler())
     common = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
-    request = Request(url, headers={**common, **headers}, method=method)
+    request = Request(url, headers={**common, **headers})
     return cast(HTTPResponse, opener.open(request, timeout=TIMEOUT))
-
-
-@dataclass(frozen=True)
-class LinkAnswer:
-    """What a link answers to HEAD: status (0 when nothing answers), Content-Type, bytes, and what speaks
-    against it (empty when it looks like the file)."""
-
-    status: int
-    kind: str
-    bytes: int | None
-    problem: str
-
-
-def check_link(file: UpstreamFile) -> LinkAnswer:
-    """Ask a link for its headers, without its content."""
-    url = file.url or ""
-    wrong = wrong_url(url)
-    if wrong:
-        return LinkAnswer(0, "", None, wrong)
-    try:
-        with ask(url, {}, "HEAD") as response:
-            length = response.headers.get("Content-Length", "")
-            size = int(length) if length.isdecimal() else None
-            kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
-            return LinkAnswer(response.status, kind, size, _what_speaks_against(file, kind, size))
-    except HTTPError as error:
-        with error:
-            kind = error.headers.get_content_type() if "Content-Type" in error.headers else ""
-            return LinkAnswer(error.code, kind, None, f"{error.code} {error.reason}")
-    except (URLError, HTTPException, OSError, _SchemeError) as error:
-        return LinkAnswer(0, "", None, str(getattr(error, "reason", error)))
-
-
-def _what_speaks_against(file: UpstreamFile, kind: str, size: int | None) -> str:
-    if kind in _HTML_TYPES and not file.path.endswith((".html", ".htm")):
-        return "an HTML page, not the file"
-    if size is not None and file.bytes is not None and size != file.bytes:
-        return f"{size:,} bytes, the file has {file.bytes:,}"
-    return "an empty file" if size == 0 and file.bytes != 0 else ""
 
 
 def validator_file(part: Path) -> Path:
