@@ -10,7 +10,7 @@ from tests.toy import Toy
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
-    """A toy dataset of 12 pictures and its task, in tmp_path."""
+    """A toy dataset of 12 images and its task, in tmp_path."""
     return Toy(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The sound catalog of tests/bad_specs with raw files to it: ten pets, each with a picture."""
+"""The sound catalog of tests/bad_specs with raw files to it: ten pets, each with an image."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def pets_raw(raw: Path, count: int = 10, names: tuple[str, ...] = ("Rex",)) -> P
         for i in range(count):
             name = names[i % len(names)]
             out.write(json.dumps({"id": i, "kind": "cdp"[i % 3], "name": name, "colours": ["red"]}) + "\n")
-            (folder / "images" / f"{i}.jpg").write_bytes(picture(i))
+            (folder / "images" / f"{i}.jpg").write_bytes(image(i))
     return raw
 
 
-def picture(i: int) -> bytes:
+def image(i: int) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (32, 24), (20 * i % 256, 90, 120)).save(out, "JPEG")
     return out.getvalue()

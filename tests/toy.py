@@ -31,7 +31,7 @@ tables:
 """
 TASK = """\
 id: toy_color
-title: Colour of a square
+title: Color of a square
 category: General Object
 dataset: toy
 alias: Toy+color
@@ -42,12 +42,12 @@ options: {labels: colors}
 target: "{{ color | label('colors') }}"
 form: options
 """
-INSTRUCTION = "The picture shows one square. Which colour has it? Answer with the letter and its option.\n"
+INSTRUCTION = "The image shows one square. Which color has it? Answer with the letter and its option.\n"
 
 COLORS = {"r": (200, 20, 20), "g": (20, 160, 20), "b": (20, 20, 200), "y": (220, 220, 20)}
 
 
-def picture(color: str, image_format: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
+def image(color: str, image_format: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
     sink = io.BytesIO()
     Image.new("RGB", size, COLORS[color]).save(sink, image_format)
     return sink.getvalue()
@@ -79,9 +79,9 @@ class Toy:
             (self.instructions / "toy_color.j2").write_text(text)
 
     def record(self, i: int) -> dict[str, Any]:
-        """Record i, with its picture on disk."""
+        """Record i, with its image on disk."""
         color = "rgby"[i % 4]
-        (self.raw / f"toy/images/{i:04}.png").write_bytes(picture(color))
+        (self.raw / f"toy/images/{i:04}.png").write_bytes(image(color))
         return {"name": f"{i:04}.png", "color": color}
 
     def write_records(self, records: list[dict[str, Any]]) -> None:

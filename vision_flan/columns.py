@@ -13,13 +13,13 @@ import pyarrow as pa
 #: name -> meaning; the order is the order in the Parquet files and in the card.
 COLUMNS: dict[str, str] = {
     "id": "Stable id of the instance: the task id, a slash, upstream's key.",
-    "image": "The picture, byte for byte as upstream ships it unless the task composes one; "
+    "image": "The image, byte for byte as upstream ships it unless the task composes one; "
     "`path` is its place in upstream's layout.",
     "instruction": "The instruction an expert wrote for the task, rendered for this instance.",
     "input": "What the instance adds to the instruction: question, dialogue, context. Empty if nothing.",
     "options": "The answers to choose from, in the order shown. Empty where the task offers none.",
     "target": "The answer the model is to give.",
-    "prompt": "What a model is shown beside the picture: instruction, input and options together.",
+    "prompt": "What a model is shown beside the image: instruction, input and options together.",
     "task": "Task id; also the name of the config.",
     "category": "One of the 25 categories of the Vision-Flan paper.",
     "source": "The upstream dataset the instance comes from.",

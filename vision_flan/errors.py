@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where in which file; line and column count from 1, 0 means unknown."""
 
     file: Path | str
@@ -42,7 +42,7 @@ class Place:
 
 
 class VflanError(Exception):
-    """Something went wrong that the user can mend.
+    """Something went wrong that the user can fix.
 
     Args:
         what: one sentence that names the value that is wrong.
@@ -52,7 +52,7 @@ class VflanError(Exception):
 
     exit_code: ExitCode = ExitCode.FAILED
 
-    def __init__(self, what: str, *, where: Place | None = None, hint: str = "") -> None:
+    def __init__(self, what: str, *, where: Location | None = None, hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where

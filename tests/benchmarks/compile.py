@@ -1,6 +1,6 @@
 """What a compile costs, as ratios within one run. `python -m tests.benchmarks.compile [--count N]`.
 
-A is the time to read every picture and write its bytes to one file, one process: the limit. Against it: our
+A is the time to read every image and write its bytes to one file, one process: the limit. Against it: our
 compile with one and with two workers, and `datasets.Dataset.from_generator` of the same rows with
 `to_parquet`, which is what one would write without this package.
 """
@@ -45,7 +45,7 @@ target: "{{ (number | last | int % 2) | label('parity') }}"
 form: options
 limit: null
 """
-INSTRUCTION = "Is the number of this picture even or odd? Answer with the letter and its option."
+INSTRUCTION = "Is the number of this image even or odd? Answer with the letter and its option."
 
 
 def timed(name: str, work: Callable[[], Any]) -> float:

@@ -1,4 +1,4 @@
-"""Pictures to measure with: made once a folder, JPEG of about 80 kB as phones and cameras give them."""
+"""Images to measure with: made once a folder, JPEG of about 80 kB as phones and cameras give them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 def jpegs(folder: Path, count: int, *, variants: int = 40) -> None:
     """Write `count` JPEGs of 640 x 480 (about 80 kB each), unless they are there.
 
-    `variants` different pictures are encoded; each file gets its number in a comment segment, so that no two
+    `variants` different images are encoded; each file gets its number in a comment segment, so that no two
     are the same bytes and encoding them does not take minutes.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The record pass (no pictures) at true size. `python -m tests.benchmarks.records [--work DIR]`.
+"""The record pass (no images) at true size. `python -m tests.benchmarks.records [--work DIR]`.
 
 Miniatures. VQAv2: 443,757 questions, 4.4 million answers. Localized Narratives, Open Images: 507,444 JSON
-lines. Visual Genome: 1.7 million pairs in 108,077 pictures. Each has 60 s and 3 GiB on two
+lines. Visual Genome: 1.7 million pairs in 108,077 images. Each has 60 s and 3 GiB on two
 cores. As a ratio: against reading
 the same annotation files once, which no pass can beat.
 """
@@ -85,14 +85,14 @@ def main(work: Path | None, one: str | None, scale: float) -> None:
 
 
 def make(dataset: str, root: Path, n: int) -> Path:
-    """A raw root with a miniature without pictures, unless it is there."""
+    """A raw root with a miniature without images, unless it is there."""
     from vision_flan.miniatures import registry
 
     raw = root / f"{dataset}-{n}"
     mark = raw / "complete"
     if not mark.exists():
         click.echo(f"making {dataset}, n = {n:,}", err=True)
-        registry.make(dataset, raw, n, seed=0, pictures=False)
+        registry.make(dataset, raw, n, seed=0, images=False)
         mark.touch()
     return raw
 

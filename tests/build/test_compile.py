@@ -15,7 +15,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from tests.toy import DATASET, Toy, picture
+from tests.toy import DATASET, Toy, image
 from vision_flan.build.compile import Result
 from vision_flan.columns import COLUMNS, features_dict
 from vision_flan.dataset.manifest import verify
@@ -70,7 +70,7 @@ class TestGoodInput:
             assert row["id"] == f"toy_color/{row['source_id']}"
             assert row["image"]["path"] == f"images/{row['source_id']}"
 
-    def test_pictures_pass_through_byte_for_byte(self, toy: Toy) -> None:
+    def test_images_pass_through_byte_for_byte(self, toy: Toy) -> None:
         toy.compile()
         for row in toy.rows():
             assert row["image"]["bytes"] == (toy.raw / "toy" / row["image"]["path"]).read_bytes()
@@ -128,7 +128,7 @@ class TestGoodInput:
         (toy.raw / "toy").symlink_to(big_disk)
         assert toy.compile().manifest.rows == 12
 
-    def test_borrowed_pictures_come_from_the_dataset_that_has_them(self, toy: Toy) -> None:
+    def test_borrowed_images_come_from_the_dataset_that_has_them(self, toy: Toy) -> None:
         lender = toy.specs / "lender"
         lender.mkdir()
         (lender / "dataset.yaml").write_text(DATASET.replace("dataset: toy", "dataset: lender"))
@@ -146,9 +146,9 @@ class TestGoodInput:
 
     def test_a_changed_instruction_compiles_again(self, toy: Toy) -> None:
         toy.compile()
-        toy.write_specs(text="Name the colour. Answer with the letter and its option.")
+        toy.write_specs(text="Name the color. Answer with the letter and its option.")
         assert toy.compile().built
-        assert toy.rows()[0]["instruction"].startswith("Name the colour.")
+        assert toy.rows()[0]["instruction"].startswith("Name the color.")
 
     def test_a_shard_that_went_missing_is_made_again(self, toy: Toy) -> None:
         shard = toy.compile().manifest.shards[0]
@@ -204,7 +204,7 @@ class TestMissingAndBrokenRawFiles:
             toy.compile()
         assert "toy.json" in caught.value.what and "images.zip" not in caught.value.what
 
-    def test_pictures_that_are_all_missing_are_a_missing_download_not_bad_records(self, toy: Toy) -> None:
+    def test_images_that_are_all_missing_are_a_missing_download_not_bad_records(self, toy: Toy) -> None:
         for path in (toy.raw / "toy/images").iterdir():
             path.unlink()
         with pytest.raises(MissingRawError, match="images.zip"):
@@ -226,16 +226,16 @@ class TestMissingAndBrokenRawFiles:
         ("content", "reason"),
         [
             (b"", "empty_image"),
-            (picture("r", "JPEG", (64, 64))[:300], "broken_image"),
+            (image("r", "JPEG", (64, 64))[:300], "broken_image"),
             (b"<html>not found</html>", "not_an_image"),
         ],
     )
-    def test_a_bad_picture_is_dropped_and_counted(self, toy: Toy, content: bytes, reason: str) -> None:
+    def test_a_bad_image_is_dropped_and_counted(self, toy: Toy, content: bytes, reason: str) -> None:
         (toy.raw / "toy/images/0003.png").write_bytes(content)
         assert dropped(toy.compile()) == {reason: 1}
         assert len(toy.rows()) == 11
 
-    def test_a_hundred_megapixel_picture_is_dropped(self, toy: Toy) -> None:
+    def test_a_hundred_megapixel_image_is_dropped(self, toy: Toy) -> None:
         Image.new("1", (10_000, 10_000)).save(toy.raw / "toy/images/0003.png")
         assert dropped(toy.compile()) == {"image_too_large": 1}
 
@@ -247,7 +247,7 @@ class TestMissingAndBrokenRawFiles:
         assert dropped(toy.compile()) == {}
         assert sink.getvalue() in [row["image"]["bytes"] for row in toy.rows()]
 
-    def test_an_annotation_of_a_picture_that_is_not_there(self, toy: Toy) -> None:
+    def test_an_annotation_of_a_image_that_is_not_there(self, toy: Toy) -> None:
         (toy.raw / "toy/images/0003.png").unlink()
         assert dropped(toy.compile()) == {"missing_image": 1}
 
@@ -282,7 +282,7 @@ class TestPathsThatLeaveTheFolder:
 
     def test_a_link_inside_the_dataset_that_leads_out_is_refused(self, toy: Toy, tmp_path: Path) -> None:
         secret = tmp_path / "secret.png"
-        secret.write_bytes(picture("r"))
+        secret.write_bytes(image("r"))
         (toy.raw / "toy/images/0003.png").unlink()
         (toy.raw / "toy/images/0003.png").symlink_to(secret)
         result = toy.compile()
@@ -290,7 +290,7 @@ class TestPathsThatLeaveTheFolder:
 
     def test_a_zip_member_with_dots_is_not_reachable(self, toy: Toy) -> None:
         with zipfile.ZipFile(toy.raw / "toy/images.zip", "w") as archive:
-            archive.writestr("images/../../evil.png", picture("r"))
+            archive.writestr("images/../../evil.png", image("r"))
         toy.write_records([toy.record(0), {"name": "../../evil.png", "color": "r"}])
         assert [row["source_id"] for row in (toy.compile(), toy.rows())[1]] == ["0000.png"]
 
@@ -299,7 +299,7 @@ class TestBadSpecs:
     @pytest.mark.parametrize(
         ("old", "new", "message", "line"),
         [
-            ('target: "{{ color', 'target: "{{ colour', "'colour' is undefined", 10),
+            ('target: "{{ color', 'target: "{{ color', "'color' is undefined", 10),
             ("table: records", "table: record", "no table 'record'", 6),
             ("key: name", "key: nam", "nam", 7),
             ("table: records", "sql: SELECT * FROM read_csv('/etc/passwd')", "not for specs", 6),
@@ -377,10 +377,10 @@ class TestInterruption:
         toy = Toy(tmp_path, count=BLOCK_ROWS + 50)
         body = f"if rows > {BLOCK_ROWS + 10}: os.kill(os.getpid(), signal.SIGKILL)"
         subprocess.run(self.script(toy, body), cwd=REPOSITORY, check=False)
-        toy.write_specs(text="Which colour is it? Answer with the letter and its option.")
+        toy.write_specs(text="Which color is it? Answer with the letter and its option.")
         toy.compile()
         assert {row["instruction"] for row in toy.rows()} == {
-            "Which colour is it? Answer with the letter and its option."
+            "Which color is it? Answer with the letter and its option."
         }
 
     def test_killed_between_moving_shards_and_manifest_the_next_run_completes(

@@ -56,14 +56,14 @@ def test_the_features_of_the_card_are_those_of_the_file() -> None:
     assert Features._from_yaml_list(features_yaml()) == Features.from_dict(features_dict())
 
 
-def test_row_groups_are_small_and_pictures_lie_in_them_as_they_are(tmp_path: Path) -> None:
+def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", [instance(i, b"x" * 5000) for i in range(2 * ROW_GROUP_ROWS + 1)])
     metadata = pq.read_metadata(tmp_path / "a.parquet")
     assert [metadata.row_group(i).num_rows for i in range(3)] == [ROW_GROUP_ROWS, ROW_GROUP_ROWS, 1]
     columns = [metadata.row_group(0).column(i) for i in range(metadata.num_columns)]
-    (picture,) = [column for column in columns if column.path_in_schema == "image.bytes"]
-    assert picture.compression == "UNCOMPRESSED"
-    assert not picture.is_stats_set and not picture.has_dictionary_page
+    (image,) = [column for column in columns if column.path_in_schema == "image.bytes"]
+    assert image.compression == "UNCOMPRESSED"
+    assert not image.is_stats_set and not image.has_dictionary_page
     assert all(column.has_offset_index for column in columns)
 
 

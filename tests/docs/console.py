@@ -1,7 +1,7 @@
 """Runs the ```console blocks of a document and compares what they print with what it shows.
 
 Lines that begin with `$ ` are commands, those below them their output, in which `...` stands for anything and
-runs of blanks count as one. All blocks of a document run in one folder, one after another.
+runs of spaces count as one. All blocks of a document run in one folder, one after another.
 """
 
 from __future__ import annotations

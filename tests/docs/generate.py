@@ -30,7 +30,7 @@ Made by `make docs` from the commands themselves.
 _TASKS_HEAD = """\
 # Tasks
 
-Made by `make docs`: an instance of every task as its miniature renders it, with the picture left out. A line
+Made by `make docs`: an instance of every task as its miniature renders it, with the image left out. A line
 break in a prompt shows as a break here.
 """
 

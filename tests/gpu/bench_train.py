@@ -5,7 +5,7 @@
     python tests/gpu/bench_train.py --tiny              # a smoke test on CPU; its figures mean nothing
 
 Prints one table for docs/performance.md: MFU, step time over the floor (needed operations over the measured
-matmul rate), padding, data wait, memory, samples/s. Pictures are drawn JPEGs of 400 x 300, answers are short.
+matmul rate), padding, data wait, memory, samples/s. Images are drawn JPEGs of 400 x 300, answers are short.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from vision_flan.train.prompts import Encoder
 from vision_flan.train.report import Window, operations, peak_of
 from vision_flan.train.tiny import make_tokenizer
 
-QUESTION = "What is shown in the picture? Choose from: a red square, a blue circle, a green line, nothing."
+QUESTION = "What is shown in the image? Choose from: a red square, a blue circle, a green line, nothing."
 WARM = 3
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hub_server.compiled import compile_task
-from vision_flan.dataset.publication import Publication, PublishedTask, licence_of
-from vision_flan.errors import Place, VflanError
+from vision_flan.dataset.publication import Publication, PublishedTask, license_of
+from vision_flan.errors import Location, VflanError
 from vision_flan.hub.changelog import difference, entry, last_tag, with_entry
 
 
@@ -57,23 +57,23 @@ def test_entries_stack_newest_first_and_are_made_once(task: PublishedTask) -> No
 
 
 def test_a_published_manifest_comes_back_as_it_went_out(task: PublishedTask) -> None:
-    granted = replace(task, publication=replace(task.publication, licence="no", reason="ours"))
-    assert PublishedTask.from_json(granted.to_json(), Place("m")).to_json() == granted.to_json()
+    granted = replace(task, publication=replace(task.publication, license="no", reason="ours"))
+    assert PublishedTask.from_json(granted.to_json(), Location("m")).to_json() == granted.to_json()
 
 
 def test_a_manifest_of_a_plain_upload_counts_as_whole(task: PublishedTask) -> None:
-    plain = PublishedTask.from_json(task.manifest.to_json(), Place("m"))
+    plain = PublishedTask.from_json(task.manifest.to_json(), Location("m"))
     assert plain.publication == task.publication
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"published": {}}', '"text"'])
 def test_a_manifest_that_is_none_is_named(text: str) -> None:
     with pytest.raises(VflanError, match="not a manifest") as error:
-        PublishedTask.from_json(text, Place("ORG/data/manifest/a.json"))
+        PublishedTask.from_json(text, Location("ORG/data/manifest/a.json"))
     assert "ORG/data/manifest/a.json" in str(error.value)
 
 
-def test_a_licence_that_says_something_else_counts_as_no(task: PublishedTask) -> None:
+def test_a_license_that_says_something_else_counts_as_no(task: PublishedTask) -> None:
     for said in ("perhaps", None, ""):
         source = {**task.manifest.source, "license": {"redistribute_images": said}}
-        assert licence_of(replace(task.manifest, source=source)) == "no"
+        assert license_of(replace(task.manifest, source=source)) == "no"

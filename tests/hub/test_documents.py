@@ -1,4 +1,4 @@
-"""Card, licences, citations and Croissant: what a reader of the published dataset finds."""
+"""Card, licenses, citations and Croissant: what a reader of the published dataset finds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.hub_server.compiled import compile_task, source
 from vision_flan.columns import features_yaml
 from vision_flan.dataset.card import front_matter_of, render_card, render_published_card, size_category
 from vision_flan.dataset.croissant import croissant
-from vision_flan.dataset.licenses import citations_bib, licences_md
+from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.manifest import read_manifests
 from vision_flan.dataset.publication import (
     PublishedTask,
@@ -43,7 +43,7 @@ def tasks(tmp_path: Path) -> dict[str, PublishedTask]:
         publication = decide(manifest, include_unclear=True, allowed={})
         if publication.form == "recipe":
             facts = tuple(f for _, f in write_recipes(folder, manifest, tmp_path / "cache"))
-            publication = type(publication)(publication.form, publication.licence, "", facts)
+            publication = type(publication)(publication.form, publication.license, "", facts)
         found[name] = PublishedTask(manifest, publication)
     return found
 
@@ -73,13 +73,13 @@ def test_the_hubs_own_card_class_reads_the_front_matter(tasks: dict[str, Publish
     assert data.license == "other" and data.language == ["en"] and data.pretty_name == "Vision-Flan"
 
 
-def test_a_default_config_has_pictures(tasks: dict[str, PublishedTask]) -> None:
+def test_a_default_config_has_images(tasks: dict[str, PublishedTask]) -> None:
     del tasks["ocr_textocr"]
     configs = front_matter_of(card(tasks))["configs"]
     assert [c["config_name"] for c in configs if c.get("default")] == ["scene_b"]
 
 
-def test_the_body_lists_every_task_under_its_category_with_counts_licence_and_link(
+def test_the_body_lists_every_task_under_its_category_with_counts_license_and_link(
     tasks: dict[str, PublishedTask],
 ) -> None:
     text = card(tasks)
@@ -97,7 +97,7 @@ def test_the_body_has_the_sections_a_reader_looks_for(tasks: dict[str, Published
         "Quick start",
         "Tasks",
         "Columns",
-        "Tasks without pictures",
+        "Tasks without images",
         "How it was built",
         "Limits and known biases",
         "Personal and sensitive information",
@@ -113,7 +113,7 @@ def test_no_line_of_a_table_is_broken_by_what_sources_are_called(
     compile_task(tmp_path / "odd", "odd_d", source=source("d", title="A | B\nC"))
     manifest = read_manifests(tmp_path / "odd")["odd_d"]
     tasks["odd_d"] = PublishedTask(manifest, decide(manifest, include_unclear=False, allowed={}))
-    for text in (card(tasks), licences_md(tasks)):
+    for text in (card(tasks), licenses_md(tasks)):
         assert r"[A \| B C](https" in text
         assert not re.search(r"^\|.*[^|\n]$", text, re.M)
 
@@ -125,8 +125,8 @@ def test_the_card_of_a_folder_on_disk_points_at_the_folder(tmp_path: Path) -> No
     assert front_matter_of(text)["configs"][0]["data_files"][0]["path"] == "ocr_textocr/train-*.parquet"
 
 
-def test_licences_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, PublishedTask]) -> None:
-    text = licences_md(tasks)
+def test_licenses_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, PublishedTask]) -> None:
+    text = licenses_md(tasks)
     assert (
         "| [C](https://example.org/source) | non-commercial research only | no | recipe | `facial_c` |"
         in text
@@ -147,7 +147,7 @@ def test_citations_hold_the_paper_and_every_source_once(
     assert "note  = {E et al., 2020}" in citations_bib(tasks)
 
 
-def test_croissant_is_valid_with_all_configs_licences_and_citations(
+def test_croissant_is_valid_with_all_configs_licenses_and_citations(
     tasks: dict[str, PublishedTask], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "croissant.json"

@@ -16,7 +16,7 @@ from tests.hub_server.client import ALICE, client_environment
 from tests.hub_server.compiled import compile_folder
 from vision_flan.dataset.card import front_matter_of
 from vision_flan.dataset.publication import PublishedTask
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 
 REPO = "ORG/vision-flan"
 KILLS = 10
@@ -53,8 +53,8 @@ def run(
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["xet", "lfs"])
 def test_ten_kills_leave_what_an_undisturbed_publish_leaves(transport: str, tmp_path: Path) -> None:
-    licences = {f"task_{i}": "no" if i % 3 == 0 else "yes" for i in range(24)}
-    folder = compile_folder(tmp_path / "out", licences, shards=2, noise=5_000)
+    licenses = {f"task_{i}": "no" if i % 3 == 0 else "yes" for i in range(24)}
+    folder = compile_folder(tmp_path / "out", licenses, shards=2, noise=5_000)
     with HubServer(tmp_path / "calm", [ALICE]) as calm:
         run(calm, folder, tmp_path / "home", transport)
         undisturbed, requests = calm.files(REPO), len(calm.requests)
@@ -90,7 +90,7 @@ def assert_card_lists_what_is_there(hub: HubServer) -> None:
     if "README.md" in files:
         front = front_matter_of(files["README.md"].decode())
         published = [
-            PublishedTask.from_json(files[p].decode(), Place(p)) for p in files if p[:9] == "manifest/"
+            PublishedTask.from_json(files[p].decode(), Location(p)) for p in files if p[:9] == "manifest/"
         ]
         assert [config["config_name"] for config in front["configs"]] == sorted(t.task for t in published)
         assert all(len(files[s.path]) == s.bytes for task in published for s in task.publication.shards)

@@ -1,4 +1,4 @@
-"""Licences decide what leaves the machine, and the card says so."""
+"""Licenses decide what leaves the machine, and the card says so."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vision_flan.dataset.card import front_matter_of
 from vision_flan.hub.plan import Choices, advice
 
 
-def test_licences_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -> None:
-    licences = {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"}
-    folder = compile_folder(tmp_path / "out", licences)
+def test_licenses_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -> None:
+    licenses = {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"}
+    folder = compile_folder(tmp_path / "out", licenses)
 
     def forms(choices: Choices) -> dict[str, str]:
         plan = publish.plan(folder, choices)
@@ -29,7 +29,7 @@ def test_licences_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -
     }
 
 
-def test_no_byte_of_a_restricted_picture_is_sent(
+def test_no_byte_of_a_restricted_image_is_sent(
     hub: HubServer, publish: Publish, tmp_path: Path, transport: str
 ) -> None:
     folder = compile_folder(tmp_path / "out", {"a_yes": "yes", "b_unclear": "unclear", "c_no": "no"})
@@ -43,7 +43,7 @@ def test_no_byte_of_a_restricted_picture_is_sent(
             assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
 
 
-def test_a_recipe_has_every_column_but_the_picture_and_its_checksum_path_and_size(
+def test_a_recipe_has_every_column_but_the_image_and_its_checksum_path_and_size(
     hub: HubServer, publish: Publish, tmp_path: Path
 ) -> None:
     import hashlib
@@ -68,22 +68,22 @@ def test_a_recipe_has_every_column_but_the_picture_and_its_checksum_path_and_siz
         }
 
 
-def test_the_card_says_who_allowed_a_restricted_task_and_which_licences_are_unclear(
+def test_the_card_says_who_allowed_a_restricted_task_and_which_licenses_are_unclear(
     hub: HubServer, publish: Publish, tmp_path: Path
 ) -> None:
     folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear", "c_no": "no", "d_no": "no"})
-    choices = Choices(include_unclear=True, allowed={"c_no": "I took the pictures myself"})
+    choices = Choices(include_unclear=True, allowed={"c_no": "I took the images myself"})
     publish(folder, choices)
     there = hub.files(REPO)
     for name in ("README.md", "LICENSES.md"):
-        assert "`c_no`: I took the pictures myself" in there[name].decode()
-    assert "whole, licence unclear |" in there["README.md"].decode()
+        assert "`c_no`: I took the images myself" in there[name].decode()
+    assert "whole, license unclear |" in there["README.md"].decode()
     assert "here by the\ndecision of the publisher" in there["README.md"].decode()
     assert "| D No" not in there["LICENSES.md"].decode()
     assert "Ask | the authors." in there["LICENSES.md"].decode()
 
 
-def test_taking_pictures_back_warns_that_history_keeps_them(
+def test_taking_images_back_warns_that_history_keeps_them(
     hub: HubServer, publish: Publish, tmp_path: Path
 ) -> None:
     folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear"})
@@ -110,4 +110,4 @@ def test_a_gated_publish_asks_readers_in_the_card_and_in_the_settings(
     publish(folder, Choices(gated="auto", private=True))
     assert hub.repo(REPO).gated == "auto" and hub.repo(REPO).private
     front = front_matter_of(hub.files(REPO)["README.md"].decode())
-    assert "follow the licence" in front["extra_gated_prompt"]
+    assert "follow the license" in front["extra_gated_prompt"]

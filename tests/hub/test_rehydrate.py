@@ -33,18 +33,18 @@ def raw(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def compiled(tmp_path: Path, raw: Path) -> Path:
-    """A real compile with a seed and a quota, of a source whose licence says no."""
+    """A real compile with a seed and a quota, of a source whose license says no."""
     out = tmp_path / "out"
     compile_task(TASK, raw, out, catalog, Options(seed=7, limit=8), Silent())
-    forbid_pictures(out, TASK)
+    forbid_images(out, TASK)
     return out
 
 
-def forbid_pictures(out: Path, task: str) -> None:
-    """Let the licence of a compiled task's source say no."""
+def forbid_images(out: Path, task: str) -> None:
+    """Let the license of a compiled task's source say no."""
     manifest = read_manifest(manifest_path(out, task))
-    licence = {**manifest.source["license"], "redistribute_images": "no"}
-    rewrite(out, replace(manifest, source={**manifest.source, "license": licence}))
+    license = {**manifest.source["license"], "redistribute_images": "no"}
+    rewrite(out, replace(manifest, source={**manifest.source, "license": license}))
 
 
 def rewrite(out: Path, manifest: Manifest) -> None:
@@ -77,7 +77,7 @@ def test_the_shards_come_out_byte_for_byte(
     assert f"config_name: {TASK}" in (tmp_path / "again/README.md").read_text()
 
 
-def test_pictures_that_we_draw_and_those_in_one_binary_file_come_out_the_same(
+def test_images_that_we_draw_and_those_in_one_binary_file_come_out_the_same(
     api: HfApi, tmp_path: Path
 ) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
@@ -85,7 +85,7 @@ def test_pictures_that_we_draw_and_those_in_one_binary_file_come_out_the_same(
     for task, dataset in tasks.items():
         registry.make(dataset, raw, 20, seed=1)
         compile_task(task, raw, out, catalog, Options(limit=6), Silent())
-        forbid_pictures(out, task)
+        forbid_images(out, task)
     publish(api, out)
     again = rehydrator(api, raw, tmp_path / "again")
     remote, recipes = again.tasks(())

@@ -26,8 +26,8 @@ from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
 
 REPO, TAG, ROWS = "ORG/vision-flan", "v1.0.0", 2
-#: As the licences of the 187 tasks' sources are spread: few yes, most unclear.
-LICENCES = ["yes"] * 29 + ["unclear"] * 113 + ["no"] * 45
+#: As the licenses of the 187 tasks' sources are spread: few yes, most unclear.
+LICENSES = ["yes"] * 29 + ["unclear"] * 113 + ["no"] * 45
 
 #: Loads configs in both modes and prints a fingerprint of every row. The card is parsed once and not 374
 #: times: that takes PyYAML a second each for 187 configs.
@@ -46,7 +46,7 @@ def fingerprint(dataset):
     rows = []
     for row in dataset:
         image = row.pop("image", None)
-        row["picture"] = image and hashlib.sha256(image["bytes"]).hexdigest() + image["path"]
+        row["image"] = image and hashlib.sha256(image["bytes"]).hexdigest() + image["path"]
         rows.append(hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest())
     return rows
 def load(name, streaming):
@@ -70,7 +70,7 @@ print(json.dumps(datasets.get_dataset_config_names(sys.argv[1], revision=sys.arg
 class Suite:
     hub: HubServer
     folder: Path
-    licences: dict[str, str]
+    licenses: dict[str, str]
     client: Client
 
     def load(self, names: list[str], processes: int = 1) -> dict[str, Any]:
@@ -81,9 +81,9 @@ class Suite:
             return {name: loaded for result in results for name, loaded in result.items()}
 
     def expected(self, name: str) -> list[str]:
-        """Fingerprints of the rows that were compiled, without pictures where the licence says so."""
+        """Fingerprints of the rows that were compiled, without images where the license says so."""
         path = f"{name}/train-00000-of-00001.parquet"
-        if self.licences[name] != "yes":
+        if self.licenses[name] != "yes":
             table = pq.read_table(next(self.folder.glob(f".publish/{self.sha256(path)}.parquet")))
         else:
             table = pq.read_table(self.folder / path)
@@ -102,25 +102,25 @@ class Suite:
 def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """187 tasks, published at a tag."""
     base = tmp_path_factory.mktemp(request.param)
-    shuffled = random.Random(0).sample(LICENCES, len(LICENCES))
-    licences = {f"task_{at:03}_source{at * 2 // 3:03}": licence for at, licence in enumerate(shuffled)}
-    folder = compile_folder(base / "out", licences, rows=ROWS)
+    shuffled = random.Random(0).sample(LICENSES, len(LICENSES))
+    licenses = {f"task_{at:03}_source{at * 2 // 3:03}": license for at, license in enumerate(shuffled)}
+    folder = compile_folder(base / "out", licenses, rows=ROWS)
     with HubServer(base / "hub", [ALICE]) as hub, pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_DISABLE_XET", request.param == "lfs")
         began = time.monotonic()
         publisher = Publisher(HfApi(endpoint=hub.url, token=ALICE.token), REPO, folder, Choices(tag=TAG))
         outcome = publisher.run(publisher.plan())
         print(
-            f"\n{request.param}: {len(licences)} configs in {len(outcome.commits)} commits, "
+            f"\n{request.param}: {len(licenses)} configs in {len(outcome.commits)} commits, "
             f"{len(hub.requests)} requests, {time.monotonic() - began:.1f} s"
         )
-        yield Suite(hub, folder, licences, Client(hub, base / "home", request.param))
+        yield Suite(hub, folder, licenses, Client(hub, base / "home", request.param))
 
 
 @pytest.mark.slow
 def test_every_config_loads_back_equal_in_both_modes(suite: Suite) -> None:
     names = suite.client.run(NAMES, REPO, TAG)
-    assert names == sorted(suite.licences) and len(names) == 187
+    assert names == sorted(suite.licenses) and len(names) == 187
     one_at_a_time = suite.client.environment.get("HF_HUB_DISABLE_XET") is None  # hf_xet locks a local storage
     sample = names[::12] if one_at_a_time else names
     requests, began = len(suite.hub.requests), time.monotonic()
@@ -131,7 +131,7 @@ def test_every_config_loads_back_equal_in_both_modes(suite: Suite) -> None:
     recipe = [name for name in COLUMNS if name != "image"] + list(RECIPE_COLUMNS)
     for name in sample:
         features, mapped, streamed = loaded[name]
-        whole = suite.licences[name] == "yes"
+        whole = suite.licenses[name] == "yes"
         assert list(features) == (list(COLUMNS) if whole else recipe)
         assert not whole or features["image"].startswith("Image(")
         assert mapped == streamed == suite.expected(name)
@@ -139,12 +139,12 @@ def test_every_config_loads_back_equal_in_both_modes(suite: Suite) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_suite_sends_no_byte_of_a_restricted_picture(suite: Suite) -> None:
+def test_the_whole_suite_sends_no_byte_of_a_restricted_image(suite: Suite) -> None:
     kept = b"".join(suite.hub.everything_received())
-    for name, licence in suite.licences.items():
+    for name, license in suite.licenses.items():
         for row in range(ROWS):
             noise = marker(f"{name} 1 00000-of-00001-{row}")
-            if licence == "yes":
+            if license == "yes":
                 assert noise[-64:] in kept
             else:
                 assert not any(noise[at : at + 24] in kept for at in range(0, len(noise) - 24, 96))
@@ -156,4 +156,4 @@ def test_the_card_covers_all_187(suite: Suite) -> None:
     front = front_matter_of(files["README.md"].decode())
     rows = [info["splits"][0]["num_examples"] for info in front["dataset_info"]]
     assert len(front["configs"]) == len(rows) == 187 and set(rows) == {ROWS}
-    assert suite.licences[next(c["config_name"] for c in front["configs"] if c.get("default"))] == "yes"
+    assert suite.licenses[next(c["config_name"] for c in front["configs"] if c.get("default"))] == "yes"

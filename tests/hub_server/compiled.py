@@ -1,4 +1,4 @@
-"""Compiled folders to publish: real shards and manifests, each picture with bytes to be found by."""
+"""Compiled folders to publish: real shards and manifests, each image with bytes to be found by."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ SOURCE: dict[str, Any] = {
 
 def source(dataset: str, redistribute: str = "yes", **changes: Any) -> dict[str, Any]:
     """The manifest's block about a dataset."""
-    licence = {**SOURCE["license"], "redistribute_images": redistribute}
+    license = {**SOURCE["license"], "redistribute_images": redistribute}
     if redistribute != "yes":
-        licence |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
+        license |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
     return {
         **SOURCE,
         "title": dataset.replace("_", " ").title(),
         "citation": f"@misc{{{dataset},\n  title = {{{dataset}}}\n}}",
-        "license": licence,
+        "license": license,
         **changes,
     }
 
 
-def picture(seed: str, noise: int = 600) -> bytes:
-    """A PNG whose end is `noise` random bytes drawn from `seed`, unlike those of any other picture."""
+def image(seed: str, noise: int = 600) -> bytes:
+    """A PNG whose end is `noise` random bytes drawn from `seed`, unlike those of any other image."""
     file = io.BytesIO()
     Image.new("RGB", (8, 6), (len(seed) % 256, 90, 30)).save(file, "PNG")
     return file.getvalue() + marker(seed, noise)
@@ -66,9 +66,9 @@ def compile_task(
     """Write shards and manifest of one task as the compiler does.
 
     Args:
-        redistribute: what the licence says of the pictures.
-        version: another one gives other pictures, as a changed spec would.
-        noise: random bytes in each picture.
+        redistribute: what the license says of the images.
+        version: another one gives other images, as a changed spec would.
+        noise: random bytes in each image.
     """
     dataset = about.pop("dataset", task.split("_")[-1])
     block = about.pop("source", None) or source(dataset, redistribute)
@@ -117,7 +117,7 @@ def _shard(
                 "task": task,
                 "source": dataset,
             }
-            writer.add(instance(task, key, texts, picture(f"{task} {version} {key}", noise)))
+            writer.add(instance(task, key, texts, image(f"{task} {version} {key}", noise)))
     return writer.facts(path)
 
 
@@ -129,7 +129,7 @@ def instance(task: str, key: str, texts: Mapping[str, str], image: bytes) -> Ins
 
 
 def compile_folder(folder: Path, tasks: Mapping[str, str], **options: Any) -> Path:
-    """A compiled folder of several tasks: task -> what its licence says of the pictures."""
+    """A compiled folder of several tasks: task -> what its license says of the images."""
     for task, redistribute in tasks.items():
         compile_task(folder, task, redistribute=redistribute, **options)
     write_card(folder)

@@ -23,7 +23,7 @@ GITATTRIBUTES = b"".join(
 
 @dataclass(frozen=True)
 class User:
-    """An account with one token; `orgs` maps an organisation to the role in it."""
+    """An account with one token; `orgs` maps an organization to the role in it."""
 
     name: str
     token: str

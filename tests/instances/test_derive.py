@@ -5,13 +5,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.derive import NoValueError, plan_fields
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates, RecordStore
 
-HERE = Place("task.yaml", 5)
+HERE = Location("task.yaml", 5)
 
 
 def derive(spec: dict[str, Any], row: dict[str, Any], candidates: Candidates | None = None) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from vision_flan.instances.images import BadImageError, check_image, on_white
 def encoded(
     mode: str = "RGB", size: tuple[int, int] = (64, 48), image_format: str = "JPEG", **options: object
 ) -> bytes:
-    picture = Image.effect_noise(size, 80).convert(mode)
+    image = Image.effect_noise(size, 80).convert(mode)
     sink = io.BytesIO()
-    picture.save(sink, image_format, **options)
+    image.save(sink, image_format, **options)
     return sink.getvalue()
 
 
@@ -38,7 +38,7 @@ def reason(data: bytes, *, full: bool = False) -> str:
         ("RGB", "PPM"),
     ],
 )  # fmt: skip
-def test_a_whole_picture_of_any_mode_passes_with_its_format_and_size(mode: str, image_format: str) -> None:
+def test_a_whole_image_of_any_mode_passes_with_its_format_and_size(mode: str, image_format: str) -> None:
     facts = check_image(encoded(mode, image_format=image_format))
     assert (facts.format, facts.width, facts.height) == (image_format, 64, 48)
 
@@ -64,7 +64,7 @@ def test_the_content_decides_not_the_name() -> None:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_truncated_picture_is_broken(image_format: str, share: float) -> None:
+def test_a_truncated_image_is_broken(image_format: str, share: float) -> None:
     data = encoded(image_format=image_format)
     assert reason(data[: int(len(data) * share)]) == "broken_image"
 
@@ -81,11 +81,11 @@ def test_a_placeholder_of_one_pixel_is_an_empty_image(image_format: str) -> None
 
 
 @pytest.mark.parametrize("data", [b"<html><body>Not found</body></html>", b"\0" * 100, b"%PDF-1.7 ..."])
-def test_what_is_no_picture_is_called_so(data: bytes) -> None:
+def test_what_is_no_image_is_called_so(data: bytes) -> None:
     assert reason(data) == "not_an_image"
 
 
-def test_an_animation_is_not_one_picture() -> None:
+def test_an_animation_is_not_one_image() -> None:
     frames = [Image.new("RGB", (8, 8), (80 * i, 0, 0)) for i in range(3)]
     sink = io.BytesIO()
     frames[0].save(sink, "GIF", save_all=True, append_images=frames[1:])
@@ -141,7 +141,7 @@ def test_random_bytes_behind_a_real_header_never_raise_anything_else() -> None:
                 }
 
 
-def test_a_grid_shows_its_pictures_in_order_with_captions_below() -> None:
+def test_a_grid_shows_its_images_in_order_with_captions_below() -> None:
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)]
     cells = []
     for color in colors:
@@ -160,12 +160,12 @@ def test_composing_twice_gives_the_same_bytes() -> None:
     assert compose_grids([(cells, 2, [], 100)]) == compose_grids([(cells, 2, [], 100)])
 
 
-def test_a_crop_is_cut_to_the_picture() -> None:
+def test_a_crop_is_cut_to_the_image() -> None:
     cut = Image.open(io.BytesIO(crop(encoded(size=(64, 48)), (50, 40, 30, 30))))
     assert cut.size == (14, 8)
 
 
-def test_a_crop_outside_the_picture_is_no_picture() -> None:
+def test_a_crop_outside_the_image_is_no_image() -> None:
     with pytest.raises(BadImageError, match="empty_crop"):
         crop(encoded(size=(64, 48)), (100, 100, 5, 5))
 
@@ -184,7 +184,7 @@ def test_what_is_transparent_becomes_white_and_ink_stays(mode: str) -> None:
     assert [shown.getpixel(at) for at in ((0, 0), (1, 1))] == [(255, 255, 255), (0, 0, 0)]
 
 
-def test_an_opaque_picture_keeps_its_pixels() -> None:
+def test_an_opaque_image_keeps_its_pixels() -> None:
     noise = Image.frombytes("RGB", (8, 8), random.Random(1).randbytes(192))
     assert on_white(noise).tobytes() == noise.tobytes()
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.derive import NoValueError
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.records.ordering import Draws
 
-HERE = Place("task.yaml", 5)
+HERE = Location("task.yaml", 5)
 LABELS = {"animals": {"c": "cat", "d": "dog", "h": "horse", "k": "cat"}}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances import rendering
 from vision_flan.instances.rendering import (
     TEXT_FILTERS,
@@ -21,7 +21,7 @@ from vision_flan.instances.rendering import (
     unglue,
 )
 
-HERE = Place("task.yaml", 7)
+HERE = Location("task.yaml", 7)
 
 
 def render(template: str, **row: Any) -> str:
@@ -148,10 +148,10 @@ def test_what_a_template_must_not_do_is_an_error_with_its_place(template: str, m
 
 
 def test_a_template_in_a_file_names_its_own_line(tmp_path: Path) -> None:
-    place = Place(tmp_path / "task.j2")
+    place = Location(tmp_path / "task.j2")
     with pytest.raises(SpecError) as caught:
         Renderer().compile("one\ntwo {% if %}\n", place)
-    assert caught.value.where == Place(tmp_path / "task.j2", 2)
+    assert caught.value.where == Location(tmp_path / "task.j2", 2)
 
 
 def test_a_template_larger_than_the_limit_is_refused() -> None:

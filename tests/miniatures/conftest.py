@@ -47,15 +47,15 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def pictures(folder: Path) -> list[Path]:
+def images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
 
 
 def modes(folder: Path) -> set[str]:
     found = set()
-    for path in pictures(folder):
-        with Image.open(path) as picture:
-            found.add(picture.mode)
+    for path in images(folder):
+        with Image.open(path) as image:
+            found.add(image.mode)
     return found
 
 

@@ -14,8 +14,8 @@ from vision_flan.miniatures import charts, coco, draw, quirks, scenes, text
 from vision_flan.miniatures.corrupt import GROUPS, corrupt
 
 
-def array(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    return np.asarray(picture.convert("RGB")).astype(np.int64)
+def array(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    return np.asarray(image.convert("RGB")).astype(np.int64)
 
 
 def test_digits_differ_from_each_other() -> None:
@@ -38,7 +38,7 @@ def test_a_mark_above_a_letter_is_drawn() -> None:
     st.lists(st.lists(st.sampled_from([*text.SIGNS, "."]), min_size=1, max_size=8), min_size=1, max_size=5),
     st.randoms(),
 )
-def test_lines_of_words_never_touch_and_fit_the_picture(lines: list[list[str]], rng: Random) -> None:
+def test_lines_of_words_never_touch_and_fit_the_image(lines: list[list[str]], rng: Random) -> None:
     (width, height), boxes = draw.lines_of_words(lines, rng)
     assert [len(row) for row in boxes] == [len(line) for line in lines]
     for row in boxes:
@@ -61,8 +61,8 @@ def test_a_card_belongs_to_its_text_and_note() -> None:
     "name", ["circle", "star", "triangle", "square", "diamond", "pentagon", "hexagon", "octagon"]
 )
 def test_a_shape_has_its_colour_in_the_middle_and_ground_in_the_corner(name: str) -> None:
-    picture = draw.shape(name, "red", (64, 64))
-    assert picture.getpixel((32, 32)) == draw.NAMED["red"] and picture.getpixel((0, 63)) == (255, 255, 255)
+    image = draw.shape(name, "red", (64, 64))
+    assert image.getpixel((32, 32)) == draw.NAMED["red"] and image.getpixel((0, 63)) == (255, 255, 255)
 
 
 def test_objects_are_in_their_boxes() -> None:
@@ -72,10 +72,10 @@ def test_objects_are_in_their_boxes() -> None:
 
 
 @pytest.mark.parametrize("picture", ["page", "label"])
-def test_accents_are_written_on_pages_and_labels(picture: str) -> None:
+def test_accents_are_written_on_pages_and_labels(image: str) -> None:
     def ink(word: str) -> int:
         label = [(word, (0, 0, 120, 40))]
-        drawn = draw.page([word]) if picture == "page" else draw.objects_scene((120, 40), label)
+        drawn = draw.page([word]) if image == "page" else draw.objects_scene((120, 40), label)
         return int((np.asarray(drawn).max(axis=2) < 60).sum())
 
     assert ink("Nestlé") > ink("Nestle")
@@ -107,12 +107,12 @@ def test_solids_have_their_colour_where_the_scene_says(shape: str, color: str) -
         "material": "rubber",
         "pixel_coords": [200, 150, 9.1],
     }
-    picture = scenes.clevr_scene([one])
-    assert picture.size == (480, 320) and picture.mode == "RGBA"
-    assert picture.getpixel((200, 150))[:3] == draw.NAMED[color]  # type: ignore[index]
+    image = scenes.clevr_scene([one])
+    assert image.size == (480, 320) and image.mode == "RGBA"
+    assert image.getpixel((200, 150))[:3] == draw.NAMED[color]  # type: ignore[index]
     shiny = scenes.clevr_scene([{**one, "material": "metal"}])
     small = scenes.clevr_scene([{**one, "size": "small"}])
-    assert len({picture.tobytes(), shiny.tobytes(), small.tobytes()}) == 3
+    assert len({image.tobytes(), shiny.tobytes(), small.tobytes()}) == 3
 
 
 def test_panels_show_type_size_and_colour() -> None:
@@ -147,7 +147,7 @@ def test_a_bar_is_as_high_as_its_value() -> None:
 
 
 @pytest.mark.parametrize("name", [name for names in GROUPS.values() for name in names])
-def test_corruptions_change_the_picture_more_the_more_severe(name: str) -> None:
+def test_corruptions_change_the_image_more_the_more_severe(name: str) -> None:
     clean = draw.caption_card("tench", (64, 64))
     changes = [
         np.abs(array(corrupt(name, severity, clean, np.random.default_rng(1))) - array(clean)).mean()

@@ -100,11 +100,11 @@ def test_python_2_pickles_hold_arrays_under_numpys_old_names(kind: type) -> None
 
 
 def test_planes_are_channels_and_stl_turns_them() -> None:
-    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    rows = np.frombuffer(formats.planes(picture), np.uint8).reshape(3, 2, 3)
-    columns = np.frombuffer(formats.planes(picture, column_major=True), np.uint8).reshape(3, 3, 2)
-    np.testing.assert_array_equal(rows.transpose(1, 2, 0), picture)
-    np.testing.assert_array_equal(columns.transpose(2, 1, 0), picture)
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    rows = np.frombuffer(formats.planes(image), np.uint8).reshape(3, 2, 3)
+    columns = np.frombuffer(formats.planes(image, column_major=True), np.uint8).reshape(3, 3, 2)
+    np.testing.assert_array_equal(rows.transpose(1, 2, 0), image)
+    np.testing.assert_array_equal(columns.transpose(2, 1, 0), image)
 
 
 def test_npz_reads_back() -> None:
@@ -125,7 +125,7 @@ def test_lmdb_reads_back_and_has_the_same_bytes_each_time(tmp_path: Path) -> Non
         assert view.get(b"0299") == bytes(299) and view.stat()["entries"] == 300
 
 
-def test_parquet_holds_pictures_as_structs_in_row_groups(tmp_path: Path) -> None:
+def test_parquet_holds_images_as_structs_in_row_groups(tmp_path: Path) -> None:
     schema = pa.schema(
         [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())]
     )
@@ -141,7 +141,7 @@ def test_parquet_holds_pictures_as_structs_in_row_groups(tmp_path: Path) -> None
     )
 
 
-def test_a_picture_fits_a_field_of_a_tsv() -> None:
+def test_a_image_fits_a_field_of_a_tsv() -> None:
     field = formats.base64_image(RED, ".png")
     assert "\t" not in field and Image.open(io.BytesIO(base64.b64decode(field))).size == (4, 3)
 

@@ -1,4 +1,4 @@
-"""Layout and quirks of miniatures of pictures with labels, against their fact sheets."""
+"""Layout and quirks of miniatures of images with labels, against their fact sheets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from PIL import Image
 
 from vision_flan.miniatures.corrupt import GROUPS
 
-from .conftest import Make, modes, names, pictures, truth
+from .conftest import Make, modes, names, images, truth
 
 
-def test_mnist_m_lists_every_picture_and_repeats_names_between_splits(raw: Make) -> None:
+def test_mnist_m_lists_every_image_and_repeats_names_between_splits(raw: Make) -> None:
     root = raw("mnist_m")
     folder = root / "mnist_m/mnist_m"
     known = truth(root, "object_mnist_m")
@@ -30,8 +30,8 @@ def test_mnist_m_lists_every_picture_and_repeats_names_between_splits(raw: Make)
     assert {name.removesuffix(".png"): label for name, label in listed["train"].items()} == {
         key: record["target"] for key, record in known.items()
     }
-    with Image.open(folder / "mnist_m_train/00000000.png") as picture:
-        assert (picture.size, picture.mode) == ((32, 32), "RGB")
+    with Image.open(folder / "mnist_m_train/00000000.png") as image:
+        assert (image.size, image.mode) == ((32, 32), "RGB")
 
 
 def test_stl_10_is_planes_column_by_column_with_labels_from_1(raw: Make) -> None:
@@ -50,15 +50,15 @@ def test_stl_10_is_planes_column_by_column_with_labels_from_1(raw: Make) -> None
     assert [known[str(index)]["answer"] for index in range(100)] == [classes[label - 1] for label in labels]
     planes = np.fromfile(folder / "train_X.bin", np.uint8).reshape(-1, 3, 96, 96)
     # writing stands at the top left: rows are dark there, columns are not, once the planes are turned
-    picture = planes[0].transpose(2, 1, 0)
-    assert (picture[:20].min(axis=2) < 60).sum() > (picture[:, :3].min(axis=2) < 60).sum()
+    image = planes[0].transpose(2, 1, 0)
+    assert (image[:20].min(axis=2) < 60).sum() > (image[:, :3].min(axis=2) < 60).sum()
     folds = [line.split() for line in (folder / "fold_indices.txt").read_text().splitlines()]
     assert len(folds) == 10 and all(0 <= int(index) < 100 for fold in folds for index in fold)
 
 
 def test_cinic_10_has_both_sources_in_class_folders(raw: Make) -> None:
     folder = raw("cinic_10") / "cinic_10"
-    paths = [str(path.relative_to(folder)) for path in pictures(folder)]
+    paths = [str(path.relative_to(folder)) for path in images(folder)]
     pattern = r"(train|valid|test)/[a-z]+/(n\d{8}_\d+|cifar10-(train|test)-\d+)\.png"
     assert all(re.fullmatch(pattern, path) for path in paths) and len(paths) == 120
     assert {"cifar10" in path for path in paths} == {True, False} and modes(folder) == {"RGB", "L"}
@@ -86,17 +86,17 @@ def test_cars_nest_as_the_devkit_does(raw: Make) -> None:
     assert names(folder / "cars_test") < names(folder / "cars_train") and modes(folder) == {"RGB", "L"}
 
 
-def test_imagenet_c_has_19_corruptions_of_the_same_pictures(raw: Make) -> None:
+def test_imagenet_c_has_19_corruptions_of_the_same_images(raw: Make) -> None:
     folder = raw("imagenet_c") / "imagenet_c"
-    paths = [path.relative_to(folder).parts for path in pictures(folder)]
+    paths = [path.relative_to(folder).parts for path in images(folder)]
     assert {path[0] for path in paths} == {name for group in GROUPS.values() for name in group}
     assert {path[1] for path in paths} == set("12345")
     assert all(
         re.fullmatch(r"ILSVRC2012_val_\d{8}\.JPEG", path[3]) and path[2].startswith("n") for path in paths
     )
     assert max(Counter(path[3] for path in paths).values()) == 95
-    with Image.open(pictures(folder)[0]) as picture:
-        assert (picture.size, picture.format) == ((224, 224), "JPEG")
+    with Image.open(images(folder)[0]) as image:
+        assert (image.size, image.format) == ((224, 224), "JPEG")
 
 
 def test_raven_follows_its_rules_and_one_choice_is_right(raw: Make) -> None:
@@ -142,7 +142,7 @@ def _follows_rules(path: Path, target: int) -> None:
                 assert len({tuple(sorted(row)) for row in rows}) == 1 and len(set(map(tuple, rows))) == 3
 
 
-def test_hico_is_a_matrix_of_actions_by_pictures(raw: Make) -> None:
+def test_hico_is_a_matrix_of_actions_by_images(raw: Make) -> None:
     root = raw("hico")
     folder = root / "hico/hico_20150920"
     file = scipy.io.loadmat(folder / "anno.mat")

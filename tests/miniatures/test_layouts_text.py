@@ -77,7 +77,7 @@ def test_coco_objects_are_the_classes_of_one_group(raw: Make) -> None:
     for one in instances["annotations"]:
         assert isinstance(one["segmentation"], dict if one["iscrowd"] else list)
         found[one["image_id"]].add(coco.CATEGORY[one["category_id"]][0])
-    assert len(found) < len(instances["images"])  # some pictures have none
+    assert len(found) < len(instances["images"])  # some images have none
     for group in ("animal", "vehicle", "sports", "kitchen", "furniture", "appliance"):
         members = {name for name, its_group in coco.CATEGORY.values() if its_group == group}
         known = truth(root, f"object_coco_{group}")
@@ -91,7 +91,7 @@ def test_coco_objects_are_the_classes_of_one_group(raw: Make) -> None:
     assert both == {path.stem for split in ("train2017", "val2017") for path in (folder / split).iterdir()}
 
 
-def test_vqav2_joins_on_question_id_and_borrows_its_pictures(raw: Make) -> None:
+def test_vqav2_joins_on_question_id_and_borrows_its_images(raw: Make) -> None:
     root = raw("vqav2")
     folder = root / "vqav2"
     questions = load(folder / "v2_OpenEnded_mscoco_train2014_questions.json")

@@ -80,7 +80,7 @@ def test_a_second_miniature_says_what_to_remove_first(tmp_path: Path) -> None:
     assert f"rm -r {tmp_path / 'mnist_m'}" in error.value.hint
 
 
-def test_lenders_hold_pictures_of_several_borrowers_and_then_their_own(tmp_path: Path) -> None:
+def test_lenders_hold_images_of_several_borrowers_and_then_their_own(tmp_path: Path) -> None:
     for dataset in ("visdial", "vqav2", "mscoco"):
         registry.make(dataset, tmp_path, 5, 0)
     assert len(list((tmp_path / "mscoco/train2014").iterdir())) >= 5 + 4

@@ -10,7 +10,7 @@ from .conftest import Make, load, truth
 
 
 def _ink(path: Path) -> np.ndarray[Any, Any]:
-    """Where the picture differs from its ground, the colour of most pixels."""
+    """Where the image differs from its ground, the color of most pixels."""
     with Image.open(path) as picture:
         gray = np.asarray(picture.convert("L")).astype(int)
     return np.abs(gray - np.bincount(gray.ravel()).argmax()) > 40

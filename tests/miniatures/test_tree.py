@@ -145,12 +145,12 @@ def test_nothing_is_written_outside_the_folder(rel: str, tmp_path: Path) -> None
 )
 def test_the_suffix_in_any_case_is_the_format(suffix: str, kind: str) -> None:
     data = encode(Image.new("RGBA", (8, 6), (10, 20, 30, 40)), suffix)
-    with Image.open(io.BytesIO(data)) as picture:
-        assert (picture.format, picture.size) == (kind, (8, 6))
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.size) == (kind, (8, 6))
 
 
-def test_without_pictures_none_is_drawn(tmp_path: Path) -> None:
-    tree = FolderTree(tmp_path, pictures=False)
+def test_without_images_none_is_drawn(tmp_path: Path) -> None:
+    tree = FolderTree(tmp_path, images=False)
     tree.image("a.png", lambda: pytest.fail("drawn"))
     tree.write_text("a.txt", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

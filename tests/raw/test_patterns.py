@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.raw.patterns import LinePattern, Pattern
 
 PART = st.text(st.characters(codec="utf-8", exclude_characters="/\\{}*:\0\n"), min_size=1, max_size=8).filter(
@@ -41,8 +41,8 @@ def test_path_pattern_names_the_parts_of_a_path(
 @pytest.mark.parametrize("pattern", ["", "a/{", "a/}", "{a b}", "{a:x}", "{1}", "{}", "{a"])
 def test_a_wrong_pattern_is_a_finding_at_its_place(pattern: str) -> None:
     with pytest.raises(SpecError) as caught:
-        Pattern(pattern, Place("dataset.yaml", 7))
-    assert caught.value.where == Place("dataset.yaml", 7)
+        Pattern(pattern, Location("dataset.yaml", 7))
+    assert caught.value.where == Location("dataset.yaml", 7)
 
 
 def test_prefix_is_the_folders_before_the_first_field() -> None:

@@ -43,18 +43,18 @@ def test_parquet_projects_and_casts_declared_columns(folder: Any) -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_parquet_pictures_are_read_from_their_row_group(folder: Any, nested: bool) -> None:
-    pictures = [bytes([number]) * 10 for number in range(25)] + [None]
-    cells = [{"bytes": picture, "path": None} for picture in pictures] if nested else pictures
+def test_parquet_images_are_read_from_their_row_group(folder: Any, nested: bool) -> None:
+    images = [bytes([number]) * 10 for number in range(25)] + [None]
+    cells = [{"bytes": image, "path": None} for image in images] if nested else images
     table = pa.table({"id": range(26), "image": cells})
     pq.write_table(table, folder.root / "a.parquet", row_group_size=10)
     reader = folder.reader("parquet", "a.parquet", {"id": N}, image_column="image")
     store = ImageStore(folder.raw, {"t": reader})
     rows = [row for batch in folder.batches(reader) for row in batch.to_pylist()]
     assert rows[12]["image"] == "@t/a.parquet#12"
-    assert [store.read(row["image"]) for row in rows[:25]] == pictures[:25]
-    assert store.read(rows[3]["image"]) == pictures[3]
-    with pytest.raises(BadRawError, match="record 25: column 'image' holds no picture"):
+    assert [store.read(row["image"]) for row in rows[:25]] == images[:25]
+    assert store.read(rows[3]["image"]) == images[3]
+    with pytest.raises(BadRawError, match="record 25: column 'image' holds no image"):
         store.read("@t/a.parquet#25")
     with pytest.raises(MissingRawError, match="the file has 26"):
         store.read("@t/a.parquet#26")
@@ -123,7 +123,7 @@ def cifar_batch(rows: int) -> tuple[dict[bytes, Any], np.ndarray]:
     return {b"data": data, b"labels": list(range(rows)), b"filenames": names, b"batch_label": b"b 1"}, data
 
 
-def test_pickle_of_equal_lists_is_a_table_with_pictures(folder: Any) -> None:
+def test_pickle_of_equal_lists_is_a_table_with_images(folder: Any) -> None:
     batch, data = cifar_batch(6)
     folder.write("batches/data_batch_1", pickle.dumps(batch, protocol=2))
     images = {"key": "data", "shape": [3, 4, 5], "order": "CHW"}
@@ -184,7 +184,7 @@ def idx(array: np.ndarray, kind: int) -> bytes:
     return header + array.tobytes()
 
 
-def test_idx_holds_labels_and_pictures(folder: Any) -> None:
+def test_idx_holds_labels_and_images(folder: Any) -> None:
     images = RANDOM.integers(0, 256, (7, 4, 3), np.uint8)
     folder.write("labels.gz", gzip.compress(idx(np.arange(7, dtype=np.uint8), 8)))
     folder.write("images.gz", gzip.compress(idx(images, 8)))
@@ -215,9 +215,9 @@ def test_what_is_no_such_idx_file_is_told(folder: Any, data: bytes, columns: Any
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_binary_records_are_column_major_pictures_or_numbers(folder: Any, suffix: str) -> None:
-    pictures = RANDOM.integers(0, 256, (5, 4, 6, 3), np.uint8)  # height 4, width 6
-    stored = pictures.transpose(0, 3, 2, 1).tobytes()
+def test_binary_records_are_column_major_images_or_numbers(folder: Any, suffix: str) -> None:
+    images = RANDOM.integers(0, 256, (5, 4, 6, 3), np.uint8)  # height 4, width 6
+    stored = images.transpose(0, 3, 2, 1).tobytes()
     labels = np.arange(5, dtype="<u2").tobytes()
     pack = gzip.compress if suffix else bytes
     folder.write(f"X.bin{suffix}", pack(stored))
@@ -228,7 +228,7 @@ def test_binary_records_are_column_major_pictures_or_numbers(folder: Any, suffix
     assert rows[4]["image"] == f"@t/X.bin{suffix}#4"
     for number in range(5):
         assert np.array_equal(
-            pixels(reader.open_image(folder.raw, f"X.bin{suffix}#{number}")), pictures[number]
+            pixels(reader.open_image(folder.raw, f"X.bin{suffix}#{number}")), images[number]
         )
     with pytest.raises(BadRawError, match="record 5 is not there"):
         reader.open_image(folder.raw, f"X.bin{suffix}#5")
@@ -244,11 +244,11 @@ def test_binary_options_are_checked(folder: Any) -> None:
         folder.reader("binary", "a.bin")
     with pytest.raises(SpecError, match="column 'label' is not in such a file"):
         folder.reader("binary", "a.bin", {"label": N}, record={"dtype": "uint8"})
-    with pytest.raises(BadRawError, match="holds no pictures"):
+    with pytest.raises(BadRawError, match="holds no images"):
         folder.reader("binary", "a.bin", record={"dtype": "uint8"}).open_image(folder.raw, "a.bin#0")
 
 
-def test_npz_arrays_are_columns_and_pictures(folder: Any) -> None:
+def test_npz_arrays_are_columns_and_images(folder: Any) -> None:
     panels = RANDOM.integers(0, 256, (16, 5, 4))
     path = folder.root / "RAVEN_7_train.npz"
     texts = np.array(["Scene", "/"], dtype=object)
@@ -282,13 +282,13 @@ def test_npz_with_code_or_damage_is_told(folder: Any) -> None:
         folder.rows("npz", "cut.npz", {"v": pa.list_(F)})
 
 
-def test_lmdb_keys_are_rows_and_values_pictures(folder: Any) -> None:
+def test_lmdb_keys_are_rows_and_values_images(folder: Any) -> None:
     lmdb = pytest.importorskip("lmdb")
     path = folder.root / "bedroom_val_lmdb"
     environment = lmdb.open(str(path), map_size=1 << 20)
     with environment.begin(write=True) as transaction:
         for key in (b"bb", b"aa"):
-            transaction.put(key, b"picture " + key)
+            transaction.put(key, b"image " + key)
     environment.close()
     reader = folder.reader("lmdb", "{class}_val_lmdb")
     rows = [row for batch in folder.batches(reader) for row in batch.to_pylist()]
@@ -298,14 +298,14 @@ def test_lmdb_keys_are_rows_and_values_pictures(folder: Any) -> None:
         "_file": "bedroom_val_lmdb", "_index": 1,
     }  # fmt: skip
     store = ImageStore(folder.raw, {"t": reader})
-    assert store.read(rows[1]["image"]) == b"picture bb"
+    assert store.read(rows[1]["image"]) == b"image bb"
     with pytest.raises(MissingRawError, match="'cc'"):
         store.read("@t/bedroom_val_lmdb#cc")
     with pytest.raises(BadRawError, match="has no key"):
         store.read("@t/bedroom_val_lmdb")
-    # another reader of the same environment, as a compile has one for records and one for pictures
-    pictures = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb")})
-    assert pictures.read(rows[0]["image"]) == b"picture aa"
+    # another reader of the same environment, as a compile has one for records and one for images
+    images = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb")})
+    assert images.read(rows[0]["image"]) == b"image aa"
     folder.write("broken_val_lmdb/data.mdb", b"nothing" * 1000)
     with pytest.raises(BadRawError, match="no valid LMDB"):
         folder.rows("lmdb", "broken_val_lmdb")

@@ -192,7 +192,7 @@ def test_no_file_and_wrong_specs_are_told(folder: Any) -> None:
         folder.reader("json", "a.json", {"v": S}, encoding="klingon")
     with pytest.raises(SpecError, match="the path already gives it"):
         folder.reader("json", "{v}.json", {"v": S})
-    with pytest.raises(BadRawError, match="holds no pictures"):
+    with pytest.raises(BadRawError, match="holds no images"):
         folder.reader("json", "a.json").open_image(folder.raw, "a.json#1")
 
 

@@ -217,18 +217,18 @@ def test_delimited_wants_scalar_columns(folder: Any) -> None:
         folder.reader("delimited", "a.csv")
 
 
-def test_delimited_pictures_in_base64_are_references(folder: Any) -> None:
-    pictures = [bytes([number]) * 5000 for number in range(20)]
-    lines = [f"{number}\t{base64.b64encode(picture).decode()}" for number, picture in enumerate(pictures)]
+def test_delimited_images_in_base64_are_references(folder: Any) -> None:
+    images = [bytes([number]) * 5000 for number in range(20)]
+    lines = [f"{number}\t{base64.b64encode(image).decode()}" for number, image in enumerate(images)]
     folder.write("a.tsv", "index\timage\n" + "\n".join([*lines, "20\t", "21\t!!"]) + "\n")
     reader = folder.reader("delimited", "a.tsv", {"index": N}, image_column="image", image_encoding="base64")
     rows = [row for batch in folder.batches(reader) for row in batch.to_pylist()]
     assert rows[3]["image"] == "@t/a.tsv#3"
-    with pytest.raises(BadRawError, match="record 21: the picture is no base64"):
+    with pytest.raises(BadRawError, match="record 21: the image is no base64"):
         reader.open_image(folder.raw, "a.tsv#3")
     folder.write("a.tsv", "index\timage\n" + "\n".join([*lines, "20\t"]) + "\n")
-    assert [reader.open_image(folder.raw, f"a.tsv#{number}") for number in range(20)] == pictures
-    with pytest.raises(BadRawError, match="record 20 has no picture"):
+    assert [reader.open_image(folder.raw, f"a.tsv#{number}") for number in range(20)] == images
+    with pytest.raises(BadRawError, match="record 20 has no image"):
         reader.open_image(folder.raw, "a.tsv#20")
     with pytest.raises(MissingRawError, match="record 99"):
         reader.open_image(folder.raw, "a.tsv#99")

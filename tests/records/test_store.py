@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.records.sql import arrow_type, check_select, unordered_aggregates
 from vision_flan.records.store import RecordStore
 
-HERE = Place("task.yaml", 10)
+HERE = Location("task.yaml", 10)
 
 
 def batches(rows: list[dict[str, Any]]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -84,7 +84,7 @@ def test_which_of_two_rows_of_one_key_is_kept_does_not_depend_on_their_order() -
 def test_the_readers_own_error_reaches_the_caller() -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"k": ["a"]})
-        raise BadRawError("truncated", where=Place("x.json", 3))
+        raise BadRawError("truncated", where=Location("x.json", 3))
 
     with RecordStore() as store, pytest.raises(BadRawError, match="truncated"):
         store.load("t", pa.schema([("k", pa.string())]), broken())

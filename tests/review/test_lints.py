@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.pets import TASK, pets_catalog
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.maker import Text
 from vision_flan.miniatures import registry
 from vision_flan.report import Silent
@@ -247,6 +247,6 @@ def test_datasets_are_rendered_side_by_side_and_errors_come_back_whole() -> None
     found = {made.task: made for made in render_miniatures(catalog, chosen, Silent())}
     assert set(found) == set(chosen)
     assert all(made.error is None and made.texts for made in found.values())
-    error = SpecError("no such table", where=Place("a.yaml", 3), hint="mend it")
+    error = SpecError("no such table", where=Location("a.yaml", 3), hint="fix it")
     back = pickle.loads(pickle.dumps(RenderedTask(TASK, error=error))).error
     assert (back.what, back.where, back.hint) == (error.what, error.where, error.hint)

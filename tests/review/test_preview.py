@@ -53,7 +53,7 @@ def test_it_stops_at_n(tmp_path: Path) -> None:
 def test_what_is_dropped_is_counted_by_reason_with_keys(tmp_path: Path) -> None:
     raw = pets_raw(tmp_path / "raw")
     (raw / "pets" / "images" / "4.jpg").unlink()
-    (raw / "pets" / "images" / "5.jpg").write_bytes(b"no picture")
+    (raw / "pets" / "images" / "5.jpg").write_bytes(b"no image")
     with (raw / "pets" / "pets.jsonl").open("a") as out:
         out.write('{"id": 9, "kind": "d"}\n{"id": 10, "kind": "snail"}\n')
     found, html = page(pets_catalog(tmp_path), raw)
@@ -84,7 +84,7 @@ def test_formats_that_browsers_do_not_show_are_shown_as_png(tmp_path: Path, suff
     assert found.instances[0].size.endswith(suffix)
 
 
-def test_large_pictures_are_shown_smaller_and_named_by_their_own_size(tmp_path: Path) -> None:
+def test_large_images_are_shown_smaller_and_named_by_their_own_size(tmp_path: Path) -> None:
     raw = pets_raw(tmp_path / "raw", count=1)
     noise = Image.effect_noise((2000, 1500), 100).convert("RGB")
     noise.save(raw / "pets" / "images" / "0.jpg", "JPEG")
@@ -151,7 +151,7 @@ def test_a_browser_shows_the_data_as_text_and_runs_none_of_it(page_file: Path) -
 
 
 @pytest.mark.parametrize("width", [1200, 420])
-def test_pictures_are_shown_on_screens_wide_and_narrow(page_file: Path, width: int) -> None:
+def test_images_are_shown_on_screens_wide_and_narrow(page_file: Path, width: int) -> None:
     screenshot = page_file.with_name("shot.png")
     chromium(page_file, f"--window-size={width},2000", f"--screenshot={screenshot}", "--hide-scrollbars")
     assert purple_share(screenshot) > 0.05

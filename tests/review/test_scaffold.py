@@ -32,7 +32,7 @@ def test_a_new_dataset_and_task_are_valid_at_once(tmp_path: Path) -> None:
 def test_a_new_task_of_a_known_dataset_is_valid_and_lists_its_columns(tmp_path: Path) -> None:
     catalog = pets_catalog(tmp_path)
     spec, _ = begin(catalog, "pets", "animal_pets_names")
-    assert "#   pets: id, kind, name, colours, _file, _index" in spec.read_text("utf-8")
+    assert "#   pets: id, kind, name, colors, _file, _index" in spec.read_text("utf-8")
     assert validate(fresh(catalog)).findings == []
 
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.spec.text import MAX_BYTES, load_yaml, parse_yaml
 
 HERE = Path("task.yaml")
@@ -38,9 +38,9 @@ def test_scalars_are_what_they_look_like(written: str, read: object) -> None:
 
 def test_every_key_and_item_has_a_place() -> None:
     document = parse_yaml("a: 1\nb:\n  - x\n  - c: 2\n", HERE)
-    assert document.place("a") == Place(HERE, 1, 1)
-    assert document.place("b", 1, "c") == Place(HERE, 4, 5)
-    assert document.place("b", 1, "nothing") == Place(HERE, 4, 5)
+    assert document.place("a") == Location(HERE, 1, 1)
+    assert document.place("b", 1, "c") == Location(HERE, 4, 5)
+    assert document.place("b", 1, "nothing") == Location(HERE, 4, 5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_file_that_is_not_there_not_utf8_or_too_large(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: caf\xe9\n")
     with pytest.raises(SpecError, match="not UTF-8") as caught:
         load_yaml(tmp_path / "latin.yaml")
-    assert caught.value.where == Place(tmp_path / "latin.yaml", 2)
+    assert caught.value.where == Location(tmp_path / "latin.yaml", 2)
     (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(SpecError, match="the limit is"):
         load_yaml(tmp_path / "large.yaml")

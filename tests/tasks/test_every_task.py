@@ -79,7 +79,7 @@ def check_row(row: Mapping[str, Any], task: str) -> None:
     assert row["instruction"] and row["target"] and row["prompt"].startswith(row["instruction"])
     for column in ("instruction", "input", "target", "prompt"):
         text = row[column]
-        assert text == text.strip(), f"{task}: blanks around {column}: {text!r}"
+        assert text == text.strip(), f"{task}: spaces around {column}: {text!r}"
         assert "None" not in text.split() and "{{" not in text and "nan" not in text.split(), (task, text)
         assert "\n\n\n" not in text, (task, text)
     Image.open(io.BytesIO(row["image"]["bytes"])).load()

@@ -33,12 +33,12 @@ NOTHING_TO_READ = {
     "the sample is of another split": """
         caption_concadia knowledge_concadia knowledge_concadia_context caption_memecap rationale_memecap
         face_fairface_age face_fairface_gender face_fairface_race ocr_total_text""",
-    "the labels are folder names, and the sample has lists without the pictures": """
+    "the labels are folder names, and the sample has lists without the images": """
         object_core50 object_domainnet_clipart object_domainnet_infograph object_domainnet_painting
         object_domainnet_quickdraw object_domainnet_real style_domainnet object_exdark object_imagenet_sketch
         object_visda2017 object_visda2017_multiple_choice object_visda2017_validation scene_places365""",
     "the sample is of the sources of the stimuli, not of the stimuli": "style_model_vs_human",
-    "none of the eight pictures has exactly one class of the group": """
+    "none of the eight images has exactly one class of the group": """
         object_coco_animal object_coco_appliance object_coco_sports""",
 }
 WITHOUT_RECORDS = {task for tasks in NOTHING_TO_READ.values() for task in tasks.split()}

@@ -41,10 +41,10 @@ def test_a_record_that_must_drop_out_is_found_where_it_is_written() -> None:
     assert list(disagreements([], {"a": {"source_id": "a", "target": "cat"}}))
 
 
-def test_another_picture_than_the_truths_is_found() -> None:
-    file, picture = io.BytesIO(), Image.new("RGB", (2, 1), "red")
-    picture.save(file, "PNG")
+def test_another_image_than_the_truths_is_found() -> None:
+    file, image = io.BytesIO(), Image.new("RGB", (2, 1), "red")
+    image.save(file, "PNG")
     row = {"source_id": "1", "target": "red", "image": {"bytes": file.getvalue()}}
-    shown = formats.pixels(picture)
+    shown = formats.pixels(image)
     assert not list(disagreements([row], {"1": {"target": "red", "pixels": shown}}))
     assert list(disagreements([row], {"1": {"target": "red", "pixels": shown.replace("2x1", "1x2")}}))

@@ -26,11 +26,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from vision_flan.columns import arrow_schema, features_yaml
 
-QUESTION = "Which digit is drawn in the picture?"
+QUESTION = "Which digit is drawn in the image?"
 
 
 def draw_digit(digit: int, rng: random.Random, size: tuple[int, int] = (32, 32)) -> bytes:
-    """A digit on a coloured, blotched ground, as MNIST-M has them."""
+    """A digit on a colored, blotched ground, as MNIST-M has them."""
     ground = tuple(rng.randrange(60, 200) for _ in range(3))
     ink = tuple((channel + 128 + rng.randrange(-20, 20)) % 256 for channel in ground)
     image = Image.new("RGB", size, ground)
@@ -101,7 +101,7 @@ def hub_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits in two shapes, text without pictures, and both stages' tasks."""
+    """Digits in two shapes, text without images, and both stages' tasks."""
     scenes = [
         row(
             "scene_wide",

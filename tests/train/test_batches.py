@@ -1,4 +1,4 @@
-"""Steps: the same on any number of ranks, every picture decoded once, no padding."""
+"""Steps: the same on any number of ranks, every image decoded once, no padding."""
 
 import io
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_workers_and_restarts_change_nothing(corpus: Corpus, tiny: Path) -> None
     assert [documents_of(step) for step in steps_from(steps, 2, 4, workers=2)] == alone[2:]
 
 
-def test_a_resume_reads_no_skipped_picture(
+def test_a_resume_reads_no_skipped_image(
     corpus: Corpus, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
@@ -142,14 +142,14 @@ def test_pixels_are_those_of_transformers_processor(width: int, height: int, see
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_broken_picture_is_named(compiled: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_image_is_named(compiled: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = open_corpus(Data(root=str(compiled), sources=(Source(include=("object_digits",)),)), seed=0)
     monkeypatch.setattr(Corpus, "image", lambda self, ref: b"\x89PNG not really")
-    with pytest.raises(SampleError, match=r"the picture of object_digits/\d{5} does not decode"):
+    with pytest.raises(SampleError, match=r"the image of object_digits/\d{5} does not decode"):
         make(corpus, tiny)[0]
 
 
-def test_texts_and_pictures_are_those_compiled(corpus: Corpus) -> None:
+def test_texts_and_images_are_those_compiled(corpus: Corpus) -> None:
     names = {name: place for place, (_, name) in enumerate(corpus.mixture.tasks)}
     text = corpus.tables[names["text_only"]].sample(3)
     assert (text.id, text.target, text.has_image) == ("text_only/3", "word word word word ", False)

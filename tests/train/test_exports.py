@@ -28,7 +28,7 @@ def write(compiled: Path, out: Path, form: str) -> Path:
     return out
 
 
-def test_llava_reads_ids_turns_and_pictures(compiled: Path, originals: Any, tmp_path: Path) -> None:
+def test_llava_reads_ids_turns_and_images(compiled: Path, originals: Any, tmp_path: Path) -> None:
     out = write(compiled, tmp_path / "out", "llava")
     entries = json.loads((out / "llava.json").read_text())
     assert [entry["id"] for entry in entries] == list(originals)
@@ -44,7 +44,7 @@ def test_llava_reads_ids_turns_and_pictures(compiled: Path, originals: Any, tmp_
             assert entry["image"].endswith(".png")
 
 
-def test_messages_have_as_many_marks_as_pictures(compiled: Path, originals: Any, tmp_path: Path) -> None:
+def test_messages_have_as_many_marks_as_images(compiled: Path, originals: Any, tmp_path: Path) -> None:
     out = write(compiled, tmp_path / "out", "messages")
     rows = datasets.load_dataset("json", data_files=str(out / "train.jsonl"), split="train")
     for row, original in zip(rows, originals.values(), strict=True):
@@ -74,7 +74,7 @@ def test_axolotl_has_parts_with_paths(compiled: Path, originals: Any, tmp_path: 
 
 
 @pytest.mark.parametrize("form", ["trl", "nanovlm"])
-def test_parquet_exports_load_by_folder_with_pictures(
+def test_parquet_exports_load_by_folder_with_images(
     compiled: Path, originals: Any, tmp_path: Path, form: str
 ) -> None:
     out = write(compiled, tmp_path / "out", form)
@@ -93,7 +93,7 @@ def test_parquet_exports_load_by_folder_with_pictures(
     assert isinstance(rows[0]["images"][0], Image.Image)
 
 
-def test_a_mark_in_a_prompt_is_not_exported_as_a_second_picture(tmp_path: Path, compiled: Path) -> None:
+def test_a_mark_in_a_prompt_is_not_exported_as_a_second_image(tmp_path: Path, compiled: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pq.read_table(compiled / "object_digits" / "train-00000-of-00001.parquet")

@@ -31,7 +31,7 @@ def compile_miniature(folder: Path, dataset: str, task: str, n: int, seed: int =
 
 
 def answers(model_folder: Path, rows: datasets.Dataset) -> list[str]:
-    """Greedy answers of an exported model to rows with pictures, by transformers alone."""
+    """Greedy answers of an exported model to rows with images, by transformers alone."""
     model = LlavaForConditionalGeneration.from_pretrained(model_folder).eval()
     processor = AutoProcessor.from_pretrained(model_folder)
     processor.tokenizer.padding_side = "left"

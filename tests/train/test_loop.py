@@ -65,10 +65,10 @@ def test_device_mean_is_the_mean_of_the_devices_means(
     assert abs(told["two"] - told["one"]) > 1e-4
 
 
-def test_a_broken_picture_stops_the_run_by_name_not_by_traceback(
+def test_a_broken_image_stops_the_run_by_name_not_by_traceback(
     compiled: Path, tiny: Path, common: list[str], tmp_path: Path
 ) -> None:
-    """The picture is read in a worker process; its error still arrives as ours."""
+    """The image is read in a worker process; its error still arrives as ours."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

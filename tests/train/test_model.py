@@ -54,7 +54,7 @@ def process() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def step(compiled: Path, tiny: Path) -> Any:
-    """One step of pictures and text, all in one row."""
+    """One step of images and text, all in one row."""
     data = Data(root=str(compiled), max_tokens=256, sources=(Source(exclude=()),))
     encoder = Encoder(load_tokenizer(tiny), data, 16)
     corpus = open_corpus(data, seed=0)
@@ -104,13 +104,13 @@ def test_packed_documents_learn_as_padded_ones(process: None, tiny: Path, step: 
         ids = torch.zeros(1, longest, dtype=torch.long)
         ids[0, :length] = row.ids[start : start + length]
         mask = (torch.arange(longest) < length).long()[None]
-        pictures = int((ids == alone.config.image_token_id).any())
-        pixels = normalise(row.images[image : image + pictures], torch.float32) if pictures else None
+        images = int((ids == alone.config.image_token_id).any())
+        pixels = normalise(row.images[image : image + images], torch.float32) if images else None
         logits = alone(input_ids=ids, attention_mask=mask, pixel_values=pixels).logits[0]
         inside = (row.keep >= start) & (row.keep < start + length)
         text = logits[row.keep[inside] - start, : alone.config.image_token_id]
         total = total + F.cross_entropy(text, row.labels[inside], reduction="sum")
-        start, image = start + length, image + pictures
+        start, image = start + length, image + images
     total.backward()
     torch.testing.assert_close(losses.sum(), total, rtol=1e-5, atol=1e-5)
     expected = gradients(alone)
@@ -376,7 +376,7 @@ def test_the_learning_rate_is_transformers_cosine() -> None:
 
 
 def test_operations_are_those_torch_counts(tiny: Path, step: Any) -> None:
-    """The formula of MFU against PyTorch's own counter, on one document of text and picture."""
+    """The formula of MFU against PyTorch's own counter, on one document of text and image."""
     from torch.utils.flop_counter import FlopCounterMode
 
     model = LlavaForConditionalGeneration.from_pretrained(tiny, attn_implementation="eager")

@@ -29,7 +29,7 @@ def tokenizer(tiny: Path) -> Any:
 
 
 def llava_ids(tokenizer: Any, text: str) -> list[int]:
-    """What LLaVA makes of a conversation: pieces around `<image>` encoded alone, the picture between."""
+    """What LLaVA makes of a conversation: pieces around `<image>` encoded alone, the image between."""
     ids = [tokenizer.bos_token_id]
     for number, piece in enumerate(text.split("<image>")):
         ids += [tokenizer.convert_tokens_to_ids("<image>")] if number else []
@@ -79,7 +79,7 @@ def test_the_ids_of_one_case_written_out(tokenizer: Any) -> None:
     assert "".join(tokenizer.convert_ids_to_tokens(document.ids[document.answer :])) == "▁5</s>"
 
 
-def test_a_picture_is_as_many_ids_as_it_has_patches(tokenizer: Any) -> None:
+def test_a_image_is_as_many_ids_as_it_has_patches(tokenizer: Any) -> None:
     encoder = Encoder(tokenizer, Data(), patches=576)
     assert (encoder.encode(sample()).ids == encoder.image_id).sum() == 576
     assert (encoder.encode(sample(has_image=False)).ids == encoder.image_id).sum() == 0
@@ -96,7 +96,7 @@ def test_an_assistant_in_the_text_breaks_no_mask(tokenizer: Any) -> None:
         assert document.ids.tolist().count(tokenizer.eos_token_id) == 1
 
 
-def test_where_the_picture_goes(tokenizer: Any) -> None:
+def test_where_the_image_goes(tokenizer: Any) -> None:
     written = sample("Look at <image> and say which.", "5")
     first = Encoder(tokenizer, Data(), patches=1)
     as_written = Encoder(tokenizer, Data(image_position="as_written"), patches=1)
@@ -107,7 +107,7 @@ def test_where_the_picture_goes(tokenizer: Any) -> None:
         assert (encoder.encode(written).ids == encoder.image_id).sum() == 1
 
 
-def test_a_mark_in_text_or_answer_is_no_picture(tokenizer: Any) -> None:
+def test_a_mark_in_text_or_answer_is_no_image(tokenizer: Any) -> None:
     encoder = Encoder(tokenizer, Data(), patches=1)
     for case in (
         sample("a <image> b <image>", "c <image>"),
@@ -157,7 +157,7 @@ def test_a_chat_opens_with_the_system_prompt_once(tmp_path: Path, prompt: str) -
     assert told.count("<<SYS>>") + told.count("A chat between") == 1
 
 
-def test_without_legacy_the_space_after_the_picture_is_lost(tmp_path: Path) -> None:
+def test_without_legacy_the_space_after_the_image_is_lost(tmp_path: Path) -> None:
     """Why `load_tokenizer` asks for it: transformers 5.23 neither saves `legacy` nor takes it by default."""
     made = make_tokenizer(["USER: Which digit?"])
     made.add_tokens(["<image>"], special_tokens=True)

@@ -109,7 +109,7 @@ def test_one_two_and_three_ranks_learn_the_same(
 
 
 def test_a_rank_with_text_alone_learns_with_the_others(runs: Path, lines: Lines, tensors: Tensors) -> None:
-    """Two samples on two ranks: some steps have a picture on one rank only, some on none."""
+    """Two samples on two ranks: some steps have an image on one rank only, some on none."""
     assert losses(lines(runs / "mixed2")) == pytest.approx(losses(lines(runs / "mixed1")), abs=1e-6)
     same(tensors(runs / "mixed1" / "hf"), tensors(runs / "mixed2" / "hf"))
 
@@ -119,9 +119,9 @@ def test_steps_of_the_mixed_run_have_a_text_only_rank(compiled: Path, common: li
     from vision_flan.train.corpus import open_corpus
 
     corpus = open_corpus(load("tiny_cpu", [*common, MIXED]).data, seed=0)
-    pictures = [sum(corpus.sample(r).has_image for r in corpus.mixture.step(n, 2)) for n in range(8)]
-    assert pictures[0] < 2, "the projector's first step must already have an idle rank"
-    assert {0, 1, 2} == set(pictures)
+    images = [sum(corpus.sample(r).has_image for r in corpus.mixture.step(n, 2)) for n in range(8)]
+    assert images[0] < 2, "the projector's first step must already have an idle rank"
+    assert {0, 1, 2} == set(images)
 
 
 def test_tied_embeddings_learn_the_same_on_two_ranks(runs: Path, lines: Lines, tensors: Tensors) -> None:

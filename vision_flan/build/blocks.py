@@ -30,7 +30,7 @@ class Block:
     Attributes:
         file: its shard, in the folder of blocks.
         at_most: rows after which it was to stop, None for no end.
-        content_bytes: pictures and texts in memory, which `dataset_info` calls num_bytes.
+        content_bytes: images and texts in memory, which `dataset_info` calls num_bytes.
         dropped: reason -> candidates dropped before it stopped.
     """
 
@@ -54,9 +54,9 @@ class BlockMaker:
 
     Args:
         maker: renders rows.
-        read: gives the bytes behind a reference to a picture.
+        read: gives the bytes behind a reference to an image.
         folder: where blocks are kept until the config is complete.
-        full_check: decode every picture.
+        full_check: decode every image.
         report: told of rows and bytes as they are done.
     """
 
@@ -134,7 +134,7 @@ def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, wor
         workers: blocks in the making at one time; the result is the same for any number.
 
     Returns:
-        The blocks in order. Stops after a first block without a single picture: the raw folder is wrong.
+        The blocks in order. Stops after a first block without a single image: the raw folder is wrong.
     """
     keep_freed_memory()
     done: list[Block] = []

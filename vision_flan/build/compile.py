@@ -34,7 +34,7 @@ from vision_flan.dataset.manifest import (
     write_atomically,
 )
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import MachineError, MissingRawError, Place, SpecError, VflanError
+from vision_flan.errors import MachineError, MissingRawError, Location, SpecError, VflanError
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.instances.rendering import read_template
 from vision_flan.raw.folder import RawDataset, RawFile
@@ -67,7 +67,7 @@ class Options:
     Attributes:
         limit: quota; "spec" takes the task's own, None takes all.
         workers: threads (reading, hashing and writing release the interpreter lock).
-        full_check: decode every picture instead of checking header and end.
+        full_check: decode every image instead of checking header and end.
         force: build even if the config is there and up to date.
     """
 
@@ -165,9 +165,9 @@ def _nothing_written(
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items())) or "no records"
     if dropped.get(MISSING_IMAGE):
         return MissingRawError(
-            f"no picture of {task.id} was found ({reasons})\n"
+            f"no image of {task.id} was found ({reasons})\n"
             + how_to_get(sources.dataset, sources.dataset.files),
-            where=Place(raw.root),
+            where=Location(raw.root),
             hint=next_step(sources.dataset),
         )
     return SpecError(
@@ -308,7 +308,7 @@ def _locked(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError as error:
             raise MachineError(
                 "another compile of this task runs in this folder",
-                where=Place(path.parent),
+                where=Location(path.parent),
                 hint="wait for it, or compile into another --out",
             ) from error
         yield
@@ -322,19 +322,19 @@ def _machine_errors(out: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise MachineError(
                 f"cannot write: {error.strerror}",
-                where=Place(out),
+                where=Location(out),
                 hint="free some space, then the same command again: finished shards are kept",
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise MachineError(
                 f"cannot write: {error.strerror}",
-                where=Place(error.filename or out),
+                where=Location(error.filename or out),
                 hint="choose another --out",
             ) from error
         raise
     except duckdb.Error as error:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
-            where=Place(out),
+            where=Location(out),
             hint="is there space for the work folder?",
         ) from error

@@ -1,6 +1,6 @@
-"""Keeps freed memory in the process while pictures stream through it.
+"""Keeps freed memory in the process while images stream through it.
 
-glibc gives memory back to the system as soon as a group of pictures is written, and takes it again for the
+glibc gives memory back to the system as soon as a group of images is written, and takes it again for the
 next: on photographs the page faults cost more than reading the files (docs/performance.md).
 """
 

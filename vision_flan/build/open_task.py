@@ -23,7 +23,7 @@ class OpenTask:
     """A task whose records are read.
 
     Attributes:
-        read: gives the bytes behind a reference to a picture.
+        read: gives the bytes behind a reference to an image.
         labels: label tables by name.
     """
 
@@ -43,7 +43,7 @@ class OpenTask:
         return self.candidates.block(0, limit)
 
     def texts(self, limit: int, seed: int) -> Iterator[tuple[dict[str, Any], Text | Dropped]]:
-        """Candidates with the text they become, or why they are dropped. No picture is read."""
+        """Candidates with the text they become, or why they are dropped. No image is read."""
         maker = self.maker(seed)
         for row in self.rows(limit):
             yield row, maker.render(row)
@@ -75,7 +75,7 @@ def open_task(
 
 
 def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
-    """Whether the annotation files of a task are in the raw folder (pictures are not looked for)."""
+    """Whether the annotation files of a task are in the raw folder (images are not looked for)."""
     task = catalog.task(name)
     if not (raw_root / task.dataset).is_dir():
         return False

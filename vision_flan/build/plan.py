@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_flan.build.open_task import open_task
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Location, SpecError
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT
@@ -254,6 +254,6 @@ def read_quotas(path: Path) -> dict[str, int]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError(
             f"not a plan: {error}",
-            where=Place(path),
+            where=Location(path),
             hint="vflan suite plan vision_flan --json > plan.json",
         ) from error

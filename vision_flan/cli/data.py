@@ -62,7 +62,7 @@ Examples:
     type=click.Choice(["header", "full"]),
     default="header",
     show_default=True,
-    help="full decodes every picture: some 20 times slower on photographs.",
+    help="full decodes every image: some 20 times slower on photographs.",
 )
 @click.option("--force", is_flag=True, help="Compile even what is up to date.")
 @click.option("--keep-going", is_flag=True, help="With several tasks: go on after one that fails.")

@@ -96,7 +96,7 @@ def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
 
 def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: Path) -> None:
     click.echo(f"{dataset.title}, {dataset.homepage}")
-    click.echo(f"  licence: {dataset.license.name}; into {raw / dataset.dataset}")
+    click.echo(f"  license: {dataset.license.name}; into {raw / dataset.dataset}")
     for step in steps:
         size = f"  {human_bytes(step.file.bytes)}" if step.file.bytes else ""
         click.echo(f"  {step.file.path}{size}: {_SAYS[step.action]} ({' '.join(step.reason.split())})")
@@ -107,7 +107,7 @@ def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: Path) -> None:
     if any(step.action == "different" for step in steps):
         click.echo("  a file that is another one stays as it is; remove it to fetch upstream's")
     for other in dataset.borrows:
-        click.echo(f"  pictures come from {other} too: vflan fetch {other}")
+        click.echo(f"  images come from {other} too: vflan fetch {other}")
 
 
 def _document(

@@ -29,13 +29,13 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Print the plan; send nothing.")
 @click.option("--show-card", is_flag=True, help="With --dry-run: print the card as it would stand.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Publish only this task of the folder.")
-@click.option("--include-unclear", is_flag=True, help="Send pictures whose licence is unclear, too.")
+@click.option("--include-unclear", is_flag=True, help="Send images whose license is unclear, too.")
 @click.option(
     "--allow-restricted",
     "allowed",
     multiple=True,
     metavar="TASK",
-    help="Send the pictures of a restricted task whose rights you hold. Needs --reason.",
+    help="Send the images of a restricted task whose rights you hold. Needs --reason.",
 )
 @click.option("--reason", default="", help="Why; it is written into the card.")
 @click.option("--remove", multiple=True, metavar="TASK", help="Take a task off the Hub.")
@@ -64,11 +64,11 @@ def publish(
 ) -> None:
     """Publish a compiled FOLDER to the dataset repository OWNER/NAME on the Hugging Face Hub.
 
-    Only what is not there yet is sent. Licences decide: pictures that may not be passed on stay here, and
+    Only what is not there yet is sent. Licenses decide: images that may not be passed on stay here, and
     the task goes out as a recipe. The same command again after an interruption continues.
     """
     if allowed and not reason.strip():
-        raise click.UsageError('--allow-restricted needs --reason "why you may publish these pictures"')
+        raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')
     if pull_request and (branch != "main" or tag):
         raise click.UsageError("--pr goes with neither --branch nor --tag; tag after the merge")
     from vision_flan.hub.plan import Choices, advice
@@ -109,7 +109,7 @@ Example:
 )
 @click.argument("repo_id", metavar="OWNER/NAME")
 @raw_option
-@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without pictures.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without images.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -162,7 +162,7 @@ def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
                 "task": change.task,
                 "action": change.action,
                 "form": change.published.publication.form if change.published else None,
-                "licence": change.published.publication.licence if change.published else None,
+                "licence": change.published.publication.license if change.published else None,
                 "files": len(change.uploads),
                 "bytes": change.bytes,
             }
@@ -189,7 +189,7 @@ def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
                 change.task,
                 change.action,
                 was + form,
-                publication.licence if publication else "-",
+                publication.license if publication else "-",
                 str(len(change.uploads)),
                 size(change.bytes),
             ]

@@ -30,7 +30,7 @@ Examples:
 @click.option("--category", help="One of the 25 categories.")
 @click.option("--dataset", help="Slug of a dataset.")
 @click.option("--suite", help="Tasks of a suite.")
-@click.option("--license", "licence", help="SPDX id, or a piece of the licence's name.")
+@click.option("--license", "licence", help="SPDX id, or a piece of the license's name.")
 @click.option(
     "--present",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -42,13 +42,13 @@ def list_tasks(
     category: str | None,
     dataset: str | None,
     suite: str | None,
-    licence: str | None,
+    license: str | None,
     present: Path | None,
     as_json: bool,
 ) -> None:
     """List tasks and what is known of them.
 
-    Category, dataset, licence, instances it can make of upstream's files, suites.
+    Category, dataset, license, instances it can make of upstream's files, suites.
     """
     from vision_flan.build.open_task import raw_files_present
     from vision_flan.spec.catalog import Catalog
@@ -61,7 +61,7 @@ def list_tasks(
         if (category is None or row["category"].casefold() == category.casefold())
         and (dataset is None or row["dataset"] == dataset)
         and (suite is None or suite in row["suites"])
-        and (licence is None or licence.casefold() in f"{row['license']} {row['spdx']}".casefold())
+        and (license is None or license.casefold() in f"{row['license']} {row['spdx']}".casefold())
         and (present is None or raw_files_present(row["task"], present, catalog))
     ]
     if as_json:
@@ -117,7 +117,7 @@ Examples:
 def show(task: str, raw: Path | None, seed: int, as_json: bool) -> None:
     """Show one task in full, with an example.
 
-    Source, licence, instruction, availability, and an instance rendered now.
+    Source, license, instruction, availability, and an instance rendered now.
     """
     from vision_flan.instances.rendering import read_template
     from vision_flan.spec.catalog import Catalog
@@ -176,7 +176,7 @@ def _print_task(facts: dict[str, Any]) -> None:
         f"  suites       {_cell(facts['suites']) or 'none'}",
         f"  alias        {facts['alias'] or 'none'}",
         f"  source       {source['title']} ({facts['dataset']}), {source['homepage']}",
-        f"  licence      {facts['license']}; pictures may be passed on: {facts['redistribute_images']}",
+        f"  license      {facts['license']}; images may be passed on: {facts['redistribute_images']}",
         f"               {facts['license_note']}",
         f"  access       {facts['access']} {facts['how_to_get']}",
         f"  available    {_cell(facts['available']) or 'unknown'} (confidence: {facts['confidence']}), "
@@ -234,7 +234,7 @@ def validate(
 ) -> None:
     """Check specs and show all findings at once.
 
-    Schema, SQL, templates, labels, licences, and how specs go together; `docs/spec.md` explains each rule.
+    Schema, SQL, templates, labels, licenses, and how specs go together; `docs/spec.md` explains each rule.
     Exit code 1 means errors; warnings alone leave 0.
     """
     from vision_flan.review.validate import changed_tasks, relative_to
@@ -292,11 +292,11 @@ Examples:
 def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
     """Write a page that shows a task's instances.
 
-    Pictures, prompts, targets, and what is dropped: one HTML file, made to be read by a reviewer.
+    Images, prompts, targets, and what is dropped: one HTML file, made to be read by a reviewer.
     """
     from vision_flan.build.open_task import open_task
     from vision_flan.dataset.manifest import write_atomically
-    from vision_flan.errors import MachineError, Place
+    from vision_flan.errors import MachineError, Location
     from vision_flan.review.preview import collect, render
     from vision_flan.spec.catalog import Catalog
 
@@ -312,7 +312,7 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
         write_atomically(out, page)
     except OSError as error:
         raise MachineError(
-            f"cannot write: {error.strerror}", where=Place(out), hint="choose another --out"
+            f"cannot write: {error.strerror}", where=Location(out), hint="choose another --out"
         ) from error
     dropped = sum(len(keys) for keys in found.dropped.values())
     click.echo(f"{out}: {len(found.instances)} instances, {dropped} of {found.looked_at} records dropped")

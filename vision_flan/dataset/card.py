@@ -15,7 +15,7 @@ import jinja2
 import yaml
 
 from vision_flan.columns import COLUMNS, features_yaml
-from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, licence_name
+from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name
 from vision_flan.dataset.manifest import Manifest, read_manifests, write_atomically
 from vision_flan.dataset.publication import (
     RECIPE,
@@ -24,7 +24,7 @@ from vision_flan.dataset.publication import (
     Publication,
     PublishedTask,
     data_files,
-    licence_of,
+    license_of,
     recipe_features_yaml,
 )
 from vision_flan.spec.model import CATEGORIES
@@ -41,16 +41,16 @@ SIZES = (
     (10_000_000, "1M<n<10M"),
 )
 GATED_PROMPT = (
-    "Each source keeps its own licence; see LICENSES.md. By asking for access you agree to follow the "
-    "licence of every source you use, and not to try to identify people in the pictures."
+    "Each source keeps its own license; see LICENSES.md. By asking for access you agree to follow the "
+    "license of every source you use, and not to try to identify people in the images."
 )
 SENSITIVE = {
     "faces": "faces of people",
     "attributes": "labels of people's attributes",
-    "medical": "medical pictures",
+    "medical": "medical images",
     "adult": "adult content",
     "hate": "hateful content",
-    "location": "where a picture was taken",
+    "location": "where an image was taken",
 }
 
 #: libyaml writes the 187 feature lists ten times faster than the Python dumper; the text is the same.
@@ -68,7 +68,7 @@ def write_card(folder: Path) -> Path:
 def render_card(manifests: Mapping[str, Manifest]) -> str:
     """The card of a folder on disk, all tasks whole."""
     tasks = {
-        name: PublishedTask(manifest, Publication(WHOLE, licence_of(manifest), "", manifest.shards))
+        name: PublishedTask(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         for name, manifest in manifests.items()
     }
     return _text(front_matter(tasks), _body(tasks, ""))
@@ -134,7 +134,7 @@ def front_matter(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
 
 
 def default_config(tasks: Mapping[str, PublishedTask]) -> str | None:
-    """What `load_dataset` opens when no config is named: TextOCR, else the first with pictures."""
+    """What `load_dataset` opens when no config is named: TextOCR, else the first with images."""
     whole = [name for name, task in tasks.items() if task.publication.form == WHOLE]
     if DEFAULT_CONFIG in whole:
         return DEFAULT_CONFIG
@@ -174,23 +174,23 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "licence_name": licence_name, "pictures": pictures}
+    environment.filters |= {"cell": cell, "licence_name": license_name, "pictures": images}
     return environment.get_template("card.md.j2")
 
 
-def pictures(task: PublishedTask) -> str:
-    """Whether a task has its pictures, and on what ground if that is not its licence."""
+def images(task: PublishedTask) -> str:
+    """Whether a task has its images, and on what ground if that is not its license."""
     publication = task.publication
     if publication.form == RECIPE:
         return RECIPE
     if publication.reason:
         return "whole, by permission"
-    return "whole, licence unclear" if publication.licence == "unclear" else WHOLE
+    return "whole, license unclear" if publication.license == "unclear" else WHOLE
 
 
 def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
     """The text below the front matter; `repo_id` is empty for a folder on disk."""
-    unclear = {name: task for name, task in tasks.items() if pictures(task).endswith("unclear")}
+    unclear = {name: task for name, task in tasks.items() if images(task).endswith("unclear")}
     sensitive = {
         text: [task for task in tasks.values() if kind in task.manifest.source.get("sensitive", ())]
         for kind, text in SENSITIVE.items()

@@ -1,6 +1,6 @@
-"""Our own croissant.json: every config as a Croissant record set, with each source's licence and citation.
+"""Our own croissant.json: every config as a Croissant record set, with each source's license and citation.
 
-The Hub makes one too, for the first hundred configs only and without the licences of the sources. Format:
+The Hub makes one too, for the first hundred configs only and without the licenses of the sources. Format:
 Croissant 1.1 (docs.mlcommons.org/croissant), checked with mlcroissant.
 """
 
@@ -88,22 +88,22 @@ def croissant(tasks: Mapping[str, PublishedTask], repo_id: str) -> dict[str, Any
         "inLanguage": sorted(
             {lang for t in tasks.values() for lang in t.manifest.source.get("languages", ["en"])}
         ),
-        "license": [_licence(dataset, members[0]) for dataset, members in by_source(tasks).items()],
+        "license": [_license(dataset, members[0]) for dataset, members in by_source(tasks).items()],
         "citeAs": PAPER_BIBTEX,
         "distribution": [repository, *(_file_set(task) for task in tasks.values())],
         "recordSet": [_record_set(task) for task in tasks.values()],
     }
 
 
-def _licence(dataset: str, task: PublishedTask) -> dict[str, Any]:
+def _license(dataset: str, task: PublishedTask) -> dict[str, Any]:
     source = task.manifest.source
-    licence = source["license"]
-    about = f"{licence.get('note') or ''} Pictures may be passed on: {licence['redistribute_images']}."
-    spdx = licence.get("spdx")
+    license = source["license"]
+    about = f"{license.get('note') or ''} Images may be passed on: {license['redistribute_images']}."
+    spdx = license.get("spdx")
     url = f"https://spdx.org/licenses/{spdx}" if spdx else source["homepage"]
     return {
         "@type": "sc:CreativeWork",
-        "name": f"{source['title']} ({dataset}): {licence['name']}",
+        "name": f"{source['title']} ({dataset}): {license['name']}",
         "url": url,
         "description": flat(about),
     }
@@ -116,7 +116,7 @@ def _file_set(task: PublishedTask) -> dict[str, Any]:
         "@id": f"files/{task.task}",
         "name": f"files/{task.task}",
         "description": flat(
-            f"From {source['title']}, {source['homepage']}. Licence: {source['license']['name']}."
+            f"From {source['title']}, {source['homepage']}. License: {source['license']['name']}."
         ),
         "containedIn": {"@id": REPOSITORY},
         "encodingFormat": "application/x-parquet",
@@ -127,7 +127,7 @@ def _file_set(task: PublishedTask) -> dict[str, Any]:
 def _record_set(task: PublishedTask) -> dict[str, Any]:
     manifest = task.manifest
     cite = flat(bibtex(manifest.dataset, manifest.source))
-    form = "" if task.publication.form == WHOLE else " Recipe: without the pictures."
+    form = "" if task.publication.form == WHOLE else " Recipe: without the images."
     return {
         "@type": "cr:RecordSet",
         "@id": task.task,

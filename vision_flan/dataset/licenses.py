@@ -18,13 +18,13 @@ PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
   url       = {https://arxiv.org/abs/2402.11690}
 }"""
 
-_INTRODUCTION = """# Licences
+_INTRODUCTION = """# Licenses
 
-Each source keeps its own licence. This file lists them as the maintainers of vision-flan found them; it is
-not legal advice. Follow the link before you rely on a row. `whole`: the pictures are here. `recipe`: they are
+Each source keeps its own license. This file lists them as the maintainers of vision-flan found them; it is
+not legal advice. Follow the link before you rely on a row. `whole`: the images are here. `recipe`: they are
 not, and `vflan rehydrate` puts them back from your own copy of the source.
 
-| source | licence | pictures may be passed on | here | tasks |
+| source | license | images may be passed on | here | tasks |
 |---|---|---|---|---|
 """
 
@@ -37,22 +37,22 @@ def by_source(tasks: Mapping[str, PublishedTask]) -> dict[str, list[PublishedTas
     return dict(sorted(found.items()))
 
 
-def licences_md(tasks: Mapping[str, PublishedTask]) -> str:
-    """LICENSES.md: a row a source with a link to where its licence is stated."""
+def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
+    """LICENSES.md: a row a source with a link to where its license is stated."""
     rows, notes = [], []
     for dataset, members in by_source(tasks).items():
         source = members[0].manifest.source
-        licence = source["license"]
+        license = source["license"]
         forms = " and ".join(
             form for form in (WHOLE, RECIPE) if any(t.publication.form == form for t in members)
         )
         names = ", ".join(f"`{t.task}`" for t in members)
         rows.append(
-            f"| [{cell(source['title'])}]({source['homepage']}) | {licence_name(licence)} "
-            f"| {licence['redistribute_images']} | {forms} | {names} |"
+            f"| [{cell(source['title'])}]({source['homepage']}) | {license_name(license)} "
+            f"| {license['redistribute_images']} | {forms} | {names} |"
         )
-        if licence.get("note"):
-            notes.append(f"- **{cell(source['title'])}** (`{dataset}`): {flat(licence['note'])}")
+        if license.get("note"):
+            notes.append(f"- **{cell(source['title'])}** (`{dataset}`): {flat(license['note'])}")
     text = _INTRODUCTION + "\n".join(rows) + "\n"
     if notes:
         text += "\n## Notes\n\n" + "\n".join(notes) + "\n"
@@ -63,9 +63,9 @@ def licences_md(tasks: Mapping[str, PublishedTask]) -> str:
     return text
 
 
-def licence_name(licence: Mapping[str, Any]) -> str:
+def license_name(license: Mapping[str, Any]) -> str:
     """Its name, and its SPDX id where the name does not say it already."""
-    name, spdx = cell(licence["name"]), licence.get("spdx")
+    name, spdx = cell(license["name"]), license.get("spdx")
     said = spdx is None or _letters(spdx) in _letters(name)
     return name if said else f"{name} (`{spdx}`)"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.spec.model import DatasetSpec
 
 MANIFEST_VERSION = 1
@@ -31,8 +31,8 @@ class Manifest:
         raw_files: raw files the tables were read from: path, bytes, mtime.
         limit: the quota, None for none.
         counts: candidates, written, dropped by reason.
-        num_bytes: of the pictures and texts in memory, as `dataset_info.dataset_size` counts them.
-        source: title, homepage, licence, citation of the dataset, for card and publisher.
+        num_bytes: of the images and texts in memory, as `dataset_info.dataset_size` counts them.
+        source: title, homepage, license, citation of the dataset, for card and publisher.
     """
 
     task: str
@@ -65,11 +65,11 @@ class Manifest:
         return sum(shard.bytes for shard in self.shards)
 
     def to_json(self) -> str:
-        """Stable text: sorted keys, two blanks, a final newline."""
+        """Stable text: sorted keys, two spaces, a final newline."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, place: Place) -> Manifest:
+    def from_json(cls, text: str, place: Location) -> Manifest:
         """Parse a manifest.
 
         Raises:
@@ -114,7 +114,7 @@ def manifest_path(folder: Path, task: str) -> Path:
 
 def read_manifest(path: Path) -> Manifest:
     """One manifest file."""
-    return Manifest.from_json(path.read_text("utf-8"), Place(path))
+    return Manifest.from_json(path.read_text("utf-8"), Location(path))
 
 
 def read_manifests(folder: Path) -> dict[str, Manifest]:

@@ -1,8 +1,8 @@
-"""In which form a compiled task may be published, and the recipe form that holds no picture.
+"""In which form a compiled task may be published, and the recipe form that holds no image.
 
-Licences decide (`source.license.redistribute_images` of the manifest): `yes` goes out whole, `unclear` whole
-only when asked for, `no` as a recipe. A recipe has every column but the picture, and instead of it where the
-picture is in upstream's layout, its sha256 and its size; `vflan rehydrate` makes the task whole again.
+Licenses decide (`source.license.redistribute_images` of the manifest): `yes` goes out whole, `unclear` whole
+only when asked for, `no` as a recipe. A recipe has every column but the image, and instead of it where the
+image is in upstream's layout, its sha256 and its size; `vflan rehydrate` makes the task whole again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image
 from vision_flan.columns import COLUMNS, IMAGE, features_dict, features_yaml
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 
 WHOLE = "whole"
 RECIPE = "recipe"
@@ -32,8 +32,8 @@ RECIPE_FOLDER = "recipe"
 
 #: Columns of a recipe in place of `image`: name -> (type, meaning).
 RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
-    "image_path": ("string", "Place of the picture in upstream's layout."),
-    "image_sha256": ("string", "SHA-256 of the picture's bytes, in hex; empty where there is no picture."),
+    "image_path": ("string", "Location of the image in upstream's layout."),
+    "image_sha256": ("string", "SHA-256 of the image's bytes, in hex; empty where there is no image."),
     "image_width": ("int32", "Width in pixels as stored."),
     "image_height": ("int32", "Height in pixels as stored."),
 }
@@ -45,13 +45,13 @@ class Publication:
 
     Attributes:
         form: whole or recipe.
-        licence: yes, unclear or no, as the source's fact sheet says.
+        license: yes, unclear or no, as the source's fact sheet says.
         reason: why a restricted task goes out whole, in the words of whoever holds the rights.
         shards: the files in the repository.
     """
 
     form: str
-    licence: str
+    license: str
     reason: str = ""
     shards: tuple[ShardFacts, ...] = ()
 
@@ -80,7 +80,7 @@ class PublishedTask:
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, place: Place) -> PublishedTask:
+    def from_json(cls, text: str, place: Location) -> PublishedTask:
         """Read `manifest/<task>.json` of a repository; one without `published` is taken as whole."""
         try:
             data = json.loads(text)
@@ -89,12 +89,12 @@ class PublishedTask:
         published = data.pop("published", None) if isinstance(data, dict) else None
         manifest = Manifest.from_json(json.dumps(data), place)
         if published is None:
-            return cls(manifest, Publication(WHOLE, licence_of(manifest), "", manifest.shards))
+            return cls(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         shards = tuple(ShardFacts(**shard) for shard in published.pop("shards"))
         return cls(manifest, Publication(**published, shards=shards))
 
 
-def licence_of(manifest: Manifest) -> str:
+def license_of(manifest: Manifest) -> str:
     """yes, unclear or no; whatever else is said counts as no."""
     verdict = str(manifest.source.get("license", {}).get("redistribute_images", "no"))
     return verdict if verdict in ("yes", "unclear") else "no"
@@ -105,15 +105,15 @@ def decide(manifest: Manifest, *, include_unclear: bool, allowed: Mapping[str, s
 
     Args:
         manifest: of the compiled task.
-        include_unclear: publish pictures whose licence is unclear.
+        include_unclear: publish images whose license is unclear.
         allowed: task -> reason, for tasks the publisher holds the rights of.
     """
-    licence = licence_of(manifest)
-    if licence == "yes" or (licence == "unclear" and include_unclear):
-        return Publication(WHOLE, licence, "", manifest.shards)
+    license = license_of(manifest)
+    if license == "yes" or (license == "unclear" and include_unclear):
+        return Publication(WHOLE, license, "", manifest.shards)
     if manifest.task in allowed:
-        return Publication(WHOLE, licence, allowed[manifest.task], manifest.shards)
-    return Publication(RECIPE, licence)
+        return Publication(WHOLE, license, allowed[manifest.task], manifest.shards)
+    return Publication(RECIPE, license)
 
 
 def data_files(published: PublishedTask) -> str:
@@ -186,7 +186,7 @@ def _write_recipe(shard: Path, target: Path) -> None:
 
 
 def recipe_table(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows of a shard without their pictures."""
+    """The rows of a shard without their images."""
     images = rows.column(IMAGE).combine_chunks()
     facts = [_image_facts(value.as_buffer()) for value in images.field("bytes")]
     columns = {name: rows.column(name) for name in schema.names if name not in RECIPE_COLUMNS}

@@ -1,6 +1,6 @@
 """Parquet shards that `datasets` reads with full features; the same rows give the same bytes.
 
-Written straight with pyarrow (docs/design.md: two to six times faster than through `datasets`). Pictures are
+Written straight with pyarrow (docs/design.md: two to six times faster than through `datasets`). Images are
 not compressed, row groups are small enough to start a stream and to page the viewer, and content-defined
 chunking lets the Hub store only what changed when a config is rebuilt.
 """
@@ -31,7 +31,7 @@ _COMPRESSION = {name: "zstd" for name in _SCHEMA.names if name not in (IMAGE, "o
     "image.path": "zstd",
     "options.list.element": "zstd",
 }
-#: Columns that repeat themselves; a dictionary of pictures would hold them twice.
+#: Columns that repeat themselves; a dictionary of images would hold them twice.
 _DICTIONARY = ["instruction", "target", "task", "category", "source", "options.list.element"]
 
 

@@ -9,7 +9,7 @@ from vision_flan.errors import HubError
 from vision_flan.hub.remote import REPO_TYPE, Remote
 from vision_flan.hub.waiting import Patience, no_token
 
-#: Roles in an organisation that may write to its repositories.
+#: Roles in an organization that may write to its repositories.
 WRITER_ROLES = ("admin", "write", "contributor")
 #: Files a repository may hold that was made on the website and not used yet.
 FRESH_FILES = (".gitattributes", "README.md", "LICENSE")

@@ -1,4 +1,4 @@
-"""The texts beside the shards: card, licences, citations, Croissant; made from the manifests alone.
+"""The texts beside the shards: card, licenses, citations, Croissant; made from the manifests alone.
 
 The same manifests give the same texts, so that two people who publish different tasks, or one who is
 interrupted, end at the same repository.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vision_flan.dataset.card import front_matter_of, render_published_card
 from vision_flan.dataset.croissant import croissant
-from vision_flan.dataset.licenses import citations_bib, licences_md
+from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.publication import PublishedTask
 from vision_flan.hub.remote import Reader, Remote
 
@@ -37,7 +37,7 @@ class Documents:
         kept = front_matter_of(self._card_there(remote))
         return {
             CARD: render_published_card(tasks, repo_id, gated=self.gated, kept=kept),
-            "LICENSES.md": licences_md(tasks),
+            "LICENSES.md": licenses_md(tasks),
             "CITATIONS.bib": citations_bib(tasks),
             "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
         }

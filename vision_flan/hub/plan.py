@@ -14,11 +14,11 @@ from vision_flan.dataset.publication import (
     WHOLE,
     PublishedTask,
     decide,
-    licence_of,
+    license_of,
     recipes_cached,
     write_recipes,
 )
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.hub.documents import Documents
 from vision_flan.hub.remote import Remote, git_oid
 
@@ -32,7 +32,7 @@ class Choices:
     """What the publisher asked for.
 
     Attributes:
-        include_unclear: publish pictures whose licence is unclear.
+        include_unclear: publish images whose license is unclear.
         allowed: task -> reason, for restricted tasks the publisher holds the rights of.
         remove: tasks to take off the Hub.
         only: tasks to publish; empty for all of the folder.
@@ -117,7 +117,7 @@ def local_tasks(
     if not manifests:
         raise VflanError(
             "no compiled task in this folder",
-            where=Place(folder),
+            where=Location(folder),
             hint=f"vflan compile --task ocr_textocr --raw RAW --out {folder}",
         )
     _check_names(manifests, choices, folder)
@@ -129,7 +129,7 @@ def local_tasks(
         publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
         if publication.form == RECIPE:
             if not recipes_cached(manifest, folder / CACHE):
-                say(f"making the recipe of {task}: {manifest.rows:,} pictures to checksum")
+                say(f"making the recipe of {task}: {manifest.rows:,} images to checksum")
             recipes = list(write_recipes(folder, manifest, folder / CACHE))
             publication = replace(publication, shards=tuple(facts for _, facts in recipes))
             uploads = tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)
@@ -145,7 +145,7 @@ def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Pa
         if unknown:
             raise VflanError(
                 f"{option} {unknown[0]}: no such task in this folder",
-                where=Place(folder),
+                where=Location(folder),
                 hint=f"tasks here: {', '.join(sorted(manifests)[:8])}{' …' if len(manifests) > 8 else ''}",
             )
 
@@ -158,7 +158,7 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             state = "is missing" if size < 0 else f"has {size:,} bytes, its manifest says {shard.bytes:,}"
             raise VflanError(
                 f"shard of {manifest.task} {state}",
-                where=Place(path),
+                where=Location(path),
                 hint=f"vflan verify {folder}, then compile {manifest.task} again",
             )
 
@@ -242,16 +242,16 @@ def advice(plan: Plan, choices: Choices) -> list[str]:
         if p.publication.form == WHOLE and p.manifest.source.get("access") in ("gated", "registration")
     ]
     if people and not (choices.private or choices.gated):
-        said.append(f"pictures of people in {listed(people)}: consider --gated auto or --private")
+        said.append(f"images of people in {listed(people)}: consider --gated auto or --private")
     if gated and not (choices.private or choices.gated):
         said.append(
             f"upstream asks for registration before {listed(gated)}: consider --gated manual or --private"
         )
     held = [c.task for c in plan.to_do if c.published and c.published.publication.form == RECIPE]
-    unclear = [t for t in held if licence_of(_manifest(plan, t)) == "unclear"]
+    unclear = [t for t in held if license_of(_manifest(plan, t)) == "unclear"]
     if unclear:
         said.append(
-            f"licence unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the pictures"
+            f"license unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the images"
         )
     shrunk = [
         c.task
@@ -261,7 +261,7 @@ def advice(plan: Plan, choices: Choices) -> list[str]:
     shrunk += [c.task for c in plan.having(REMOVED) if c.was_form == WHOLE]
     if shrunk:
         said.append(
-            f"pictures of {listed(shrunk)} leave the branch but stay in earlier commits; "
+            f"images of {listed(shrunk)} leave the branch but stay in earlier commits; "
             "`HfApi().super_squash_history` removes those"
         )
     return said

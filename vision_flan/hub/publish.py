@@ -77,7 +77,7 @@ class Publisher:
         if self.repo_id.count("/") != 1:
             raise HubError(
                 f"{self.repo_id!r} is not OWNER/NAME",
-                hint=f"put your name or an organisation first, as in my-org/{self.repo_id.split('/')[-1]}",
+                hint=f"put your name or an organization first, as in my-org/{self.repo_id.split('/')[-1]}",
             )
         self.reader = Reader(self.api, self.repo_id, self.patience)
         self.documents = Documents(self.reader, gated=bool(self.choices.gated))

@@ -1,7 +1,7 @@
 """From a published recipe and raw files back to the full config, checked against what was published.
 
 The task is compiled again from the local spec with the published seed and quota. With the same versions of
-the packages the shards come out byte for byte; with others the rows are compared, pictures by checksum.
+the packages the shards come out byte for byte; with others the rows are compared, images by checksum.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.card import write_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import RECIPE, PublishedTask
-from vision_flan.errors import BadRawError, HubError, Place, SpecError
+from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import Patience
 from vision_flan.report import Reporter
@@ -89,7 +89,7 @@ class Rehydrator:
         Raises:
             MissingRawError: raw files are not there.
             SpecError: the spec here is not the one that was published.
-            BadRawError: other pictures or texts came out.
+            BadRawError: other images or texts came out.
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
@@ -98,7 +98,7 @@ class Rehydrator:
         if built.spec_sha256 != wanted.spec_sha256:
             raise SpecError(
                 f"the spec of {task} here is not the one {self.repo_id} was made with",
-                where=Place(str(self.catalog.task_files[task])),
+                where=Location(str(self.catalog.task_files[task])),
                 hint=f"pip install vision-flan=={wanted.versions.get('vision_flan', '')}",
             )
         same = SHARDS
@@ -116,7 +116,7 @@ class Rehydrator:
             if our != their:
                 raise BadRawError(
                     f"row {at} of {published.task} is not the published one: {first_difference(our, their)}",
-                    where=Place(self.raw / published.manifest.dataset),
+                    where=Location(self.raw / published.manifest.dataset),
                     hint="compare your raw files with `raw_files` in the manifest; "
                     f"what was built is in {staging}",
                 )
@@ -143,7 +143,7 @@ class Rehydrator:
 
 
 def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a shard or of a recipe as comparable texts, the picture as its path and sha256."""
+    """Rows of a shard or of a recipe as comparable texts, the image as its path and sha256."""
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=100):
             for row in batch.to_pylist():

@@ -17,7 +17,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.dataset.publication import PublishedTask
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.hub.waiting import Patience
 
 REPO_TYPE = "dataset"
@@ -114,6 +114,6 @@ class Reader:
         new = [path for path, oid in paths.items() if oid not in self._known]
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             for path, text in zip(new, pool.map(lambda path: self.text(path, head), new), strict=True):
-                self._known[paths[path]] = PublishedTask.from_json(text, Place(f"{self.repo_id}/{path}"))
+                self._known[paths[path]] = PublishedTask.from_json(text, Location(f"{self.repo_id}/{path}"))
         tasks = (self._known[oid] for _, oid in sorted(paths.items()))
         return {task.task: task for task in tasks}

@@ -1,4 +1,4 @@
-"""Pictures that a task makes from others: grids with captions, crops. Only here are pixels encoded.
+"""Images that a task makes from others: grids with captions, crops. Only here are pixels encoded.
 
 PNG at a fixed compression level, so that the bytes depend on the pixels and the versions of Pillow and zlib
 alone; both stand in the manifest.
@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.images import BadImageError, check_image, on_white
 from vision_flan.instances.rendering import Renderer
 
@@ -29,7 +29,7 @@ def compose_grids(grids: Sequence[tuple[list[bytes], int, list[str], int]]) -> b
     """Grids below one another, on white.
 
     Args:
-        grids: per grid the encoded pictures, the number of columns, a caption a picture (or none at all),
+        grids: per grid the encoded images, the number of columns, a caption an image (or none at all),
             and the longest side of a cell in pixels.
     """
     drawn = [_grid(*grid) for grid in grids]
@@ -43,10 +43,10 @@ def compose_grids(grids: Sequence[tuple[list[bytes], int, list[str], int]]) -> b
     return encode_png(sheet)
 
 
-def _grid(pictures: list[bytes], columns: int, captions: list[str], cell: int) -> Image.Image:
-    if len(pictures) > MAX_CELLS:
+def _grid(images: list[bytes], columns: int, captions: list[str], cell: int) -> Image.Image:
+    if len(images) > MAX_CELLS:
         raise BadImageError("image_too_large")
-    tiles = [_decoded(data) for data in pictures]
+    tiles = [_decoded(data) for data in images]
     for tile in tiles:
         tile.thumbnail((cell, cell), Image.Resampling.LANCZOS)
     columns = min(columns, len(tiles))
@@ -67,10 +67,10 @@ def _grid(pictures: list[bytes], columns: int, captions: list[str], cell: int) -
 
 
 def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
-    """Cut [x, y, width, height] (pixels) out of a picture.
+    """Cut [x, y, width, height] (pixels) out of an image.
 
     Raises:
-        BadImageError: the box has no pixel inside the picture.
+        BadImageError: the box has no pixel inside the image.
     """
     image = _decoded(data)
     x, y, width, height = box
@@ -97,9 +97,9 @@ def _decoded(data: bytes) -> Image.Image:
 
 
 class Composer:
-    """`compose:` of a task: what it reads of a row, and the picture it makes of it."""
+    """`compose:` of a task: what it reads of a row, and the image it makes of it."""
 
-    def __init__(self, spec: Mapping[str, Any], renderer: Renderer, place: Callable[..., Place]) -> None:
+    def __init__(self, spec: Mapping[str, Any], renderer: Renderer, place: Callable[..., Location]) -> None:
         self._place = place("compose")
         self._grids = spec.get("grids", ())
         self._crop = spec.get("crop")
@@ -110,13 +110,13 @@ class Composer:
         self.reads = frozenset(reads)
 
     def references(self, row: Mapping[str, Any]) -> list[str]:
-        """References to the pictures it needs, in order; they also name the composed picture."""
+        """References to the images it needs, in order; they also name the composed image."""
         if self._crop:
             return [self._image.render(row)]
         return [str(ref) for grid in self._grids for ref in self._cells(row, grid)]
 
     def make(self, row: Mapping[str, Any], read: Read) -> bytes:
-        """The composed picture as PNG. Raises what `read` raises, and BadImageError."""
+        """The composed image as PNG. Raises what `read` raises, and BadImageError."""
         if self._crop:
             data = read(self._image.render(row))
             return crop(data, self._box(row, data))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.reading_order import reading_order
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
@@ -45,7 +45,7 @@ class Derived:
 def plan_fields(
     spec: Mapping[str, Mapping[str, Any]],
     renderer: Renderer,
-    place: Callable[..., Place],
+    place: Callable[..., Location],
     candidates: Candidates | None = None,
 ) -> list[Derived]:
     """The derived fields of a task in order.
@@ -63,13 +63,13 @@ def plan_fields(
     return fields
 
 
-def _choice(name: str, options: Any, _r: Renderer, _p: Place, _c: Candidates | None) -> Derived:
+def _choice(name: str, options: Any, _r: Renderer, _p: Location, _c: Candidates | None) -> Derived:
     """One of the values written in the spec."""
     values = list(options["choice"])
     return Derived(name, frozenset(), lambda row, draws: values[draws.below(len(values))])
 
 
-def _pick(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+def _pick(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
     """One item of a list field."""
     field = options["pick"]
 
@@ -82,19 +82,19 @@ def _pick(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | 
     return Derived(name, frozenset([field]), make)
 
 
-def _shuffle(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+def _shuffle(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
     """A list field in random order."""
     field = options["shuffle"]
     return Derived(name, frozenset([field]), lambda row, draws: draws.shuffled(_list(row, field, place)))
 
 
-def _sample(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+def _sample(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
     """`count` items of a list field, in random order."""
     field, count = options["sample"], options["count"]
     return Derived(name, frozenset([field]), lambda row, draws: draws.sample(_list(row, field, place), count))
 
 
-def _other(name: str, options: Any, _r: Renderer, _p: Place, candidates: Candidates | None) -> Derived:
+def _other(name: str, options: Any, _r: Renderer, _p: Location, candidates: Candidates | None) -> Derived:
     """The value of another record whose `differ_in` is not this one's; with `count`, a list of them."""
     field, group, count = options["other"], options["differ_in"], options.get("count")
     pool = candidates.others(field, group, POOL_ROWS) if candidates else []
@@ -128,7 +128,7 @@ def _same(value: Any) -> str:
     return " ".join(str(value).casefold().split()).rstrip(".?! ")
 
 
-def _reading_order(name: str, options: Any, _r: Renderer, place: Place, _c: Candidates | None) -> Derived:
+def _reading_order(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
     """A list of structs with a text and a box [x, y, width, height], as the texts in reading order."""
     field = options["reading_order"]
     text, box = options.get("text", "text"), options.get("box", "box")
@@ -140,13 +140,13 @@ def _reading_order(name: str, options: Any, _r: Renderer, place: Place, _c: Cand
     return Derived(name, frozenset([field]), make)
 
 
-def _text(name: str, options: Any, renderer: Renderer, place: Place, _c: Candidates | None) -> Derived:
+def _text(name: str, options: Any, renderer: Renderer, place: Location, _c: Candidates | None) -> Derived:
     """A Jinja text."""
     template = renderer.compile(options["text"], place)
     return Derived(name, template.names, lambda row, draws: template.render(row))
 
 
-def _list(row: Row, field: str, place: Place) -> list[Any]:
+def _list(row: Row, field: str, place: Location) -> list[Any]:
     value = row[field]
     if value is None:
         return []

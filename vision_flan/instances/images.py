@@ -1,4 +1,4 @@
-"""Is this a picture we can hand on as it is? The bytes are never changed.
+"""Is this an image we can hand on as it is? The bytes are never changed.
 
 Decoding every JPEG costs 2 ms and twenty times the copying (docs/design.md), so the everyday check reads the
 header and makes sure that the file is whole: a JPEG or PNG that ends as it should. Whatever ends otherwise,
@@ -37,14 +37,14 @@ class ImageFacts:
 
 
 class BadImageError(Exception):
-    """The picture cannot be used; the message is the reason it is dropped for."""
+    """The image cannot be used; the message is the reason it is dropped for."""
 
 
 def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
-    """Check the bytes of one picture.
+    """Check the bytes of one image.
 
     Raises:
-        BadImageError: empty_image (no bytes, or the one pixel that shops send for a picture they lack),
+        BadImageError: empty_image (no bytes, or the one pixel that shops send for an image they lack),
             image_too_large, not_an_image, broken_image, animated_image.
     """
     if not data:
@@ -107,7 +107,7 @@ def _is_whole(data: bytes, image_format: str) -> bool:
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Width and height of a JPEG from its frame header (ITU-T T.81, B.2.2), None where that is not plain.
 
-    Most pictures are photographs, and Pillow reads all of a header's tables to tell its size: ten times
+    Most images are photographs, and Pillow reads all of a header's tables to tell its size: ten times
     the work, under the interpreter lock. Whatever is odd is left to Pillow.
     """
     if data[:2] != b"\xff\xd8":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.errors import BadRawError, MissingRawError, Location
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
@@ -17,7 +17,7 @@ from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
 
-#: Name of the options' own draw; a derived field cannot have it (it starts with a blank).
+#: Name of the options' own draw; a derived field cannot have it (it starts with a space).
 _OPTIONS_DRAW = " options"
 
 
@@ -45,7 +45,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The text half of an instance, before its picture is read."""
+    """The text half of an instance, before its image is read."""
 
     instruction: str
     input: str
@@ -78,7 +78,7 @@ class InstanceMaker:
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        self.instruction = renderer.compile(read_template(instruction).strip(), Place(instruction))
+        self.instruction = renderer.compile(read_template(instruction).strip(), Location(instruction))
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
         self.target = renderer.compile(task.target, task.place("target"))
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
@@ -87,18 +87,18 @@ class InstanceMaker:
     def make(
         self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
     ) -> Instance | Dropped:
-        """Render a row and read its picture.
+        """Render a row and read its image.
 
         Args:
             row: a candidate; `_key` is upstream's key.
             read: gives the bytes behind a reference.
-            full_check: decode every picture.
+            full_check: decode every image.
         """
         text = self.render(row)
         if isinstance(text, Dropped):
             return text
         try:
-            data, path = self._picture(row, read, full_check)
+            data, path = self._image(row, read, full_check)
         except BadImageError as error:
             return Dropped(str(error))
         except MissingRawError:
@@ -141,7 +141,7 @@ class InstanceMaker:
             answer = self.options.target(answer, options)
         return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
 
-    def _picture(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:
+    def _image(self, row: dict[str, Any], read: Callable[[str], bytes], full: bool) -> tuple[bytes, str]:
         if self.composer:
             first, *more = self.composer.references(row)
             path = f"composed:{first}" + (f" and {len(more)} more" if more else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.derive import NoValueError
 from vision_flan.instances.rendering import letter
 from vision_flan.records.ordering import Draws
@@ -21,7 +21,7 @@ class OptionsPlan:
     """
 
     def __init__(
-        self, spec: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]], place: Place
+        self, spec: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]], place: Location
     ) -> None:
         self._pool: tuple[str, ...] = tuple(spec.get("values", ()))
         if "labels" in spec:

@@ -1,4 +1,4 @@
-"""Words of a picture in the order a person reads them: lines from top to bottom, words from left to right.
+"""Words of an image in the order a person reads them: lines from top to bottom, words from left to right.
 
 Upstreams of scene text give boxes in no order (TextOCR, https://textvqa.org/textocr/), so lines are found
 from the boxes: going through the words by x, a word continues the line whose last word it overlaps most in

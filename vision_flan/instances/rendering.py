@@ -20,7 +20,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 
 MAX_TEMPLATE_BYTES = 20_000
 MAX_RENDERED_CHARS = 200_000
@@ -51,7 +51,7 @@ def article(noun: str) -> str:
 
 
 def squeeze(text: str) -> str:
-    """Text with runs of white space as single blanks and none at the ends."""
+    """Text with runs of white space as single spaces and none at the ends."""
     return " ".join(str(text).split())
 
 
@@ -62,7 +62,7 @@ def question_mark(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text with a capital first letter and a full stop, unless it ends in a mark of its own."""
+    """Text with a capital first letter and a period, unless it ends in a mark of its own."""
     text = squeeze(text)
     if not text:
         return text
@@ -82,7 +82,7 @@ def detokenize(text: str) -> str:
 
 
 def unglue(text: str) -> str:
-    """Text with a blank between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
+    """Text with a space between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
     return _GLUED.sub(r"\1 \2", str(text))
 
 
@@ -92,7 +92,7 @@ def capital(text: str) -> str:
 
 
 def spaced(text: str) -> str:
-    """Text with underscores as blanks."""
+    """Text with underscores as spaces."""
     return squeeze(str(text).replace("_", " "))
 
 
@@ -242,7 +242,7 @@ class Renderer:
                 raise SecurityError(f"the template loops more than {MAX_LOOP_STEPS:,} times")
             yield item
 
-    def _compile(self, text: str, place: Place) -> Expression:
+    def _compile(self, text: str, place: Location) -> Expression:
         if len(text.encode()) > MAX_TEMPLATE_BYTES:
             raise SpecError(f"the template is larger than {MAX_TEMPLATE_BYTES:,} bytes", where=place)
         if _IDENTIFIER.match(text):
@@ -264,7 +264,7 @@ class Renderer:
         return Compiled(template, names, place, self._budget)
 
 
-def _refuse_statements(tree: nodes.Template, place: Place) -> None:
+def _refuse_statements(tree: nodes.Template, place: Location) -> None:
     refused = (
         nodes.Macro, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends,
         nodes.Block, nodes.FilterBlock, nodes.Call,
@@ -282,17 +282,17 @@ def _refuse_statements(tree: nodes.Template, place: Place) -> None:
             raise SpecError("templates have no recursive loops", where=_inner(place, loop.lineno))
 
 
-def _inner(place: Place, line: int) -> Place:
+def _inner(place: Location, line: int) -> Location:
     """Line of a template: its own file counts from 1, a value in YAML from its key's line."""
     if str(place.file).endswith(".j2"):
-        return Place(place.file, line)
+        return Location(place.file, line)
     return place
 
 
 class Field:
     """A bare name: the field itself, without Jinja."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, place: Location) -> None:
         self.name = name
         self.names = frozenset([name])
         self.place = place
@@ -306,7 +306,7 @@ class Field:
 class Compiled:
     """A compiled template: `names` are the fields it uses."""
 
-    def __init__(self, template: Template, names: frozenset[str], place: Place, budget: _Budget) -> None:
+    def __init__(self, template: Template, names: frozenset[str], place: Location, budget: _Budget) -> None:
         self._template = template
         self._budget = budget
         self.names = names
@@ -358,9 +358,9 @@ def read_template(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise SpecError(
-            "the instruction is missing", where=Place(path), hint=f"write it to {path}"
+            "the instruction is missing", where=Location(path), hint=f"write it to {path}"
         ) from error
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SpecError("the instruction is not UTF-8", where=Place(path)) from error
+        raise SpecError("the instruction is not UTF-8", where=Location(path)) from error

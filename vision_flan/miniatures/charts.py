@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.draw import Color, Size
 
-#: Colours of marks, in order; their names are those of `draw.NAMED`.
+#: Colors of marks, in order; their names are those of `draw.NAMED`.
 PALETTE = ("blue", "orange", "green", "red", "purple", "brown", "pink", "gray", "cyan", "yellow")
 
 _Mark = tuple[str, float, Color]
@@ -25,14 +25,14 @@ def chart(
     colors: Sequence[str] = PALETTE,
 ) -> Image.Image:
     """A chart of kind `bar`, `hbar`, `line` or `pie`; `colors` are names, taken in turn."""
-    picture = draw.blank(size)
-    pen = ImageDraw.Draw(picture)
+    image = draw.blank(size)
+    pen = ImageDraw.Draw(image)
     draw.write(pen, (4, 1), title, (0, 0, 0), 9)
     marks = [
         (label, value, draw.NAMED[colors[place % len(colors)]]) for place, (label, value) in enumerate(values)
     ]
     _KINDS[kind](pen, marks, size)
-    return picture
+    return image
 
 
 def _axes(pen: ImageDraw.ImageDraw, size: Size) -> tuple[int, int]:

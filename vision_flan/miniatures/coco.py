@@ -1,12 +1,12 @@
-"""What COCO lends to other releases: file names, the 80 categories, pictures."""
+"""What COCO lends to other releases: file names, the 80 categories, images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
-#: Ids of COCO pictures lie below this.
+#: Ids of COCO images lie below this.
 MAX_ID = 581_929
 
 _NAMES = {
@@ -42,9 +42,9 @@ def file_name(split: str, image_id: int) -> str:
     return f"{image_id:012d}.jpg" if split.endswith("2017") else f"COCO_{split}_{image_id:012d}.jpg"
 
 
-def lend(tree: Tree, split: str, image_id: int, picture: Picture | Callable[[], Picture]) -> None:
-    """Write a picture where COCO has it, `train2014/COCO_train2014_000000000009.jpg`.
+def lend(tree: Tree, split: str, image_id: int, image: Drawing | Callable[[], Drawing]) -> None:
+    """Write an image where COCO has it, `train2014/COCO_train2014_000000000009.jpg`.
 
     `tree` is `mini.borrow("mscoco")`, or the dataset's own folder, where readers look first.
     """
-    tree.image(f"{split}/{file_name(split, image_id)}", picture)
+    tree.image(f"{split}/{file_name(split, image_id)}", image)

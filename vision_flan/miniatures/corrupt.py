@@ -23,52 +23,52 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def corrupt(name: str, severity: int, picture: Image.Image, rng: Rng) -> Image.Image:
-    """The RGB picture with corruption `name` at severity 1 (hardly visible) to 5."""
-    return _CORRUPTIONS[name](picture, severity, rng)
+def corrupt(name: str, severity: int, image: Image.Image, rng: Rng) -> Image.Image:
+    """The RGB image with corruption `name` at severity 1 (hardly visible) to 5."""
+    return _CORRUPTIONS[name](image, severity, rng)
 
 
-def _floats(picture: Image.Image) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.asarray(picture, dtype=np.float64)
+def _floats(image: Image.Image) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(image, dtype=np.float64)
 
 
-def _picture(values: np.ndarray[Any, Any]) -> Image.Image:
+def _image(values: np.ndarray[Any, Any]) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-def _gaussian_noise(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = _floats(picture)
-    return _picture(values + rng.normal(0, 12 * severity, values.shape))
+def _gaussian_noise(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = _floats(image)
+    return _image(values + rng.normal(0, 12 * severity, values.shape))
 
 
-def _shot_noise(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
+def _shot_noise(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
     photons = 75 / severity**2
-    return _picture(rng.poisson(_floats(picture) / 255 * photons) / photons * 255)
+    return _image(rng.poisson(_floats(image) / 255 * photons) / photons * 255)
 
 
-def _impulse_noise(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = _floats(picture)
+def _impulse_noise(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = _floats(image)
     hit = rng.random(values.shape[:2])
     values[hit < 0.02 * severity] = 0
     values[hit > 1 - 0.02 * severity] = 255
-    return _picture(values)
+    return _image(values)
 
 
-def _speckle_noise(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = _floats(picture)
-    return _picture(values * (1 + rng.normal(0, 0.12 * severity, values.shape)))
+def _speckle_noise(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = _floats(image)
+    return _image(values * (1 + rng.normal(0, 0.12 * severity, values.shape)))
 
 
-def _defocus_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    return picture.filter(ImageFilter.BoxBlur(severity))
+def _defocus_blur(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    return image.filter(ImageFilter.BoxBlur(severity))
 
 
-def _gaussian_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(severity))
+def _gaussian_blur(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(severity))
 
 
-def _glass_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = np.asarray(picture)
+def _glass_blur(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = np.asarray(image)
     height, width = values.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width]
     rows = (rows + rng.integers(-severity, severity + 1, rows.shape)).clip(0, height - 1)
@@ -76,33 +76,33 @@ def _glass_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
     return Image.fromarray(values[rows, columns])
 
 
-def _motion_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = _floats(picture)
-    return _picture(np.mean([np.roll(values, step, axis=1) for step in range(2 * severity + 1)], axis=0))
+def _motion_blur(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = _floats(image)
+    return _image(np.mean([np.roll(values, step, axis=1) for step in range(2 * severity + 1)], axis=0))
 
 
-def _zoom_blur(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    width, height = picture.size
+def _zoom_blur(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    width, height = image.size
     layers = []
     for step in range(severity + 2):
         margin = step * 0.01 * severity
         box = width * margin, height * margin, width * (1 - margin), height * (1 - margin)
-        layers.append(_floats(picture.resize(picture.size, Image.Resampling.BILINEAR, box)))
-    return _picture(np.mean(layers, axis=0))
+        layers.append(_floats(image.resize(image.size, Image.Resampling.BILINEAR, box)))
+    return _image(np.mean(layers, axis=0))
 
 
-def _snow(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    out = ImageEnhance.Brightness(picture).enhance(1 + 0.08 * severity)
+def _snow(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    out = ImageEnhance.Brightness(image).enhance(1 + 0.08 * severity)
     pen = ImageDraw.Draw(out)
-    for x, y in rng.random((60 * severity, 2)) * picture.size:
+    for x, y in rng.random((60 * severity, 2)) * image.size:
         pen.line((x, y, x + 3, y + 5), (255, 255, 255), 2)
     return out
 
 
-def _frost(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    out = Image.blend(picture, Image.new("RGB", picture.size, (200, 220, 240)), 0.08 * severity)
+def _frost(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    out = Image.blend(image, Image.new("RGB", image.size, (200, 220, 240)), 0.08 * severity)
     pen = ImageDraw.Draw(out)
-    for x, y, turn in rng.random((12 * severity, 3)) * (*picture.size, 3.14):
+    for x, y, turn in rng.random((12 * severity, 3)) * (*image.size, 3.14):
         for branch in range(3):
             angle = turn + branch * 1.05
             reach = np.cos(angle) * 12, np.sin(angle) * 12
@@ -110,23 +110,23 @@ def _frost(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
     return out
 
 
-def _fog(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
+def _fog(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
     cloud = Image.fromarray(rng.integers(170, 250, (4, 4)).astype(np.uint8)).resize(
-        picture.size, Image.Resampling.BICUBIC
+        image.size, Image.Resampling.BICUBIC
     )
-    return Image.blend(picture, cloud.convert("RGB"), 0.14 * severity)
+    return Image.blend(image, cloud.convert("RGB"), 0.14 * severity)
 
 
-def _brightness(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    return _picture(_floats(picture) + 25 * severity)
+def _brightness(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    return _image(_floats(image) + 25 * severity)
 
 
-def _contrast(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    return ImageEnhance.Contrast(picture).enhance(0.6 - 0.1 * severity)
+def _contrast(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    return ImageEnhance.Contrast(image).enhance(0.6 - 0.1 * severity)
 
 
-def _elastic_transform(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    values = np.asarray(picture)
+def _elastic_transform(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    values = np.asarray(image)
     height, width = values.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width].astype(float)
     bend = 1.5 * severity
@@ -135,30 +135,30 @@ def _elastic_transform(picture: Image.Image, severity: int, rng: Rng) -> Image.I
     return Image.fromarray(values[moved, shifted])
 
 
-def _pixelate(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
+def _pixelate(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
     side = 1 + severity
-    small = picture.resize(
-        (max(picture.width // side, 1), max(picture.height // side, 1)), Image.Resampling.BOX
+    small = image.resize(
+        (max(image.width // side, 1), max(image.height // side, 1)), Image.Resampling.BOX
     )
-    return small.resize(picture.size, Image.Resampling.NEAREST)
+    return small.resize(image.size, Image.Resampling.NEAREST)
 
 
-def _jpeg_compression(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
+def _jpeg_compression(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=(25, 18, 15, 10, 7)[severity - 1])
+    image.save(out, "JPEG", quality=(25, 18, 15, 10, 7)[severity - 1])
     return Image.open(out).convert("RGB")
 
 
-def _spatter(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    out = picture.copy()
+def _spatter(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    out = image.copy()
     pen = ImageDraw.Draw(out)
-    for x, y, radius in rng.random((8 * severity, 3)) * (*picture.size, 4 + 2 * severity):
+    for x, y, radius in rng.random((8 * severity, 3)) * (*image.size, 4 + 2 * severity):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), (63, 42, 20))
     return out
 
 
-def _saturate(picture: Image.Image, severity: int, rng: Rng) -> Image.Image:
-    return ImageEnhance.Color(picture).enhance((0.3, 0.1, 2.0, 5.0, 20.0)[severity - 1])
+def _saturate(image: Image.Image, severity: int, rng: Rng) -> Image.Image:
+    return ImageEnhance.Color(image).enhance((0.3, 0.1, 2.0, 5.0, 20.0)[severity - 1])
 
 
 _CORRUPTIONS: dict[str, Callable[[Image.Image, int, Rng], Image.Image]] = {

@@ -1,7 +1,7 @@
-"""Small pictures that show what an annotation says, drawn fast and always alike.
+"""Small images that show what an annotation says, drawn fast and always alike.
 
 Sizes are (width, height) and boxes (x, y, width, height), in pixels from the top left, unless a name says
-otherwise. Colours are RGB triples of 0..255. Every function returns a new RGB picture unless it says so.
+otherwise. Colors are RGB triples of 0..255. Every function returns a new RGB image unless it says so.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def digest(text: str) -> bytes:
 
 
 def color_of(text: str, *, light: bool = False) -> Color:
-    """A colour that belongs to this text; `light` leaves black writing readable on it."""
+    """A color that belongs to this text; `light` leaves black writing readable on it."""
     red, green, blue = digest(text)[:3]
     low, span = (150, 100) if light else (30, 170)
     return low + red * span // 255, low + green * span // 255, low + blue * span // 255
@@ -137,10 +137,10 @@ def smudge_tile(width: int, height: int) -> Image.Image:
 def lines_of_words(
     lines: Sequence[Sequence[str]], rng: Random, *, heights: Size = (12, 16), illegible: str = "."
 ) -> tuple[Size, list[list[Box]]]:
-    """Lay words out as lines of text: the picture's size, and each word's box, line by line.
+    """Lay words out as lines of text: the image's size, and each word's box, line by line.
 
     Words of a line differ in height and stand a little above or below each other, by less than a quarter of
-    their height; between lines there is more than half a height of blank, so the reading order is certain.
+    their height; between lines there is more than half a height of space, so the reading order is certain.
     """
     low, high = heights
     boxes: list[list[Box]] = []
@@ -189,7 +189,7 @@ def page(lines: Sequence[str], size: Size | None = None, text_size: int = 12) ->
 
 
 def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.Image:
-    """A card with the text written on it, on a colour and pattern that belong to the text.
+    """A card with the text written on it, on a color and pattern that belong to the text.
 
     `note` makes cards of one label differ: it is written small at the bottom.
     """
@@ -211,7 +211,7 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
 
 
 def objects_scene(size: Size, objects: Iterable[tuple[str, Box]]) -> Image.Image:
-    """Labelled boxes: each in its label's colour, the label written inside."""
+    """Labelled boxes: each in its label's color, the label written inside."""
     scene = blank(size, (205, 222, 232))
     pen = ImageDraw.Draw(scene)
     for label, (x, y, width, height) in objects:
@@ -230,9 +230,9 @@ def _digit_mask(n: int, side: int) -> Image.Image:
 
 def digit(n: int, side: int = 28, *, ink: Color = (255, 255, 255), paper: Color = (0, 0, 0)) -> Image.Image:
     """The digit 0..9, upright and centred."""
-    picture = blank((side, side), paper)
-    picture.paste(ink, (0, 0), _digit_mask(n, side))
-    return picture
+    image = blank((side, side), paper)
+    image.paste(ink, (0, 0), _digit_mask(n, side))
+    return image
 
 
 # --- shapes and grounds
@@ -254,8 +254,8 @@ def shape(
     name: str, color: str | Color, size: Size = (96, 96), *, ground: Color = (255, 255, 255)
 ) -> Image.Image:
     """One filled shape: circle, star, triangle, square, diamond, pentagon, hexagon, octagon."""
-    picture = blank(size, ground)
-    pen = ImageDraw.Draw(picture)
+    image = blank(size, ground)
+    pen = ImageDraw.Draw(image)
     center = size[0] / 2, size[1] / 2
     radius = min(size) * 0.42
     fill = NAMED[color] if isinstance(color, str) else color
@@ -267,11 +267,11 @@ def shape(
     else:
         corners = _CORNERS[name]
         pen.polygon(polygon(center, radius, corners, -pi / 4 if name == "square" else -pi / 2), fill)
-    return picture
+    return image
 
 
 def texture(rng: Random, size: Size = (96, 96), *, base: Color | None = None, grain: int = 8) -> Image.Image:
-    """Soft noise around a colour: sky, ground, cloth, a satellite tile. `grain` is the size of its spots."""
+    """Soft noise around a color: sky, ground, cloth, a satellite tile. `grain` is the size of its spots."""
     tint = np.array(base or [rng.randint(60, 200) for _ in range(3)], dtype=np.int16)
     noise = np.random.default_rng(rng.getrandbits(64))
     cells = noise.integers(-40, 41, (max(size[1] // grain, 2), max(size[0] // grain, 2), 1)) + tint

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from vision_flan.errors import MachineError
-from vision_flan.miniatures.tree import Picture, encode
+from vision_flan.miniatures.tree import Drawing, encode
 
 Array = np.ndarray[Any, Any]
 
@@ -133,16 +133,16 @@ def npz(**arrays: Any) -> bytes:
     return out.getvalue()
 
 
-def planes(picture: Any, *, column_major: bool = False) -> bytes:
-    """A picture as uint8 planes R, G, B (CIFAR rows); `column_major` turns each plane (STL-10)."""
-    array = np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
+def planes(image: Any, *, column_major: bool = False) -> bytes:
+    """An image as uint8 planes R, G, B (CIFAR rows); `column_major` turns each plane (STL-10)."""
+    array = np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
     return (array.transpose(0, 2, 1) if column_major else array).tobytes()
 
 
-def pixels(picture: Image.Image) -> str:
+def pixels(image: Image.Image) -> str:
     """Size and a digest of the RGB values, for the truth of formats that hold bare pixels."""
-    values = hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()
-    return f"{picture.width}x{picture.height} {values[:16]}"
+    values = hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+    return f"{image.width}x{image.height} {values[:16]}"
 
 
 def python2_pickle(value: Any) -> bytes:
@@ -194,9 +194,9 @@ def lmdb(folder: Path, records: Iterable[tuple[bytes, bytes]]) -> None:
     (folder / "lock.mdb").write_bytes(bytes(8192))
 
 
-def image_struct(picture: Picture, path: str) -> dict[str, object]:
-    """A picture as Hub datasets store it: struct of bytes and path."""
-    return {"bytes": encode(picture, Path(path).suffix), "path": path}
+def image_struct(image: Drawing, path: str) -> dict[str, object]:
+    """An image as Hub datasets store it: struct of bytes and path."""
+    return {"bytes": encode(image, Path(path).suffix), "path": path}
 
 
 def parquet(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], group: int = 100) -> None:
@@ -211,9 +211,9 @@ def parquet(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], gr
         writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
 
 
-def base64_image(picture: Picture, suffix: str = ".jpg") -> str:
-    """A picture as a field of a TSV."""
-    return base64.b64encode(encode(picture, suffix)).decode()
+def base64_image(image: Drawing, suffix: str = ".jpg") -> str:
+    """An image as a field of a TSV."""
+    return base64.b64encode(encode(image, suffix)).decode()
 
 
 def voc_xml(

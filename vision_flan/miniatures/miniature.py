@@ -38,16 +38,16 @@ class Miniature(FolderTree):
         n: number of records of the dataset's main unit; each generator says which.
         seed: with `dataset` and a key, decides every draw.
         archives: write what `pack` gets as the archive upstream ships, instead of its unpacked form.
-        pictures: write pictures; without them, runs over a million records are about annotations alone.
+        images: write images; without them, runs over a million records are about annotations alone.
 
     Raises:
         MachineError: the dataset's folder is there already, and not made by borrowing.
     """
 
     def __init__(
-        self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False, pictures: bool = True
+        self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False, images: bool = True
     ) -> None:
-        super().__init__(root / dataset, pictures=pictures)
+        super().__init__(root / dataset, images=images)
         self.root = root
         self.dataset = dataset
         self.n = n
@@ -104,31 +104,31 @@ class Miniature(FolderTree):
     # --- places
 
     def borrow(self, dataset: str) -> FolderTree:
-        """Another dataset's folder, for pictures that this release borrows: `borrow("mscoco")`.
+        """Another dataset's folder, for images that this release borrows: `borrow("mscoco")`.
 
         Raises:
             MachineError: the folder holds something that no miniature made.
         """
         self._claim(dataset, borrowed=True)
-        return FolderTree(self.root / dataset, pictures=self.pictures)
+        return FolderTree(self.root / dataset, images=self.images)
 
     @contextmanager
     def pack(self, name: str, into: str = "") -> Iterator[Tree]:
         """The archive `name` that upstream ships, or its unpacked form in the dataset's folder, below `into`.
 
         Members are written under the archive's own paths either way:
-        `with mini.pack("train_val_images.zip") as tree: tree.image("train_images/a.jpg", picture)`.
+        `with mini.pack("train_val_images.zip") as tree: tree.image("train_images/a.jpg", image)`.
         """
         if self.archives:
-            with archive(self.path(name), pictures=self.pictures) as tree:
+            with archive(self.path(name), images=self.images) as tree:
                 yield tree
         else:
-            yield FolderTree(self.folder / into, pictures=self.pictures) if into else self
+            yield FolderTree(self.folder / into, images=self.images) if into else self
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Tree]:
         """An archive that is read in place, in any case: `.zip`, `.tar`, `.tar.gz`, `.tgz`."""
-        with archive(self.path(name), pictures=self.pictures) as tree:
+        with archive(self.path(name), images=self.images) as tree:
             yield tree
 
     # --- truth
@@ -141,7 +141,7 @@ class Miniature(FolderTree):
         - `target`: the exact string; `one_of`: the acceptable ones;
         - `answer`: text of the right option, where options are shuffled or lettered;
         - `if_input`: [text, target if the input holds it, target if not], where a text may be foreign;
-        - `pairs`: all [question, answer] of the picture, where several are shown;
+        - `pairs`: all [question, answer] of the image, where several are shown;
         - `dropped`: why the record must not be written.
         """
         if sum(name in claim for name in _CLAIMS) != 1:

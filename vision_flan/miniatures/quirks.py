@@ -1,4 +1,4 @@
-"""Pictures as real collections hold them: odd modes, odd headers, and files that are broken.
+"""Images as real collections hold them: odd modes, odd headers, and files that are broken.
 
 Each returns the file's bytes, to be written with `mini.image(rel, ...)`, which passes bytes through.
 """
@@ -14,48 +14,48 @@ from vision_flan.miniatures.tree import encode
 _ORIENTATION = 0x0112
 
 
-def grayscale(picture: Image.Image, suffix: str = ".jpg") -> bytes:
+def grayscale(image: Image.Image, suffix: str = ".jpg") -> bytes:
     """One channel."""
-    return encode(picture.convert("L"), suffix)
+    return encode(image.convert("L"), suffix)
 
 
-def cmyk(picture: Image.Image) -> bytes:
+def cmyk(image: Image.Image) -> bytes:
     """A JPEG with four inks."""
-    return encode(picture.convert("CMYK"), ".jpg")
+    return encode(image.convert("CMYK"), ".jpg")
 
 
-def rgba(picture: Image.Image) -> bytes:
+def rgba(image: Image.Image) -> bytes:
     """A PNG with an alpha channel."""
-    return encode(picture.convert("RGBA"), ".png")
+    return encode(image.convert("RGBA"), ".png")
 
 
-def palette(picture: Image.Image) -> bytes:
+def palette(image: Image.Image) -> bytes:
     """A PNG with a palette."""
-    return encode(picture.convert("P", palette=Image.Palette.ADAPTIVE), ".png")
+    return encode(image.convert("P", palette=Image.Palette.ADAPTIVE), ".png")
 
 
-def sixteen_bit(picture: Image.Image) -> bytes:
+def sixteen_bit(image: Image.Image) -> bytes:
     """A PNG of one channel with 16 bits."""
-    return encode(picture.convert("L").convert("I;16"), ".png")
+    return encode(image.convert("L").convert("I;16"), ".png")
 
 
-def animated(pictures: list[Image.Image]) -> bytes:
+def animated(images: list[Image.Image]) -> bytes:
     """A GIF of several frames."""
     out = io.BytesIO()
-    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=100)
+    images[0].save(out, "GIF", save_all=True, append_images=images[1:], duration=100)
     return out.getvalue()
 
 
-def exif_rotated(picture: Image.Image, orientation: int = 6) -> bytes:
+def exif_rotated(image: Image.Image, orientation: int = 6) -> bytes:
     """A JPEG whose EXIF asks viewers to turn it; the stored pixels, to which boxes refer, stay as drawn."""
     exif = Image.Exif()
     exif[_ORIENTATION] = orientation
-    return encode(picture, ".jpg", exif=exif)
+    return encode(image, ".jpg", exif=exif)
 
 
-def truncated(picture: Image.Image, suffix: str = ".jpg") -> bytes:
+def truncated(image: Image.Image, suffix: str = ".jpg") -> bytes:
     """A file cut off at two thirds: its header is right, it does not decode."""
-    data = encode(picture, suffix)
+    data = encode(image, suffix)
     return data[: len(data) * 2 // 3]
 
 
@@ -65,5 +65,5 @@ def zero_byte() -> bytes:
 
 
 def not_an_image() -> bytes:
-    """What a dead link answers, saved under the name of a picture."""
+    """What a dead link answers, saved under the name of an image."""
     return b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body>gone</body></html>\n"

@@ -43,11 +43,11 @@ def find(dataset: str) -> Generator:
 
 
 def make(
-    dataset: str, root: Path, n: int, seed: int, *, archives: bool = False, pictures: bool = True
+    dataset: str, root: Path, n: int, seed: int, *, archives: bool = False, images: bool = True
 ) -> Miniature:
     """Write the miniature of `dataset` below `root`; the result is closed and says what was made."""
     generate = find(dataset)
-    with Miniature(root, dataset, n, seed, archives=archives, pictures=pictures) as mini:
+    with Miniature(root, dataset, n, seed, archives=archives, images=images) as mini:
         generate(mini)
     return mini
 

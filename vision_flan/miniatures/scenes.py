@@ -1,4 +1,4 @@
-"""Pictures with a structure of their own: CLEVR scenes, matrix panels, faces, figures, maps."""
+"""Images with a structure of their own: CLEVR scenes, matrix panels, faces, figures, maps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clevr_scene(objects: Iterable[Mapping[str, Any]]) -> Image.Image:
     """Solids on a gray ground (480 x 320, RGBA as upstream). Of each object are read:
 
     `shape`, `color`, `size`, `material` (metal shines, rubber does not) and `pixel_coords` (x, y, depth), its
-    centre. Those further up are further away and are drawn first.
+    center. Those further up are further away and are drawn first.
     """
     scene = _clevr_ground().copy()
     pen = ImageDraw.Draw(scene)
@@ -70,20 +70,20 @@ def _solid(pen: ImageDraw.ImageDraw, name: str, color: Color, x: int, y: int, r:
 # --- matrix panels
 
 PANEL = 160
-#: Type, size and colour of an entity are indices, as in RAVEN: 1 triangle, 2 square, 3 pentagon, 4 hexagon,
+#: Type, size and color of an entity are indices, as in RAVEN: 1 triangle, 2 square, 3 pentagon, 4 hexagon,
 #: 5 circle; sizes 0.4 to 0.9 of the cell; gray values from 255 (0) to 0 (9).
 PANEL_TYPES = ("none", "triangle", "square", "pentagon", "hexagon", "circle")
 PANEL_SIZES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PANEL_GRAYS = (255, 224, 196, 168, 140, 112, 84, 56, 28, 0)
 
-#: (centre y, centre x, height, width) in parts of the panel, then type, size, colour.
+#: (center y, center x, height, width) in parts of the panel, then type, size, color.
 Entity = tuple[tuple[float, float, float, float], int, int, int]
 
 
 def panel(entities: Iterable[Entity]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """One panel of a matrix problem: uint8, 160 x 160, black outlines on white, drawn in order."""
-    picture = Image.new("L", (PANEL, PANEL), 255)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", (PANEL, PANEL), 255)
+    pen = ImageDraw.Draw(image)
     for (y, x, height, width), kind, size, color in entities:
         radius = min(height, width) * PANEL / 2 * PANEL_SIZES[size] * 0.95
         center = x * PANEL, y * PANEL
@@ -94,7 +94,7 @@ def panel(entities: Iterable[Entity]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         else:
             turn = -pi / 4 if PANEL_TYPES[kind] == "square" else -pi / 2
             pen.polygon(draw.polygon(center, radius, kind + 2, turn), fill, 0, 2)
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 # --- people
@@ -120,8 +120,8 @@ _SKIN: tuple[Color, ...] = ((255, 224, 189), (224, 172, 105), (141, 85, 36), (92
 def face(expression: str, size: Size = (96, 96), *, tone: int = 0) -> Image.Image:
     """A drawn face with an expression: neutral, happy, sad, angry, surprise, fear, disgust, contempt."""
     bend, tilt, opened = _FACES[expression]
-    picture = draw.blank(size, (200, 210, 220))
-    pen = ImageDraw.Draw(picture)
+    image = draw.blank(size, (200, 210, 220))
+    pen = ImageDraw.Draw(image)
     width, height = size
     pen.ellipse(
         (width * 0.12, height * 0.05, width * 0.88, height * 0.95), _SKIN[tone % len(_SKIN)], (0, 0, 0)
@@ -139,13 +139,13 @@ def face(expression: str, size: Size = (96, 96), *, tone: int = 0) -> Image.Imag
         depth = height * 0.12 * abs(bend) + 1
         box = left, level - depth, right, level + depth
         pen.arc(box, 0 if bend >= 0 else 180, 180 if bend >= 0 else 360, (120, 20, 20), 2)
-    return picture
+    return image
 
 
 def figure(pose: str, size: Size = (96, 128)) -> Image.Image:
     """A stick figure whose limbs belong to the name of its pose or action, written below it."""
-    picture = draw.blank(size, (235, 235, 225))
-    pen = ImageDraw.Draw(picture)
+    image = draw.blank(size, (235, 235, 225))
+    pen = ImageDraw.Draw(image)
     width, height = size
     turn = draw.color_of(pose)
     neck, hip = (width * 0.5, height * 0.3), (width * 0.5, height * 0.55)
@@ -161,12 +161,12 @@ def figure(pose: str, size: Size = (96, 128)) -> Image.Image:
         end = start[0] + cos(angle) * height * length, start[1] + sin(angle) * height * length
         pen.line((*start, *end), (20, 20, 20), 3)
     pen.text((3, height - 14), pose, (0, 0, 0), font=draw.font(10))
-    return picture
+    return image
 
 
 # --- maps
 
-#: Ground colours of satellite tiles, by a word in the class name.
+#: Ground colors of satellite tiles, by a word in the class name.
 _LAND: dict[str, Color] = {
     "water": (40, 80, 150),
     "sea": (40, 80, 150),

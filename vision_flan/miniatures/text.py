@@ -6,7 +6,7 @@ from random import Random
 
 
 def listed(words: str, separator: str | None = None) -> tuple[str, ...]:
-    """A vocabulary from one string: words between blanks, or between separators."""
+    """A vocabulary from one string: words between spaces, or between separators."""
     return tuple(words.split(separator))
 
 
@@ -55,7 +55,7 @@ def subject(rng: Random) -> str:
 
 
 def clause(rng: Random) -> str:
-    """Lower case, no full stop: "a boy is holding a red kite on the beach"."""
+    """Lower case, no period: "a boy is holding a red kite on the beach"."""
     return (
         f"{article(rng.choice(_ANIMATE))} {rng.choice(_ACTS)} {article(subject(rng))} {rng.choice(_PLACES)}"
     )
@@ -67,7 +67,7 @@ def sentence(rng: Random) -> str:
 
 
 def closed(text: str) -> str:
-    """The text with a full stop where it has none."""
+    """The text with a period where it has none."""
     return text if text.endswith(".") else f"{text}."
 
 
@@ -76,7 +76,7 @@ def paragraph(rng: Random, sentences: int) -> str:
 
 
 def question_answer(rng: Random) -> tuple[str, str]:
-    """A question about a picture (with its question mark) and a short answer."""
+    """A question about an image (with its question mark) and a short answer."""
     thing = rng.choice(THINGS)
     kind = rng.randrange(5)
     if kind == 0:

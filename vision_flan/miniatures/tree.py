@@ -24,8 +24,8 @@ from PIL import Image
 
 from vision_flan.miniatures.json_stream import Add, JsonDocument, JsonList, Put
 
-#: A picture to write: drawn, as array (H x W or H x W x C, uint8), or as encoded bytes.
-Picture = Image.Image | np.ndarray[Any, np.dtype[np.uint8]] | bytes
+#: An image to write: drawn, as array (H x W or H x W x C, uint8), or as encoded bytes.
+Drawing = Image.Image | np.ndarray[Any, np.dtype[np.uint8]] | bytes
 
 _FORMATS = {
     ".jpg": "JPEG",
@@ -42,10 +42,10 @@ _SPOOL_BYTES = 8 << 20
 _ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
-def encode(picture: Picture, suffix: str, **options: Any) -> bytes:
-    """The picture as a file of the format that `suffix` names, in any case (".JPEG").
+def encode(picture: Drawing, suffix: str, **options: Any) -> bytes:
+    """The image as a file of the format that `suffix` names, in any case (".JPEG").
 
-    JPEG has no alpha channel and no palette: such pictures are converted to RGB. `options` go to Pillow.
+    JPEG has no alpha channel and no palette: such images are converted to RGB. `options` go to Pillow.
     """
     if isinstance(picture, bytes):
         return picture
@@ -66,11 +66,11 @@ class Tree(ABC):
     """Writers over `open`; `rel` is always relative to the tree, with forward slashes.
 
     Args:
-        pictures: whether `image` writes anything.
+        images: whether `image` writes anything.
     """
 
-    def __init__(self, *, pictures: bool = True) -> None:
-        self.pictures = pictures
+    def __init__(self, *, images: bool = True) -> None:
+        self.images = images
 
     @abstractmethod
     def open(self, rel: str) -> AbstractContextManager[IO[bytes]]:
@@ -93,12 +93,12 @@ class Tree(ABC):
         """A small JSON file; `options` go to `json.dumps`."""
         self.write_text(rel, json.dumps(value, **options))
 
-    def image(self, rel: str, picture: Picture | Callable[[], Picture], **options: Any) -> None:
-        """A picture in the format of the suffix; bytes are written as they are.
+    def image(self, rel: str, picture: Drawing | Callable[[], Drawing], **options: Any) -> None:
+        """An image in the format of the suffix; bytes are written as they are.
 
-        A function is called for the picture only where pictures are wanted at all.
+        A function is called for the image only where images are wanted at all.
         """
-        if self.pictures:
+        if self.images:
             drawn = picture() if callable(picture) else picture
             self.write_bytes(rel, encode(drawn, PurePosixPath(rel).suffix, **options))
 
@@ -183,8 +183,8 @@ class Tree(ABC):
 class FolderTree(Tree):
     """A folder on disk."""
 
-    def __init__(self, folder: Path, *, pictures: bool = True) -> None:
-        super().__init__(pictures=pictures)
+    def __init__(self, folder: Path, *, images: bool = True) -> None:
+        super().__init__(images=images)
         self.folder = folder
         self._made: set[str] = set()
 
@@ -221,10 +221,10 @@ class ArchiveTree(Tree):
 
 
 class ZipTree(ArchiveTree):
-    """A zip archive, closed by its caller. Pictures are stored, other members deflated."""
+    """A zip archive, closed by its caller. Images are stored, other members deflated."""
 
-    def __init__(self, archive: zipfile.ZipFile, *, pictures: bool = True) -> None:
-        super().__init__(pictures=pictures)
+    def __init__(self, archive: zipfile.ZipFile, *, images: bool = True) -> None:
+        super().__init__(images=images)
         self._archive = archive
 
     def _add(self, rel: str, data: IO[bytes], size: int) -> None:
@@ -240,8 +240,8 @@ class ZipTree(ArchiveTree):
 class TarTree(ArchiveTree):
     """A tar archive, closed by its caller."""
 
-    def __init__(self, archive: tarfile.TarFile, *, pictures: bool = True) -> None:
-        super().__init__(pictures=pictures)
+    def __init__(self, archive: tarfile.TarFile, *, images: bool = True) -> None:
+        super().__init__(images=images)
         self._archive = archive
 
     def _add(self, rel: str, data: IO[bytes], size: int) -> None:
@@ -251,14 +251,14 @@ class TarTree(ArchiveTree):
 
 
 @contextmanager
-def archive(path: Path, *, pictures: bool = True) -> Iterator[Tree]:
+def archive(path: Path, *, images: bool = True) -> Iterator[Tree]:
     """A `.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.xz` to fill; finished when the block ends."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
-            yield ZipTree(zipped, pictures=pictures)
+            yield ZipTree(zipped, images=images)
     elif path.suffix in (".tar", ".xz"):
         with tarfile.open(path, "w" if path.suffix == ".tar" else "w:xz") as plain:
-            yield TarTree(plain, pictures=pictures)
+            yield TarTree(plain, images=images)
     else:
         # a GzipFile of our own: tarfile's writes the time into the header
         with (
@@ -266,7 +266,7 @@ def archive(path: Path, *, pictures: bool = True) -> Iterator[Tree]:
             gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w") as tar,
         ):
-            yield TarTree(tar, pictures=pictures)
+            yield TarTree(tar, images=images)
 
 
 def _discard(_: object) -> None:

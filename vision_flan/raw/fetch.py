@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Final
 
-from vision_flan.errors import BadRawError, MachineError, Place, SpecError
+from vision_flan.errors import BadRawError, MachineError, Location, SpecError
 from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
 from vision_flan.raw.transfer import Transfer, validator_file
@@ -115,7 +115,7 @@ def _stays_inside(path: Path, folder: Path) -> None:
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise MachineError(
             f"{path.parent} is a symbolic link that leads out of {folder}",
-            where=Place(path),
+            where=Location(path),
             hint="a folder in its place; only the dataset's folder itself may be a link",
         )
 
@@ -133,7 +133,7 @@ def _bytes_of_part(part: Path) -> int:
             continue
         if not stat.S_ISREG(mode):
             raise MachineError(
-                f"it is {_kind_of_node(mode)}, not a file of ours", where=Place(path), hint=f"remove {path}"
+                f"it is {_kind_of_node(mode)}, not a file of ours", where=Location(path), hint=f"remove {path}"
             )
     return part.stat().st_size if part.exists() else 0
 
@@ -205,7 +205,7 @@ def check_space(steps: Sequence[Step], raw_root: Path) -> None:
     if wanted > free:
         raise MachineError(
             f"{wanted:,} bytes are still to come, {free:,} are free",
-            where=Place(raw_root),
+            where=Location(raw_root),
             hint="free some space, give another --raw, or fetch one file at a time with --file",
         )
 
@@ -229,14 +229,14 @@ def download(step: Step, report: Reporter) -> None:
                 step.part.unlink()
                 raise BadRawError(
                     f"{file.path} came whole, but {wrong}",
-                    where=Place(path),
+                    where=Location(path),
                     hint=f"retry; if it fails again, upstream changed the file: {file.url}",
                 )
             step.part.replace(path)
     except OSError as error:
         raise MachineError(
             f"cannot write: {error.strerror or error}",
-            where=Place(path),
+            where=Location(path),
             hint="free some space or give another --raw; what came so far is kept",
         ) from error
     finally:
@@ -254,7 +254,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise MachineError(
-                "another vflan fetch brings this file", where=Place(part), hint="wait for it"
+                "another vflan fetch brings this file", where=Location(part), hint="wait for it"
             ) from error
         yield file
 

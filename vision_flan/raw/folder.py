@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place
+from vision_flan.errors import BadRawError, MachineError, MissingRawError, Location
 from vision_flan.raw.members import OpenArchive, is_junk
 from vision_flan.raw.patterns import Pattern, is_inside
 from vision_flan.raw.tar_archive import GzipArchive, TarArchive
@@ -232,7 +232,7 @@ class RawDataset:
         if there:
             self._confine(full, path)
         # An absent folder may still be unpacked while we run, so only what is there is remembered,
-        # unless archives make the search on disk a detour for every picture.
+        # unless archives make the search on disk a detour for every image.
         if there or self.archives:
             self._folders[folder] = there
         return there
@@ -242,7 +242,7 @@ class RawDataset:
         if real != self._real and not real.startswith(self._real.rstrip("/") + "/"):
             raise BadRawError(
                 f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
-                where=Place(self.root),
+                where=Location(self.root),
                 hint="copy the files in, or make the dataset's folder itself the link",
             )
         return real
@@ -292,7 +292,7 @@ class RawDataset:
         also = f", nor in {', '.join(looked)}" if looked else ""
         return MissingRawError(
             f"{path!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also}",
-            where=Place(self.root / path),
+            where=Location(self.root / path),
             hint=f"vflan fetch {self.dataset}",
         )
 
@@ -301,13 +301,13 @@ class RawDataset:
             return self._missing_name(path, error)
         return MachineError(
             f"cannot read the file: {error.strerror}",
-            where=Place(self.root / path),
+            where=Location(self.root / path),
             hint="check the file's permissions and the disk",
         )
 
     def _missing_name(self, path: str, error: OSError) -> BadRawError:
         return BadRawError(
-            f"no file can have the path {path[:200]!r}: {error.strerror}", where=Place(self.root)
+            f"no file can have the path {path[:200]!r}: {error.strerror}", where=Location(self.root)
         )
 
 

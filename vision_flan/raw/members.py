@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from vision_flan.errors import BadRawError, MachineError, Place
+from vision_flan.errors import BadRawError, MachineError, Location
 
 #: Reads up to n bytes at an offset; shorter only at the end of the file.
 ReadAt = Callable[[int, int], bytes]
@@ -61,7 +61,7 @@ def open_descriptor(path: Path) -> int:
     except OSError as error:
         raise MachineError(
             f"cannot open the archive: {error.strerror}",
-            where=Place(path),
+            where=Location(path),
             hint="check the file's permissions",
         ) from error
 
@@ -70,7 +70,7 @@ def damaged(path: Path, what: str) -> BadRawError:
     """The error for an archive that is not what its suffix says."""
     return BadRawError(
         f"the archive is damaged or cut short: {what}",
-        where=Place(path),
+        where=Location(path),
         hint="download it again, or unpack it and remove the archive",
     )
 

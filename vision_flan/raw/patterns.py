@@ -5,7 +5,7 @@ anything, slashes and nothing included, `*` anything but `/`. Everything else is
 braces. A name that occurs twice must hold the same text both times (`{class}/{class}_{n:d}.jpg`).
 
 In a line of text fields may hold any character: each takes as little as it can, so the last one gets the
-rest. `{name:d}` may have a minus sign, a blank stands for one or more blanks, blanks at both ends do not
+rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends do not
 count.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
 _PATH_FIELDS = {None: r"[^/]+", ":d": r"[0-9]+", "*": r".*"}
@@ -43,7 +43,7 @@ class Pattern:
         SpecError: a brace without its partner, an unknown field kind, a path that leaves the folder.
     """
 
-    def __init__(self, text: str, place: Place | None = None) -> None:
+    def __init__(self, text: str, place: Location | None = None) -> None:
         if not is_inside(text):
             raise SpecError(
                 f"path pattern {text!r} is no plain path below the raw folder",
@@ -83,7 +83,7 @@ class LinePattern:
         SpecError: as `Pattern`.
     """
 
-    def __init__(self, text: str, place: Place | None = None) -> None:
+    def __init__(self, text: str, place: Location | None = None) -> None:
         self.text = text
         self.names, expression, _ = _translate(text, _LINE_FIELDS, place)
         blanks = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
@@ -95,7 +95,7 @@ class LinePattern:
         return found.groupdict() if found else None
 
 
-def _segment(text: str, place: Place | None) -> str | None:
+def _segment(text: str, place: Location | None) -> str | None:
     """The literal text of one path segment, None when it holds a field."""
     _, _, first = _translate(text, _PATH_FIELDS, place) if text else ([], "", 0)
     return text.replace("{{", "{").replace("}}", "}") if first == len(text) else None
@@ -106,7 +106,7 @@ def _is_deep(segment: str) -> bool:
 
 
 def _translate(
-    text: str, fields: dict[str | None, str], place: Place | None
+    text: str, fields: dict[str | None, str], place: Location | None
 ) -> tuple[tuple[str, ...], str, int]:
     """Names of the fields, regular expression, offset of the first field (`len(text)` for none)."""
     if not text:

@@ -1,6 +1,6 @@
 """Random access into .tar files, plain or compressed, and into single .gz files.
 
-Headers are parsed by us: `tarfile` makes an object a member, which takes gigabytes for millions of pictures.
+Headers are parsed by us: `tarfile` makes an object a member, which takes gigabytes for millions of images.
 Format: POSIX.1-2001 pax and the GNU extensions for long names and large sizes. Links are not followed.
 """
 
@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import indexed_gzip
 
-from vision_flan.errors import MachineError, Place
+from vision_flan.errors import MachineError, Location
 from vision_flan.raw.members import ReadAt, Slice, damaged, member_name, open_descriptor
 
 _BLOCK = 512
@@ -190,7 +190,7 @@ def _unpacked(path: Path) -> IO[bytes]:
             raise damaged(path, str(error)) from error
         raise MachineError(
             f"cannot decompress the archive to {tempfile.gettempdir()}: {error.strerror}",
-            where=Place(path),
+            where=Location(path),
             hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
         ) from error
     return target

@@ -25,7 +25,7 @@ from urllib.request import (
 )
 
 from vision_flan import __version__
-from vision_flan.errors import MissingRawError, Place
+from vision_flan.errors import MissingRawError, Location
 from vision_flan.raw.links import wrong_url
 from vision_flan.raw.signatures import HEAD_BYTES, what_it_is_not
 from vision_flan.report import Reporter
@@ -140,7 +140,7 @@ class Transfer:
                 if not left:
                     raise MissingRawError(
                         f"{self._file.path}: {error}",
-                        where=Place(self._path),
+                        where=Location(self._path),
                         hint="the same command again goes on where this one stopped",
                     ) from error
                 self._report.note(f"{self._file.path}: {error}; trying again")
@@ -153,7 +153,7 @@ class Transfer:
         kind = f" (Content-Type: {self._kind})" if self._kind else ""
         return MissingRawError(
             f"{self._file.path}: {what}{kind}",
-            where=Place(self._file.url or ""),
+            where=Location(self._file.url or ""),
             hint=f"open the link in a browser, and put the file at {self._target}",
         )
 

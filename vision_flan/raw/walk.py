@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from vision_flan.errors import MachineError, Place
+from vision_flan.errors import MachineError, Location
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.patterns import Pattern
 
@@ -66,7 +66,7 @@ def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str
     except OSError as error:
         raise MachineError(
             f"cannot list the folder: {error.strerror}",
-            where=Place(full),
+            where=Location(full),
             hint="check the folder's permissions",
         ) from error
     names.sort()

@@ -15,7 +15,7 @@ import zlib
 from array import array
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.members import Slice, damaged, member_name, open_descriptor
 
 _END = struct.Struct("<4s4H2LH")
@@ -87,7 +87,7 @@ class ZipArchive:
     def _data_start(self, row: int, name: str) -> int:
         if self._flags[row] & _ENCRYPTED:
             raise BadRawError(
-                f"member {name!r} is encrypted", where=Place(self.path), hint="unpack it with its password"
+                f"member {name!r} is encrypted", where=Location(self.path), hint="unpack it with its password"
             )
         start = self._starts[row]
         local = _LOCAL.unpack(self._pread(start, _LOCAL.size))
@@ -110,7 +110,7 @@ class ZipArchive:
             raise damaged(self.path, f"member {name!r}: {error}") from error
         raise BadRawError(
             f"member {name!r} is compressed by method {method}, which is not read",
-            where=Place(self.path),
+            where=Location(self.path),
             hint="unpack the archive with `7z x` and remove it",
         )
 
@@ -159,7 +159,7 @@ class ZipArchive:
         if disk:
             raise BadRawError(
                 "the archive is the last part of several",
-                where=Place(self.path),
+                where=Location(self.path),
                 hint=f"join the parts: zip -s 0 {self.path.name} --out whole.zip",
             )
         shift = stop - size - offset

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import BATCH_ROWS, Layout, Row, no_images, split_locator
 from vision_flan.readers.pickled import restricted_loads
-from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
+from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import open_unpacked
 
@@ -26,20 +26,20 @@ _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 
 
 class _Records:
-    """Tables whose rows are the records of one array: a number (`_value`) or a picture (`image`)."""
+    """Tables whose rows are the records of one array: a number (`_value`) or an image (`image`)."""
 
-    def __init__(self, table: TableSpec, pictures: bool, number: pa.DataType) -> None:
+    def __init__(self, table: TableSpec, images: bool, number: pa.DataType) -> None:
         self._table = table
-        self._pictures = pictures
-        allowed = () if pictures else ("_value",)
+        self._images = images
+        allowed = () if images else ("_value",)
         unknown = [name for name in table.columns if name not in allowed]
         if unknown:
             raise SpecError(
                 f"table {table.name!r}: column {unknown[0]!r} is not in such a file",
                 where=table.place,
-                hint="its records are pictures, in `image`" if pictures else "its numbers are in `_value`",
+                hint="its records are images, in `image`" if images else "its numbers are in `_value`",
             )
-        own = {"image": pa.string()} if pictures else {"_value": table.columns.get("_value", number)}
+        own = {"image": pa.string()} if images else {"_value": table.columns.get("_value", number)}
         self._layout = Layout(table, own)
 
     def schema(self) -> pa.Schema:
@@ -48,7 +48,7 @@ class _Records:
     def _batches_of(
         self, file: str, parts: Mapping[str, str], records: Array | int
     ) -> Iterator[pa.RecordBatch]:
-        """Batches for the numbers of an array, or for a count of pictures."""
+        """Batches for the numbers of an array, or for a count of images."""
         total = records if isinstance(records, int) else len(records)
         for first in range(0, total, BATCH_ROWS):
             rows = range(first, min(first + BATCH_ROWS, total))
@@ -64,29 +64,29 @@ class _Records:
         try:
             return pa.array(values.astype(values.dtype.newbyteorder("="))).cast(wanted)
         except pa.ArrowException as error:
-            raise BadRawError(f"numbers are no {wanted}: {error}", where=Place(file)) from error
+            raise BadRawError(f"numbers are no {wanted}: {error}", where=Location(file)) from error
 
 
 class IdxReader(_Records):
-    """idx files, plain or .gz. With `_value` declared they are numbers, one dimension; else pictures."""
+    """idx files, plain or .gz. With `_value` declared they are numbers, one dimension; else images."""
 
     def __init__(self, table: TableSpec) -> None:
-        super().__init__(table, pictures="_value" not in table.columns, number=pa.int64())
+        super().__init__(table, images="_value" not in table.columns, number=pa.int64())
         self._arrays = ArrayCache()
 
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
             array = self._load(raw, file)
-            if (array.ndim > 2) != self._pictures or array.ndim == 2:
+            if (array.ndim > 2) != self._images or array.ndim == 2:
                 raise BadRawError(
                     f"the file holds an array of shape {list(array.shape)}",
-                    where=Place(file),
+                    where=Location(file),
                     hint="declare `_value` for files of one dimension, and only for those",
                 )
-            yield from self._batches_of(file, parts, len(array) if self._pictures else array)
+            yield from self._batches_of(file, parts, len(array) if self._images else array)
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        if not self._pictures:
+        if not self._images:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
         array = self._arrays.get(file, lambda: self._load(raw, file))
@@ -96,7 +96,7 @@ class IdxReader(_Records):
         data = _read_unpacked(raw, file)
         kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
         if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
-            raise BadRawError("no idx file: its first bytes are none of the format's", where=Place(file))
+            raise BadRawError("no idx file: its first bytes are none of the format's", where=Location(file))
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
         dtype = np.dtype(_IDX_TYPES[kind])
         start = 4 + 4 * dimensions
@@ -104,7 +104,7 @@ class IdxReader(_Records):
             raise BadRawError(
                 f"the header says {list(shape)} numbers of {dtype.itemsize} bytes, "
                 f"but {len(data) - start} bytes follow",
-                where=Place(file),
+                where=Location(file),
                 hint="download the file again",
             )
         return np.frombuffer(data, dtype, offset=start).reshape(shape)
@@ -113,7 +113,7 @@ class IdxReader(_Records):
 class BinaryReader(_Records):
     """Records of fixed size without a header, plain or .gz.
 
-    Option `record`: {shape: [3, 96, 96], dtype: uint8, order: CWH} for pictures, {dtype: uint8} for numbers.
+    Option `record`: {shape: [3, 96, 96], dtype: uint8, order: CWH} for images, {dtype: uint8} for numbers.
     Numbers of several bytes are little-endian.
     """
 
@@ -123,7 +123,7 @@ class BinaryReader(_Records):
             raise SpecError(
                 f"table {table.name!r}: reader `binary` needs `record:`",
                 where=table.place,
-                hint="{dtype: uint8}, or with shape and order for pictures",
+                hint="{dtype: uint8}, or with shape and order for images",
             )
         self._dtype = np.dtype(record["dtype"]).newbyteorder("<")
         self._shape: tuple[int, ...] = tuple(record.get("shape", ()))
@@ -134,17 +134,17 @@ class BinaryReader(_Records):
 
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
-            if self._pictures and not file.lower().endswith(".gz"):
+            if self._images and not file.lower().endswith(".gz"):
                 yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
                 continue
             data = _read_unpacked(raw, file)
             count = self._count(len(data), file)
             yield from self._batches_of(
-                file, parts, count if self._pictures else np.frombuffer(data, self._dtype)
+                file, parts, count if self._images else np.frombuffer(data, self._dtype)
             )
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        if not self._pictures:
+        if not self._images:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
         if file.lower().endswith(".gz"):
@@ -155,16 +155,16 @@ class BinaryReader(_Records):
                 stream.seek(number * self._size)
                 data = stream.read(self._size)
         if len(data) < self._size:
-            raise BadRawError(f"record {number} is not there", where=Place(file))
+            raise BadRawError(f"record {number} is not there", where=Location(file))
         values = np.frombuffer(data, self._dtype)
-        return encode_png(picture_array(values, self._order, file, self._shape), file)
+        return encode_png(image_array(values, self._order, file, self._shape), file)
 
     def _count(self, size: int, file: str) -> int:
         if size % self._size:
             raise BadRawError(
                 f"{size} bytes are no whole number of records of {self._size} bytes",
-                where=Place(file),
-                hint=f"download the file again, or mend `record:` of table {self._table.name!r}",
+                where=Location(file),
+                hint=f"download the file again, or fix `record:` of table {self._table.name!r}",
             )
         return size // self._size
 
@@ -173,7 +173,7 @@ class NpzReader:
     """NumPy archives, one row each: columns are arrays by name, without dimension a number, else lists.
 
     Option `images`: {array: image, order: HW}. The column `image` is then `@<table>/<file>`, and
-    `@<table>/<file>#<i>` is picture i of the array (without `#`, the whole array is one picture).
+    `@<table>/<file>#<i>` is image i of the array (without `#`, the whole array is one image).
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -204,13 +204,13 @@ class NpzReader:
         name = self._images["array"]
         array = self._arrays.get(file, lambda: self._required(raw, file, name))
         order = self._images.get("order") or ("HWC" if array.ndim - bool(number) == 3 else "HW")
-        picture = record_of(array, int(number), file) if number else array
-        return encode_png(picture_array(picture, order, file), file)
+        image = record_of(array, int(number), file) if number else array
+        return encode_png(image_array(image, order, file), file)
 
     def _required(self, raw: RawDataset, file: str, name: str) -> Array:
         found = _npz_arrays(raw, file, [name]).get(name)
         if found is None:
-            raise BadRawError(f"no array {name!r}", where=Place(file), hint="mend `images:` of the table")
+            raise BadRawError(f"no array {name!r}", where=Location(file), hint="fix `images:` of the table")
         return found
 
     def _rows(self, raw: RawDataset) -> Iterator[Row]:
@@ -234,7 +234,7 @@ def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array
                 if f"{name}.npy" in members
             }
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise BadRawError(f"no valid npz: {error}", where=Place(file), hint="download it again") from error
+        raise BadRawError(f"no valid npz: {error}", where=Location(file), hint="download it again") from error
 
 
 def _npy_array(data: bytes, file: str) -> Array:
@@ -259,5 +259,5 @@ def _read_unpacked(raw: RawDataset, file: str) -> bytes:
             return stream.read()
     except (EOFError, OSError, zlib.error) as error:
         raise BadRawError(
-            f"the file's compression is damaged: {error}", where=Place(file), hint="download it again"
+            f"the file's compression is damaged: {error}", where=Location(file), hint="download it again"
         ) from error

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
@@ -34,7 +34,7 @@ class DelimitedReader:
     `header` (default true); `names_in_file`, names of all columns where there is no header (default: the
     declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: what Arrow takes
     for NULL in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
-    a column of pictures in base64, which the table shows as references in `image`.
+    a column of images in base64, which the table shows as references in `image`.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -62,7 +62,7 @@ class DelimitedReader:
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
             first = 0
-            # Arrow counts rows by a column, so a table of nothing but pictures reads theirs.
+            # Arrow counts rows by a column, so a table of nothing but images reads theirs.
             shown = self._table.columns or {self._image_column or "": pa.string()}
             for batch in self._stream(raw, file, shown):
                 rows = batch.num_rows
@@ -132,7 +132,7 @@ class DelimitedReader:
         if isinstance(error, UnicodeError) or "UTF8" in text:
             self._find_undecodable(raw, file)
         row = _ROW.search(text)
-        hint = f"mend the file, or the options and columns of table {self._table.name!r}"
+        hint = f"fix the file, or the options and columns of table {self._table.name!r}"
         if "does not exist in CSV" in text:
             hint = f"its header begins {self._header(raw, file)!r}; is `delimiter:` right?"
         elif "straddles" in text:
@@ -141,7 +141,7 @@ class DelimitedReader:
             hint = "quotes or delimiters differ: see `quote:`, `delimiter:`, `allow_newlines:`"
         what = text.removeprefix('"').removesuffix('"').replace("In CSV column", "column")
         return BadRawError(
-            f"no valid delimited text: {what}", where=Place(file, int(row[1]) if row else 0), hint=hint
+            f"no valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
         )
 
     def _find_undecodable(self, raw: RawDataset, file: str) -> None:
@@ -162,35 +162,35 @@ class DelimitedReader:
 
 
 class _ImageSpool:
-    """Decoded pictures of one file, in a temporary file that vanishes with the process."""
+    """Decoded images of one file, in a temporary file that vanishes with the process."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch], file: str) -> None:
         self._file = file
         self._ends = array("Q", [0])
-        self._pictures = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
+        self._images = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
         for batch in batches:
             for cell in batch.column(0):
-                picture = self._decoded(cell.as_py(), len(self._ends) - 1)
-                self._pictures.write(picture)
-                self._ends.append(self._ends[-1] + len(picture))
-        self._pictures.flush()
+                image = self._decoded(cell.as_py(), len(self._ends) - 1)
+                self._images.write(image)
+                self._ends.append(self._ends[-1] + len(image))
+        self._images.flush()
 
     def read(self, row: int) -> bytes:
         if row >= len(self._ends) - 1:
             raise MissingRawError(
-                f"record {row} is not there, the file has {len(self._ends) - 1}", where=Place(self._file)
+                f"record {row} is not there, the file has {len(self._ends) - 1}", where=Location(self._file)
             )
         start, end = self._ends[row], self._ends[row + 1]
         if start == end:
-            raise BadRawError(f"record {row} has no picture", where=Place(self._file))
-        return os.pread(self._pictures.fileno(), end - start, start)
+            raise BadRawError(f"record {row} has no image", where=Location(self._file))
+        return os.pread(self._images.fileno(), end - start, start)
 
     def _decoded(self, cell: str | None, row: int) -> bytes:
         try:
             return base64.b64decode(cell or "", validate=True)
         except (binascii.Error, ValueError) as error:
             raise BadRawError(
-                f"record {row}: the picture is no base64: {error}",
-                where=Place(self._file),
+                f"record {row}: the image is no base64: {error}",
+                where=Location(self._file),
                 hint="download the file again",
             ) from error

@@ -1,4 +1,4 @@
-"""Reader `files`: one row a file, from its path alone, for labels in folder names and lone pictures."""
+"""Reader `files`: one row a file, from its path alone, for labels in folder names and lone images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.layout import BATCH_ROWS, no_images
@@ -54,7 +54,7 @@ class FilesReader:
             raise MissingRawError(
                 f"table {self._table.name!r}: no file of {raw.dataset!r} matches "
                 f"{self._table.file!r}{suffixes}",
-                where=Place(raw.root),
+                where=Location(raw.root),
                 hint=f"vflan fetch {raw.dataset}",
             )
 
@@ -63,7 +63,7 @@ class FilesReader:
 
     def _batch(self, rows: list[tuple[str, dict[str, str]]]) -> pa.RecordBatch:
         def error(at: int, what: str) -> BadRawError:
-            return BadRawError(what, where=Place(rows[at][0]), hint="mend the type of the column")
+            return BadRawError(what, where=Location(rows[at][0]), hint="fix the type of the column")
 
         paths = pa.array([path for path, _ in rows], pa.string())
         arrays = [

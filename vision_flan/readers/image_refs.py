@@ -1,4 +1,4 @@
-"""Pictures by reference: a path of the layout, or a record of a table."""
+"""Images by reference: a path of the layout, or a record of a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ImageStore:
         self._read_bytes = raw.read_bytes
 
     def read(self, ref: str) -> bytes:
-        """The encoded bytes of a picture.
+        """The encoded bytes of an image.
 
         Raises:
             MissingRawError: there is no such file or record.
@@ -30,7 +30,7 @@ class ImageStore:
         reader = self._readers.get(table)
         if reader is None or not slash:
             raise BadRawError(
-                f"picture reference {ref!r} names no table of this dataset",
+                f"image reference {ref!r} names no table of this dataset",
                 hint=f"write @<table>/<file>#<record>; tables are {', '.join(sorted(self._readers))}",
             )
         return reader.open_image(self._raw, locator)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, Parts, Row, no_images
 from vision_flan.readers.reader import TableSpec
@@ -97,13 +97,13 @@ class JsonLinesReader:
             column = error.colno if isinstance(error, json.JSONDecodeError) else 0
             raise BadRawError(
                 f"no valid JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}",
-                where=Place(file, number, column),
-                hint="mend the line, or download the file again",
+                where=Location(file, number, column),
+                hint="fix the line, or download the file again",
             ) from None
         if not isinstance(value, dict):
             raise BadRawError(
                 f"the line is no JSON object: {shown(value)}",
-                where=Place(file, number),
+                where=Location(file, number),
                 hint="reader `json` reads documents that span lines",
             )
         return value

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.readers.text_stream import TextStream
 
 _BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
@@ -36,7 +36,7 @@ class JsonScanner:
         self._dropped = 0
 
     def peek(self) -> str:
-        """The next character that is no blank, "" at the end."""
+        """The next character that is no space, "" at the end."""
         while True:
             found = _BLANKS.match(self._text, self._at)
             self._at = found.end() if found else self._at
@@ -160,6 +160,6 @@ class JsonScanner:
         cut = self._ended and not rest.strip()
         raise BadRawError(
             f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
-            where=Place(self._stream.path, line),
-            hint="download the file again" if cut else "mend the file, or declare another reader",
+            where=Location(self._stream.path, line),
+            hint="download the file again" if cut else "fix the file, or declare another reader",
         )

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.json_scan import JsonScanner
 from vision_flan.readers.layout import Layout, Parts, Row, no_images
@@ -73,7 +73,7 @@ class JsonReader:
                 scanner.skip()
         above = ".".join(self._path[:depth]) or "the document"
         keys = f"its keys are {', '.join(seen[:10])}" if seen else "it has no keys"
-        self._fail(file, f"no key {wanted!r} in {above}", f"{keys}; mend `at:` of table {self._table.name!r}")
+        self._fail(file, f"no key {wanted!r} in {above}", f"{keys}; fix `at:` of table {self._table.name!r}")
 
     def _one_row(self, scanner: JsonScanner, file: str, parts: Parts) -> Row:
         before = scanner.offset()
@@ -92,7 +92,7 @@ class JsonReader:
         opening = scanner.peek()
         if opening not in ("[", "{") or not opening:
             at = ".".join(self._path) or "the document"
-            self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "mend `at:`")
+            self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "fix `at:`")
         before = scanner.offset()
         if opening == "[":
             for index in scanner.items():
@@ -115,4 +115,4 @@ class JsonReader:
         return self._fail(file, f"{label} is no object: {shown(value)}", "declare `_value` in `columns:`")
 
     def _fail(self, file: str, what: str, hint: str) -> NoReturn:
-        raise BadRawError(what, where=Place(file), hint=hint)
+        raise BadRawError(what, where=Location(file), hint=hint)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.reader import TableSpec
@@ -75,7 +75,7 @@ class Layout:
         if nothing:
             raise MissingRawError(
                 f"table {self.table.name!r}: no file of {raw.dataset!r} matches {self.table.file!r}",
-                where=Place(raw.root),
+                where=Location(raw.root),
                 hint=f"vflan fetch {raw.dataset}",
             )
 
@@ -112,8 +112,8 @@ class Layout:
             row = rows[at]
             return BadRawError(
                 f"{row.label or f'record {row.position}'}, {what}",
-                where=Place(row.file),
-                hint=f"mend the file, or the type of the column in table {self.table.name!r}",
+                where=Location(row.file),
+                hint=f"fix the file, or the type of the column in table {self.table.name!r}",
             )
 
         arrays = [pa.array([row.parts[name] for row in rows], pa.string()) for name in self.pattern.names]
@@ -125,11 +125,11 @@ class Layout:
 
 
 def no_images(table: TableSpec, locator: str) -> BadRawError:
-    """The error for a picture reference into a table whose format holds none."""
+    """The error for an image reference into a table whose format holds none."""
     return BadRawError(
-        f"picture reference '@{table.name}/{locator}': reader {table.reader!r} holds no pictures here",
+        f"image reference '@{table.name}/{locator}': reader {table.reader!r} holds no images here",
         where=table.place,
-        hint="give the picture's path in the layout instead",
+        hint="give the image's path in the layout instead",
     )
 
 
@@ -141,5 +141,5 @@ def split_locator(locator: str) -> tuple[str, int]:
     """
     file, mark, record = locator.rpartition("#")
     if not mark or not record.isdecimal():
-        raise BadRawError(f"picture reference {locator!r} has no record number", hint="write <file>#<record>")
+        raise BadRawError(f"image reference {locator!r} has no record number", hint="write <file>#<record>")
     return file, int(record)

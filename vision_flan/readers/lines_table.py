@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import LinePattern
 from vision_flan.readers.layout import Layout, Parts, Row, no_images
@@ -80,8 +80,8 @@ class LinesReader:
             else:
                 raise BadRawError(
                     f"the line does not match {self._line.text!r}: {shown(line)}",
-                    where=Place(file, number),
-                    hint=f"mend `line:` of table {self._table.name!r}, or set `on_mismatch: skip`",
+                    where=Location(file, number),
+                    hint=f"fix `line:` of table {self._table.name!r}, or set `on_mismatch: skip`",
                 )
 
 

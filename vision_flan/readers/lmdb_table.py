@@ -1,4 +1,4 @@
-"""Reader `lmdb`: an LMDB environment, a folder with `data.mdb`, whose values are encoded pictures."""
+"""Reader `lmdb`: an LMDB environment, a folder with `data.mdb`, whose values are encoded images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MachineError, MissingRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import BATCH_ROWS, Layout
 from vision_flan.readers.reader import TableSpec
@@ -20,7 +20,7 @@ from vision_flan.readers.reader import TableSpec
 _DATA = "/data.mdb"
 
 #: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
-#: lists a table's records and what opens their pictures are two readers.
+#: lists a table's records and what opens their images are two readers.
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
@@ -65,11 +65,11 @@ class LmdbReader:
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
         folder, mark, key = locator.partition("#")
         if not mark:
-            raise BadRawError(f"picture reference {locator!r} has no key", hint="write <folder>#<key>")
+            raise BadRawError(f"image reference {locator!r} has no key", hint="write <folder>#<key>")
         with self._environment(raw, folder).begin() as transaction:
             value = transaction.get(key.encode())
         if value is None:
-            raise MissingRawError(f"no record has the key {key!r}", where=Place(folder))
+            raise MissingRawError(f"no record has the key {key!r}", where=Location(folder))
         return bytes(value)
 
     def _environment(self, raw: RawDataset, folder: str) -> Any:
@@ -86,7 +86,7 @@ class LmdbReader:
                 if path is None:
                     raise MissingRawError(
                         f"the LMDB environment {folder!r} is not unpacked",
-                        where=Place(raw.root / folder),
+                        where=Location(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
                 self._environments[folder] = _shared(lmdb, path.parent)
@@ -96,7 +96,7 @@ class LmdbReader:
         try:
             return key.decode()
         except UnicodeDecodeError:
-            raise BadRawError(f"the key {key!r} is no text", where=Place(folder)) from None
+            raise BadRawError(f"the key {key!r} is no text", where=Location(folder)) from None
 
 
 def _shared(lmdb: Any, folder: Path) -> Any:
@@ -108,7 +108,7 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
             raise BadRawError(
-                f"no valid LMDB environment: {error}", where=Place(folder), hint="unpack it again"
+                f"no valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
             ) from error
         _OPEN[name] = environment
     return environment

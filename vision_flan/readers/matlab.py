@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, Parts, Row, no_images
 from vision_flan.readers.matlab_file import elements, load_variables, text_of
@@ -75,7 +75,7 @@ class MatlabReader:
             struct = _only_struct(value)
             if struct is None or name not in struct:
                 keys = f"fields are {', '.join(struct)}" if struct else "it is no single struct"
-                self._fail(file, f"no field {name!r} in the struct", f"{keys}; mend `field:`")
+                self._fail(file, f"no field {name!r} in the struct", f"{keys}; fix `field:`")
             value = struct[name]
         return value
 
@@ -111,7 +111,7 @@ class MatlabReader:
                 yield {**(struct or {}), "_value": element}, getattr(element, "nbytes", 64)
 
     def _fail(self, file: str, what: str, hint: str) -> NoReturn:
-        raise BadRawError(what, where=Place(file), hint=hint)
+        raise BadRawError(what, where=Location(file), hint=hint)
 
 
 def _only_struct(value: Any) -> dict[str, Any] | None:

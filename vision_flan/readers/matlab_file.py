@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vision_flan.errors import BadRawError, MachineError, Place
+from vision_flan.errors import BadRawError, MachineError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.pixels import Array
 
@@ -36,7 +36,7 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
     except Exception as error:  # the parsers raise anything for damaged files
         raise BadRawError(
             f"no valid MATLAB file: {type(error).__name__}: {error}",
-            where=Place(file),
+            where=Location(file),
             hint="download it again",
         ) from error
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import BadRawError, MissingRawError, Place, SpecError
+from vision_flan.errors import BadRawError, MissingRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import BATCH_ROWS, Layout, no_images, split_locator
 from vision_flan.readers.reader import TableSpec
@@ -20,17 +20,17 @@ from vision_flan.readers.values import column
 
 @dataclass
 class _Group:
-    """The pictures of one row group, as a thread last read them."""
+    """The images of one row group, as a thread last read them."""
 
     file: str
     number: int
-    pictures: pa.ChunkedArray
+    images: pa.ChunkedArray
 
 
 class ParquetReader:
     """Parquet files; only declared columns are read.
 
-    Option `image_column`: a column of encoded pictures, binary or a struct with a field `bytes` (as
+    Option `image_column`: a column of encoded images, binary or a struct with a field `bytes` (as
     `datasets` writes them), which the table shows as references in `image`.
     """
 
@@ -71,32 +71,32 @@ class ParquetReader:
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
         group, offset = self._group_of(raw, file, row)
-        picture = group.pictures[offset].as_py()
-        if isinstance(picture, dict):
-            picture = picture.get("bytes")
-        if not isinstance(picture, bytes):
+        image = group.images[offset].as_py()
+        if isinstance(image, dict):
+            image = image.get("bytes")
+        if not isinstance(image, bytes):
             raise BadRawError(
-                f"record {row}: column {self._image_column!r} holds no picture",
-                where=Place(file),
-                hint="a picture is binary, or a struct with a field `bytes`",
+                f"record {row}: column {self._image_column!r} holds no image",
+                where=Location(file),
+                hint="an image is binary, or a struct with a field `bytes`",
             )
-        return picture
+        return image
 
     def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[_Group, int]:
         """The row group that holds a row, and the row's place in it."""
         starts = self._starts_of(raw, file)
         if row >= starts[-1]:
-            raise MissingRawError(f"record {row} is not there, the file has {starts[-1]}", where=Place(file))
+            raise MissingRawError(f"record {row} is not there, the file has {starts[-1]}", where=Location(file))
         number = bisect.bisect_right(starts, row) - 1
         last: _Group | None = getattr(self._last, "group", None)
         if last is None or (last.file, last.number) != (file, number):
             with _opened(raw, file) as parquet:
                 self._check_names(parquet, [str(self._image_column)], file)
                 try:
-                    pictures = parquet.read_row_group(number, columns=[self._image_column]).column(0)
+                    images = parquet.read_row_group(number, columns=[self._image_column]).column(0)
                 except (pa.ArrowException, OSError) as error:
                     raise _damaged(file, error) from error
-            last = self._last.group = _Group(file, number, pictures)
+            last = self._last.group = _Group(file, number, images)
         return last, row - starts[number]
 
     def _starts_of(self, raw: RawDataset, file: str) -> list[int]:
@@ -115,7 +115,7 @@ class ParquetReader:
             if name not in known:
                 raise BadRawError(
                     f"no column {name!r}",
-                    where=Place(file),
+                    where=Location(file),
                     hint=f"columns are {', '.join(known[:20])}",
                 )
 
@@ -139,8 +139,8 @@ def _opened(raw: RawDataset, file: str) -> pq.ParquetFile:
 
 
 def _damaged(file: str, error: Exception) -> BadRawError:
-    return BadRawError(f"no valid Parquet: {error}", where=Place(file), hint="download the file again")
+    return BadRawError(f"no valid Parquet: {error}", where=Location(file), hint="download the file again")
 
 
 def _unfit(file: str, row: int, what: str) -> BadRawError:
-    return BadRawError(f"record {row}, {what}", where=Place(file), hint="mend the type of the column")
+    return BadRawError(f"record {row}, {what}", where=Location(file), hint="fix the type of the column")

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy._core import multiarray, numeric
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, Parts, Row, no_images, split_locator
-from vision_flan.readers.pixels import Array, ArrayCache, encode_png, picture_array, record_of
+from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
 
@@ -43,7 +43,7 @@ def restricted_loads(data: bytes, file: str) -> Any:
     except Exception as error:  # a damaged pickle raises whatever the callables it names raise
         raise BadRawError(
             f"no valid pickle: {type(error).__name__}: {error}",
-            where=Place(file),
+            where=Location(file),
             hint="download the file again",
         ) from error
 
@@ -68,7 +68,7 @@ class _Restricted(pickle.Unpickler):
             return getattr(numeric, name)
         raise BadRawError(
             f"the pickle names {module}.{name}; only arrays and plain containers are read",
-            where=Place(self._file),
+            where=Location(self._file),
             hint="a pickle can run any code: look for the data in another format",
         )
 
@@ -87,7 +87,7 @@ class PickleReader:
     is the same in each row). A list: a row for each item, columns by key for dicts, else `_value`. With
     `_key` declared, a dict is a row for each of its items, `_key` and `_value`. Keys are decoded from bytes.
 
-    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with a picture a row, which the
+    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with an image a row, which the
     table shows as references in `image`.
     """
 
@@ -114,13 +114,13 @@ class PickleReader:
         if not self._images:
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
-        records = self._arrays.get(file, lambda: self._load_pictures(raw, file))
-        picture = picture_array(
+        records = self._arrays.get(file, lambda: self._load_images(raw, file))
+        image = image_array(
             record_of(records, number, file), self._images["order"], file, self._images["shape"]
         )
-        return encode_png(picture, file)
+        return encode_png(image, file)
 
-    def _load_pictures(self, raw: RawDataset, file: str) -> Array:
+    def _load_images(self, raw: RawDataset, file: str) -> Array:
         return np.asarray(self._value_of(self._document(raw, file), self._images["key"], file))
 
     def _document(self, raw: RawDataset, file: str) -> Any:
@@ -143,17 +143,17 @@ class PickleReader:
                     plain = _plain(value)
                     yield Row(file, parts, position, {**_keyed(plain), "_value": plain})
             else:
-                raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Place(file))
+                raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Location(file))
 
     def _rows_of_columns(self, document: dict[Any, Any], file: str, parts: Parts) -> Iterator[Row]:
         values = {name: self._value_of(document, name, file) for name in self._table.columns}
-        pictures = self._value_of(document, self._images["key"], file) if self._images else []
+        images = self._value_of(document, self._images["key"], file) if self._images else []
         lengths = {name: len(value) for name, value in values.items() if _is_column(value)}
         if self._images:
-            lengths[self._images["key"]] = len(pictures)
+            lengths[self._images["key"]] = len(images)
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise BadRawError(f"columns have different lengths: {told}", where=Place(file))
+            raise BadRawError(f"columns have different lengths: {told}", where=Location(file))
         for position in range(next(iter(lengths.values()), 1)):
             row = {
                 name: _plain(value[position] if name in lengths else value) for name, value in values.items()
@@ -166,7 +166,7 @@ class PickleReader:
         if not isinstance(document, dict) or name not in document:
             keys = ", ".join(map(str, document)) if isinstance(document, dict) else "none: it is no dict"
             raise BadRawError(
-                f"no key {name!r} in the pickle", where=Place(file), hint=f"keys are {keys[:200]}"
+                f"no key {name!r} in the pickle", where=Location(file), hint=f"keys are {keys[:200]}"
             )
         return document[name]
 

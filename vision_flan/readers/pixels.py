@@ -1,4 +1,4 @@
-"""Arrays as PNG pictures, and a bounded cache of the arrays they come from."""
+"""Arrays as PNG images, and a bounded cache of the arrays they come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vision_flan.errors import BadRawError, MissingRawError, Place
+from vision_flan.errors import BadRawError, MissingRawError, Location
 
 Array = npt.NDArray[Any]
 
@@ -22,11 +22,11 @@ _CACHED_BYTES = 1 << 30
 _TO_HWC = {"HWC": (0, 1, 2), "CHW": (1, 2, 0), "CWH": (2, 1, 0), "HW": (0, 1)}
 
 
-def picture_array(values: Array, order: str, file: str, shape: Sequence[int] | None = None) -> Array:
-    """Values as an array of height, width and, for colour, channel.
+def image_array(values: Array, order: str, file: str, shape: Sequence[int] | None = None) -> Array:
+    """Values as an array of height, width and, for color, channel.
 
     Args:
-        values: one picture; flat, or in the shape of `order`.
+        values: one image; flat, or in the shape of `order`.
         order: names of the axes, first to last: HWC, CHW, CWH or HW.
         shape: sizes of these axes, where `values` is flat.
 
@@ -39,39 +39,39 @@ def picture_array(values: Array, order: str, file: str, shape: Sequence[int] | N
         return shaped.transpose(axes)
     except ValueError as error:
         raise BadRawError(
-            f"a picture of shape {list(values.shape)} is not {order} {list(shape or ())}: {error}",
-            where=Place(file),
-            hint="mend the table's shape and order",
+            f"an image of shape {list(values.shape)} is not {order} {list(shape or ())}: {error}",
+            where=Location(file),
+            hint="fix the table's shape and order",
         ) from None
 
 
-def encode_png(picture: Array, file: str) -> bytes:
-    """A PNG of 8 bits a channel, grey or RGB; the same bytes for the same values.
+def encode_png(image: Array, file: str) -> bytes:
+    """A PNG of 8 bits a channel, gray or RGB; the same bytes for the same values.
 
     Args:
-        picture: [height, width] or [height, width, 1 | 3 | 4]; any numbers that are whole and within 0..255,
+        image: [height, width] or [height, width, 1 | 3 | 4]; any numbers that are whole and within 0..255,
             or booleans (true is white).
 
     Raises:
-        BadRawError: no picture has this shape or these values.
+        BadRawError: no image has this shape or these values.
     """
-    if picture.ndim == 3 and picture.shape[2] == 1:
-        picture = picture[:, :, 0]
-    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] in (3, 4)):
-        raise BadRawError(f"an array of shape {list(picture.shape)} is no picture", where=Place(file))
-    if picture.dtype == np.bool_:
-        picture = picture.astype(np.uint8) * 255
-    if picture.dtype != np.uint8:
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] in (3, 4)):
+        raise BadRawError(f"an array of shape {list(image.shape)} is no image", where=Location(file))
+    if image.dtype == np.bool_:
+        image = image.astype(np.uint8) * 255
+    if image.dtype != np.uint8:
         with np.errstate(invalid="ignore"):
-            whole = picture.astype(np.uint8)
-        if not np.array_equal(whole, picture):
+            whole = image.astype(np.uint8)
+        if not np.array_equal(whole, image):
             raise BadRawError(
-                f"an array of {picture.dtype} is no picture: values are not whole numbers in 0..255",
-                where=Place(file),
+                f"an array of {image.dtype} is no image: values are not whole numbers in 0..255",
+                where=Location(file),
             )
-        picture = whole
+        image = whole
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(out, "PNG", compress_level=_COMPRESS_LEVEL)
+    Image.fromarray(np.ascontiguousarray(image)).save(out, "PNG", compress_level=_COMPRESS_LEVEL)
     return out.getvalue()
 
 
@@ -84,11 +84,11 @@ def record_of(records: Array, number: int, file: str) -> Array:
     if number >= len(records):
         raise MissingRawError(
             f"record {number} is not there, the file has {len(records)}",
-            where=Place(file),
-            hint="check the picture reference that the task builds",
+            where=Location(file),
+            hint="check the image reference that the task builds",
         )
-    picture: Array = np.asarray(records[number])
-    return picture
+    image: Array = np.asarray(records[number])
+    return image
 
 
 class ArrayCache:

@@ -1,7 +1,7 @@
-"""What every reader shares: the declared table, the reader's interface, references to pictures.
+"""What every reader shares: the declared table, the reader's interface, references to images.
 
-A reader knows one file format. It yields annotation columns as Arrow record batches, and never pictures:
-where a format holds pictures inside (arrays, LMDB, Parquet), the rows carry a reference, and the reader
+A reader knows one file format. It yields annotation columns as Arrow record batches, and never images:
+where a format holds images inside (arrays, LMDB, Parquet), the rows carry a reference, and the reader
 opens it later, for the chosen instances only.
 
 Two columns are made by the readers, beside those a spec declares:
@@ -9,7 +9,7 @@ Two columns are made by the readers, beside those a spec declares:
 - `_file`: the file the row comes from, relative to the dataset's raw folder;
 - `_index`: position of the row in that file, from 0.
 
-A reference to a picture is a string, so that SQL can carry and build it:
+A reference to an image is a string, so that SQL can carry and build it:
 
 - `train_images/0a1b.jpg`: a file in upstream's layout, on disk or inside an archive;
 - `@train/stl10_binary/train_X.bin#17`: record 17 of a file of the table `train`.
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.raw.folder import RawDataset
 
 
@@ -32,7 +32,7 @@ class TableSpec:
     """One entry of `tables:` in a dataset.yaml.
 
     Attributes:
-        name: the table's name in SQL and in picture references.
+        name: the table's name in SQL and in image references.
         reader: name of a registered reader.
         file: path pattern below the dataset's raw folder, see `vision_flan.raw.patterns`.
         options: the reader's own options, already checked against the JSON schema.
@@ -45,7 +45,7 @@ class TableSpec:
     file: str
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, pa.DataType] = field(default_factory=dict)
-    place: Place | None = None
+    place: Location | None = None
 
 
 class Reader(Protocol):
@@ -67,5 +67,5 @@ class Reader(Protocol):
         ...
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
-        """Encoded bytes of the picture behind `@<table>/<locator>`; arrays are encoded as PNG."""
+        """Encoded bytes of the image behind `@<table>/<locator>`; arrays are encoded as PNG."""
         ...

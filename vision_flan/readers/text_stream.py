@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
-from vision_flan.errors import BadRawError, Place, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.reader import TableSpec
 
@@ -114,7 +114,7 @@ class TextStream:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadRawError(
                 f"the file's compression is damaged: {error}",
-                where=Place(self.path),
+                where=Location(self.path),
                 hint="download it again",
             ) from error
 
@@ -125,6 +125,6 @@ class TextStream:
         bad = error.object[error.start : error.start + 1].hex()
         return BadRawError(
             f"byte {base + error.start} (0x{bad}) is not {name} text",
-            where=Place(self.path, line),
+            where=Location(self.path, line),
             hint="give the table its encoding, for instance `encoding: latin-1`",
         )

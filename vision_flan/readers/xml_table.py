@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Place
+from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import Layout, Row, no_images
 from vision_flan.readers.reader import TableSpec
@@ -20,7 +20,7 @@ class XmlReader:
 
     A declared column is the text of the child element of that name (the first, where there are several),
     else the attribute of that name. A list column holds one item for each child of that name, a STRUCT is
-    filled from a child in the same way. `_text` is an element's own text. Blanks around text do not count.
+    filled from a child in the same way. `_text` is an element's own text. Spaces around text do not count.
 
     Options: `at`, slash-separated names of the element to read instead of the root; `rows`, the same for
     elements below it that are one row each.
@@ -49,8 +49,8 @@ class XmlReader:
             if not found:
                 raise BadRawError(
                     f"no element {'/'.join(self._at)!r} in <{root.tag}>",
-                    where=Place(file),
-                    hint=f"mend `at:` of table {self._table.name!r}",
+                    where=Location(file),
+                    hint=f"fix `at:` of table {self._table.name!r}",
                 )
             elements = _descend(found, self._rows_at) if self._rows_at else found[:1]
             for position, element in enumerate(elements):
@@ -103,7 +103,7 @@ def _parsed(data: bytes, file: str) -> Element:
     def refuse(*_: object) -> None:
         raise BadRawError(
             "the document declares a document type or entities, which are not read",
-            where=Place(file, parser.CurrentLineNumber),
+            where=Location(file, parser.CurrentLineNumber),
             hint="remove the <!DOCTYPE ...> from the file",
         )
 
@@ -114,11 +114,11 @@ def _parsed(data: bytes, file: str) -> Element:
     except expat.ExpatError as error:
         raise BadRawError(
             f"no valid XML: {expat.ErrorString(error.code)}",
-            where=Place(file, error.lineno, error.offset + 1),
-            hint="mend the file, or download it again",
+            where=Location(file, error.lineno, error.offset + 1),
+            hint="fix the file, or download it again",
         ) from None
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or not one byte a character
         raise BadRawError(
-            f"no valid XML: {error}", where=Place(file), hint="save the file as UTF-8"
+            f"no valid XML: {error}", where=Location(file), hint="save the file as UTF-8"
         ) from None
     return builder.close()

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 
 _COLUMN_TYPE = re.compile(r"[A-Za-z0-9_ (),\[\]\"]+\Z")
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
@@ -33,7 +33,7 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def arrow_type(sql_type: str, place: Place) -> pa.DataType:
+def arrow_type(sql_type: str, place: Location) -> pa.DataType:
     """The Arrow type of a declared column's SQL type, such as `STRUCT(name VARCHAR, box DOUBLE[])[]`.
 
     Raises:
@@ -52,16 +52,16 @@ def arrow_type(sql_type: str, place: Place) -> pa.DataType:
         ) from error
 
 
-def sql_error(error: duckdb.Error, place: Place) -> SpecError:
+def sql_error(error: duckdb.Error, place: Location) -> SpecError:
     """DuckDB's message at the line of the spec it speaks of; `place` is that of the SQL's first line."""
     text = str(error)
     line = _LINE.search(text)
     if line and place.line and int(line.group(1)) > 1:
-        place = Place(place.file, place.line + int(line.group(1)) - 1)
+        place = Location(place.file, place.line + int(line.group(1)) - 1)
     return SpecError("SQL: " + text.split("\n\nLINE")[0].strip(), where=place)
 
 
-def check_select(sql: str, place: Place) -> list[str]:
+def check_select(sql: str, place: Location) -> list[str]:
     """Names of the tables a SELECT reads.
 
     Raises:
@@ -101,7 +101,7 @@ def _entries(node: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def unordered_aggregates(sql: str) -> list[str]:
     """Names of aggregates in a SELECT whose result depends on the order of rows, with no ORDER BY."""
-    tree = _tree(sql, Place("sql"))
+    tree = _tree(sql, Location("sql"))
     return sorted(
         {
             node["function_name"]
@@ -128,7 +128,7 @@ def _table_functions(tree: Any) -> set[str]:
     return {str((node.get("function") or {}).get("function_name", "?")).lower() for node in nodes}
 
 
-def _tree(sql: str, place: Place) -> Any:
+def _tree(sql: str, place: Location) -> Any:
     tree = json.loads(_parser().execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
     if tree.get("error"):
         raise SpecError(f"SQL: {tree.get('error_message')}", where=place)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.sql import sql_error
 
@@ -87,13 +87,13 @@ class RecordStore:
             batch = pa.record_batch([pa.array(c, pa.string()) for c in columns], schema=schema)
             self.load(f"label_{name}", schema, iter([batch]))
 
-    def describe(self, sql: str, place: Place) -> dict[str, str]:
+    def describe(self, sql: str, place: Location) -> dict[str, str]:
         """Columns and SQL types of a SELECT, without running it."""
         rows = self._run(f"DESCRIBE ({sql})", place).fetchall()
         return {str(row[0]): str(row[1]) for row in rows}
 
     def prepare(
-        self, sql: str, key: str, seed: int, place: Place, key_place: Place | None = None
+        self, sql: str, key: str, seed: int, place: Location, key_place: Location | None = None
     ) -> Candidates:
         """Run a task's SELECT and put its rows in selection order.
 
@@ -126,7 +126,7 @@ class RecordStore:
     def _count(self, table: str) -> int:
         return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
-    def _run(self, sql: str, place: Place) -> duckdb.DuckDBPyConnection:
+    def _run(self, sql: str, place: Location) -> duckdb.DuckDBPyConnection:
         try:
             return self._con.execute(sql)
         except duckdb.Error as error:

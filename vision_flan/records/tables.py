@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vision_flan.errors import MissingRawError, Place, SpecError
+from vision_flan.errors import MissingRawError, Location, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
@@ -77,19 +77,19 @@ def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
 
 
 def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
-    """A reader for every declared table: references to pictures may name any."""
+    """A reader for every declared table: references to images may name any."""
     return {name: make_reader(table_spec(dataset, name)) for name in dataset.tables}
 
 
 def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
-    """The raw folder of a dataset, with its archives and those it borrows pictures from.
+    """The raw folder of a dataset, with its archives and those it borrows images from.
 
     Raises:
         MissingRawError: neither the folder nor one it borrows from is there.
     """
     if not root.is_dir():
         raise MissingRawError(
-            "the raw folder is not there", where=Place(root), hint="give --raw DIR or set VFLAN_RAW"
+            "the raw folder is not there", where=Location(root), hint="give --raw DIR or set VFLAN_RAW"
         )
     borrowed = [
         RawDataset(
@@ -101,7 +101,7 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
         raise MissingRawError(
             f"there is no folder {dataset.dataset!r} in the raw folder\n"
             + how_to_get(dataset, dataset.files),
-            where=Place(root / dataset.dataset),
+            where=Location(root / dataset.dataset),
             hint=next_step(dataset),
         )
     return RawDataset(root / dataset.dataset, dataset.dataset, _archives(dataset), borrowed)
@@ -148,7 +148,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
     return MissingRawError(
         f"raw files of {dataset.title} are missing: {', '.join(missing)}\n"
         + how_to_get(dataset, wanted or dataset.files),
-        where=Place(raw.root),
+        where=Location(raw.root),
         hint=next_step(dataset),
     )
 
@@ -160,7 +160,7 @@ def _provides(file: UpstreamFile, path: str) -> bool:
 
 
 def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
-    """Each file with its URL, size and checksum; licence; what a person has to do."""
+    """Each file with its URL, size and checksum; license; what a person has to do."""
     lines = []
     for file in files:
         facts = [
@@ -173,7 +173,7 @@ def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
             lines.append(f"    from {file.url}")
         if file.note:
             lines.append(f"    {' '.join(file.note.split())}")
-    lines.append(f"  licence: {dataset.license.name}; access: {dataset.access}; {dataset.homepage}")
+    lines.append(f"  license: {dataset.license.name}; access: {dataset.access}; {dataset.homepage}")
     if dataset.how_to_get:
         lines.append("  " + " ".join(dataset.how_to_get.split()))
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import plan_fields
 from vision_flan.instances.options import OptionsPlan
@@ -52,7 +52,7 @@ class BoundTask:
     catalog: Catalog
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     columns: dict[str, str] | None = None
-    texts: list[tuple[str, Place]] = field(default_factory=list)
+    texts: list[tuple[str, Location]] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     options: OptionsPlan | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -61,7 +61,7 @@ class BoundTask:
     def instruction_file(self) -> Path:
         return self.catalog.instruction_file(self.task.id)
 
-    def label_tables_used(self) -> dict[str, Place]:
+    def label_tables_used(self) -> dict[str, Location]:
         """Names of label tables that SQL, options and templates ask for, and where."""
         place = self.task.place("sql" if self.task.sql is not None else "table")
         in_sql = {name for name in self.labels if f"label_{name}" in self.task.records_sql}
@@ -179,12 +179,12 @@ def _bind_texts(bound: BoundTask) -> None:
             _use(bound, composer.reads, task.place("compose"), fields)
     instruction = _try(bound, "template", lambda: read_template(bound.instruction_file))
     if instruction is not None:
-        _bind_text(bound, renderer, instruction.strip(), Place(bound.instruction_file), shown)
+        _bind_text(bound, renderer, instruction.strip(), Location(bound.instruction_file), shown)
     bound.used |= set(_WORD.findall(task.key))
 
 
 def _bind_text(
-    bound: BoundTask, renderer: Renderer, text: str, place: Place, fields: set[str] | None
+    bound: BoundTask, renderer: Renderer, text: str, place: Location, fields: set[str] | None
 ) -> None:
     bound.texts.append((text, place))
     expression = _try(bound, "template", lambda: renderer.compile(text, place))
@@ -211,7 +211,7 @@ def _try(bound: BoundTask, rule: str, make: Callable[[], T]) -> T | None:
         return None
 
 
-def _use(bound: BoundTask, names: Iterable[str], place: Place, fields: set[str] | None) -> None:
+def _use(bound: BoundTask, names: Iterable[str], place: Location, fields: set[str] | None) -> None:
     names = sorted(names)
     bound.used.update(names)
     for name in names:
@@ -226,7 +226,7 @@ def _use(bound: BoundTask, names: Iterable[str], place: Place, fields: set[str] 
             )
 
 
-def _want_columns(bound: BoundTask, names: Iterable[str], place: Place) -> None:
+def _want_columns(bound: BoundTask, names: Iterable[str], place: Location) -> None:
     """`other` looks at other records, so derived fields are no use to it."""
     for name in names:
         if name in bound.task.derive:
@@ -240,7 +240,7 @@ def _want_columns(bound: BoundTask, names: Iterable[str], place: Place) -> None:
             )
 
 
-def _want_list(bound: BoundTask, name: str | None, place: Place) -> None:
+def _want_list(bound: BoundTask, name: str | None, place: Location) -> None:
     kind = (bound.columns or {}).get(name or "", "")
     if kind and not kind.endswith("]"):
         bound.findings.append(
@@ -253,12 +253,12 @@ def _lines(file: str) -> tuple[str, ...]:
     return tuple(Path(file).read_text("utf-8", errors="replace").splitlines())
 
 
-def find_word(place: Place, word: str) -> Place:
+def find_word(place: Location, word: str) -> Location:
     """The first line from a place on that holds a word; the place itself when none does."""
     pattern = re.compile(rf"\b{re.escape(word)}\b")
     start = max(place.line - 1, 0)
     for number, line in enumerate(_lines(str(place.file))[start:], start + 1):
         found = pattern.search(line)
         if found:
-            return Place(place.file, number, found.start() + 1)
+            return Location(place.file, number, found.start() + 1)
     return place

@@ -15,17 +15,17 @@ from vision_flan.spec.model import DatasetSpec
 
 _PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.IGNORECASE)
 _CITATION_KEY = re.compile(r"\s*@\w+\s*\{\s*[^\s,{}]+\s*,")
-#: Licence identifiers have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
+#: License identifiers have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
 
 
-def licence(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """The licence is stated: no placeholder, an SPDX id that has the form of one, and a note where passing
-    pictures on is unclear."""
+def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """The license is stated: no placeholder, an SPDX id that has the form of one, and a note where passing
+    images on is unclear."""
     known = dataset.license
     place = dataset.document.place("license")
     if _PLACEHOLDER.search(f"{known.name} {known.note}"):
-        yield at(place, "licence", "the licence is not filled in", "see the dataset's homepage")
+        yield at(place, "licence", "the license is not filled in", "see the dataset's homepage")
     if known.spdx is not None and not _SPDX.match(known.spdx):
         yield at(
             dataset.document.place("license", "spdx"),
@@ -38,7 +38,7 @@ def licence(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             place,
             "licence",
             f"redistribute_images is {known.redistribute_images}, and no note says why",
-            "add `note:` with what the licence says of the pictures",
+            "add `note:` with what the license says of the images",
             "warning",
         )
 
@@ -107,7 +107,7 @@ def borrows(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
         if slug == dataset.dataset or slug not in catalog.dataset_files:
             what = "is this dataset itself" if slug == dataset.dataset else "has no dataset.yaml"
             place = dataset.document.place("borrows", i)
-            yield at(place, "borrows", f"{slug!r} {what}", "name the dataset whose pictures these are")
+            yield at(place, "borrows", f"{slug!r} {what}", "name the dataset whose images these are")
 
 
 def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
@@ -119,4 +119,4 @@ def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             yield from_error(error, "tables", dataset.document.path)
 
 
-DATASET_RULES = (licence, citation, files, links, borrows, tables)
+DATASET_RULES = (license, citation, files, links, borrows, tables)

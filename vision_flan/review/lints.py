@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.instances.options import LETTERS
 from vision_flan.instances.rendering import read_template
 from vision_flan.review.bound import BoundTask, find_word
@@ -59,7 +59,7 @@ def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
         if shared and shared / len(left | right) >= SIMILAR:
             share = shared / len(left | right)
             message = f"nearly the same instruction as {one}: {share:.0%} of the word triples are shared"
-            place = Place(tasks[other].instruction_file, 1)
+            place = Location(tasks[other].instruction_file, 1)
             hint = "say what sets the two tasks apart"
             yield at(place, "similar_instructions", message, hint, "warning")
 
@@ -85,7 +85,7 @@ def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
         return
     instruction = made.texts[0].instruction
     for message, word in (*_promised(instruction, made), *_kept(bound, instruction, made)):
-        place = find_word(Place(bound.instruction_file, 1), word) if word else bound.task.place("form")
+        place = find_word(Location(bound.instruction_file, 1), word) if word else bound.task.place("form")
         hint = f"a target is: {made.texts[0].target[:80]!r}"
         yield at(place, "promise", message, hint, "warning")
 
@@ -207,13 +207,13 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: doubled punctuation or blanks in the instruction; `None`, `nan` or Jinja that is left in it
+    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or Jinja that is left in it
     or in a target."""
     for text in made.texts:
         wrong = _UNTIDY.search(text.instruction)
         if wrong:
             near = text.instruction[max(0, wrong.start() - 25) : wrong.end() + 15]
-            place = Place(bound.instruction_file, 1)
+            place = Location(bound.instruction_file, 1)
             yield at(place, "untidy_text", f"untidy: {near!r}", "read it aloud", "warning")
             return
         wrong = _NOT_TEXT.search(f"{text.instruction}\n{text.target}")

@@ -20,7 +20,7 @@ from vision_flan.instances.maker import Dropped, Instance
 
 #: Formats that every browser shows; others are shown as PNG.
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
-#: Larger pictures are shown smaller, so that the page stays light enough to attach to a pull request.
+#: Larger images are shown smaller, so that the page stays light enough to attach to a pull request.
 _MAX_BYTES, _MAX_SIDE = 300_000, 1024
 #: Candidates looked at for each instance shown; with more drops than that the counts say enough.
 _TRIES = 20
@@ -28,12 +28,12 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class Shown:
-    """An instance as the page has it; `size` is that of the picture as it is, in pixels and bytes."""
+    """An instance as the page has it; `size` is that of the image as it is, in pixels and bytes."""
 
     text: dict[str, str]
     options: list[str]
-    picture: str
-    picture_path: str
+    image: str
+    image_path: str
     size: str
 
 
@@ -80,7 +80,7 @@ def render(opened: OpenTask, preview: Preview, origin: str, seed: int) -> str:
         "suites": ", ".join(task.suites) or "none",
         "dataset": f"{dataset.title} ({dataset.dataset})",
         "licence": dataset.license.name,
-        "pictures may be passed on": dataset.license.redistribute_images,
+        "images may be passed on": dataset.license.redistribute_images,
         "form": task.form,
         "available": f"{task.available:,} ({task.confidence} confidence)" if task.available else "unknown",
         "quota": "all" if task.limit is None else f"{task.limit:,}",

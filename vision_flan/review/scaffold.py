@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vision_flan.errors import MachineError, Place, SpecError
+from vision_flan.errors import MachineError, Location, SpecError
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.tables import table_spec
 from vision_flan.spec.catalog import Catalog
@@ -23,7 +23,7 @@ license:
   name: Unknown  # as upstream names it
   spdx: null  # from https://spdx.org/licenses/, null where there is none
   redistribute_images: unclear  # "yes", unclear or "no": decides what `vflan publish` sends
-  note: Say what the licence says of the pictures, and where.
+  note: Say what the license says of the images, and where.
 citation: |
   @misc{{{dataset},
     title = {{{dataset}}},
@@ -46,7 +46,7 @@ tables:
 _TASK_OF_NEW_DATASET = """\
 # yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
 id: {task}
-title: What the picture shows  # a few words for people
+title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
 dataset: {dataset}
 alias: null  # its name in the published release, if it has one
@@ -61,13 +61,13 @@ confidence: low
 """
 
 _INSTRUCTION_OF_NEW_DATASET = """\
-Decide which of the options names what this picture shows. Answer with the letter and the name.
+Decide which of the options names what this image shows. Answer with the letter and the name.
 """
 
 _TASK_OF_KNOWN_DATASET = """\
 # yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
 id: {task}
-title: What the picture shows  # a few words for people
+title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
 dataset: {dataset}
 alias: null  # its name in the published release, if it has one
@@ -75,7 +75,7 @@ alias: null  # its name in the published release, if it has one
 {tables}
 table: {table}  # or `sql:`, one SELECT over the tables
 key: "_file || '#' || _index"  # unique for each record; a SQL expression
-image: {image}  # a field or a Jinja text that names the picture in upstream's layout
+image: {image}  # a field or a Jinja text that names the image in upstream's layout
 target: {target}  # a field or a Jinja text
 form: label  # what the instruction promises
 available: null  # how many instances it can make of upstream's files
@@ -83,7 +83,7 @@ confidence: low
 """
 
 _INSTRUCTION_OF_KNOWN_DATASET = """\
-Name what this picture shows. Answer with the name alone.
+Name what this image shows. Answer with the name alone.
 """
 
 
@@ -100,7 +100,7 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
             raise SpecError(f"{name!r} cannot be the name of a dataset or a task", hint=hint)
     taken = catalog.task_files.get(task) or catalog.instruction_file(task)
     if taken.exists():
-        raise SpecError(f"the task {task!r} is there already", where=Place(taken), hint="choose another id")
+        raise SpecError(f"the task {task!r} is there already", where=Location(taken), hint="choose another id")
     folder = catalog.specs / dataset
     files = {}
     if dataset in catalog.dataset_files:
@@ -116,7 +116,7 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
             with path.open("x", encoding="utf-8") as file:
                 file.write(content)
     except OSError as error:
-        raise MachineError(f"cannot write: {error.strerror}", where=Place(path)) from error
+        raise MachineError(f"cannot write: {error.strerror}", where=Location(path)) from error
     return list(files)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.review.bound import BoundTask, find_word
 from vision_flan.spec.findings import Finding, at
 
@@ -185,7 +185,7 @@ def raw_labels(bound: BoundTask) -> Iterator[Finding]:
             yield _raw(task.place("options", "values", i), value, why)
 
 
-def _raw(place: Place, shown: str, why: str) -> Finding:
+def _raw(place: Location, shown: str, why: str) -> Finding:
     return at(place, "raw_labels", f"{shown!r} is shown to a model, and {why}", "write the name", "warning")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.report import Reporter, Silent
 from vision_flan.review.bound import BoundTask, bind_task
 from vision_flan.review.dataset_rules import DATASET_RULES
@@ -158,7 +158,7 @@ def schema_comment(document: Document, kind: str) -> Iterator[Finding]:
         first = file.readline().strip()
     if first != wanted:
         message = "editors do not know the schema of this file"
-        yield at(Place(document.path, 1), "schema_comment", message, f"first line: {wanted}", "warning")
+        yield at(Location(document.path, 1), "schema_comment", message, f"first line: {wanted}", "warning")
 
 
 # --- rules of the catalog
@@ -173,7 +173,7 @@ def duplicate_id(catalog: Catalog, checked: Checked) -> Iterator[Finding]:
         first = seen.setdefault(path.stem, path)
         if first != path:
             message = f"the task id {path.stem!r} is taken by {first.parent.name}/{first.name}"
-            yield at(Place(path), "duplicate_id", message, "rename one of the two")
+            yield at(Location(path), "duplicate_id", message, "rename one of the two")
 
 
 def stray_file(catalog: Catalog, checked: Checked) -> Iterator[Finding]:
@@ -189,12 +189,12 @@ def stray_file(catalog: Catalog, checked: Checked) -> Iterator[Finding]:
             continue
         message = "this is no task, and no spec names it as a label table"
         yield at(
-            Place(path), "stray_file", message, "a task starts with `id:` and lies beside a dataset.yaml"
+            Location(path), "stray_file", message, "a task starts with `id:` and lies beside a dataset.yaml"
         )
     for path in sorted(catalog.instructions.glob("*")):
         if path.suffix != ".j2" or path.stem not in catalog.task_files:
             message = f"there is no task {path.stem!r}"
-            yield at(Place(path), "stray_file", message, "rename it to <task id>.j2, or remove it")
+            yield at(Location(path), "stray_file", message, "rename it to <task id>.j2, or remove it")
 
 
 def dataset_labels(catalog: Catalog, checked: Checked) -> Iterator[Finding]:
@@ -317,7 +317,7 @@ def changed_tasks(catalog: Catalog, ref: str) -> list[str]:
             if done.returncode:
                 reason = done.stderr.strip().splitlines() or ["git failed"]
                 raise SpecError(
-                    reason[0], where=Place(folder), hint="give a revision git knows, such as main"
+                    reason[0], where=Location(folder), hint="give a revision git knows, such as main"
                 )
             changed |= {str(folder / line) for line in done.stdout.splitlines()}
     return [

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
 from vision_flan.spec.schema import check_schema
@@ -83,7 +83,7 @@ class Catalog:
             document = load_yaml(path)
             tasks = document.data.get("tasks") if isinstance(document.data, dict) else None
             if not isinstance(tasks, list):
-                raise SpecError("a suite is a mapping with `title` and a list `tasks`", where=Place(path))
+                raise SpecError("a suite is a mapping with `title` and a list `tasks`", where=Location(path))
             found[path.stem] = tuple(str(task) for task in tasks)
         return found
 
@@ -117,7 +117,7 @@ class Catalog:
             self._tasks[task] = task_from(document)
         return self._tasks[task]
 
-    def dataset(self, slug: str, asked: Place | None = None) -> DatasetSpec:
+    def dataset(self, slug: str, asked: Location | None = None) -> DatasetSpec:
         """A dataset by slug, checked against the schema.
 
         Raises:
@@ -139,7 +139,7 @@ class Catalog:
         return self.instructions / f"{task}.j2"
 
 
-def _unknown(kind: str, name: str, known: Collection[str], asked: Place | None = None) -> SpecError:
+def _unknown(kind: str, name: str, known: Collection[str], asked: Location | None = None) -> SpecError:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"`vflan list` shows all {kind}s"
     return SpecError(f"there is no {kind} {name!r}", where=asked, hint=hint)
@@ -149,7 +149,7 @@ def _checked(path: Path, kind: str) -> Document:
     document = load_yaml(path)
     findings: list[Finding] = check_schema(document, kind)
     if findings:
-        raise SpecError("the spec is not valid:\n" + as_text(findings), where=Place(path))
+        raise SpecError("the spec is not valid:\n" + as_text(findings), where=Location(path))
     return document
 
 

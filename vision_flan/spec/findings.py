@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 
 
 @dataclass(frozen=True, order=True)
@@ -23,14 +23,14 @@ class Finding:
     severity: str = "error"  # or "warning"
 
 
-def at(place: Place, rule: str, message: str, hint: str = "", severity: str = "error") -> Finding:
+def at(place: Location, rule: str, message: str, hint: str = "", severity: str = "error") -> Finding:
     """Make a finding at a place."""
     return Finding(str(place.file), place.line, place.column, rule, message, hint, severity)
 
 
 def from_error(error: VflanError, rule: str, fallback: Path) -> Finding:
     """Turn an error that stopped a file into a finding of that file."""
-    place = error.where or Place(fallback)
+    place = error.where or Location(fallback)
     return at(place, rule, error.what, error.hint)
 
 
@@ -38,7 +38,7 @@ def as_text(findings: Iterable[Finding]) -> str:
     """`file:line:column: severity: message [rule]`, the hint on a line of its own."""
     lines = []
     for found in sorted(findings):
-        place = Place(found.file, found.line, found.column)
+        place = Location(found.file, found.line, found.column)
         lines.append(f"{place}: {found.severity}: {found.message} [{found.rule}]")
         if found.hint:
             lines.append(f"    {found.hint}")

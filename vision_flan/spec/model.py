@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.spec.text import Document
 
 #: The 25 task categories of the Vision-Flan paper (arXiv 2402.11690, appendix), in its order.
@@ -141,16 +141,16 @@ class TaskSpec:
     confidence: str = "high"
     allow: tuple[str, ...] = ()
 
-    def place(self, *keys: str | int) -> Place:
+    def place(self, *keys: str | int) -> Location:
         return self.document.place(*keys)
 
     @property
-    def records_place(self) -> Place:
-        """Place of the SELECT's first line; a block of YAML begins below its key."""
+    def records_place(self) -> Location:
+        """Location of the SELECT's first line; a block of YAML begins below its key."""
         if self.sql is None:
             return self.place("where" if self.where else "table")
         key = self.place("sql")
-        return Place(key.file, key.line + 1) if self.sql.endswith("\n") else key
+        return Location(key.file, key.line + 1) if self.sql.endswith("\n") else key
 
     @property
     def records_sql(self) -> str:

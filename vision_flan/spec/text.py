@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from vision_flan.errors import Place, SpecError
+from vision_flan.errors import Location, SpecError
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 30
@@ -37,15 +37,15 @@ class Document:
 
     path: Path
     data: Any
-    places: Mapping[tuple[str | int, ...], Place]
+    places: Mapping[tuple[str | int, ...], Location]
 
-    def place(self, *keys: str | int) -> Place:
-        """Place of a key path, or of its nearest ancestor that is in the file."""
+    def place(self, *keys: str | int) -> Location:
+        """Location of a key path, or of its nearest ancestor that is in the file."""
         for length in range(len(keys), -1, -1):
             found = self.places.get(keys[:length])
             if found is not None:
                 return found
-        return Place(self.path)
+        return Location(self.path)
 
 
 def load_yaml(path: Path) -> Document:
@@ -58,15 +58,15 @@ def load_yaml(path: Path) -> Document:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise SpecError(f"cannot read the file: {error.strerror}", where=Place(path)) from error
+        raise SpecError(f"cannot read the file: {error.strerror}", where=Location(path)) from error
     if len(raw) > MAX_BYTES:
-        raise SpecError(f"{len(raw):,} bytes; the limit is {MAX_BYTES:,}", where=Place(path))
+        raise SpecError(f"{len(raw):,} bytes; the limit is {MAX_BYTES:,}", where=Location(path))
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise SpecError(
-            f"byte {error.start} is not UTF-8", where=Place(path, line), hint="save the file as UTF-8"
+            f"byte {error.start} is not UTF-8", where=Location(path, line), hint="save the file as UTF-8"
         ) from error
     return parse_yaml(text, path)
 
@@ -80,8 +80,8 @@ def parse_yaml(text: str, path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, path) from error
     except yaml.YAMLError as error:
-        raise SpecError(f"not YAML: {error}", where=Place(path)) from error
-    places: dict[tuple[str | int, ...], Place] = {}
+        raise SpecError(f"not YAML: {error}", where=Location(path)) from error
+    places: dict[tuple[str | int, ...], Location] = {}
     data = None if node is None else _construct(node, (), path, places)
     return Document(path, data, places)
 
@@ -102,15 +102,15 @@ def _syntax_error(error: yaml.MarkedYAMLError, path: Path) -> SpecError:
     mark = error.problem_mark or error.context_mark
     what = error.problem or "not YAML"
     hint = "indent with spaces" if "\\t" in what or "tab" in what else ""
-    return SpecError(what, where=_place(mark, path) if mark else Place(path), hint=hint)
+    return SpecError(what, where=_place(mark, path) if mark else Location(path), hint=hint)
 
 
-def _place(mark: Any, path: Path) -> Place:
-    return Place(path, mark.line + 1, mark.column + 1)
+def _place(mark: Any, path: Path) -> Location:
+    return Location(path, mark.line + 1, mark.column + 1)
 
 
 def _construct(
-    node: yaml.Node, keys: tuple[str | int, ...], path: Path, places: dict[tuple[str | int, ...], Place]
+    node: yaml.Node, keys: tuple[str | int, ...], path: Path, places: dict[tuple[str | int, ...], Location]
 ) -> Any:
     places.setdefault(keys, _place(node.start_mark, path))
     if len(keys) > MAX_DEPTH:
@@ -131,7 +131,7 @@ def _construct_mapping(
     node: yaml.MappingNode,
     keys: tuple[str | int, ...],
     path: Path,
-    places: dict[tuple[str | int, ...], Place],
+    places: dict[tuple[str | int, ...], Location],
 ) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:

@@ -1,7 +1,7 @@
 """From a step's samples to padding-free rows, the same on any number of ranks and workers.
 
 Every rank encodes the texts of the whole step (cheap), so all of them know the same plan: which sample goes
-into which row of which rank, and how many ids the step supervises. A rank then reads its own pictures only.
+into which row of which rank, and how many ids the step supervises. A rank then reads its own images only.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Row:
     """Documents end to end, without padding between them.
 
     Args:
-        ids: int64 [length]; a picture is its placeholders.
+        ids: int64 [length]; an image is its placeholders.
         positions: int64 [length]; starts at 0 with each document, which is all that keeps them apart.
         keep: int64 [supervised]; places whose next id is learned.
         labels: int64 [supervised]; those ids.
         sample: int64 [supervised]; which sample of the step each belongs to.
-        images: uint8 [pictures, side, side, 3], in the order of the documents.
+        images: uint8 [images, side, side, 3], in the order of the documents.
         tail: ids of filling at the end.
         lengths: length of each document, the filling not counted.
     """
@@ -96,14 +96,14 @@ def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[
 
 
 def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
-    """Decodes a picture, pads it to a square with the mean colour, scales it: uint8 [side, side, 3].
+    """Decodes an image, pads it to a square with the mean color, scales it: uint8 [side, side, 3].
 
-    What is transparent becomes white; LLaVA shows the colour stored below it, often black under black lines.
+    What is transparent becomes white; LLaVA shows the color stored below it, often black under black lines.
 
     Args:
         data: the encoded file.
         side: pixels of the tower's input.
-        mean: the tower's mean colour, 0 to 1 (LLaVA pads with it, cut to whole numbers).
+        mean: the tower's mean color, 0 to 1 (LLaVA pads with it, cut to whole numbers).
 
     Raises:
         OSError, ValueError: Pillow cannot decode it.
@@ -187,7 +187,7 @@ class Steps:
             return to_square(self.corpus.image(ref), self.side, self.mean)
         except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise SampleError(
-                f"the picture of {sample.id} does not decode: {error}", hint="vflan verify <compiled folder>"
+                f"the image of {sample.id} does not decode: {error}", hint="vflan verify <compiled folder>"
             ) from error
 
     def _row(self, documents: list[tuple[int, Document]], images: list[Tensor]) -> Row:

@@ -1,7 +1,7 @@
 """What is kept of a run: checkpoints to go on from, and an export that transformers loads.
 
 A checkpoint is written beside its final name and renamed when every rank's part is there, so a killed run
-never leaves half of one. It holds what learns, its optimiser state and the step; frozen weights are read
+never leaves half of one. It holds what learns, its optimizer state and the step; frozen weights are read
 from where the run started. The data needs no state: its order is a function of the step.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.tensor import DTensor
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Config, dump
 from vision_flan.train.model import save_around
 from vision_flan.train.weights import Weights, replace_folder, write
@@ -70,7 +70,7 @@ class Checkpoints:
         except (dcp.api.CheckpointException, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this run: {str(error).splitlines()[0]}",
-                where=Place(self._path(step)),
+                where=Location(self._path(step)),
                 hint="give another `out`, or the recipe the checkpoint was made with",
             ) from error
         set_state_dict(

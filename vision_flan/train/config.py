@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -188,13 +188,13 @@ def _read(recipe: str, seen: tuple[Path, ...] = ()) -> tuple[dict[str, Any], Pat
     if not path.is_file():
         raise ConfigError(f"no recipe {recipe!r}", hint=_near(recipe, recipe_names(), "recipes: "))
     if path in seen:
-        raise ConfigError(f"recipe {recipe!r} is its own base", where=Place(path))
+        raise ConfigError(f"recipe {recipe!r} is its own base", where=Location(path))
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not YAML: {error}", where=Place(path)) from error
+        raise ConfigError(f"not YAML: {error}", where=Location(path)) from error
     if not isinstance(tree, dict):
-        raise ConfigError("a recipe is a mapping of keys to values", where=Place(path))
+        raise ConfigError("a recipe is a mapping of keys to values", where=Location(path))
     base = tree.pop("base", None)
     if base is not None:
         beside = path.parent / f"{base}.yaml"
@@ -243,14 +243,14 @@ def _build(kind: Any, value: Any, key: str, path: Path) -> Any:
     """`value` as `kind`: a dataclass, a tuple of one type, or a plain type."""
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise ConfigError(f"{key!r} wants a mapping, not {value!r}", where=Place(path))
+            raise ConfigError(f"{key!r} wants a mapping, not {value!r}", where=Location(path))
         hints = typing.get_type_hints(kind)
         names = {name.rstrip("_"): name for name in hints}
         for given in value:
             if given not in names:
                 full = f"{key}.{given}".lstrip(".")
                 raise ConfigError(
-                    f"unknown key {full!r}", where=Place(path), hint=_near(str(given), list(names), "keys: ")
+                    f"unknown key {full!r}", where=Location(path), hint=_near(str(given), list(names), "keys: ")
                 )
         parts = {
             names[name]: _build(hints[names[name]], part, f"{key}.{name}".lstrip("."), path)
@@ -259,7 +259,7 @@ def _build(kind: Any, value: Any, key: str, path: Path) -> Any:
         return typing.cast(Any, kind)(**parts)
     if isinstance(kind, types.GenericAlias):
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{key!r} wants a list, not {value!r}", where=Place(path))
+            raise ConfigError(f"{key!r} wants a list, not {value!r}", where=Location(path))
         return tuple(_build(kind.__args__[0], part, f"{key}.{n}", path) for n, part in enumerate(value))
     return _scalar(kind, value, key, path)
 
@@ -276,7 +276,7 @@ def _scalar(kind: type, value: Any, key: str, path: Path) -> Any:
             pass
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise ConfigError(f"{key!r} wants {kind.__name__}, not {value!r}", where=Place(path))
+    raise ConfigError(f"{key!r} wants {kind.__name__}, not {value!r}", where=Location(path))
 
 
 def _check(config: Config, path: Path) -> None:
@@ -285,7 +285,7 @@ def _check(config: Config, path: Path) -> None:
         value = getattr(getattr(config, section), name)
         if value not in allowed:
             raise ConfigError(
-                f"{key} is {value!r}", where=Place(path), hint=_near(value, list(allowed), "choices: ")
+                f"{key} is {value!r}", where=Location(path), hint=_near(value, list(allowed), "choices: ")
             )
     checkpointing = config.parallel.checkpointing
     if checkpointing not in ("none", "full") and not (checkpointing.isdigit() and int(checkpointing)):
@@ -296,11 +296,11 @@ def _check(config: Config, path: Path) -> None:
         raise ConfigError(
             f"parallel.max_tokens_per_rank is {config.parallel.max_tokens_per_rank}, less than one sample of "
             f"data.max_tokens ({config.data.max_tokens})",
-            where=Place(path),
+            where=Location(path),
             hint=f"parallel.max_tokens_per_rank={config.data.max_tokens}",
         )
     if config.train.batch < 1 or not config.data.sources:
-        raise ConfigError("train.batch and data.sources must not be empty", where=Place(path))
+        raise ConfigError("train.batch and data.sources must not be empty", where=Location(path))
 
 
 def _near(name: str, names: Sequence[str], label: str) -> str:

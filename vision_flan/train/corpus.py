@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from vision_flan.columns import COLUMNS, IMAGE
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Mixture, Ref, choose_tasks
 
@@ -29,7 +29,7 @@ class CorpusError(VflanError):
 
 @dataclass(frozen=True)
 class Sample:
-    """The texts of one instance, and whether it has a picture."""
+    """The texts of one instance, and whether it has an image."""
 
     id: str
     prompt: str
@@ -48,13 +48,13 @@ class Table:
             rows = datasets.load_dataset(root, task, split="train")
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise CorpusError(
-                f"task {task!r} does not load: {error}", where=Place(root), hint=f"vflan verify {root}"
+                f"task {task!r} does not load: {error}", where=Location(root), hint=f"vflan verify {root}"
             ) from error
         missing = [name for name in (*TEXTS, IMAGE) if name not in rows.column_names]
         if missing:
             raise CorpusError(
                 f"task {task!r} lacks the columns {', '.join(missing)}",
-                where=Place(root),
+                where=Location(root),
                 hint=f"a compiled folder has {', '.join(COLUMNS)}",
             )
         self._texts = rows.select_columns(TEXTS)
@@ -66,11 +66,11 @@ class Table:
         return len(self._texts)
 
     def sample(self, row: int) -> Sample:
-        """Texts of a row; nothing of the picture is read."""
+        """Texts of a row; nothing of the image is read."""
         return Sample(**self._texts[row], has_image=bool(self._has_image[row]))
 
     def image(self, row: int) -> bytes:
-        """The encoded picture of a row that has one."""
+        """The encoded image of a row that has one."""
         data: Any = self._images[row][IMAGE]
         return bytes(data["bytes"])
 
@@ -86,7 +86,7 @@ class Corpus:
         return self.tables[ref.task].sample(ref.row)
 
     def image(self, ref: Ref) -> bytes:
-        """Encoded picture of one instance."""
+        """Encoded image of one instance."""
         return self.tables[ref.task].image(ref.row)
 
 

@@ -4,11 +4,11 @@
 |---|---|---|
 | llava | `llava.json`, `images/` | LLaVA (`--data_path`, `--image_folder`) |
 | messages | `train.jsonl`, `dataset_info.json`, `images/` | ms-swift, LLaMA-Factory |
-| trl | `data/train-*.parquet`, pictures inside | TRL's SFTTrainer |
+| trl | `data/train-*.parquet`, images inside | TRL's SFTTrainer |
 | axolotl | `train.jsonl`, `images/` | axolotl |
-| nanovlm | `data/train-*.parquet`, pictures inside | nanoVLM |
+| nanovlm | `data/train-*.parquet`, images inside | nanoVLM |
 
-Pictures are copied byte for byte. ms-swift and axolotl look for relative paths where they are started, so
+Images are copied byte for byte. ms-swift and axolotl look for relative paths where they are started, so
 these two get absolute ones; write the export where it is to stay.
 """
 
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from vision_flan.columns import IMAGE_TYPE
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 
 Row = dict[str, Any]
 MARK = "<image>"
@@ -48,14 +48,14 @@ def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int
     """
     found = sorted({path.parent.name for path in folder.glob("*/train-*.parquet")})
     if not found:
-        raise ExportError("no compiled folder", where=Place(folder), hint="vflan compile --task <id>")
+        raise ExportError("no compiled folder", where=Location(folder), hint="vflan compile --task <id>")
     unknown = [task for task in tasks if task not in found]
     if unknown:
         raise ExportError(
-            f"no task {unknown[0]!r} here", where=Place(folder), hint="tasks: " + ", ".join(found)
+            f"no task {unknown[0]!r} here", where=Location(folder), hint="tasks: " + ", ".join(found)
         )
     if out.exists() and any(out.iterdir()):
-        raise ExportError("the folder is not empty", where=Place(out), hint="give another --out")
+        raise ExportError("the folder is not empty", where=Location(out), hint="give another --out")
     out.mkdir(parents=True, exist_ok=True)
     return FORMATS[form](folder, out.resolve(), list(tasks) or found)
 
@@ -67,29 +67,29 @@ def _rows(folder: Path, task: str) -> Iterator[Row]:
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise ExportError(
-                f"not readable: {error}", where=Place(file), hint=f"vflan verify {folder}"
+                f"not readable: {error}", where=Location(file), hint=f"vflan verify {folder}"
             ) from error
 
 
 def _texts(row: Row) -> tuple[str, str]:
-    """Prompt and target without `<image>`, which every one of these trainers would take for a picture."""
+    """Prompt and target without `<image>`, which every one of these trainers would take for an image."""
     return row["prompt"].replace(MARK, "").strip(), row["target"].replace(MARK, "")
 
 
-def _picture(row: Row) -> bytes | None:
+def _image(row: Row) -> bytes | None:
     return row["image"]["bytes"] if row["image"] else None
 
 
-def _save_picture(out: Path, row: Row, number: int) -> str:
-    """Writes a row's picture; its path under `out`, or nothing where it has none."""
-    data = _picture(row)
+def _save_image(out: Path, row: Row, number: int) -> str:
+    """Writes a row's image; its path under `out`, or nothing where it has none."""
+    data = _image(row)
     if data is None:
         return ""
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind = str(image.format)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ExportError(f"the picture of {row['id']} is not readable: {error}") from error
+        raise ExportError(f"the image of {row['id']} is not readable: {error}") from error
     path = Path("images") / str(row["task"]) / f"{number:07}{_SUFFIX.get(kind, '.' + kind.lower())}"
     (out / path).parent.mkdir(parents=True, exist_ok=True)
     (out / path).write_bytes(data)
@@ -107,7 +107,7 @@ def _llava(folder: Path, out: Path, tasks: Sequence[str]) -> int:
         file.write("[")
         for number, row in _numbered(folder, tasks):
             prompt, target = _texts(row)
-            image = _save_picture(out, row, number)
+            image = _save_image(out, row, number)
             asked = {"from": "human", "value": f"{MARK}\n{prompt}" if image else prompt}
             entry = {"id": row["id"], "conversations": [asked, {"from": "gpt", "value": target}]}
             file.write(
@@ -153,7 +153,7 @@ def _json_lines(
     count = 0
     with (out / "train.jsonl").open("w", encoding="utf-8") as file:
         for number, row in _numbered(folder, tasks):
-            image = _save_picture(out, row, number)
+            image = _save_image(out, row, number)
             made = line(row, *_texts(row), str(out / image) if image else "")
             file.write(json.dumps(made, ensure_ascii=False) + "\n")
             count += 1
@@ -163,7 +163,7 @@ def _json_lines(
 def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
     def record(row: Row) -> Row:
         prompt, target = _texts(row)
-        data = _picture(row)
+        data = _image(row)
         image = [{"type": "image", "text": None}] if data is not None else []
         return {
             "images": [] if data is None else [{"bytes": data, "path": None}],
@@ -181,7 +181,7 @@ def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
 def _nanovlm(folder: Path, out: Path, tasks: Sequence[str]) -> int:
     def record(row: Row) -> Row:
         prompt, target = _texts(row)
-        data = _picture(row)
+        data = _image(row)
         return {
             "images": [] if data is None else [{"bytes": data, "path": None}],
             "texts": [{"user": prompt, "assistant": target}],
@@ -205,7 +205,7 @@ def _parquet(
     features: dict[str, Any],
     record: Callable[[Row], Row],
 ) -> int:
-    """One file a task, 64 rows a group, with the features `datasets` needs to see pictures."""
+    """One file a task, 64 rows a group, with the features `datasets` needs to see images."""
     features = {"images": {"feature": {"_type": "Image"}, "_type": "List"}, **features}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema([pa.field("images", pa.list_(IMAGE_TYPE)), *fields], metadata=metadata)

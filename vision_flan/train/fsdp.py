@@ -52,10 +52,10 @@ def shard(model: Any, parallel: Parallel, device: torch.device) -> None:
     """Cuts the model over all ranks, still without storage: float32 weights, bf16 compute, float32 reduction.
 
     - Each decoder layer is a group. Embeddings, head, norm and projector stay in the root's group: tied
-      embeddings must share one, and a rank without pictures still gathers the projector.
+      embeddings must share one, and a rank without images still gathers the projector.
     - The vision tower is left out, whole on each rank: transformers reads its hidden states through hooks
       that a sharded module would not run, and it is small.
-    - A rank whose rows hold no picture reduces zeros for the projector instead of skipping its turn.
+    - A rank whose rows hold no image reduces zeros for the projector instead of skipping its turn.
     """
     dtype = compute_dtype(parallel)
     model.model.vision_tower.to(dtype)

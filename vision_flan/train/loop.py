@@ -142,7 +142,7 @@ def train_steps(
 def learn(
     model: Any, optimizer: torch.optim.Optimizer, step: Step, lr: float, config: Config, device: torch.device
 ) -> tuple[float, list[float], float]:
-    """One step of the optimiser: loss, summed loss of each sample, and norm of the gradient before clipping.
+    """One step of the optimizer: loss, summed loss of each sample, and norm of the gradient before clipping.
 
     FSDP averages gradients over ranks. Scaling each loss by `ranks / supervised ids of the step` turns that
     average into the mean over the ids of all ranks. (FSDP's own divide factor fails on Gloo.)
@@ -176,7 +176,7 @@ def row_loss(model: Any, row: Row, device: torch.device, dtype: torch.dtype) -> 
 
     No attention mask, no cache, restarting positions: that and nothing else makes transformers keep packed
     documents apart. The head runs inside the root's forward, at the supervised places only, and rows of the
-    vocabulary beyond the text's (the picture's id and llava-hf's filling) take no part, as in LLaVA.
+    vocabulary beyond the text's (the image's id and llava-hf's filling) take no part, as in LLaVA.
     """
     images = row.images.to(device, non_blocking=True)
     logits = model(

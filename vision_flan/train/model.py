@@ -24,7 +24,7 @@ from transformers import (
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from vision_flan.errors import Place
+from vision_flan.errors import Location
 from vision_flan.train.config import Init
 from vision_flan.train.prompts import MARK, STYLES
 from vision_flan.train.weights import LLM, PROJECTOR, VISION, Weights, WeightsError, fetch
@@ -34,7 +34,7 @@ STD: Sequence[float] = OPENAI_CLIP_STD
 
 
 def patches_of(config: Any) -> int:
-    """Ids one picture takes: the patches, without the class token."""
+    """Ids one image takes: the patches, without the class token."""
     vision = config.vision_config
     return int((vision.image_size // vision.patch_size) ** 2)
 
@@ -62,11 +62,11 @@ def read_init(init: Init) -> tuple[Any, Any, Weights]:
 def read_config(folder: Path, kind: Any = AutoConfig) -> Any:
     """A model's configuration; raises WeightsError where there is none (transformers may take defaults)."""
     if not (folder / "config.json").is_file():
-        raise WeightsError("no configuration of a model: config.json is not there", where=Place(folder))
+        raise WeightsError("no configuration of a model: config.json is not there", where=Location(folder))
     try:
         return kind.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"no configuration of a model: {error}", where=Place(folder)) from error
+        raise WeightsError(f"no configuration of a model: {error}", where=Location(folder)) from error
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -74,7 +74,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, legacy=True)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"no tokenizer: {error}", where=Place(folder)) from error
+        raise WeightsError(f"no tokenizer: {error}", where=Location(folder)) from error
 
 
 def _part(folder: Path, name: str) -> Any:
@@ -131,7 +131,7 @@ def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
     """Gives an empty, maybe sharded model storage on `device`, and its values.
 
     Each rank reads its own rows. Buffers that no checkpoint holds (CLIP's position ids, the rotary
-    frequencies) are made anew, since `to_empty` leaves whatever was in memory.
+    frequencies) are regenerated, since `to_empty` leaves whatever was in memory.
     """
     model.to_empty(device=device)
     restore_buffers(model)

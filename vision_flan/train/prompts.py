@@ -1,6 +1,6 @@
 """From a sample's texts to token ids and labels, as LLaVA does it.
 
-LLaVA cuts the text at `<image>`, encodes each piece alone and puts the picture between (so every piece
+LLaVA cuts the text at `<image>`, encodes each piece alone and puts the image between (so every piece
 gets SentencePiece's leading space), and supervises the answer and the end token. Here prompt and answer are
 encoded apart, which gives the same ids and cannot be fooled by an answer that holds " ASSISTANT: ".
 Source: haotian-liu/LLaVA, conversation.py and train.py (`vicuna_v1`, `llava_llama_2`, `plain`).
@@ -22,7 +22,7 @@ MARK = "<image>"
 
 @dataclass(frozen=True)
 class Style:
-    """What stands around prompt and answer; `shows_prompt` off leaves the picture alone.
+    """What stands around prompt and answer; `shows_prompt` off leaves the image alone.
 
     `again` opens the later turns of a chat: compiled rows have one turn, people who talk to the model more.
     """
@@ -73,7 +73,7 @@ class Encoder:
     Args:
         tokenizer: any tokenizer of transformers with `<image>` among its tokens.
         data: prompt style, place of the image, longest document.
-        patches: ids one picture takes (576 for 336 pixels in patches of 14).
+        patches: ids one image takes (576 for 336 pixels in patches of 14).
     """
 
     def __init__(self, tokenizer: Any, data: Data, patches: int) -> None:
@@ -85,12 +85,12 @@ class Encoder:
         self._answer_start = "" if adds_space or not self.style.eos else " "
 
     def _encode(self, text: str) -> list[int]:
-        """Ids of plain text: `</s>` or `<image>` written in a picture's caption is text, not a token."""
+        """Ids of plain text: `</s>` or `<image>` written in an image's caption is text, not a token."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
         return ids
 
     def prompt_text(self, sample: Sample) -> str:
-        """What stands before the answer, with one `<image>` where the picture goes."""
+        """What stands before the answer, with one `<image>` where the image goes."""
         if not sample.has_image:
             return self.style.before + sample.prompt.replace(MARK, "") + self.style.after
         if not self.style.shows_prompt:
@@ -104,7 +104,7 @@ class Encoder:
         return self.style.before + text + self.style.after
 
     def prompt_ids(self, sample: Sample) -> list[int]:
-        """Ids before the answer: the begin token, the pieces of text, the picture's placeholders."""
+        """Ids before the answer: the begin token, the pieces of text, the image's placeholders."""
         ids = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         for number, piece in enumerate(self.prompt_text(sample).split(MARK)):
             if number:

@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vision_flan.errors import Place, VflanError
+from vision_flan.errors import Location, VflanError
 
 LLM = ("model.language_model.", "lm_head.")
 VISION = ("model.vision_tower.",)
@@ -121,7 +121,7 @@ class Weights:
                 if name and name.startswith(prefixes):
                     weights.places[name] = (file, disk)
         if not weights.places:
-            raise WeightsError(f"no tensor begins with {' or '.join(prefixes)}", where=Place(path))
+            raise WeightsError(f"no tensor begins with {' or '.join(prefixes)}", where=Location(path))
         return weights
 
     def __or__(self, other: Weights) -> Weights:
@@ -139,7 +139,7 @@ class Weights:
         """Refuses a tensor that is not of the model's `shape`; only rows may be missing (see `rows`)."""
         have = self.shape(name)
         if have[1:] != shape[1:] or have[0] > shape[0]:
-            where = Place(self.places[name][0])
+            where = Location(self.places[name][0])
             raise WeightsError(f"{name} is {have} on disk and {shape} in the model", where=where)
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
@@ -155,7 +155,7 @@ class Weights:
             return inside
         if not name.endswith(("embed_tokens.weight", "lm_head.weight")):
             raise WeightsError(
-                f"{name} has {have} rows, the model wants {stop}", where=Place(self.places[name][0])
+                f"{name} has {have} rows, the model wants {stop}", where=Location(self.places[name][0])
             )
         if name not in self._means:
             self._means[name] = self._slice(name)[:].float().mean(dim=0, keepdim=True)
@@ -178,7 +178,7 @@ class Weights:
                     safe_open(file, "pt") if file.suffix == ".safetensors" else _TorchFile(file)
                 )
             except Exception as error:
-                raise WeightsError(f"not a readable checkpoint: {error}", where=Place(file)) from error
+                raise WeightsError(f"not a readable checkpoint: {error}", where=Location(file)) from error
         return self._open[file]
 
 
@@ -213,7 +213,7 @@ def _files(path: Path) -> list[Path]:
         files = sorted(file for file in path.glob(pattern) if file.name != "training_args.bin")
         if files:
             return files
-    raise WeightsError("no .safetensors and no .bin file in this folder", where=Place(path))
+    raise WeightsError("no .safetensors and no .bin file in this folder", where=Location(path))
 
 
 def write(

@@ -1,6 +1,6 @@
 """300-W: portraits in two folders, indoor and outdoor, with 68 landmarks beside each.
 
-`n` counts pictures, half of them indoors. `source_id` is the file's stem, `indoor_001`.
+`n` counts images, half of them indoors. `source_id` is the file's stem, `indoor_001`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A-OKVQA: questions with four choices, ten direct answers and three rationales, on COCO 2017 pictures.
+"""A-OKVQA: questions with four choices, ten direct answers and three rationales, on COCO 2017 images.
 
-`n` counts train questions, on one picture in ten two of them; val and test get a tenth each. `source_id` is
-the question id. Pictures are borrowed: `mscoco/train2017` and so on.
+`n` counts train questions, on one image in ten two of them; val and test get a tenth each. `source_id` is
+the question id. Images are borrowed: `mscoco/train2017` and so on.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ def generate(mini: Miniature) -> None:
         for split, part in (("train", 1.0), ("val", 0.1), ("test", 0.1)):
             with tree.json_array(f"aokvqa_v1p0_{split}.json") as add:
                 for index in range(max(int(mini.n * part), 1)):
-                    # the second question of a picture shares its number
-                    picture = index - 1 if index % 10 == 9 else index
-                    image_id = mini.number(picture, 1, coco.MAX_ID, split)
+                    # the second question of an image shares its number
+                    image = index - 1 if index % 10 == 9 else index
+                    image_id = mini.number(image, 1, coco.MAX_ID, split)
                     question_id = _question_id(mini, split, index)
-                    things = _things(mini, split, picture)
-                    color, known = things[index - picture]
+                    things = _things(mini, split, image)
+                    color, known = things[index - image]
                     record = _record(mini.rng(split, index), color, known)
                     add(
                         {
@@ -111,7 +111,7 @@ def generate(mini: Miniature) -> None:
                             **record[split == "test"],
                         }
                     )
-                    if picture == index:
+                    if image == index:
                         shown = ", ".join(f"{color} {known.thing}" for color, known in things)
                         card = partial(draw.caption_card, shown, note=question_id)
                         coco.lend(lender, f"{split}2017", image_id, card)
@@ -127,9 +127,9 @@ def _question_id(mini: Miniature, split: str, index: int) -> str:
     return base64.b64encode(raw, b"Aa").decode()[:22]
 
 
-def _things(mini: Miniature, split: str, picture: int) -> list[tuple[str, Known]]:
-    """The two things that a picture shows, each with its color."""
-    rng = mini.rng("things", split, picture)
+def _things(mini: Miniature, split: str, image: int) -> list[tuple[str, Known]]:
+    """The two things that an image shows, each with its color."""
+    rng = mini.rng("things", split, image)
     return list(zip(rng.sample(text.COLORS, 2), rng.sample(_KNOWN, 2), strict=True))
 
 
@@ -149,7 +149,7 @@ def _record(rng: Random, color: str, known: Known) -> tuple[dict[str, Any], dict
 
 
 def _typed(rng: Random, reason: str) -> str:
-    """Upstream's rationales differ in capitals, full stops and blanks."""
+    """Upstream's rationales differ in capitals, periods and spaces."""
     if rng.random() < 0.5:
         reason = reason[0].upper() + reason[1:]
     return reason + rng.choice((".", ".", "", ". ", " ."))

@@ -1,6 +1,6 @@
-"""AI2D: diagrams with labels, their questions in a JSON document a picture, and a list of test pictures.
+"""AI2D: diagrams with labels, their questions in a JSON document an image, and a list of test images.
 
-`n` counts pictures; every fifth belongs to test. `source_id` is the question id, `<picture>.png-<place>`.
+`n` counts images; every fifth belongs to test. `source_id` is the question id, `<image>.png-<place>`.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def generate(mini: Miniature) -> None:
             rng = mini.rng(index)
             names = rng.sample(_CHAIN, len(_CHAIN))
             boxes: Boxes = [(name, (4, 4 + 24 * place, 76, 20)) for place, name in enumerate(names)]
-            picture = f"{index}.png"
-            tree.image(f"ai2d/images/{picture}", partial(draw.objects_scene, (96, 128), boxes))
-            asked = {} if index % 10 == 4 else _questions(rng, picture, names)
-            tree.write_json(f"ai2d/questions/{picture}.json", {"imageName": picture, "questions": asked})
-            tree.write_json(f"ai2d/annotations/{picture}.json", {"text": _texts(boxes), "arrows": {}})
-            put_topic(picture, rng.choice(_TOPICS))
+            image = f"{index}.png"
+            tree.image(f"ai2d/images/{image}", partial(draw.objects_scene, (96, 128), boxes))
+            asked = {} if index % 10 == 4 else _questions(rng, image, names)
+            tree.write_json(f"ai2d/questions/{image}.json", {"imageName": image, "questions": asked})
+            tree.write_json(f"ai2d/annotations/{image}.json", {"text": _texts(boxes), "arrows": {}})
+            put_topic(image, rng.choice(_TOPICS))
             if index % 5 == 2:
                 add_test(str(index))
             else:
                 _truth(mini, asked)
 
 
-def _questions(rng: Random, picture: str, names: list[str]) -> dict[str, dict[str, Any]]:
+def _questions(rng: Random, image: str, names: list[str]) -> dict[str, dict[str, Any]]:
     place = rng.randrange(1, len(names))
     choices = rng.sample(names, len(names))
     for no_choice in names[place - 1 : place + 1]:
@@ -49,22 +49,22 @@ def _questions(rng: Random, picture: str, names: list[str]) -> dict[str, dict[st
     last, letters = rng.randrange(3), ["A", "B", "C", "D"]
     shown = [*wrong[:last], names[place], *wrong[last:]]
     return {
-        f"What is right below the {names[place - 1]} in the diagram?": _record(picture, 0, shown, last),
+        f"What is right below the {names[place - 1]} in the diagram?": _record(image, 0, shown, last),
         f"How many living things are shown, the {names[0]} included?": _record(
-            picture, 1, ["3", "4", "5", "6"], 2
+            image, 1, ["3", "4", "5", "6"], 2
         ),
-        f"Which letter stands for the {names[place]}?": _record(picture, 2, letters, 1, letters=True),
+        f"Which letter stands for the {names[place]}?": _record(image, 2, letters, 1, letters=True),
     }
 
 
 def _record(
-    picture: str, place: int, choices: list[str], right: int, *, letters: bool = False
+    image: str, place: int, choices: list[str], right: int, *, letters: bool = False
 ) -> dict[str, Any]:
     return {
         "abcLabel": letters,
         "answerTexts": choices,
         "correctAnswer": right,
-        "questionId": f"{picture}-{place}",
+        "questionId": f"{image}-{place}",
     }
 
 

@@ -1,6 +1,6 @@
-"""AID: aerial pictures in folders of scene classes, CamelCase folders and lower-case file names.
+"""AID: aerial images in folders of scene classes, CamelCase folders and lower-case file names.
 
-`n` counts pictures. `source_id` is the path, `AID/BareLand/bareland_1.jpg`.
+`n` counts images. `source_id` is the path, `AID/BareLand/bareland_1.jpg`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Caltech-101: folders of classes in a tar.gz inside a zip; with a folder of clutter.
 
-`n` counts pictures over all classes. `source_id` is `<class>/image_NNNN`.
+`n` counts images over all classes. `source_id` is `<class>/image_NNNN`.
 """
 
 from __future__ import annotations

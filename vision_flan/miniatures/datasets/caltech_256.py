@@ -1,6 +1,6 @@
 """Caltech-256: numbered class folders, a folder of clutter, a stray file and a stray folder.
 
-`n` counts pictures. `source_id` is the path, `256_ObjectCategories/001.ak47/001_0001.jpg`.
+`n` counts images. `source_id` is the path, `256_ObjectCategories/001.ak47/001_0001.jpg`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cars: photographs in two folders with the same file names, annotations as MATLAB 5 structs.
 
-`n` counts train pictures; test gets an eighth. `source_id` is the file name without suffix, `00001`.
+`n` counts train images; test gets an eighth. `source_id` is the file name without suffix, `00001`.
 """
 
 from __future__ import annotations

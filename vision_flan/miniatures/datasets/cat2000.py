@@ -1,6 +1,6 @@
-"""CAT2000's training set: pictures in folders of categories, with drawn copies in a folder below each.
+"""CAT2000's training set: images in folders of categories, with drawn copies in a folder below each.
 
-`n` counts pictures, at most 100 a category. `source_id` is the path.
+`n` counts images, at most 100 a category. `source_id` is the path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chart2Text: a chart, its table, its title and a tokenised text, a file each; and charts of several columns.
+"""Chart2Text: a chart, its table, its title and a tokenized text, a file each; and charts of several columns.
 
 `n` counts charts of two columns; an eighth as many have several. `source_id` is the chart's number.
 """
@@ -56,7 +56,7 @@ def _commentary(rng: Random, topic: str, rows: list[tuple[str, float]]) -> tuple
 
 
 def _several_columns(mini: Miniature, number: int) -> None:
-    """Charts with numbers of their own; which pictures are theirs is not known."""
+    """Charts with numbers of their own; which images are theirs is not known."""
     folder = "dataset/multiColumn"
     mini.write_lines(f"{folder}/titles/{number}.txt", ["Nintendo 's unit sales 1997 to 2019"])
     mini.write_text(f"{folder}/captions/{number}.txt", "The statistic shows Nintendo 's unit sales .")

@@ -1,6 +1,6 @@
-"""CIFAR-100: two pickles of Python 2, pictures as rows of three planes, with a fine and a coarse label.
+"""CIFAR-100: two pickles of Python 2, images as rows of three planes, with a fine and a coarse label.
 
-`n` counts test pictures, which lie in memory until they are written: they are one pickle. `source_id` is the
+`n` counts test images, which lie in memory until they are written: they are one pickle. `source_id` is the
 row, from 0.
 """
 

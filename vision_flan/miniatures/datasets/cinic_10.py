@@ -1,6 +1,6 @@
 """CINIC-10: 32 x 32 PNG in folders of split and class, from two sources.
 
-`n` counts train pictures; valid and test get a tenth. `source_id` is the path below the dataset's folder,
+`n` counts train images; valid and test get a tenth. `source_id` is the path below the dataset's folder,
 `train/bird/n02047975_2721.png`.
 """
 
@@ -40,7 +40,7 @@ def generate(mini: Miniature) -> None:
             ("test", max(mini.n // 10, 10)),
         ):
             for index in range(count):
-                _picture(mini, tree, split, index)
+                _image(mini, tree, split, index)
         tree.write_text("README.md", "CINIC-10 (miniature)\n")
         synsets = (f"{wnid}, {name}" for name, wnid in _WORDNET.items())
         tree.write_lines("synsets-to-cifar-10-classes.txt", synsets)
@@ -48,7 +48,7 @@ def generate(mini: Miniature) -> None:
             add([_WORDNET["bird"], "2721", "train", "bird"])
 
 
-def _picture(mini: Miniature, tree: Tree, split: str, index: int) -> None:
+def _image(mini: Miniature, tree: Tree, split: str, index: int) -> None:
     name = list(_WORDNET)[index % 10]
     number = mini.number(index, 0, max(99_999, mini.n * 2), "cifar")
     # upstream's test holds all of CIFAR-10's test split and some of its train split

@@ -2,7 +2,7 @@
 
 `n` counts train questions; val gets a tenth, test a twentieth, without answers. `source_id` is
 `CLEVR_train_<question_index>` for vqa_clevr, and the file name without suffix for the tasks over all
-questions of a picture.
+questions of an image.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Release:
     Attributes:
         top: folder that the archive `<top>.zip` holds.
         splits: split -> part of n.
-        colors: split -> shape -> the colours it comes in; all of them where nothing is said.
+        colors: split -> shape -> the colors it comes in; all of them where nothing is said.
         train: the split that the tasks are about.
         task: last part of the tasks' names.
     """
@@ -174,7 +174,7 @@ def _attribute(rng: Random, things: list[Thing]) -> Asked | None:
     wanted = {name: thing[name] for name in _VALUES if name != asked}
     if len(_like(things, wanted)) != 1:
         return None
-    # some of upstream's templates leave a double blank where a word is left out
+    # some of upstream's templates leave a double space where a word is left out
     gap = "  " if asked in ("size", "color") else " "
     question = f"What is the {asked} of the{gap}{_noun(wanted)}?"
     return question, thing[asked], _program(wanted, f"query_{asked}"), 60

@@ -1,4 +1,4 @@
-"""CLEVR-CoGenT: CLEVR's layout, in conditions A and B that differ in which shapes have which colours.
+"""CLEVR-CoGenT: CLEVR's layout, in conditions A and B that differ in which shapes have which colors.
 
 `n` counts trainA questions; each val gets a tenth, each test a twentieth. `source_id` is as for CLEVR, with
 the split's name: `CLEVR_trainA_<question_index>`, `CLEVR_trainA_<6 digits>`.

@@ -1,6 +1,6 @@
-"""Concadia: pictures of Wikipedia with description, caption and context, all splits in one JSON file.
+"""Concadia: images of Wikipedia with description, caption and context, all splits in one JSON file.
 
-`n` counts pictures of train; val and test get an eighth each. `source_id` is the file name. Pictures with a
+`n` counts images of train; val and test get an eighth each. `source_id` is the file name. Images with a
 number of the form 8k + 7 belong to knowledge_concadia_context, the others to knowledge_concadia.
 """
 
@@ -32,7 +32,7 @@ def _texts(mini: Miniature, index: int) -> tuple[str, dict[str, str]]:
     rng = mini.rng(index)
     thing = text.subject(rng)
     description = f"Photo of {text.article(thing)}"
-    # letters outside ASCII were dropped, blanks stand at either end
+    # letters outside ASCII were dropped, spaces stand at either end
     caption = f" {thing.capitalize()} by Mller, {rng.randint(1800, 2020)}"
     context = f" The {thing} is well known.\n{text.paragraph(rng, 2)} "
     if index % 5 == 1:

@@ -1,7 +1,7 @@
-"""Conceptual Captions: two columns without header, caption and address; pictures fetched by the user.
+"""Conceptual Captions: two columns without header, caption and address; images fetched by the user.
 
 `n` counts rows of train, val gets a tenth. `source_id` is the row number from 0, in nine digits, which also
-names the picture. Every tenth address is dead, every tenth answers with a web page.
+names the image. Every tenth address is dead, every tenth answers with a web page.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def generate(mini: Miniature) -> None:
                 # quotes are no quoting, and the last part of an address need not be unique
                 add(f"{caption}\thttps://example.org/{mini.hex_id(8, split, index)}/photo-{index % 3}")
                 if split == "train":
-                    _picture(mini, index, caption)
+                    _image(mini, index, caption)
 
 
-def _picture(mini: Miniature, index: int, caption: str) -> None:
+def _image(mini: Miniature, index: int, caption: str) -> None:
     row = f"{index:09d}"
     shown = caption.replace(" 's", "'s").replace(" ,", ",").replace(" :", ":").replace(" .", ".")
     for tokens, written in (("( ", "("), (" )", ")"), ("[ ", "["), (" ]", "]")):

@@ -1,6 +1,6 @@
-"""CrisisMMD v2.0: tweets and pictures of seven disasters, tables with tabs and no quoting.
+"""CrisisMMD v2.0: tweets and images of seven disasters, tables with tabs and no quoting.
 
-`n` counts pictures that stand in the train lists; dev and test get a sixth each. `source_id` is the image id,
+`n` counts images that stand in the train lists; dev and test get a sixth each. `source_id` is the image id,
 `917791044158185473_0`.
 """
 
@@ -29,7 +29,7 @@ _HUMAN = text.listed(
     "not_humanitarian other_relevant_information rescue_volunteering_or_donation_effort vehicle_damage"
 )
 _DAMAGE = ("severe_damage", "mild_damage", "little_or_no_damage")
-#: Task -> column of its label for the text, for the picture.
+#: Task -> column of its label for the text, for the image.
 _TASKS = {
     "informative": ("text_info", "image_info"),
     "humanitarian": ("text_human", "image_human"),
@@ -59,7 +59,7 @@ def generate(mini: Miniature) -> None:
             row, event = _row(mini, index), _EVENTS[index % len(_EVENTS)]
             split = next(name for name, end in ends.items() if index < end)
             add[event]("\t".join(str(row[name]) for name in _HEADER))
-            _picture(tree, row)
+            _image(tree, row)
             for task, (of_text, of_image) in _TASKS.items():
                 label = row[of_image]
                 if label and label != "dont_know_or_cant_judge":
@@ -78,7 +78,7 @@ def _split_list(stack: ExitStack, tree: Tree, task: str, split: str) -> Callable
 
 
 def _row(mini: Miniature, index: int) -> dict[str, Any]:
-    """Two pictures share a tweet, and its text."""
+    """Two images share a tweet, and its text."""
     rng, tweet = mini.rng(index), mini.rng("tweet", index // 2)
     tweet_id = str(mini.number(index // 2, 910_000_000_000_000_000, 929_999_999_999_999_999, "tweet"))
     event, image_id = _EVENTS[index % len(_EVENTS)], f"{tweet_id}_{index % 2}"
@@ -102,7 +102,7 @@ def _row(mini: Miniature, index: int) -> dict[str, Any]:
     return {**values, **sure, "image_damage_conf": 1.0 if damage else ""}
 
 
-def _picture(tree: Tree, row: dict[str, Any]) -> None:
+def _image(tree: Tree, row: dict[str, Any]) -> None:
     shown = f"{row['image_info']}, {row['image_human']}, {row['image_damage']}".replace("_", " ")
     card = partial(draw.caption_card, shown, (160, 112), note=row["image_id"])
     tree.image(f"CrisisMMD_v2.0/{row['image_path']}", card)

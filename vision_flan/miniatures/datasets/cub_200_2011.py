@@ -1,6 +1,6 @@
 """CUB-200-2011: birds in folders of classes, listed in text files that share an image id.
 
-`n` counts train pictures; test gets a quarter, mixed in as upstream does. `source_id` is the path below
+`n` counts train images; test gets a quarter, mixed in as upstream does. `source_id` is the path below
 `CUB_200_2011/images`.
 """
 
@@ -46,7 +46,7 @@ def generate(mini: Miniature) -> None:
         lines = (f"{index + 1} 20.0 12.0 88.0 {40 + index % 40}.0" for index in range(total))
         tree.write_lines(f"{_TOP}/bounding_boxes.txt", lines)
         for index in range(total):
-            _picture(mini, tree, index)
+            _image(mini, tree, index)
 
 
 def _is_train(index: int) -> bool:
@@ -67,7 +67,7 @@ def _path(mini: Miniature, index: int) -> str:
     return f"{_folder(key)}/{_CLASSES[key].title()}_{index % 10_000:04d}_{number}.jpg"
 
 
-def _picture(mini: Miniature, tree: Tree, index: int) -> None:
+def _image(mini: Miniature, tree: Tree, index: int) -> None:
     path, name = _path(mini, index), _CLASSES[_class(index)].replace("_", " ")
     card = partial(draw.caption_card, name, (128, 96), note=str(index))
     tree.image(f"{_TOP}/images/{path}", quirks.grayscale(card()) if index % 40 == 6 else card)

@@ -1,7 +1,7 @@
 """DAQUAR: questions about rooms in text files of two lines a pair, and the frames of NYU Depth v2.
 
-`n` counts train pairs of the full set, eight a picture; test gets four fifths. `source_id` is
-`<picture>_<number of the pair in its file>`, `image3_1`.
+`n` counts train pairs of the full set, eight an image; test gets four fifths. `source_id` is
+`<image>_<number of the pair in its file>`, `image3_1`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-_PER_PICTURE = 8
+_PER_IMAGE = 8
 _OBJECTS = text.listed("chair table lamp sofa telephone wall_clock tape_dispenser garbage_bin")
 _COLORS = text.listed("red green blue yellow brown orange pink gray")
 _FLOOR = 90
@@ -41,7 +41,7 @@ def _room(rng: Random) -> _Room:
 def generate(mini: Miniature) -> None:
     few = max(mini.n * 4 // 5, 1)
     with ExitStack() as stack:
-        pictures = stack.enter_context(mini.pack("nyu_depth_images.tar"))
+        images = stack.enter_context(mini.pack("nyu_depth_images.tar"))
         both = stack.enter_context(mini.lines("qa.894.raw.txt"))
         start = 0
         for split, count in (("train", mini.n), ("test", few)):
@@ -49,21 +49,21 @@ def generate(mini: Miniature) -> None:
             reduced = stack.enter_context(mini.lines(f"qa.37.raw.{split}.txt"))
             names = stack.enter_context(mini.lines(f"{split}.txt"))
             for index in range(count):
-                picture = start + index // _PER_PICTURE + 1
-                room = _room(mini.rng(split, picture))
-                asked, shown, answer = _pair(room, f"image{picture}", index % _PER_PICTURE)
+                image = start + index // _PER_IMAGE + 1
+                room = _room(mini.rng(split, image))
+                asked, shown, answer = _pair(room, f"image{image}", index % _PER_IMAGE)
                 for add in (both, full, *([reduced] if index % 2 else [])):
                     add(f"{asked} ?")
                     add(answer)
-                if index % _PER_PICTURE == 0:
-                    names(f"image{picture}")
-                    pictures.image(f"nyu_depth_images/image{picture}.png", partial(_picture, room))
+                if index % _PER_IMAGE == 0:
+                    names(f"image{image}")
+                    images.image(f"nyu_depth_images/image{image}.png", partial(_image, room))
                 if split == "train":
                     target = answer.replace("_", " ")
-                    key = f"image{picture}_{index + 1}"
+                    key = f"image{image}_{index + 1}"
                     mini.truth("vqa_daquar", key, target=target, contains=f"{shown}?")
             _end(full, split)
-            start += count // _PER_PICTURE + 1
+            start += count // _PER_IMAGE + 1
     mini.write_lines("qa.37.raw.reduced.test.txt", ["what is on the desk in the image1 ?", "cup"])
 
 
@@ -100,10 +100,10 @@ def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
     return asked, shown or asked.removesuffix(f" in the {image}").capitalize(), answer
 
 
-def _picture(room: _Room) -> Image.Image:
+def _image(room: _Room) -> Image.Image:
     """The objects stand on the floor in their colors, their names below; the books lie in front of them."""
-    picture = draw.blank((280, 160), (240, 236, 226))
-    pen = ImageDraw.Draw(picture)
+    image = draw.blank((280, 160), (240, 236, 226))
+    pen = ImageDraw.Draw(image)
     pen.rectangle((0, _FLOOR, 280, 160), (206, 190, 165))
     for place, (name, color, side) in enumerate(zip(room.objects, room.colors, room.sides, strict=True)):
         left = 8 + 68 * place
@@ -113,4 +113,4 @@ def _picture(room: _Room) -> Image.Image:
     for book in range(room.books):
         pen.rectangle((8 + 14 * book, 128, 17 + 14 * book, 142), (250, 250, 250), (0, 0, 0))
     draw.write(pen, (8, 144), "books", (0, 0, 0), 11)
-    return picture
+    return image

@@ -1,6 +1,6 @@
 """Dark Zurich: frames of drives by day, at twilight and by night, in folders of sequences.
 
-`n` counts train frames; val gets a tenth, with a day picture each. `source_id` is the stem,
+`n` counts train frames; val gets a tenth, with a day image each. `source_id` is the stem,
 `GOPR0375_frame_000495_rgb_anon`.
 """
 
@@ -11,7 +11,7 @@ from PIL import Image
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folder, shown name, sequences, colour of the sky.
+#: Folder, shown name, sequences, color of the sky.
 _TIMES = (
     ("day", "daytime", ("GOPR0345", "GP010345"), (170, 200, 235)),
     ("twilight", "twilight", ("GOPR0375",), (110, 100, 140)),

@@ -1,6 +1,6 @@
-"""DeepWeeds: pictures in one folder, named by time and camera, with one list of all and lists of folds.
+"""DeepWeeds: images in one folder, named by time and camera, with one list of all and lists of folds.
 
-`n` counts pictures, half of them without a weed. `source_id` is the file name without suffix,
+`n` counts images, half of them without a weed. `source_id` is the file name without suffix,
 `20160928-140314-0`.
 """
 

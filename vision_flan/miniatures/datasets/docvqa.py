@@ -12,7 +12,7 @@ from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 #: Label on the page, question about it, values.
 _FIELDS = (
@@ -50,9 +50,9 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
             shown = {label: (asked, rng.choice(values)) for label, asked, values in rng.sample(_FIELDS, 3)}
             number = mini.number(page, 1000, 9999_9999, split)
             document = "".join(rng.choices("fghjklmnpqrstxyz", k=4)) + f"{number % 10_000:04d}"
-            picture = f"{document}_{number // 10_000}.png"
+            image = f"{document}_{number // 10_000}.png"
             if index % 2 == 0:
-                images.image(f"spdocvqa_images/{picture}", _page(shown, rng))
+                images.image(f"spdocvqa_images/{image}", _page(shown, rng))
             label = list(shown)[index % 2]
             asked, answer = shown[label]
             question_id = mini.number(index, 1, 99_999_999, "question", split)
@@ -60,7 +60,7 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
                 "questionId": question_id,
                 "question": asked,
                 "question_types": [rng.choice(("form", "table/list", "layout", "handwritten"))],
-                "image": f"documents/{picture}",
+                "image": f"documents/{image}",
                 "docId": number,
                 "ucsf_document_id": document,
                 "ucsf_document_page_no": str(number // 10_000),
@@ -71,19 +71,19 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
             add(record)
             if split == "train":
                 mini.truth("ocr_docvqa", question_id, target=answer, contains=asked)
-                key = f"{picture.removesuffix('.png')}+{question_id}"
+                key = f"{image.removesuffix('.png')}+{question_id}"
                 mini.truth("reasoning_infographicvqa_document", key, target=answer, contains=asked)
 
 
-def _page(shown: Fields, rng: Random) -> Callable[[], Picture]:
+def _page(shown: Fields, rng: Random) -> Callable[[], Drawing]:
     """A page in black and white, its number at the bottom: gray, or of one bit a pixel."""
     one_bit = rng.random() < 0.5
     lines = {label: f"{label}  {value}" for label, (_, value) in shown.items()}
     number = lines.pop("Page", "")
     blanks = [""] * (5 - len(lines))
 
-    def picture() -> Picture:
+    def image() -> Drawing:
         page = draw.page([*lines.values(), *blanks, number], (240, 120))
         return page.convert("1") if one_bit else quirks.grayscale(page, ".png")
 
-    return picture
+    return image

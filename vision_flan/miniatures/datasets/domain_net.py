@@ -1,6 +1,6 @@
-"""DomainNet: six domains of pictures in class folders, and a list of the train and test part of each.
+"""DomainNet: six domains of images in class folders, and a list of the train and test part of each.
 
-`n` counts train pictures over all domains; each test list gets a tenth. `source_id` is the path,
+`n` counts train images over all domains; each test list gets a tenth. `source_id` is the path,
 `clipart/zigzag/clipart_345_000001.jpg`.
 """
 

@@ -1,6 +1,6 @@
-"""DTD: folders of textures, lists of ten partitions, and a file of all attributes of each picture.
+"""DTD: folders of textures, lists of ten partitions, and a file of all attributes of each image.
 
-`n` counts train pictures of partition 1; val and test get a tenth each. `source_id` is the path below
+`n` counts train images of partition 1; val and test get a tenth each. `source_id` is the path below
 images/, `banded/banded_0002.jpg`.
 """
 
@@ -10,7 +10,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
 _TEXTURES = ("banded", "braided", "dotted", "grid", "lined", "polka-dotted", "scaly", "zigzagged")
-#: Textures that also describe some pictures of another one.
+#: Textures that also describe some images of another one.
 _ALSO = {"banded": ("lined",), "dotted": ("polka-dotted",), "scaly": ("cracked", "grid")}
 
 
@@ -19,7 +19,7 @@ def generate(mini: Miniature) -> None:
     ends = {"train": mini.n, "val": mini.n + few, "test": mini.n + 2 * few}
     with mini.pack("dtd-r1.0.1.tar.gz") as tree:
         for index in range(ends["test"]):
-            path, textures = _picture(index)
+            path, textures = _image(index)
             card = draw.caption_card(" ".join(textures), (100, 80), note=str(index))
             tree.image(f"dtd/images/{path}", quirks.grayscale(card) if index % 15 == 4 else card)
             if index < mini.n:
@@ -27,20 +27,20 @@ def generate(mini: Miniature) -> None:
                 mini.truth("texture_dtd_multiple", path, target=", ".join(sorted(textures)))
             else:
                 mini.truth("texture_dtd_multiple", path, dropped="not of the train split")
-        pictures = map(_picture, range(ends["test"]))
-        rows = (f"{path} {' '.join(sorted(textures))} " for path, textures in pictures)
+        images = map(_image, range(ends["test"]))
+        rows = (f"{path} {' '.join(sorted(textures))} " for path, textures in images)
         tree.write_lines("dtd/labels/labels_joint_anno.txt", rows)
         for partition in range(1, 11):
             start = 0
             for split, end in ends.items():
-                # the other partitions split the same pictures otherwise
+                # the other partitions split the same images otherwise
                 numbers = ((number + 7 * (partition - 1)) % ends["test"] for number in range(start, end))
-                names = (_picture(number)[0] for number in numbers)
+                names = (_image(number)[0] for number in numbers)
                 tree.write_lines(f"dtd/labels/{split}{partition}.txt", names)
                 start = end
 
 
-def _picture(index: int) -> tuple[str, list[str]]:
+def _image(index: int) -> tuple[str, list[str]]:
     """Path below images/, and all textures."""
     texture = _TEXTURES[index % len(_TEXTURES)]
     path = f"{texture}/{texture}_{index // len(_TEXTURES) + 1:04d}.jpg"

@@ -12,7 +12,7 @@ from typing import Any
 
 from vision_flan.miniatures import charts, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _WORDS = text.listed("fire deaf moon vest gown rod clay bulb herd mud")
 _NUMBERS = text.listed("zero one two three four five six")
@@ -45,9 +45,9 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, count: in
                 _truth(mini, "ocr_dvqa_reasoning", name, [one for one in asked if one[0] == "reasoning"])
 
 
-def _chart(bars: Bars, *, lying: bool, alpha: bool) -> Picture:
-    picture = charts.chart("hbar" if lying else "bar", bars, (200, 150), title="Sales statistics")
-    return quirks.rgba(picture) if alpha else picture
+def _chart(bars: Bars, *, lying: bool, alpha: bool) -> Drawing:
+    image = charts.chart("hbar" if lying else "bar", bars, (200, 150), title="Sales statistics")
+    return quirks.rgba(image) if alpha else image
 
 
 def _questions(rng: Random, bars: Bars, *, lying: bool) -> list[Asked]:

@@ -1,6 +1,6 @@
 """ExDark: dark photographs in class folders, with boxes and a list of classes beside them.
 
-`n` counts pictures over all splits. `source_id` is `<class>/<stem>`, `Bicycle/2015_00001`.
+`n` counts images over all splits. `source_id` is `<class>/<stem>`, `Bicycle/2015_00001`.
 """
 
 from __future__ import annotations

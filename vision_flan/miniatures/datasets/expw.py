@@ -1,7 +1,7 @@
-"""ExpW: pictures found by a search, with a line for each labelled face.
+"""ExpW: images found by a search, with a line for each labelled face.
 
-Upstream's pictures are a 7z archive in parts, which is never read in place: they are written unpacked in any
-case. `n` counts pictures, of which every fifth has two labelled faces. `source_id` is the file name without
+Upstream's images are a 7z archive in parts, which is never read in place: they are written unpacked in any
+case. `n` counts images, of which every fifth has two labelled faces. `source_id` is the file name without
 suffix, `angry_actor_104`.
 """
 
@@ -33,18 +33,18 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             rng = mini.rng(index)
             stem = f"{_QUERIES[index % 4]}_{3 * (index // 4) + 1}"
-            picture = draw.blank((200, 100), (235, 235, 235))
+            image = draw.blank((200, 100), (235, 235, 235))
             labels = [rng.choice((0, 1, 2, 3, 3, 4, 5, 6, 6)) for _ in range(2 if index % 5 == 4 else 1)]
             for place, label in enumerate(labels):
-                left = 100 * place - 2  # boxes may leave the picture
+                left = 100 * place - 2  # boxes may leave the image
                 add(f"{stem}.jpg {2 * place} -1 {left} {left + 96} 95 {rng.uniform(5, 99):.4f} {label}")
-                _put(picture, _EXPRESSIONS[label][0], left, tone=index)
-            mini.image(f"data/image/origin/{stem}.jpg", picture)
+                _put(image, _EXPRESSIONS[label][0], left, tone=index)
+            mini.image(f"data/image/origin/{stem}.jpg", image)
             if len(labels) > 1:
                 mini.truth("face_expw_expression", stem, dropped="two labelled faces")
             else:
                 mini.truth("face_expw_expression", stem, target=_EXPRESSIONS[labels[0]][1])
 
 
-def _put(picture: Image.Image, expression: str, left: int, *, tone: int) -> None:
-    picture.paste(scenes.face(expression, (96, 96), tone=tone), (left, -1))
+def _put(image: Image.Image, expression: str, left: int, *, tone: int) -> None:
+    image.paste(scenes.face(expression, (96, 96), tone=tone), (left, -1))

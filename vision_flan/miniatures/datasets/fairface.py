@@ -1,6 +1,6 @@
 """FairFace: portraits named by number, with age, gender and race in a CSV file for each split.
 
-`n` counts train pictures; val gets a tenth. `source_id` is the path in the list, `train/17.jpg`.
+`n` counts train images; val gets a tenth. `source_id` is the path in the list, `train/17.jpg`.
 """
 
 from __future__ import annotations

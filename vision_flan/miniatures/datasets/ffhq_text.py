@@ -1,6 +1,6 @@
 """FFHQ-Text: faces with nine descriptions each, in the layout of the CUB text-to-image releases.
 
-`n` counts pictures of train; test gets half as many. `source_id` is the five-digit id.
+`n` counts images of train; test gets half as many. `source_id` is the five-digit id.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _face(mini: Miniature, name: str, index: int) -> list[str]:
-    """Writes picture and descriptions; line ends are of two kinds, and some lines are empty."""
+    """Writes image and descriptions; line ends are of two kinds, and some lines are empty."""
     rng = mini.rng(index)
     mood, worn, color = rng.choice(list(_MOODS)), rng.choice(list(_WORN)), rng.choice(text.COLORS)
     lines = _descriptions(rng, _MOODS[mood], worn, color)
@@ -58,15 +58,15 @@ def _face(mini: Miniature, name: str, index: int) -> list[str]:
 
 
 def _portrait(mood: str, worn: str, color: str, *, tone: int) -> Image.Image:
-    picture = scenes.face(mood, (96, 96), tone=tone)
-    pen = ImageDraw.Draw(picture)
+    image = scenes.face(mood, (96, 96), tone=tone)
+    pen = ImageDraw.Draw(image)
     for box in _WORN[worn]:
         pen.rectangle(box, draw.NAMED[color], (0, 0, 0))
-    return picture
+    return image
 
 
 def _descriptions(rng: Random, mouth: str, worn: str, color: str) -> list[str]:
-    """Nine people's, each in words of their own; one of them takes the colour for another."""
+    """Nine people's, each in words of their own; one of them takes the color for another."""
     seen = [color] * 8 + [rng.choice(text.COLORS)]
     return [
         rng.choice(_WORDINGS).format(mouth=mouth, worn=f"{text.article(f'{shade} {worn}')}") for shade in seen

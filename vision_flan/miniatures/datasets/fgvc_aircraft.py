@@ -1,6 +1,6 @@
 """FGVC-Aircraft: photographs with a banner below, and three levels of labels in text lists.
 
-`n` counts train pictures; val and test get a quarter each. `source_id` is the image id, seven digits.
+`n` counts train images; val and test get a quarter each. `source_id` is the image id, seven digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from PIL import ImageDraw
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _DATA = "fgvc-aircraft-2013b/data"
 _LEVELS = ("manufacturer", "family", "variant")
@@ -43,7 +43,7 @@ def generate(mini: Miniature) -> None:
         boxes = (f"{_image_id(mini, index)} 5 9 150 {60 + index % 30}" for index in everything)
         tree.write_lines(f"{_DATA}/images_box.txt", boxes)
         for index in everything:
-            tree.image(f"{_DATA}/images/{_image_id(mini, index)}.jpg", partial(_picture, index))
+            tree.image(f"{_DATA}/images/{_image_id(mini, index)}.jpg", partial(_image, index))
     for index in range(mini.n):
         _truth(mini, index)
 
@@ -63,7 +63,7 @@ def _lists(mini: Miniature, tree: Tree, split: str, indexes: range) -> None:
         tree.write_lines(f"{_DATA}/images_{name}_{split}.txt", lines)
 
 
-def _picture(index: int) -> Picture:
+def _image(index: int) -> Drawing:
     card = draw.caption_card(" / ".join(_model(index)), (160, 120), note=str(index))
     pen = ImageDraw.Draw(card)
     pen.rectangle((0, 120 - _BANNER, 159, 119), fill=(0, 0, 0))

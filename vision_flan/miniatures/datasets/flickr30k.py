@@ -1,6 +1,6 @@
-"""Flickr30k: five tokenised captions a picture in one .token file, with the split of Flickr30k Entities.
+"""Flickr30k: five tokenized captions an image in one .token file, with the split of Flickr30k Entities.
 
-`n` counts pictures of train; val and test get a tenth each. `source_id` is the picture's file name.
+`n` counts images of train; val and test get a tenth each. `source_id` is the image's file name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLACES = text.listed("on the beach;in a park;on a street;at a station;in the sn
 def generate(mini: Miniature) -> None:
     few = max(mini.n // 10, 1)
     with ExitStack() as stack:
-        pictures = stack.enter_context(mini.pack("flickr30k-images.tar.gz"))
+        images = stack.enter_context(mini.pack("flickr30k-images.tar.gz"))
         package = stack.enter_context(mini.pack("flickr30k.tar.gz"))
         add_caption = stack.enter_context(package.lines("results_20130124.token"))
         add_unrelated = stack.enter_context(mini.lines("UNRELATED_CAPTIONS"))
@@ -36,7 +36,7 @@ def generate(mini: Miniature) -> None:
                     for number, caption in enumerate(captions):
                         add_caption(f"{photo}.jpg#{number}\t{_tokenised(caption)}")
                     card = partial(draw.caption_card, captions[0], (160, 120))
-                    pictures.image(f"flickr30k-images/{photo}.jpg", card)
+                    images.image(f"flickr30k-images/{photo}.jpg", card)
                     if _unrelated(index):
                         add_unrelated(f"{photo} 5")
                     if split == "train":
@@ -45,7 +45,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _captions(mini: Miniature, index: int) -> list[str]:
-    """Five captions of one scene; the third starts in lower case and has no full stop, as upstream's may."""
+    """Five captions of one scene; the third starts in lower case and has no period, as upstream's may."""
     rng = mini.rng(index)
     who, what, where = rng.choice(_PEOPLE), rng.choice(_ACTS), rng.choice(_PLACES)
     color, thing = rng.choice(text.COLORS), text.article(text.subject(rng))
@@ -60,12 +60,12 @@ def _captions(mini: Miniature, index: int) -> list[str]:
 
 
 def _unrelated(index: int) -> bool:
-    """Whether the fifth caption is of another picture."""
+    """Whether the fifth caption is of another image."""
     return index % 20 == 13
 
 
 def _tokenised(caption: str) -> str:
-    """As the treebank writes it: blanks around punctuation, quotes and brackets."""
+    """As the treebank writes it: spaces around punctuation, quotes and brackets."""
     for mark in '.,()"':
         caption = caption.replace(mark, f" {mark} ")
     return " ".join(caption.replace("'s", " 's").split())

@@ -1,6 +1,6 @@
-"""FlickrLogos-27: logos in photographs, boxes in a text list, pictures in an archive inside the archive.
+"""FlickrLogos-27: logos in photographs, boxes in a text list, images in an archive inside the archive.
 
-`n` counts training pictures; a third as many are queries. `source_id` is the file name, `144503924.jpg`. The
+`n` counts training images; a third as many are queries. `source_id` is the file name, `144503924.jpg`. The
 outer archive is always unpacked, since an archive within an archive cannot be read in place; the inner one
 never is.
 """
@@ -33,7 +33,7 @@ def generate(mini: Miniature) -> None:
             name, brand, rng = _name(mini, index), _BRANDS[index % len(_BRANDS)], mini.rng(index)
             boxes = [_box(rng, index) for _ in range(rng.randint(1, 3))]
             other = _BRANDS[(index + 1) % len(_BRANDS)] if index % 29 == 12 else brand
-            # a picture of subset k stands in all later subsets too
+            # an image of subset k stands in all later subsets too
             for subset in range(rng.randint(1, 6), 7):
                 for place, box in enumerate(boxes):
                     label = other if place == 0 else brand
@@ -52,7 +52,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _name(mini: Miniature, index: int) -> str:
-    return f"{mini.number(index, 10_000_000, 6_000_000_000, 'picture')}.jpg"
+    return f"{mini.number(index, 10_000_000, 6_000_000_000, 'image')}.jpg"
 
 
 def _query(mini: Miniature, index: int) -> str:

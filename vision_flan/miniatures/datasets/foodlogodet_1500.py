@@ -1,6 +1,6 @@
-"""FoodLogoDet-1500: logos on food, one Pascal VOC document a picture.
+"""FoodLogoDet-1500: logos on food, one Pascal VOC document an image.
 
-`n` counts train pictures; val gets an eighth, test a quarter. `source_id` is the six-digit number.
+`n` counts train images; val gets an eighth, test a quarter. `source_id` is the six-digit number.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def generate(mini: Miniature) -> None:
             numbers = (str(number) if number % 2 else f"{number:06d}" for number in range(first, end + 1))
             tree.write_lines(f"{_TOP}/ImageSets/Main/{split}.txt", numbers)
             for number in range(first, end + 1):
-                brands = _picture(mini, tree, number)
+                brands = _image(mini, tree, number)
                 if split == "train":
                     target = ", ".join(sorted(brands, key=str.lower))
                     mini.truth("ocr_foodlogodet1500", f"{number:06d}", target=target)
             first = end + 1
 
 
-def _picture(mini: Miniature, tree: Tree, number: int) -> set[str]:
-    """Writes picture and annotation; returns the brands, often one in several boxes."""
+def _image(mini: Miniature, tree: Tree, number: int) -> set[str]:
+    """Writes image and annotation; returns the brands, often one in several boxes."""
     rng, name = mini.rng(number), f"{number:06d}"
     brands = rng.sample(_BRANDS, 2 if rng.random() < 0.15 else 1)
     brands += brands[:1] * rng.randint(0, 1)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _LETTERS = "ABCD"
 _SIZE = (220, 170)
@@ -54,7 +54,7 @@ def _problem(mini: Miniature, tree: Tree, split: str, number: int) -> None:
 
 
 def _compact(latex: str) -> str:
-    """LaTeX of a choice without its blanks."""
+    """LaTeX of a choice without its spaces."""
     return latex.replace(" ", "")
 
 
@@ -86,10 +86,10 @@ def _record(split: str, number: int, asked: str, choices: list[str], answer: str
     }
 
 
-def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], Picture]:
+def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], Drawing]:
     """A right triangle, its legs labelled, its hypotenuse x, on white paper that is opaque or `clear`."""
 
-    def picture() -> Picture:
+    def image() -> Drawing:
         sheet = Image.new("RGBA", _SIZE, (255, 255, 255, 0 if clear else 255))
         pen = ImageDraw.Draw(sheet)
         pen.fontmode = "1"  # half-clear edges of letters would turn black where a reader drops alpha
@@ -105,4 +105,4 @@ def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], P
             pen.text(place, name, ink, font=draw.font(16))
         return sheet
 
-    return picture
+    return image

@@ -1,6 +1,6 @@
-"""GQA: balanced questions in one object keyed by question id, with programs, on Visual Genome pictures.
+"""GQA: balanced questions in one object keyed by question id, with programs, on Visual Genome images.
 
-`n` counts balanced train questions, five a picture; val gets a tenth, testdev a twentieth. `source_id` is the
+`n` counts balanced train questions, five an image; val gets a tenth, testdev a twentieth. `source_id` is the
 question's id, eight digits.
 """
 
@@ -13,38 +13,38 @@ from typing import Any
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-_PER_PICTURE = 5
+_PER_IMAGE = 5
 
 
 def generate(mini: Miniature) -> None:
     splits = (("train", 1.0), ("val", 0.1), ("testdev", 0.05))
-    with mini.pack("questions1.2.zip") as tree, mini.pack("images.zip") as pictures:
+    with mini.pack("questions1.2.zip") as tree, mini.pack("images.zip") as images:
         for split, part in splits:
             count = max(int(mini.n * part), 1)
             with tree.json_object(f"{split}_balanced_questions.json") as put:
                 for index in range(count):
-                    _question(mini, put, pictures, split, index)
+                    _question(mini, put, images, split, index)
         tree.write_text("readme.txt", "GQA (miniature)\n")
 
 
-def _question(mini: Miniature, put: Any, pictures: Any, split: str, index: int) -> None:
+def _question(mini: Miniature, put: Any, images: Any, split: str, index: int) -> None:
     rng = mini.rng(split, index)
-    image_id = _image_id(mini, split, index // _PER_PICTURE)
+    image_id = _image_id(mini, split, index // _PER_IMAGE)
     question, answer = text.question_answer(rng)
     key = f"{mini.number(index, 0, 29_999_999, split):08d}"
     put(key, _record(rng, image_id, question, answer))
-    if index % _PER_PICTURE == 0:
-        # all that is asked about a picture is written on it
-        about = (text.question_answer(mini.rng(split, index + place)) for place in range(_PER_PICTURE))
+    if index % _PER_IMAGE == 0:
+        # all that is asked about an image is written on it
+        about = (text.question_answer(mini.rng(split, index + place)) for place in range(_PER_IMAGE))
         note = "; ".join(f"{asked} {told}" for asked, told in about)
-        pictures.image(f"images/{image_id}.jpg", partial(draw.caption_card, note, (250, 160), note=image_id))
+        images.image(f"images/{image_id}.jpg", partial(draw.caption_card, note, (250, 160), note=image_id))
     if split == "train":
         mini.truth("vqa_gqa", key, target=answer)
 
 
-def _image_id(mini: Miniature, split: str, picture: int) -> str:
+def _image_id(mini: Miniature, split: str, image: int) -> str:
     """Digits; those that are not from Visual Genome begin with an n."""
-    number = mini.number(picture, 1, 2_417_997, split)
+    number = mini.number(image, 1, 2_417_997, split)
     return f"n{number}" if split == "testdev" else str(number)
 
 

@@ -1,6 +1,6 @@
-"""GTSRB: small PPM pictures in folders of classes, 30 frames a track, with a list in each folder.
+"""GTSRB: small PPM images in folders of classes, 30 frames a track, with a list in each folder.
 
-`n` counts train pictures; test gets a tenth, without classes. `source_id` is folder and file name without
+`n` counts train images; test gets a tenth, without classes. `source_id` is folder and file name without
 suffix, `00035/00000_00001`.
 """
 
@@ -25,9 +25,9 @@ _SIGNS = {
     42: "End of no passing by vehicles over 3.5 metric tons",
 }
 _FRAMES = 30
-#: The least and the largest side that occur, by place among forty pictures.
+#: The least and the largest side that occur, by place among forty images.
 _SIDES = {12: 15, 25: 250}
-#: Side of a sign as it is drawn, and its colours.
+#: Side of a sign as it is drawn, and its colors.
 _SIDE, _RED, _BLUE, _WHITE, _BLACK = 128, (190, 30, 40), (30, 80, 170), (245, 245, 245), (20, 20, 20)
 _HEADER = ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2"]
 
@@ -56,8 +56,8 @@ def generate(mini: Miniature) -> None:
 
 def _photo(label: int, side: int, track: int) -> Image.Image:
     """The sign before the ground of its track, as small or large as the car saw it."""
-    picture = draw.blank((_SIDE, _SIDE), draw.color_of(f"track {track}"))
-    pen = ImageDraw.Draw(picture)
+    image = draw.blank((_SIDE, _SIDE), draw.color_of(f"track {track}"))
+    pen = ImageDraw.Draw(image)
     if label in (13, 30):
         _triangle(pen, label)
     elif label == 14:
@@ -65,7 +65,7 @@ def _photo(label: int, side: int, track: int) -> Image.Image:
         _centred(pen, "STOP", 36, _WHITE)
     else:
         _disc(pen, label)
-    return picture.resize((side, side), Image.Resampling.LANCZOS)
+    return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _triangle(pen: ImageDraw.ImageDraw, label: int) -> None:

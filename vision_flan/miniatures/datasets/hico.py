@@ -1,7 +1,7 @@
-"""HICO: people and objects, as a matrix of 600 actions by pictures in a MATLAB 5 file.
+"""HICO: people and objects, as a matrix of 600 actions by images in a MATLAB 5 file.
 
-`n` counts train pictures; test gets a quarter. `source_id` is the file name without suffix,
-`HICO_train2015_00000001`. The matrix is held in memory, 4.8 KB a picture, as upstream's readers hold it.
+`n` counts train images; test gets a quarter. `source_id` is the file name without suffix,
+`HICO_train2015_00000001`. The matrix is held in memory, 4.8 KB an image, as upstream's readers hold it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from vision_flan.miniatures import coco, draw, formats, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 _TOP = "hico_20150920"
 _VERBS = text.listed(
@@ -60,7 +60,7 @@ def generate(mini: Miniature) -> None:
                 name = f"HICO_{split}2015_{index + 1:08d}"
                 names.append(f"{name}.jpg")
                 positive = _mark(codes[:, index], mini.rng(split, index))
-                tree.image(f"{_TOP}/images/{split}2015/{name}.jpg", _picture(positive, index))
+                tree.image(f"{_TOP}/images/{split}2015/{name}.jpg", _image(positive, index))
                 _truth(mini, split, name, positive)
             variables[f"list_{split}"] = formats.cell(names, column=True)
             variables[f"anno_{split}"] = codes
@@ -82,7 +82,7 @@ def _mark(codes: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rng: Random)
     return positive
 
 
-def _picture(positive: list[int], index: int) -> Picture:
+def _image(positive: list[int], index: int) -> Drawing:
     label = ", ".join(f"{_ACTIONS[place][2]} {_ACTIONS[place][0]}".replace("_", " ") for place in positive)
     card = draw.caption_card(label, (128, 96), note=str(index))
     return quirks.exif_rotated(card) if index % 60 == 7 else card

@@ -14,7 +14,7 @@ from PIL import Image
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.json_stream import Add, Put
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _SHAPES = text.listed("circle triangle square star")
 _KINDS = ("choose_txt", "fill_in_blank", "choose_img")
@@ -44,10 +44,10 @@ def _problem(mini: Miniature, tree: Tree, put: Put, listed: Add, where: tuple[st
     record, answer = _record(rng, kind, icons)
     folder = f"iconqa_data/iconqa/{split}/{kind}/{pid}"
     tree.write_json(f"{folder}/data.json", record)
-    tree.image(f"{folder}/image.png", _picture(icons, rng.randrange(3)))
+    tree.image(f"{folder}/image.png", _image(icons, rng.randrange(3)))
     if kind == "choose_img":
         for number, shape in enumerate(_SHAPES[:2]):
-            tree.image(f"{folder}/choice_{number}.png", _picture([shape], 0))
+            tree.image(f"{folder}/choice_{number}.png", _image([shape], 0))
     put(pid, {**record, "split": split})
     listed(pid)
     if split == "train" and kind == "choose_txt":
@@ -84,11 +84,11 @@ def _record(rng: Random, kind: str, icons: Icons) -> tuple[dict[str, Any], str]:
     ]
 
 
-def _picture(icons: Icons, mode: int) -> Callable[[], Picture]:
-    def picture() -> Picture:
+def _image(icons: Icons, mode: int) -> Callable[[], Drawing]:
+    def image() -> Drawing:
         row = Image.new("RGB", (36 * len(icons), 40), (255, 255, 255))
         for place, shape in enumerate(icons):
             row.paste(draw.shape(shape, "blue", (32, 32)), (36 * place + 2, 4))
         return (row, quirks.rgba(row), quirks.palette(row))[mode]
 
-    return picture
+    return image

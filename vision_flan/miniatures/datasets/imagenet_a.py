@@ -1,6 +1,6 @@
-"""ImageNet-A: pictures in folders of their true class, under names that tell wrong guesses.
+"""ImageNet-A: images in folders of their true class, under names that tell wrong guesses.
 
-`n` counts pictures. `source_id` is the path.
+`n` counts images. `source_id` is the path.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from PIL import Image
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 #: WordNet id: name in upstream's README, and ours.
 _CLASSES = {
@@ -39,7 +39,7 @@ def generate(mini: Miniature) -> None:
             mini.truth("object_imagenet_a", path, answer=name)
 
 
-def _as_stored(card: Image.Image, index: int) -> Picture:
+def _as_stored(card: Image.Image, index: int) -> Drawing:
     """Now and then the inside of a .jpg is a PNG or has four inks."""
     if index % 20 == 3:
         return quirks.rgba(card)

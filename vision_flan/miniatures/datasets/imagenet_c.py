@@ -1,6 +1,6 @@
-"""ImageNet-C: corrupted copies of validation pictures, by corruption, severity and WordNet id.
+"""ImageNet-C: corrupted copies of validation images, by corruption, severity and WordNet id.
 
-`n` counts pictures over all 19 corruptions; one original gives up to 95 of them. `source_id` is the path,
+`n` counts images over all 19 corruptions; one original gives up to 95 of them. `source_id` is the path,
 `fog/3/n01440764/ILSVRC2012_val_00000001.JPEG`. Archives are one tar a group, without a folder of the group.
 """
 

@@ -1,6 +1,6 @@
 """ImageNet-R: renditions of 200 classes in folders of WordNet ids, the style in the file name.
 
-`n` counts pictures. `source_id` is the path, `imagenet-r/n01484850/tattoo_9.jpg`.
+`n` counts images. `source_id` is the path, `imagenet-r/n01484850/tattoo_9.jpg`.
 """
 
 from __future__ import annotations

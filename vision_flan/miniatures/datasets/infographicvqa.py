@@ -1,4 +1,4 @@
-"""InfographicVQA: questions about tall pictures full of numbers; pictures of all splits in one folder.
+"""InfographicVQA: questions about tall images full of numbers; images of all splits in one folder.
 
 `n` counts train questions; val and test get an eighth each. `source_id` is the question id.
 """
@@ -13,7 +13,7 @@ from PIL import Image
 
 from vision_flan.miniatures import charts, draw, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree, encode
+from vision_flan.miniatures.tree import Drawing, Tree, encode
 
 _TOPICS = text.listed("Coffee;Sleep;Recycling;Solar power;Online games", ";")
 _PLACES = text.listed("Italy Spain India Brazil Japan Kenya Norway Chile")
@@ -40,14 +40,14 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
             percent = map(float, rng.sample(range(5, 96), 4))
             shares: Shares = list(zip(rng.sample(_PLACES, 4), percent, strict=True))
             number = 3 * index + ("train", "val", "test").index(split) + 30_000
-            picture = f"{number}.{('jpeg', 'jpeg', 'png', 'jpg')[index % 4]}"
-            images.image(f"infographicsvqa_images/{picture}", _infographic(topic, shares, index))
+            image = f"{number}.{('jpeg', 'jpeg', 'png', 'jpg')[index % 4]}"
+            images.image(f"infographicsvqa_images/{image}", _infographic(topic, shares, index))
             asked, answers = _question(rng, topic, shares)
             question_id = mini.number(index, 60_000, 99_999_999, split)
             record: dict[str, Any] = {
                 "questionId": question_id,
                 "question": asked,
-                "image_local_name": picture,
+                "image_local_name": image,
                 "image_url": f"https://example.org/{topic.lower().replace(' ', '-')}",
                 "ocr_output_file": f"{number}.json",
                 "data_split": split,
@@ -76,16 +76,16 @@ def _question(rng: Random, topic: str, shares: Shares) -> tuple[str, list[str]]:
     return "how many countries are shown ", [str(len(shares)), "four"]
 
 
-def _infographic(topic: str, shares: Shares, index: int) -> Callable[[], Picture]:
-    def picture() -> Picture:
+def _infographic(topic: str, shares: Shares, index: int) -> Callable[[], Drawing]:
+    def image() -> Drawing:
         sheet = draw.blank((200, 4000 if index % 20 == 13 else 320), draw.color_of(topic, light=True))
         sheet.paste(charts.chart("pie", shares, (200, 140), title=f"{topic}: % of people"), (0, 0))
         sheet.paste(charts.chart("hbar", shares, (200, 140), title=f"{topic}: % of people"), (0, 150))
         return _png(sheet) if index % 9 == 4 else sheet
 
-    return picture
+    return image
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     """Content that its name, .jpeg or not, says nothing about."""
-    return encode(picture, ".png")
+    return encode(image, ".png")

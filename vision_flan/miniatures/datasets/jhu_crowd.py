@@ -1,6 +1,6 @@
-"""JHU-CROWD++: pictures of crowds, a line of labels for each, a file of heads for each.
+"""JHU-CROWD++: images of crowds, a line of labels for each, a file of heads for each.
 
-`n` counts train pictures; val and test get a fifth. Ids run over all splits. `source_id` is the id, `0007`.
+`n` counts train images; val and test get a fifth. Ids run over all splits. `source_id` is the id, `0007`.
 """
 
 from __future__ import annotations

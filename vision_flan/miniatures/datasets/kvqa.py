@@ -1,6 +1,6 @@
-"""KVQA: questions about people in photos, one JSON object keyed by picture number.
+"""KVQA: questions about people in photos, one JSON object keyed by image number.
 
-`n` counts pictures; seven in ten are train in the first partition. `source_id` is the picture number, with
+`n` counts images; seven in ten are train in the first partition. `source_id` is the image number, with
 the position of the question from 0 for knowledge_kvqa, `39346_2`.
 """
 
@@ -14,7 +14,7 @@ from PIL import ImageDraw
 
 from vision_flan.miniatures import draw, quirks, scenes
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 #: Wikidata id, country and year of birth.
 _NAMES = {
@@ -47,7 +47,7 @@ def _year(rng: Random, people: list[str]) -> int:
     return rng.randint(max(_NAMES[name][2] for name in people) + 20, _LAST_YEAR)
 
 
-def _photo(people: list[str], where: str, index: int) -> Picture:
+def _photo(people: list[str], where: str, index: int) -> Drawing:
     """A face and a name for everyone; who is named first stands on the left, as they see it."""
     width = 110 + index % 5
     photo = draw.blank((width * len(people), 130))

@@ -1,6 +1,6 @@
-"""LAD: pictures of 230 classes, twenty of each with a vector of 359 attributes, as comma-separated text.
+"""LAD: images of 230 classes, twenty of each with a vector of 359 attributes, as comma-separated text.
 
-`n` counts pictures with attributes (upstream: 4,600); as many again have a label and a box only. `source_id`
+`n` counts images with attributes (upstream: 4,600); as many again have a label and a box only. `source_id`
 is the file name without suffix, 32 hex digits.
 """
 
@@ -35,7 +35,7 @@ _WAYS = {
     "E": "pocket desk wall travel toy studio kitchen office wireless folding",
     "H": "short long loose tight wavy curly straight layered dyed blunt",
 }
-#: Parts, of which there is a phrase for every colour; the comma is upstream's rare one.
+#: Parts, of which there is a phrase for every color; the comma is upstream's rare one.
 _PARTS = {
     "A": "a {} nose|a {} belly|a {} back|{} legs|{} feet|{} ears|{} eyes|a long, {} tail|{} lips|{} fur",
     "F": "a thin, {} skin|{} flesh|{} seeds|{} leaves",
@@ -78,7 +78,7 @@ def _attributes() -> list[tuple[str, str, str]]:
 
 
 def _colored(part: str, color: str) -> str:
-    """The part in that colour, with the article that the colour wants."""
+    """The part in that color, with the article that the color wants."""
     if part.startswith("a {}"):
         return text.article(part.removeprefix("a ").format(color))
     return part.format(color)
@@ -88,7 +88,7 @@ def generate(mini: Miniature) -> None:
     classes, attributes = _classes(), _attributes()
     with ExitStack() as stack:
         lists = stack.enter_context(mini.pack("LAD_annotations.zip"))
-        pictures = stack.enter_context(mini.pack("LAD_images.zip"))
+        images = stack.enter_context(mini.pack("LAD_images.zip"))
         chinese = (phrase.replace(",", "，") for _, _, phrase in attributes)
         rows = (
             f"{key}, {group}: {phrase}, {_CHINESE}{other}"
@@ -121,7 +121,7 @@ def generate(mini: Miniature) -> None:
                 phrases = [attributes[place][2] for place in true]
                 _truth(mini, key, label, name, phrases)
             card = partial(draw.caption_card, f"{name}: {', '.join(phrases)}", (240, 160), note=key)
-            pictures.image(f"LAD_images/{path}", card)
+            images.image(f"LAD_images/{path}", card)
 
 
 def _vector(mini: Miniature, key: object, part: float, *, letter: str = "", whole: bool = True) -> str:

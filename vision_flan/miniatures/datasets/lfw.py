@@ -1,6 +1,6 @@
 """LFW: news portraits in a folder for each person, with lists of people beside them.
 
-`n` counts pictures. `source_id` is the file name without suffix, `Pete_Sampras_0001`.
+`n` counts images. `source_id` is the file name without suffix, `Pete_Sampras_0001`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def generate(mini: Miniature) -> None:
                 portrait = draw.caption_card(name.replace("_", " "), (125, 125), note=str(number))
                 tree.image(f"lfw/{name}/{stem}.jpg", portrait)
                 mini.truth("face_lfw", stem, target=name.replace("_", " "))
-    # the aligned pictures, which nobody must mix in, and a list that lies among them
+    # the aligned images, which nobody must mix in, and a list that lies among them
     mini.image(f"lfw_funneled/{_name(0, mini.seed)}/{_name(0, mini.seed)}_0001.jpg", draw.blank((32, 32)))
     mini.write_text("lfw_funneled/pairs_01.txt", "300\n")
     mini.write_text("peopleDevTrain.txt", f"1\n{_name(0, mini.seed)}\t{counts[0]}\n")

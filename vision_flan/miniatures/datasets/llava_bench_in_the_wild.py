@@ -1,6 +1,6 @@
 """LLaVA-Bench (in the wild): questions and reference answers as JSON lines, side by side.
 
-`n` counts questions; every third shares its picture with the one before. `source_id` is the question id.
+`n` counts questions; every third shares its image with the one before. `source_id` is the question id.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _things(rng: Random) -> list[str]:
 
 
 def _exchange(category: str, left: str, right: str) -> tuple[str, str]:
-    """A question of the category about a picture of two things, and its answer."""
+    """A question of the category about an image of two things, and its answer."""
     color, thing = left.split()
     if category == "conv":
         return f"What color is the {thing}?", f"The {thing} on the left is {color}."

@@ -1,7 +1,7 @@
-"""LLaVA-Instruct-150K: conversations about COCO pictures, three parts and their mix, each one JSON list.
+"""LLaVA-Instruct-150K: conversations about COCO images, three parts and their mix, each one JSON list.
 
 `n` counts records of the mix: a third each conversations of two to five rounds, detailed descriptions and
-complex reasoning. `source_id` is the record's position in the mix and the round from 1, `17_2`. Pictures lie
+complex reasoning. `source_id` is the record's position in the mix and the round from 1, `17_2`. Images lie
 in `mscoco/train2017`, every fifth in a 2014 folder.
 """
 
@@ -32,7 +32,7 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             rounds = _rounds(mini, index)
             add(_record(mini, index, rounds))
-            _picture(mini, index)
+            _image(mini, index)
             _truth(mini, index, rounds)
 
 
@@ -50,7 +50,7 @@ def _rounds(mini: Miniature, index: int) -> Rounds:
 
 
 def _small_talk(rng: Random, things: list[str], shown: str) -> Rounds:
-    """Five questions about a picture of things, and their answers."""
+    """Five questions about an image of things, and their answers."""
     (color, first), (other, last) = things[0].split(), things[-1].split()
     absent = rng.choice([thing for thing in text.THINGS if not any(thing in seen for seen in things)])
     return [
@@ -63,12 +63,12 @@ def _small_talk(rng: Random, things: list[str], shown: str) -> Rounds:
 
 
 def _owner(index: int) -> int:
-    """The record that a record's picture was drawn for: a picture can have several."""
+    """The record that a record's image was drawn for: an image can have several."""
     return index - (index % 10 == 6)
 
 
 def _things(mini: Miniature, index: int) -> list[str]:
-    """What the picture shows from left to right: `["red kite", "blue bench"]`, no color twice."""
+    """What the image shows from left to right: `["red kite", "blue bench"]`, no color twice."""
     rng = mini.rng("things", _owner(index))
     count = rng.randint(2, 3)
     pairs = zip(rng.sample(text.COLORS, count), rng.sample(text.THINGS, count), strict=True)
@@ -90,7 +90,7 @@ def _record(mini: Miniature, index: int, rounds: Rounds) -> dict[str, Any]:
     return {"id": f"{number:012d}", "image": f"{number:012d}.jpg", "conversations": turns}
 
 
-def _picture(mini: Miniature, index: int) -> None:
+def _image(mini: Miniature, index: int) -> None:
     if _owner(index) != index:
         return
     split = ("train2014", "val2014")[index % 2] if index % 5 == 2 else "train2017"

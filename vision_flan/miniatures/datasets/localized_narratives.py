@@ -1,8 +1,8 @@
-"""Localized Narratives: long captions with timed words and mouse traces, JSON lines, on four picture sources.
+"""Localized Narratives: long captions with timed words and mouse traces, JSON lines, on four image sources.
 
-`n` counts pictures of Open Images train, in ten shards; each other train file gets a quarter, each of val and
-test a twentieth. `source_id` is `image_id` as the line has it. A picture with several narratives has several
-acceptable targets. Pictures lie in this dataset's own folder, below the folders of their sources.
+`n` counts images of Open Images train, in ten shards; each other train file gets a quarter, each of val and
+test a twentieth. `source_id` is `image_id` as the line has it. An image with several narratives has several
+acceptable targets. Images lie in this dataset's own folder, below the folders of their sources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import Random
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: file stem -> dataset_id, task, folder that has the pictures, part of n, shards
+#: file stem -> dataset_id, task, folder that has the images, part of n, shards
 _FILES: dict[str, tuple[str, str, str, float, int]] = {
     "open_images_train_v6": ("open_images_train", "open_images", "train", 1.0, 10),
     "open_images_validation": ("open_images_validation", "", "validation", 0.05, 1),
@@ -55,7 +55,7 @@ def _shard(place: int, shards: int) -> str:
 
 
 def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
-    """The id in the line, and the picture's file name: only COCO pads one and not the other."""
+    """The id in the line, and the image's file name: only COCO pads one and not the other."""
     if stem.startswith("coco"):
         number = mini.number(index, 1, coco.MAX_ID, stem)
         return str(number), f"{number:012d}.jpg"
@@ -69,7 +69,7 @@ def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
 
 
 def _captions(mini: Miniature, stem: str, index: int) -> list[str]:
-    """What was said about a picture: now and then twice, now and then nothing that was heard."""
+    """What was said about an image: now and then twice, now and then nothing that was heard."""
     if index % 25 == 9:
         return ["  " if index % 2 else ""]
     speakers = (mini.rng(stem, index, turn) for turn in range(2 if index % 25 == 4 else 1))

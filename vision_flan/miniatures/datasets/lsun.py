@@ -1,7 +1,7 @@
 """LSUN: an LMDB for each category and split, keys of 40 hex digits, values of WebP, some of JPEG.
 
 An LMDB is never read in an archive, so the databases are written unpacked in any case. `n` counts train
-pictures; val gets one a category. `source_id` is category and key, `bedroom/f0b3...`.
+images; val gets one a category. `source_id` is category and key, `bedroom/f0b3...`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _records(
         if split == "train":
             mini.truth("scene_lsun", f"{category}/{key}", answer=_CATEGORIES[category])
         value = b""
-        if mini.pictures:
+        if mini.images:
             card = draw.caption_card(_CATEGORIES[category], (320, 256), note=key)
             value = encode(card, ".jpg" if index % 7 == 3 else ".webp")
         yield key.encode(), value

@@ -34,7 +34,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _stored(record: dict[str, Any], index: int) -> bytes:
-    """The picture named .png: many are JPEG, others have an alpha channel. Title above, scene below."""
+    """The image named .png: many are JPEG, others have an alpha channel. Title above, scene below."""
     shown = f"{record['title'].strip()}: {record['img_captions'][0].strip()}"
     card = draw.caption_card(shown, (160, 120), note=record["post_id"])
     return encode(card, ".jpg") if index % 2 else encode(card.convert("RGBA"), ".png")

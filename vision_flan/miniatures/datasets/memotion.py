@@ -30,12 +30,12 @@ def generate(mini: Miniature) -> None:
                 corrected = "" if index % 12 == 8 else said
                 kinds = ("funny", "general", "slight", "motivational")
                 add([index, name, said.upper(), corrected, *kinds, sentiment])
-                _picture(mini, tree, name, sentiment, said, index)
+                _image(mini, tree, name, sentiment, said, index)
         with tree.csv(f"{_TOP}/reference.csv", ["image_name"]) as add:
             add(["image_1.jpg"])
 
 
-def _picture(mini: Miniature, tree: Tree, name: str, sentiment: str, said: str, index: int) -> None:
+def _image(mini: Miniature, tree: Tree, name: str, sentiment: str, said: str, index: int) -> None:
     label = sentiment.replace("_", " ")
     card = partial(draw.caption_card, f"{label}: {said}", (160, 112), note=name)
     if index % 35 == 13:

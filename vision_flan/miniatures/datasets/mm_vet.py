@@ -1,6 +1,6 @@
-"""MM-Vet: one JSON object keyed v1_<n>, answers with <AND> and <OR>, pictures of two suffixes.
+"""MM-Vet: one JSON object keyed v1_<n>, answers with <AND> and <OR>, images of two suffixes.
 
-`n` counts questions; every tenth shares its picture with the one before. `source_id` is the key.
+`n` counts questions; every tenth shares its image with the one before. `source_id` is the key.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _scene(rng: Random) -> tuple[int, str, str, str]:
-    """A number (from 2) of things of one colour, and the word on a sign."""
+    """A number (from 2) of things of one color, and the word on a sign."""
     number = rng.randint(2, len(_NUMBERS) + 1)
     return number, rng.choice(text.COLORS), text.plural(rng.choice(_THINGS)), rng.choice(_SIGNS)
 

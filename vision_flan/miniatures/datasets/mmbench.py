@@ -1,4 +1,4 @@
-"""MMBench, the legacy English dev file: one TSV, pictures as base64, and circular copies of each question.
+"""MMBench, the legacy English dev file: one TSV, images as base64, and circular copies of each question.
 
 `n` counts questions; each has as many rows as options. `source_id` is the index of the first row.
 """
@@ -25,7 +25,7 @@ def generate(mini: Miniature) -> None:
             right = rng.choice(options)
             question = _QUESTIONS[index % 4 == 1]
             hint = ("", "nan", f"It is one of {len(options)} fruits.")[index % 3]
-            picture = formats.base64_image(draw.caption_card(right, note=str(index)))
+            image = formats.base64_image(draw.caption_card(right, note=str(index)))
             for shift in range(len(options)):
                 shown = options[shift:] + options[:shift]
                 letter = "ABCD"[shown.index(right)]
@@ -33,7 +33,7 @@ def generate(mini: Miniature) -> None:
                 add(
                     [
                         str(index + shift * _STEP), question, hint, *cells, letter, "attribute_recognition",
-                        picture, "made", "finegrained_perception", "nan", "dev",
+                        image, "made", "finegrained_perception", "nan", "dev",
                     ]
                 )  # fmt: skip
             asked = " ".join(question.split())

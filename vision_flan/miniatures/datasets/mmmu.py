@@ -1,4 +1,4 @@
-"""MMMU: a Parquet file a subject, up to seven pictures a question in columns of their own.
+"""MMMU: a Parquet file a subject, up to seven images a question in columns of their own.
 
 `n` counts questions of validation. `source_id` is the id, "validation_<Subject>_<number>".
 """
@@ -35,12 +35,12 @@ def _rows(mini: Miniature, subject: str, numbers: range) -> Iterator[dict[str, A
     for count, index in enumerate(numbers, start=1):
         key, rng = f"validation_{subject}_{count}", mini.rng(subject, count)
         value = rng.randint(2, 40)
-        pictures = 2 if index % 5 == 3 else 1
-        question = _QUESTIONS[pictures - 1]
+        images = 2 if index % 5 == 3 else 1
+        question = _QUESTIONS[images - 1]
         if index % 9 == 2:
             question += " Take <image 1> as exact."  # a token twice
         row: dict[str, Any] = dict.fromkeys(_SCHEMA.names)
-        for i in range(1, pictures + 1):
+        for i in range(1, images + 1):
             card = draw.caption_card(_value(index, value), note=f"{key} {i}")
             row[f"image_{i}"] = formats.image_struct(card, f"{key}_{i}.png")
         if index % 6 == 4:

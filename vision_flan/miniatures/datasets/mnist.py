@@ -1,6 +1,6 @@
-"""MNIST: digits in idx files, gzipped, pictures apart from labels.
+"""MNIST: digits in idx files, gzipped, images apart from labels.
 
-`n` counts test pictures, which lie in memory until their file is written: the format starts with their
+`n` counts test images, which lie in memory until their file is written: the format starts with their
 number. `source_id` is the position in the file, from 0.
 """
 
@@ -17,8 +17,8 @@ from vision_flan.miniatures.miniature import Miniature
 def generate(mini: Miniature) -> None:
     for name, split, count in (("train", "train", max(mini.n // 5, 1)), ("t10k", "test", mini.n)):
         labels = np.array([mini.rng(split, index).randrange(10) for index in range(count)], np.uint8)
-        pictures = np.stack([np.asarray(draw.digit(int(label)).convert("L")) for label in labels])
-        for kind, array in (("images-idx3", pictures), ("labels-idx1", labels)):
+        images = np.stack([np.asarray(draw.digit(int(label)).convert("L")) for label in labels])
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             packed = gzip.compress(formats.idx(array), mtime=0)
             mini.write_bytes(f"{name}-{kind}-ubyte.gz", packed)
     for index, label in enumerate(labels):

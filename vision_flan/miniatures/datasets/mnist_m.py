@@ -1,6 +1,6 @@
 """MNIST-M: digits blended over photographs, 32 x 32 PNG, with a two-column list.
 
-`n` counts train pictures; test gets a sixth, under the same file names. `source_id` is the file name without
+`n` counts train images; test gets a sixth, under the same file names. `source_id` is the file name without
 suffix, `00000017`.
 """
 
@@ -24,8 +24,8 @@ def generate(mini: Miniature) -> None:
                     label = rng.randrange(10)
                     ground = draw.texture(rng, _SIDE, grain=4)
                     # as upstream blends: the difference of photograph and digit
-                    picture = ImageChops.difference(ground, draw.digit(label, 32))
-                    tree.image(f"mnist_m/mnist_m_{split}/{index:08d}.png", picture)
+                    image = ImageChops.difference(ground, draw.digit(label, 32))
+                    tree.image(f"mnist_m/mnist_m_{split}/{index:08d}.png", image)
                     add(f"{index:08d}.png {label}")
                     if split == "train":
                         mini.truth("object_mnist_m", f"{index:08d}", target=str(label))

@@ -1,4 +1,4 @@
-"""Mocheg: claims with verdicts in a CSV, proof pictures named by claim.
+"""Mocheg: claims with verdicts in a CSV, proof images named by claim.
 
 `n` counts claims of train; val and test get an eighth each. `source_id` is the claim's number. A claim has
 one to three rows, one for each text evidence.
@@ -46,7 +46,7 @@ def generate(mini: Miniature) -> None:
                         say = _VERDICTS[verdict][0]
                         url = "https://example.org/fact"
                         add([claim_id, claim, say, verdict, evidence, outline, outline, url, "Politics"])
-                    _pictures(tree, f"mocheg/{split}/images", index, claim_id, scene)
+                    _images(tree, f"mocheg/{split}/images", index, claim_id, scene)
                     if split == "train":
                         lost = {8: "no proof picture", 5: "the picture does not decode"}.get(index % 20)
                         mini.truth(
@@ -71,8 +71,8 @@ def _claim(verdict: str, context: str) -> dict[str, Any]:
     return {"answer": _VERDICTS[verdict][1], "contains": f"\nContext: {context}\nOptions:"}
 
 
-def _pictures(tree: Tree, folder: str, index: int, claim_id: int, scene: str) -> None:
-    """Proof pictures, names padded and odd; and one of a linked document, which is no proof."""
+def _images(tree: Tree, folder: str, index: int, claim_id: int, scene: str) -> None:
+    """Proof images, names padded and odd; and one of a linked document, which is no proof."""
     card = partial(draw.caption_card, scene, (128, 96))
     tree.image(f"{folder}/{claim_id:05d}-{claim_id + 7}-01-page.jpg", card)
     if index % 20 == 8:

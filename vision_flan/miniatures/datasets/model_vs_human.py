@@ -18,7 +18,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
-#: Experiment: short name, conditions (the first leaves the picture as it was), shown name of the change.
+#: Experiment: short name, conditions (the first leaves the image as it was), shown name of the change.
 _SESSIONS = {
     "colour": ("cl", ("cr", "bw"), "grayscale"),
     "contrast": ("cop", ("c100", "c30"), "low contrast"),
@@ -33,7 +33,7 @@ _SESSIONS = {
     "eidolonII": ("eid", ("1-3-10", "16-3-10"), "eidolon"),
     "eidolonIII": ("eid", ("1-0-10", "16-0-10"), "eidolon"),
 }
-#: The same for experiments of which every picture is changed.
+#: The same for experiments of which every image is changed.
 _CHANGED = {
     "sketch": ("ske", "0", "sketch"),
     "stylized": ("sty", "0", "stylized"),
@@ -48,7 +48,7 @@ _CATEGORIES = {
     "knife": "diamond",
 }
 _SIZE = (112, 112)
-#: Changed and unchanged pictures of these have colours; upstream's others are gray.
+#: Changed and unchanged images of these have colors; upstream's others are gray.
 _COLORED = ("false-colour", "stylized", "cue-conflict")
 
 
@@ -59,7 +59,7 @@ def generate(mini: Miniature) -> None:
         for path, category, style in _stimuli(mini.n):
             experiment = path.partition("/")[0]
             rng = mini.rng(path.rpartition("_")[2])  # one photograph occurs in several experiments
-            trees[experiment].image(path, partial(_picture, rng, category, experiment, style))
+            trees[experiment].image(path, partial(_image, rng, category, experiment, style))
             if style:
                 mini.truth("style_model_vs_human", path, target=style)
             else:
@@ -67,7 +67,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
-    """Path, category, and how the picture was changed: not at all in half of the session stimuli."""
+    """Path, category, and how the image was changed: not at all in half of the session stimuli."""
     cells = [(name, short, conditions[1], style) for name, (short, conditions, style) in _SESSIONS.items()]
     cells += [(name, short, condition, style) for name, (short, condition, style) in _CHANGED.items()]
     cells += [(name, "", "", style) for name, style in _FOLDERS.items()]
@@ -89,7 +89,7 @@ def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
         yield f"{name}/dnn/session-1/{file}.png", category, style
 
 
-def _picture(rng: Random, category: str, experiment: str, style: str) -> Image.Image:
+def _image(rng: Random, category: str, experiment: str, style: str) -> Image.Image:
     """The stimulus; with an empty style as it was, gray where upstream's are."""
     mask = ImageOps.grayscale(draw.shape(_CATEGORIES[category], "white", _SIZE, ground=(0, 0, 0)))
     photo = draw.texture(rng, _SIZE, base=(150, 170, 215), grain=16)  # sky, then ground, then the object
@@ -103,7 +103,7 @@ def _picture(rng: Random, category: str, experiment: str, style: str) -> Image.I
     return _CHANGES[style](photo, mask, noise) if style else photo
 
 
-# --- changes: of a photo (gray or in colours), the mask of its object, and noise
+# --- changes: of a photo (gray or in colors), the mask of its object, and noise
 
 _Noise = np.random.Generator
 _Change = Callable[[Image.Image, Image.Image, _Noise], Image.Image]
@@ -114,7 +114,7 @@ def _gray(values: np.ndarray[Any, Any]) -> Image.Image:
 
 
 def _spread(values: np.ndarray[Any, Any]) -> Image.Image:
-    """Values around their mean as a picture of usual contrast."""
+    """Values around their mean as an image of usual contrast."""
     return _gray(128 + (values - values.mean()) / (values.std() + 1e-9) * 40)
 
 
@@ -138,7 +138,7 @@ def _equalised(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Im
 
 
 def _false_colors(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """As bright as before, in the opposite colours."""
+    """As bright as before, in the opposite colors."""
     values = np.asarray(photo, float)
     return _gray(2 * values.mean(axis=2, keepdims=True) - values)
 
@@ -153,7 +153,7 @@ def _eidolon(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Imag
 
 
 def _shifted(photo: Image.Image, far: float, noise: _Noise) -> Image.Image:
-    """Each pixel from a place near by, some `far` pixels away, neighbours from neighbouring places."""
+    """Each pixel from a place near by, some `far` pixels away, neighbors from neighboring places."""
     values = np.asarray(photo)
     rows, columns = np.mgrid[: _SIZE[1], : _SIZE[0]]
     for axis in (rows, columns):

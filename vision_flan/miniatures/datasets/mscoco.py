@@ -1,6 +1,6 @@
-"""MSCOCO: captions and instances of 2014 and 2017, and the pictures that other releases borrow.
+"""MSCOCO: captions and instances of 2014 and 2017, and the images that other releases borrow.
 
-`n` counts pictures of train2014; val2014 gets half as many, and the 2017 splits hold the same pictures, all
+`n` counts images of train2014; val2014 gets half as many, and the 2017 splits hold the same images, all
 but a few of val2014 in train2017. `source_id` is the caption's id for captions and matching, and the file
 name of 2017 without suffix for the object tasks, `000000000139`.
 """
@@ -63,7 +63,7 @@ def generate(mini: Miniature) -> None:
 def _split(mini: Miniature, tree: Tree, split: str, indices: range) -> None:
     info = {"description": f"COCO {split[-4:]} Dataset", "version": "1.0", "year": int(split[-4:])}
     with ExitStack() as stack:
-        pictures = stack.enter_context(mini.pack(f"{split}.zip"))
+        images = stack.enter_context(mini.pack(f"{split}.zip"))
         add_image, add_record = {}, {}
         for kind in ("captions", "instances", "person_keypoints"):
             document = stack.enter_context(tree.json_document(f"annotations/{kind}_{split}.json"))
@@ -77,7 +77,7 @@ def _split(mini: Miniature, tree: Tree, split: str, indices: range) -> None:
                 document.field("categories", [person])
         for index in indices:
             photo = _photo(mini, index)
-            coco.lend(pictures, split, photo.image_id, partial(_picture, photo))
+            coco.lend(images, split, photo.image_id, partial(_image, photo))
             record = _image_record(photo, split)
             for add in add_image.values():
                 add(record)
@@ -122,11 +122,11 @@ def _caption(rng: Random, labels: list[str], scene: str) -> str:
     seen = " and ".join(rng.sample(labels, len(labels)))
     wordings = [f"{seen}, and {scene}", f"{scene}, with {seen} nearby"] if seen else [scene, f"here {scene}"]
     caption = rng.choice(wordings)
-    # upstream's captions were typed by hand: blanks and line breaks at the end, full stops missing
+    # upstream's captions were typed by hand: spaces and line breaks at the end, periods missing
     return caption[0].upper() + caption[1:] + rng.choice((".", ".", ".", "", ". ", ".\n"))
 
 
-def _picture(photo: _Photo) -> Any:
+def _image(photo: _Photo) -> Any:
     things = [(coco.CATEGORY[category][0], box) for category, box, _ in photo.objects]
     scene = draw.objects_scene(photo.size, things)
     written = "\n".join(textwrap.wrap(photo.scene, photo.size[0] // 8))

@@ -1,6 +1,6 @@
 """MVTec AD: flawless products in train, flawless and defective ones in test, with masks of the defects.
 
-`n` counts pictures of train and test together. `source_id` is the path, `pill/test/combined/000.png`.
+`n` counts images of train and test together. `source_id` is the path, `pill/test/combined/000.png`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def generate(mini: Miniature) -> None:
             number = turn // 4 * 2 + turn % 4 // 3
             if turn % 4 == 0:
                 path = f"{category}/train/good/{number:03d}.png"
-                _picture(tree, path, category, "good")
+                _image(tree, path, category, "good")
                 mini.truth("object_mvtec", path, target=f"The object is {mention}.")
                 continue
             condition = ["good", *defects, "good"][turn % 4 - 1]
             path = f"{category}/test/{condition}/{number:03d}.png"
-            _picture(tree, path, category, condition)
+            _image(tree, path, category, condition)
             if condition == "good":
                 mini.truth("anomaly_mvtec", path, target="There is no anomaly.")
             else:
@@ -47,6 +47,6 @@ def generate(mini: Miniature) -> None:
                 mini.truth("anomaly_mvtec", path, target=f"The anomaly is {defects[condition]}.")
 
 
-def _picture(tree: Tree, path: str, category: str, condition: str) -> None:
+def _image(tree: Tree, path: str, category: str, condition: str) -> None:
     card = draw.caption_card(f"{category}: {condition}".replace("_", " "), (140, 140), note=path[-7:])
     tree.image(path, quirks.grayscale(card, ".png") if category == _MONOCHROME else card)

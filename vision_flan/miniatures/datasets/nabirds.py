@@ -1,6 +1,6 @@
 """NABirds: birds by the id of their class, eleven body parts each, in text files that share a UUID.
 
-`n` counts train pictures; test gets a quarter, mixed in as upstream does. `source_id` is the image id, with
+`n` counts train images; test gets a quarter, mixed in as upstream does. `source_id` is the image id, with
 hyphens.
 """
 

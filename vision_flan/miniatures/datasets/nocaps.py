@@ -1,6 +1,6 @@
-"""nocaps: ten captions a picture, in COCO's form; pictures under their Open Images names.
+"""nocaps: ten captions an image, in COCO's form; images under their Open Images names.
 
-`n` counts pictures of val; test has a tenth, without captions. `source_id` is the file name.
+`n` counts images of val; test has a tenth, without captions. `source_id` is the file name.
 """
 
 from __future__ import annotations
@@ -60,6 +60,6 @@ def _image(mini: Miniature, split: str, index: int) -> dict[str, Any]:
 
 
 def _as_written(rng: Random, clause: str) -> str:
-    """With stray blanks, in any case, with and without a full stop."""
+    """With stray spaces, in any case, with and without a period."""
     start = clause[0].upper() + clause[1:] if rng.random() < 0.6 else clause
     return rng.choice((start, f"{start}.", f" {start}.", f"{start} ", start.replace(" ", "  ", 1)))

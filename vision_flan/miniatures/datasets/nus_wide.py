@@ -1,6 +1,6 @@
-"""NUS-WIDE: lists of pictures with backslashes, and a file of zeros and ones for each concept.
+"""NUS-WIDE: lists of images with backslashes, and a file of zeros and ones for each concept.
 
-`n` counts train pictures, every other one, from the first, with an animal; test gets a fifth. `source_id` is
+`n` counts train images, every other one, from the first, with an animal; test gets a fifth. `source_id` is
 the file name without suffix, `0001_2124494179`.
 """
 
@@ -30,7 +30,7 @@ def generate(mini: Miniature) -> None:
         for concept in sorted((*_ANIMALS, *_OTHERS)):
             add(concept)
     for index in range(mini.n):
-        _picture(mini, index)
+        _image(mini, index)
 
 
 def _labels(mini: Miniature, tree: Tree, split: str, count: int) -> None:
@@ -47,7 +47,7 @@ def _labels(mini: Miniature, tree: Tree, split: str, count: int) -> None:
 
 
 def _concepts(mini: Miniature, split: str, index: int) -> set[str]:
-    """What a picture shows; a dog may be labelled animal as well, or not; some pictures have no label."""
+    """What an image shows; a dog may be labelled animal as well, or not; some images have no label."""
     rng = mini.rng(split, index)
     shown = set(rng.sample(_OTHERS, rng.randrange(3)))
     if index % 2 == 0:
@@ -62,7 +62,7 @@ def _path(mini: Miniature, split: str, index: int) -> str:
     return f"{mini.rng('folder', split, index).choice(_FOLDERS)}/{index % 10_000:04d}_{number}.jpg"
 
 
-def _picture(mini: Miniature, index: int) -> None:
+def _image(mini: Miniature, index: int) -> None:
     path = _path(mini, "Train", index)
     key = path.rpartition("/")[2].removesuffix(".jpg")
     if index % 20 == 6:

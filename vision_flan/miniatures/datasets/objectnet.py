@@ -1,7 +1,7 @@
 """ObjectNet: photographs with a red border in folders of classes, and a file that names the folders.
 
 Upstream's zip has a password, so it is never read in place: the tree is written unpacked in any case. `n`
-counts pictures. `source_id` is the file name without suffix, 15 hex digits.
+counts images. `source_id` is the file name without suffix, 15 hex digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from PIL import ImageDraw
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folders and their labels; blanks, a slash and brackets as upstream has them.
+#: Folders and their labels; spaces, a slash and brackets as upstream has them.
 _LABELS = {
     "air_freshener": "Air freshener",
     "alarm_clock": "Alarm clock",

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, encode
+from vision_flan.miniatures.tree import Drawing, encode
 
 _AUTHORS = text.listed("Jane K. Cleland;John Müller;The Editors of Time;Dr. A. B. Smith;Sandi Doughton", ";")
 _TITLES = text.listed(
@@ -57,12 +57,12 @@ def _cover(mini: Miniature, put: Any, split: int, name: str, index: int, questio
         # in some copies every file is called .jpg, whatever the link said
         stored = ".jpg" if index % 4 == 1 else suffix
         mini.image(
-            f"images/{cover}{stored}", partial(_picture, f"{title} by {author}. {genre}", index, suffix)
+            f"images/{cover}{stored}", partial(_image, f"{title} by {author}. {genre}", index, suffix)
         )
     if split == 1:
         for n, (_, answer) in enumerate(asked, start=1):
             claim = {"target": answer}
-            if mini.pictures and (dead or _is_placeholder(index)):
+            if mini.images and (dead or _is_placeholder(index)):
                 claim = {"dropped": "the cover is no longer there" if dead else "one pixel"}
             mini.truth("ocr_ocrvqa", f"{cover}+{n}", **claim)
 
@@ -71,7 +71,7 @@ def _is_placeholder(index: int) -> bool:
     return index % 16 == 11
 
 
-def _picture(cover: str, index: int, suffix: str) -> Picture:
+def _image(cover: str, index: int, suffix: str) -> Drawing:
     if _is_placeholder(index):
         return encode(Image.new("RGB", (1, 1)), ".gif")
     return encode(draw.caption_card(cover, (110, 160)), suffix)

@@ -1,6 +1,6 @@
-"""Office-31: pictures of three domains in class folders.
+"""Office-31: images of three domains in class folders.
 
-`n` counts pictures. `source_id` is domain, class and file, `webcam/letter_tray/frame_0001`.
+`n` counts images. `source_id` is domain, class and file, `webcam/letter_tray/frame_0001`.
 """
 
 from __future__ import annotations

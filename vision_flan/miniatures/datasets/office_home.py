@@ -1,6 +1,6 @@
-"""Office-Home: pictures of four domains in class folders, one domain with a blank in its name.
+"""Office-Home: images of four domains in class folders, one domain with a space in its name.
 
-`n` counts pictures. `source_id` is domain, class and number, `Real World/Alarm_Clock/00001`.
+`n` counts images. `source_id` is domain, class and number, `Real World/Alarm_Clock/00001`.
 """
 
 from __future__ import annotations

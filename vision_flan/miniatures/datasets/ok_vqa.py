@@ -1,6 +1,6 @@
-"""OK-VQA: questions and ten stemmed answers each, every JSON zipped alone, on borrowed COCO pictures.
+"""OK-VQA: questions and ten stemmed answers each, every JSON zipped alone, on borrowed COCO images.
 
-`n` counts train questions; val gets half as many. `source_id` is the question id. Pictures are borrowed:
+`n` counts train questions; val gets half as many. `source_id` is the question id. Images are borrowed:
 `mscoco/train2014` and `mscoco/val2014`.
 """
 

@@ -1,6 +1,6 @@
 """PACS: seven classes in four domains, as folders, with lists of each domain's parts.
 
-`n` counts pictures. `source_id` is domain, class and stem, `art_painting/dog/pic_001`.
+`n` counts images. `source_id` is domain, class and stem, `art_painting/dog/pic_001`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pick-a-Pic: Parquet shards, a row for a comparison of two generated pictures.
+"""Pick-a-Pic: Parquet shards, a row for a comparison of two generated images.
 
 `n` counts comparisons of train, in two shards; the other splits get a tenth each. `source_id` is the uid of
-the preferred picture. A picture that wins goes on against another one, so it is in several rows.
+the preferred image. An image that wins goes on against another one, so it is in several rows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _shard(mini: Miniature, name: str, split: str, rows: range) -> None:
 
 
 def _rows(mini: Miniature, split: str, rows: range) -> Iterator[dict[str, Any]]:
-    """Two comparisons a prompt: the winner of the first is the left picture of the second."""
+    """Two comparisons a prompt: the winner of the first is the left image of the second."""
     told: set[str] = set()
     for index in rows:
         prompt, turn = divmod(index, 2)
@@ -98,11 +98,11 @@ def _row(
     for side, uid in enumerate(uids):
         row[f"image_{side}_uid"] = uid
         row[f"image_{side}_url"] = f"https://example.org/{uid}.png"
-        row[f"jpg_{side}"] = _picture(mini, caption, uid, ".png" if pair[side] == 1 else ".jpg")
+        row[f"jpg_{side}"] = _image(mini, caption, uid, ".png" if pair[side] == 1 else ".jpg")
         row[f"label_{side}"] = (left if side == 0 else 1 - left) if labelled else None
         row[f"model_{side}"] = "dreamlike-art/dreamlike-photoreal-2.0"
     return row
 
 
-def _picture(mini: Miniature, caption: str, uid: str, suffix: str) -> bytes:
-    return encode(draw.caption_card(caption, (96, 96), note=uid), suffix) if mini.pictures else b""
+def _image(mini: Miniature, caption: str, uid: str, suffix: str) -> bytes:
+    return encode(draw.caption_card(caption, (96, 96), note=uid), suffix) if mini.images else b""

@@ -1,6 +1,6 @@
-"""Places205: pictures under the path of upstream's server, lists with a blank between columns.
+"""Places205: images under the path of upstream's server, lists with a space between columns.
 
-`n` counts train pictures; val gets a tenth. `source_id` is the path in the list,
+`n` counts train images; val gets a tenth. `source_id` is the path in the list,
 `a/abbey/gsun_0003586c3eedd97457b2d729ebfe18b5.jpg`.
 """
 

@@ -1,6 +1,6 @@
-"""Places365: pictures in folders of categories, under numbers that come again in each, and lists of paths.
+"""Places365: images in folders of categories, under numbers that come again in each, and lists of paths.
 
-`n` counts train pictures; val gets a tenth. `source_id` is the path in the list without its first slash,
+`n` counts train images; val gets a tenth. `source_id` is the path in the list without its first slash,
 `a/airfield/00000001.jpg`.
 """
 
@@ -23,8 +23,8 @@ _CATEGORIES = {
 
 
 def generate(mini: Miniature) -> None:
-    pictures = mini.pack("train_256_places365standard.tar")
-    with mini.pack("filelist_places365-standard.tar") as lists, pictures as tree:
+    images = mini.pack("train_256_places365standard.tar")
+    with mini.pack("filelist_places365-standard.tar") as lists, images as tree:
         indices = "\n".join(f"{category} {label}" for label, category in enumerate(_CATEGORIES))
         lists.write_text("categories_places365.txt", indices)  # no line end at its end
         with lists.lines("places365_train_standard.txt") as add:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vision_flan.miniatures import charts, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 _COUNTRIES = text.listed("Bulgaria Cuba Fiji Ghana Iraq Jordan Kenya Latvia Mali Nepal")
 _KINDS = {"vbar_categorical": "bar", "hbar_categorical": "hbar", "dot_line": "line", "line": "line"}
@@ -47,9 +47,9 @@ def generate(mini: Miniature) -> None:
                             mini.truth("ocr_plotqa", key, target=_shown(asked[3]))
 
 
-def _plot(kind: str, bars: Bars) -> Picture:
-    picture = charts.chart(_KINDS[kind], bars, (200, 150), title="Labor force (% of total)")
-    return quirks.rgba(picture)
+def _plot(kind: str, bars: Bars) -> Drawing:
+    image = charts.chart(_KINDS[kind], bars, (200, 150), title="Labor force (% of total)")
+    return quirks.rgba(image)
 
 
 def _questions(bars: Bars, year: int) -> Iterator[Asked]:

@@ -1,7 +1,7 @@
-"""POPE: three files of JSON lines that are called .json, about borrowed COCO val2014 pictures.
+"""POPE: three files of JSON lines that are called .json, about borrowed COCO val2014 images.
 
 `n` counts questions of all three files, half of them to be answered by yes. `source_id` is "<file>/<question
-id>"; ids start again in each file. The pictures show the objects they hold.
+id>"; ids start again in each file. The images show the objects they hold.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def generate(mini: Miniature) -> None:
     for kind in ("random", "popular", "adversarial"):
         with mini.json_lines(f"output/coco/coco_pope_{kind}.json") as add:
             for index in range(max(mini.n // 3, 2)):
-                picture = index // 2  # the same pictures and the same questions with yes in each file
-                image_id = mini.number(picture, 1, coco.MAX_ID)
-                rng = mini.rng(picture)
+                image = index // 2  # the same images and the same questions with yes in each file
+                image_id = mini.number(image, 1, coco.MAX_ID)
+                rng = mini.rng(image)
                 present = rng.choice(_OBJECTS)
-                absent = mini.rng(kind, picture).choice([name for name in _OBJECTS if name != present])
+                absent = mini.rng(kind, image).choice([name for name in _OBJECTS if name != present])
                 asked, label = (present, "yes") if index % 2 == 0 else (absent, "no")
                 scene = partial(draw.objects_scene, (120, 90), [(present, (20, 20, 80, 50))])
                 coco.lend(lender, "val2014", image_id, scene)

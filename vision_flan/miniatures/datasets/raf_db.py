@@ -1,7 +1,7 @@
 """RAF-DB: portraits in an archive, an emotion a line, and attributes in a file for each.
 
 The outer archive, basic.zip, comes by mail and is unpacked by hand: it is not made. `n` counts train
-pictures; test gets a fifth. `source_id` is the file name without suffix, `train_00001`.
+images; test gets a fifth. `source_id` is the file name without suffix, `train_00001`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def _grid(side: int, top: float = 0.0, left: float = 0.0, span: float = 1.0) -> 
     return [(top + y, left + x, cell, cell) for y in steps for x in steps]
 
 
-#: Slots (centre y, centre x, height, width) of each component, as parts of the panel.
+#: Slots (center y, center x, height, width) of each component, as parts of the panel.
 _CONFIGS: dict[str, list[list[Slot]]] = {
     "center_single": [_grid(1)],
     "distribute_four": [_grid(2)],
@@ -34,7 +34,7 @@ _CONFIGS: dict[str, list[list[Slot]]] = {
     "up_center_single_down_center_single": [[(0.25, 0.5, 0.5, 0.5)], [(0.75, 0.5, 0.5, 0.5)]],
 }
 _RULES = ("Constant", "Progression", "Distribute_Three")
-#: Values of one component in one panel: number of entities, type, size, colour.
+#: Values of one component in one panel: number of entities, type, size, color.
 Values = dict[str, int]
 #: Lowest and highest value of each attribute.
 Ranges = dict[str, tuple[int, int]]

@@ -1,4 +1,4 @@
-"""RecipeQA: questions of four kinds about recipes in one JSON file a split, pictures in images-qa.
+"""RecipeQA: questions of four kinds about recipes in one JSON file a split, images in images-qa.
 
 `n` counts questions of train, a fourth of each kind; val and test get an eighth each. `source_id` is the
 qid. Truth is about visual_coherence alone.
@@ -35,7 +35,7 @@ def _record(mini: Miniature, split: str, index: int) -> dict[str, Any]:
         choices = [text.clause(rng) for _ in range(4)]
     else:
         shown = [stranger if place == answer else dish for place in range(4)]
-        choices = [_picture(mini, rng, split, (index, place), name) for place, name in enumerate(shown)]
+        choices = [_image(mini, rng, split, (index, place), name) for place, name in enumerate(shown)]
     if split == "train" and kind == "visual_coherence":
         lost = {3: "a picture is missing", 5: "a picture is cut off"}.get(index // 4 % 10)
         target = f"The least similar image is {'ABCD'[answer]}"
@@ -55,8 +55,8 @@ def _record(mini: Miniature, split: str, index: int) -> dict[str, Any]:
     }
 
 
-def _picture(mini: Miniature, rng: Random, split: str, at: tuple[int, int], dish: str) -> str:
-    """Writes one picture; its name as the JSON has it."""
+def _image(mini: Miniature, rng: Random, split: str, at: tuple[int, int], dish: str) -> str:
+    """Writes one image; its name as the JSON has it."""
     index, place = at
     name = f"{dish}-*easy*-{index}_{place}.jpg" if index % 3 == 1 else f"{dish}_{index}_{place}.jpg"
     path = f"images-qa/{split}/images-qa/{name.replace('*easy*', '_easy_')}"

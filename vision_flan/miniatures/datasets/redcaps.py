@@ -1,6 +1,6 @@
-"""RedCaps: posts of Reddit, a JSON file a subreddit and year; pictures as upstream's downloader leaves them.
+"""RedCaps: posts of Reddit, a JSON file a subreddit and year; images as upstream's downloader leaves them.
 
-`n` counts posts over five files. `source_id` is the post's id in base 36. Every tenth picture is gone, one
+`n` counts posts over five files. `source_id` is the post's id in base 36. Every tenth image is gone, one
 in twenty left an error page, captions may be empty after cleaning.
 """
 
@@ -31,7 +31,7 @@ def _post(mini: Miniature, subreddit: str, index: int) -> dict[str, Any]:
     rng = mini.rng(index)
     key = _base36(mini.number(index, 36**5, 36**6 - 1))
     caption = "" if index % 20 == 11 else f"my <usr> found {text.article(text.subject(rng))}"
-    _picture(mini, subreddit, key, index, caption)
+    _image(mini, subreddit, key, index, caption)
     record = {
         "image_id": key,
         "author": f"user{index}",
@@ -58,8 +58,8 @@ def _base36(number: int) -> str:
     return digits
 
 
-def _picture(mini: Miniature, subreddit: str, key: str, index: int, caption: str) -> None:
-    """The downloaded picture, if it is still there, and what becomes of the post."""
+def _image(mini: Miniature, subreddit: str, key: str, index: int, caption: str) -> None:
+    """The downloaded image, if it is still there, and what becomes of the post."""
     file = f"images/{subreddit}/{key}.jpg"
     claim: dict[str, Any] = {"target": caption}
     card = partial(draw.caption_card, caption or subreddit, (128, 96), note=key)

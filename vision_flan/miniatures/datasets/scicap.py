@@ -14,7 +14,7 @@ from PIL import Image
 
 from vision_flan.miniatures import charts, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _TOP = "scicap_data"
 _COLLECTIONS = ("First-Sentence", "Single-Sentence-Caption", "Caption-No-More-Than-100-Tokens")
@@ -106,8 +106,8 @@ def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[s
     }
 
 
-def _figure(values: list[tuple[str, float]], caption: str, index: int) -> Callable[[], Picture]:
-    def picture() -> Picture:
+def _figure(values: list[tuple[str, float]], caption: str, index: int) -> Callable[[], Drawing]:
+    def image() -> Drawing:
         plot: Image.Image = charts.chart("line", values, (300, 130), title=caption)
         if index % 4 == 1:
             return quirks.palette(plot)
@@ -115,4 +115,4 @@ def _figure(values: list[tuple[str, float]], caption: str, index: int) -> Callab
             return quirks.rgba(plot)
         return plot.convert("LA") if index % 4 == 3 else plot
 
-    return picture
+    return image

@@ -1,6 +1,6 @@
-"""ScienceQA: school questions in one JSON object, half of them with a picture in a folder of its own.
+"""ScienceQA: school questions in one JSON object, half of them with an image in a folder of its own.
 
-`n` counts train problems with a picture, and as many have none; val and test get an eighth each. `source_id`
+`n` counts train problems with an image, and as many have none; val and test get an eighth each. `source_id`
 is the problem's number.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.json_stream import Put
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _FOLDER = "data/scienceqa"
 _STATES = ("Ohio", "Utah", "Maine", "Texas")
@@ -57,9 +57,9 @@ def _problem(mini: Miniature, tree: Tree, put: Put, split: str, pid: int, *, pic
     )
     if not pictured:
         return
-    tree.image(f"{split}/{pid}/image.png", _picture(shown, rng.randrange(3)))
+    tree.image(f"{split}/{pid}/image.png", _image(shown, rng.randrange(3)))
     if pid % 7 == 1:
-        tree.image(f"{split}/{pid}/choice_0.png", _picture(shown[:1], 0))
+        tree.image(f"{split}/{pid}/choice_0.png", _image(shown[:1], 0))
     if split == "train":
         _truth(mini, pid, problem, solution)
 
@@ -109,16 +109,16 @@ def _weights(rng: Random) -> tuple[dict[str, Any], list[str]]:
     return problem, [mass]
 
 
-def _picture(shown: list[str], mode: int) -> Callable[[], Picture]:
+def _image(shown: list[str], mode: int) -> Callable[[], Drawing]:
     """Boxes side by side: the poles of two magnets, a map with a name, a scale."""
 
-    def picture() -> Picture:
+    def image() -> Drawing:
         wide = 160 // len(shown)
         boxes = [(word, (wide * place + place // 2 * 10, 10, wide, 50)) for place, word in enumerate(shown)]
         page = draw.objects_scene((170, 70), boxes)
         return (page, quirks.rgba(page), quirks.palette(page))[mode]
 
-    return picture
+    return image
 
 
 def _truth(mini: Miniature, pid: int, problem: dict[str, Any], solution: str) -> None:

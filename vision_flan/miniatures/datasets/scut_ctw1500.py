@@ -1,6 +1,6 @@
-"""SCUT-CTW1500: lines of text with polygons, XML for train, a text list a picture for test.
+"""SCUT-CTW1500: lines of text with polygons, XML for train, a text list an image for test.
 
-`n` counts train pictures; test gets a half. `source_id` is the file name without suffix, `0001`.
+`n` counts train images; test gets a half. `source_id` is the file name without suffix, `0001`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 _IGNORED = "###"
 _TEXTS = text.listed(
@@ -60,7 +60,7 @@ def _scene(rng: Random) -> tuple[draw.Size, list[Line]]:
     return (width + _GAP, height), list(zip(chain(*lines), apart, strict=True))
 
 
-def _draw(size: draw.Size, lines: list[Line], rng: Random) -> Picture:
+def _draw(size: draw.Size, lines: list[Line], rng: Random) -> Drawing:
     return draw.word_scene(size, lines, rng, illegible=_IGNORED)
 
 

@@ -1,6 +1,6 @@
 """SemArt: paintings with comments, in tab-separated files that are called CSV and encoded as cp1252.
 
-`n` counts train pictures; val and test get an eighth each. `source_id` is the file name,
+`n` counts train images; val and test get an eighth each. `source_id` is the file name,
 `42258-0503vela.jpg`.
 """
 

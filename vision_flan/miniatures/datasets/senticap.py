@@ -1,7 +1,7 @@
-"""SentiCap: captions with a sentiment, of COCO's val2014 pictures.
+"""SentiCap: captions with a sentiment, of COCO's val2014 images.
 
-`n` counts sentences of train, one to six a picture; val gets a fifth, test four fifths. `source_id` is the
-file name and the number of the sentence, `COCO_val2014_000000284106.jpg_0`. Pictures lie in
+`n` counts sentences of train, one to six an image; val gets a fifth, test four fifths. `source_id` is the
+file name and the number of the sentence, `COCO_val2014_000000284106.jpg_0`. Images lie in
 `mscoco/val2014`.
 """
 
@@ -25,12 +25,12 @@ def generate(mini: Miniature) -> None:
         for split, part in (("train", 1.0), ("val", 0.2), ("test", 0.8)):
             left = max(int(mini.n * part), 1)
             while left > 0:
-                left -= _picture(mini, add, split, index, left)
+                left -= _image(mini, add, split, index, left)
                 index += 1
 
 
-def _picture(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
-    """One picture with at most `most` sentences; how many it has."""
+def _image(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
+    """One image with at most `most` sentences; how many it has."""
     rng = mini.rng(index)
     image_id = mini.number(index, 1, coco.MAX_ID)
     file = coco.file_name("val2014", image_id)

@@ -1,6 +1,6 @@
 """Set5: five subjects as copies hold them: seven folders of sizes, numbered names, gray bitmaps.
 
-`n` counts pictures, of which there are 45 and no more. `source_id` is the path, `Set5/LRbicx2/bird.png`.
+`n` counts images, of which there are 45 and no more. `source_id` is the path, `Set5/LRbicx2/bird.png`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SUBJECTS = {
     "head": (280, 280),
     "woman": (228, 344),
 }
-#: Ellipses of the subjects, (left, top, right, bottom) in parts of the picture, from back to front.
+#: Ellipses of the subjects, (left, top, right, bottom) in parts of the image, from back to front.
 _SHAPES: dict[str, tuple[tuple[str, tuple[float, float, float, float]], ...]] = {
     "baby": (("white", (0.15, 0.55, 0.85, 1.3)), ("pink", (0.25, 0.12, 0.75, 0.62))),
     "bird": (
@@ -77,10 +77,10 @@ def generate(mini: Miniature) -> None:
 
 def _scene(name: str, size: draw.Size, note: str) -> Image.Image:
     """The subject in a few ellipses that are told apart when little of them is left, its name above."""
-    picture = draw.caption_card(f"a {name}", size, note=note)
-    pen, (width, height) = ImageDraw.Draw(picture), size
+    image = draw.caption_card(f"a {name}", size, note=note)
+    pen, (width, height) = ImageDraw.Draw(image), size
     eyes = [("black", box) for box in _FACES[name]]
     for color, (left, top, right, bottom) in (*_SHAPES[name], *eyes):
         edges = (left * width, 20 + top * (height - 20), right * width, 20 + bottom * (height - 20))
         pen.ellipse(edges, draw.NAMED[color])
-    return picture
+    return image

@@ -37,7 +37,7 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
                 image_id = str(mini.number(pair, 1, max(20_000, 4 * mini.n), "pair"))
                 changed = _changes(mini.rng("pair", pair))
                 if record == 1:
-                    _pictures(tree, f"{folder}/{image_id}", changed)
+                    _images(tree, f"{folder}/{image_id}", changed)
                 add({"img_id": image_id, "sentences": _sentences(changed, index)})
                 if split == "train":
                     _truth(mini, f"{image_id}-{record}", changed, index)
@@ -45,7 +45,7 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
 
 
 def _changes(rng: Random) -> list[tuple[str, bool]]:
-    """Things of the pair, and whether each is gone in the second picture."""
+    """Things of the pair, and whether each is gone in the second image."""
     return [(text.subject(rng), rng.random() < 0.5) for _ in range(3)]
 
 
@@ -64,7 +64,7 @@ def _truth(mini: Miniature, key: str, changed: list[tuple[str, bool]], index: in
         mini.truth("matching_spot_the_diff", key, dropped="no sentence")
 
 
-def _pictures(tree: Tree, stem: str, changed: list[tuple[str, bool]]) -> None:
+def _images(tree: Tree, stem: str, changed: list[tuple[str, bool]]) -> None:
     boxes = [(thing, (10, 10 + 70 * place, 180, 50)) for place, (thing, _) in enumerate(changed)]
     left = partial(draw.objects_scene, _SIZE, boxes)
     kept = [box for box, (_, away) in zip(boxes, changed, strict=True) if not away]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 _SOURCES = ("coco-text", "iiit", "icdar", "imageNet", "vizwiz", "vg")
 #: Words of signs that are words: no numbers, no signs such as &.
@@ -54,7 +54,7 @@ def _split(mini: Miniature, split: str, folder: str, count: int) -> None:
             add(record | {"set_name": split})
 
 
-def _photo(words: list[str], index: int) -> Picture:
+def _photo(words: list[str], index: int) -> Drawing:
     if index % 20 == 17:
         return Image.new("RGB", (1, 60))
     return draw.page(words, (128, 96), 18)

@@ -1,6 +1,6 @@
-"""Stanford Dogs: pictures in folders of breeds, lists of the splits as MATLAB 5 cells.
+"""Stanford Dogs: images in folders of breeds, lists of the splits as MATLAB 5 cells.
 
-`n` counts train pictures; test gets a quarter. `source_id` is the path below `Images`. The lists are held in
+`n` counts train images; test gets a quarter. `source_id` is the path below `Images`. The lists are held in
 memory, as a cell array is written whole.
 """
 

@@ -1,6 +1,6 @@
-"""STL-10: pictures in one binary file of uint8 planes, column by column; labels from 1, one byte each.
+"""STL-10: images in one binary file of uint8 planes, column by column; labels from 1, one byte each.
 
-`n` counts train pictures; test and the unlabelled part get a fifth. `source_id` is the record's position in
+`n` counts train images; test and the unlabelled part get a fifth. `source_id` is the record's position in
 train_X.bin, from 0.
 """
 
@@ -22,10 +22,10 @@ def generate(mini: Miniature) -> None:
             with tree.open(f"{_FOLDER}/{split}_X.bin") as out:
                 for index, label in enumerate(labels):
                     name = _CLASSES[label]
-                    picture = draw.caption_card(name, (96, 96), note=f"{split} {index}")
-                    out.write(planes(picture, column_major=True))
+                    image = draw.caption_card(name, (96, 96), note=f"{split} {index}")
+                    out.write(planes(image, column_major=True))
                     if split == "train":
-                        mini.truth("object_stl10", index, answer=name, pixels=pixels(picture))
+                        mini.truth("object_stl10", index, answer=name, pixels=pixels(image))
             if split != "unlabeled":
                 tree.write_bytes(f"{_FOLDER}/{split}_y.bin", bytes(label + 1 for label in labels))
         tree.write_lines(f"{_FOLDER}/class_names.txt", _CLASSES)

@@ -1,6 +1,6 @@
 """TDIUC: questions of twelve types with one answer each, in two files joined by question id.
 
-`n` counts train questions, four a picture; val gets half as many. `source_id` is the question id. Pictures
+`n` counts train questions, four an image; val gets half as many. `source_id` is the question id. Images
 are borrowed: `mscoco/train2014` and `mscoco/val2014`.
 """
 
@@ -58,7 +58,7 @@ _CHECKS = {
     "scene_recognition": "is it sunny around the {one}?",
     "utility_affordance": "Is there anything to sit on near the {one}?",
 }
-_PER_PICTURE = 4
+_PER_IMAGE = 4
 
 
 def generate(mini: Miniature) -> None:
@@ -73,9 +73,9 @@ def generate(mini: Miniature) -> None:
             add_question = stack.enter_context(tree.json_array(questions, "questions", head))
             annotations = f"TDIUC/Annotations/mscoco_{subset}_annotations.json"
             add_answer = stack.enter_context(tree.json_array(annotations, "annotations", head))
-            for first in range(0, count, _PER_PICTURE):
-                numbers = range(first, min(first + _PER_PICTURE, count))
-                image_id = mini.number(first // _PER_PICTURE, 1, coco.MAX_ID, split)
+            for first in range(0, count, _PER_IMAGE):
+                numbers = range(first, min(first + _PER_IMAGE, count))
+                image_id = mini.number(first // _PER_IMAGE, 1, coco.MAX_ID, split)
                 asked = [_asked(mini.rng(split, number), number, image_id) for number in numbers]
                 note = "; ".join(
                     f"{record['question']} {answer['answers'][0]['answer']}" for record, answer in asked

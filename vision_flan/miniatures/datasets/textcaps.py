@@ -1,7 +1,7 @@
 """TextCaps: captions that quote the text in photos, a record a caption, in one JSON list a split.
 
-`n` counts captions of train, about five a picture; val and test get a tenth each. `source_id` is the
-caption id. Pictures of train and val lie in train_images.
+`n` counts captions of train, about five an image; val and test get a tenth each. `source_id` is the
+caption id. Images of train and val lie in train_images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
-#: What five people wrote about one picture.
+#: What five people wrote about one image.
 _CAPTIONS = (
     "The word {word} stands on {thing}.",
     "There is {thing} that says {word}.",
@@ -21,7 +21,7 @@ _CAPTIONS = (
     "You can read {word} on {thing}.",
     'A photo of {thing} with the writing "{word}".',
 )
-_PER_PICTURE = len(_CAPTIONS)
+_PER_IMAGE = len(_CAPTIONS)
 
 
 def generate(mini: Miniature) -> None:
@@ -37,22 +37,22 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
     head = {"dataset_name": "textcaps", "dataset_version": "0.1", "dataset_type": split}
     folder = "test_images" if split == "test" else "train_images"
     with mini.json_array(f"TextCaps_0.1_{split}.json", "data", head) as add:
-        for first in range(0, count, _PER_PICTURE):
+        for first in range(0, count, _PER_IMAGE):
             image_id = mini.hex_id(16, split, first)
             rng = mini.rng(split, first)
             word, thing = rng.choice(text.SIGNS), text.subject(rng)
             card = partial(draw.caption_card, word, draw.some_size(rng, 96), note=thing)
             tree.image(f"{folder}/{image_id}.jpg", card)
             captions = [caption.format(thing=text.article(thing), word=word) for caption in _CAPTIONS]
-            record = _picture(image_id, split)
+            record = _image(image_id, split)
             if split == "test":
                 add(record)
                 continue
-            for place in range(min(_PER_PICTURE, count - first)):
+            for place in range(min(_PER_IMAGE, count - first)):
                 add(record | _caption(mini, split, first + place, captions, place))
 
 
-def _picture(image_id: str, split: str) -> dict[str, Any]:
+def _image(image_id: str, split: str) -> dict[str, Any]:
     return {
         "image_id": image_id,
         "image_classes": ["Poster"],

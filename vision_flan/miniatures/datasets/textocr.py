@@ -1,7 +1,7 @@
 """TextOCR: photographs with words, as dictionaries keyed by id.
 
-`n` counts pictures of the train split; val and test get an eighth each. Three lines of text a picture, about
-28 words (700,000 in 25,000 pictures); every 500th picture is dense. Truth of ocr_textocr: `source_id` is the
+`n` counts images of the train split; val and test get an eighth each. Three lines of text an image, about
+28 words (700,000 in 25,000 images); every 500th image is dense. Truth of ocr_textocr: `source_id` is the
 image id, the target the legible words in reading order.
 """
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 ILLEGIBLE = "."
 _INFO = {"version": "0.1", "description": "TextOCR", "year": 2021}
@@ -26,7 +26,7 @@ def generate(mini: Miniature) -> None:
     with mini.pack("train_val_images.zip") as tree:
         _split(mini, tree, "train", mini.n)
         _split(mini, tree, "val", few)
-        # pictures of TextVQA that TextOCR left out for privacy: files without annotation
+        # images of TextVQA that TextOCR left out for privacy: files without annotation
         for index in range(max(mini.n // 100, 1)):
             name = mini.hex_id(16, "left out", index)
             tree.image(f"train_images/{name}.jpg", draw.caption_card("not annotated", note=name))
@@ -35,9 +35,9 @@ def generate(mini: Miniature) -> None:
         put = document.object("imgs")
         for index in range(few):
             image_id = mini.hex_id(16, "test", index)
-            picture = draw.caption_card(f"test {index}", draw.some_size(mini.rng("test", index)))
-            tree.image(f"test_images/{image_id}.jpg", picture)
-            put(image_id, _image(image_id, picture.size, "test", "test"))
+            image = draw.caption_card(f"test {index}", draw.some_size(mini.rng("test", index)))
+            tree.image(f"test_images/{image_id}.jpg", image)
+            put(image_id, _image(image_id, image.size, "test", "test"))
 
 
 def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
@@ -51,9 +51,9 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             lines = _lines(rng, index)
             size, boxes = draw.lines_of_words(lines, rng)
             words = [pair for line in zip(lines, boxes, strict=True) for pair in zip(*line, strict=True)]
-            picture = draw.word_scene(size, words, rng)
-            tree.image(f"train_images/{image_id}.jpg", _as_stored(picture, index))
-            # val pictures, too, say "train/"; neither folder is that of the archive
+            image = draw.word_scene(size, words, rng)
+            tree.image(f"train_images/{image_id}.jpg", _as_stored(image, index))
+            # val images, too, say "train/"; neither folder is that of the archive
             put_image(image_id, _image(image_id, size, split, "train"))
             annotations = dict(_annotations(image_id, words, rng))
             for key, record in annotations.items():
@@ -79,10 +79,10 @@ def _word(rng: Random) -> str:
     return ILLEGIBLE if rng.random() < 0.08 else text.sign_word(rng)
 
 
-def _as_stored(picture: Image.Image, index: int) -> Picture:
+def _as_stored(image: Image.Image, index: int) -> Drawing:
     if index % 50 == 3:
-        return quirks.exif_rotated(picture)
-    return quirks.grayscale(picture) if index % 50 == 11 else picture
+        return quirks.exif_rotated(image)
+    return quirks.grayscale(image) if index % 50 == 11 else image
 
 
 def _image(image_id: str, size: draw.Size, split: str, folder: str) -> dict[str, object]:
@@ -94,7 +94,7 @@ def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str
     """Records in an order that is not the reading order; numbers in ids count from 1 in that order."""
     for number, (word, (left, top, wide, high)) in enumerate(rng.sample(words, len(words)), start=1):
         key = f"{image_id}_{number}"
-        # a little wider than the ink, so that a box at the edge reaches outside the picture
+        # a little wider than the ink, so that a box at the edge reaches outside the image
         x, y, width, height = left - 0.37, top - 0.25, wide + 0.74, high + 0.5
         right, bottom, middle = x + width, y + height, x + width / 2
         points = [x, y, right, y, right, bottom, x, bottom]

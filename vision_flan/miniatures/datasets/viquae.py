@@ -13,7 +13,7 @@ from PIL import Image
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 #: Names, what the question calls them, the file on Wikimedia, and what is asked with the answers.
 _ENTITIES = (
@@ -72,7 +72,7 @@ def generate(mini: Miniature) -> None:
                     mini.truth("knowledge_viquae", record["id"], target=answer, contains=f"\n{shown}")
 
 
-def _stored(card: Image.Image, place: int) -> Picture:
+def _stored(card: Image.Image, place: int) -> Drawing:
     return quirks.palette(card) if place == 0 else quirks.rgba(card) if place == 3 else card
 
 

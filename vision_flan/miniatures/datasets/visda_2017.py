@@ -1,6 +1,6 @@
 """VisDA-2017: renderings in train, cut-out photographs in validation, unsorted trunks in test.
 
-`n` counts train pictures; validation gets half as many, test a tenth. `source_id` is the path.
+`n` counts train images; validation gets half as many, test a tenth. `source_id` is the path.
 """
 
 from __future__ import annotations

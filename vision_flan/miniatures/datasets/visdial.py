@@ -1,8 +1,8 @@
 """VisDial: dialogues of ten rounds as indices into tables of questions and answers.
 
-`n` counts train dialogues, on borrowed COCO pictures of train2014 and val2014; val gets a tenth, on pictures
+`n` counts train dialogues, on borrowed COCO images of train2014 and val2014; val gets a tenth, on images
 of its own. `source_id` is the image id. Truth is the answer of round 3, 5, 7 or 10, as upstream writes it,
-and its question with the mark that upstream leaves out; the picture shows both.
+and its question with the mark that upstream leaves out; the image shows both.
 """
 
 from __future__ import annotations

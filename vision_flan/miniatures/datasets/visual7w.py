@@ -1,6 +1,6 @@
 """Visual7W: telling questions with one right and three wrong answers, and pointing questions beside them.
 
-`n` counts telling questions of train, four a picture; val and test get a tenth each. `source_id` is
+`n` counts telling questions of train, four an image; val and test get a tenth each. `source_id` is
 `<image_id>_<qa_id>`.
 """
 
@@ -15,13 +15,13 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _TOP_ID = 2_417_997
-_PER_PICTURE = 4
+_PER_IMAGE = 4
 
 
 def generate(mini: Miniature) -> None:
     with (
         mini.pack("dataset_v7w_telling.zip") as archive,
-        mini.pack("visual7w_images.zip") as pictures,
+        mini.pack("visual7w_images.zip") as images,
         archive.json_document("dataset_v7w_telling.json") as document,
     ):
         document.field("dataset", "visual7w_telling")
@@ -29,15 +29,15 @@ def generate(mini: Miniature) -> None:
         add = document.array("images")
         for split, part in (("train", 1.0), ("val", 0.1), ("test", 0.1)):
             count = max(int(mini.n * part), 1)
-            for first in range(0, count, _PER_PICTURE):
-                numbers = range(first, min(first + _PER_PICTURE, count))
-                add(_picture(mini, pictures, split, numbers))
+            for first in range(0, count, _PER_IMAGE):
+                numbers = range(first, min(first + _PER_IMAGE, count))
+                add(_image(mini, images, split, numbers))
     with mini.pack("dataset_v7w_pointing.zip") as archive:
         archive.write_json("dataset_v7w_pointing.json", _pointing())
 
 
-def _picture(mini: Miniature, pictures: Tree, split: str, numbers: range) -> dict[str, Any]:
-    image_id = mini.number(numbers.start // _PER_PICTURE, 1, _TOP_ID, split)
+def _image(mini: Miniature, images: Tree, split: str, numbers: range) -> dict[str, Any]:
+    image_id = mini.number(numbers.start // _PER_IMAGE, 1, _TOP_ID, split)
     asked = mini.rng(split, "asked", image_id).sample(text.THINGS, len(numbers))
     pairs = [
         _pair(mini.rng(split, number), image_id, number, thing)
@@ -48,7 +48,7 @@ def _picture(mini: Miniature, pictures: Tree, split: str, numbers: range) -> dic
             key = f"{image_id}_{pair['qa_id']}"
             mini.truth("vqa_coco_multiple_choice", key, answer=pair["answer"], contains=pair["question"])
     note = " ".join(f"{pair['question']} {pair['answer']}" for pair in pairs)
-    pictures.image(f"images/v7w_{image_id}.jpg", partial(draw.caption_card, note, (208, 130)))
+    images.image(f"images/v7w_{image_id}.jpg", partial(draw.caption_card, note, (208, 130)))
     return {
         "image_id": image_id,
         "filename": f"v7w_{image_id}.jpg",

@@ -1,6 +1,6 @@
-"""Visual Genome: question-answer pairs listed by picture, and the pictures in two folders.
+"""Visual Genome: question-answer pairs listed by image, and the images in two folders.
 
-`n` counts pairs, about eight a picture; one picture in fifteen has none. `source_id` is `<image_id>_<qa_id>`.
+`n` counts pairs, about eight an image; one image in fifteen has none. `source_id` is `<image_id>_<qa_id>`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 _TOP_ID = 2_417_997
 _QA_START = 986_000
-#: Of a picture; all its questions and answers are written on it.
+#: Of an image; all its questions and answers are written on it.
 _SIZE = (300, 210)
 
 
@@ -37,8 +37,8 @@ def generate(mini: Miniature) -> None:
             tree, folder = (first, "VG_100K") if image_id % 2 else (second, "VG_100K_2")
             add_data(_data(image_id, folder))
             note = " ".join(f"{pair['question']} {pair['answer']}" for pair in pairs)
-            picture = partial(draw.caption_card, note, _SIZE, note=str(image_id))
-            tree.image(f"{folder}/{image_id}.jpg", picture)
+            image = partial(draw.caption_card, note, _SIZE, note=str(image_id))
+            tree.image(f"{folder}/{image_id}.jpg", image)
             for pair in pairs:
                 answer = pair["answer"].removesuffix(".")
                 mini.truth("vqa_visual_genome", f"{image_id}_{pair['qa_id']}", target=answer)
@@ -47,7 +47,7 @@ def generate(mini: Miniature) -> None:
 
 def _pair(rng: Random, image_id: int, qa_id: int) -> dict[str, Any]:
     question, answer = text.question_answer(rng)
-    # nearly all answers end in a full stop
+    # nearly all answers end in a period
     answer = answer.title() + ("" if rng.random() < 0.1 else ".")
     thing = {"object_id": 1, "synsets": ["kite.n.03"], "name": "kite", "x": 1, "y": 2, "w": 3, "h": 4}
     return {

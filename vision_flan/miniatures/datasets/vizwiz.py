@@ -1,7 +1,7 @@
 """VizWiz: photos of blind people with questions, captions and quality flaws, in three releases.
 
-`n` counts train pictures, of which seven in eight have a question; val and test get a tenth each. `source_id`
-is the picture's name without suffix. Each release lies in a folder of its own, as archives have equal names.
+`n` counts train images, of which seven in eight have a question; val and test get a tenth each. `source_id`
+is the image's name without suffix. Each release lies in a folder of its own, as archives have equal names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.json_stream import Add
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, Tree
+from vision_flan.miniatures.tree import Drawing, Tree
 
 _FLAWS = {
     "FRM": "bad framing",
@@ -30,7 +30,7 @@ _FLAWS = {
     "NON": "no flaw",
     "ROT": "rotated",
 }
-#: Of a picture before a flaw is drawn; question, answer and captions are written on it, from the top.
+#: Of an image before a flaw is drawn; question, answer and captions are written on it, from the top.
 _SIZE = (250, 180)
 _PRECANNED = "Quality issues are too severe to recognize visual content."
 
@@ -65,12 +65,12 @@ def generate(mini: Miniature) -> None:
                     document.array("annotations") if split != "test" else None,
                     stack.enter_context(quality.json_array(f"{place('image_quality')}{split}.json")),
                 )
-                pictures = stack.enter_context(mini.pack(f"{split}.zip"))
+                images = stack.enter_context(mini.pack(f"{split}.zip"))
                 for index in range(max(int(mini.n * part), 1)):
-                    _photo(mini, pictures, out, split, index)
+                    _photo(mini, images, out, split, index)
 
 
-def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -> None:
+def _photo(mini: Miniature, images: Tree, out: _Out, split: str, index: int) -> None:
     rng = mini.rng(split, index)
     name = f"VizWiz_{split}_{index:08d}"
     image, hidden, told = f"{name}.jpg", split == "test", split == "train"
@@ -80,7 +80,7 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
     top = [flaw for flaw, votes in flaws.items() if votes == max(flaws.values())]
     shown = "; ".join(str(one["caption"]).strip(" .") for one in captions if not one["is_precanned"])
     card = partial(draw.caption_card, f"{question} {answer}; {shown}", _SIZE, note=name)
-    pictures.image(f"{split}/{image}", lambda: _taken(card(), top[0], index))
+    images.image(f"{split}/{image}", lambda: _taken(card(), top[0], index))
     if index % 8 != 7:
         answers = _answers(rng, index, answer)
         out.question({"image": image, "question": question, **({} if hidden else answers)})
@@ -106,7 +106,7 @@ def _photo(mini: Miniature, pictures: Tree, out: _Out, split: str, index: int) -
             mini.truth("quality_vizwiz", name, dropped="a tie")
 
 
-def _taken(card: Image.Image, flaw: str, index: int) -> Picture:
+def _taken(card: Image.Image, flaw: str, index: int) -> Drawing:
     """The card as the flaw that most people saw leaves it."""
     if flaw == "BLR":
         return card.resize((card.width // 3, card.height // 3)).resize(card.size)

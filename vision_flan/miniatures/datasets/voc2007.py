@@ -1,6 +1,6 @@
 """PASCAL VOC 2007: objects in XML, lists of splits and of classes.
 
-`n` counts pictures of trainval; test gets a quarter, in an archive of its own that unpacks over the first.
+`n` counts images of trainval; test gets a quarter, in an archive of its own that unpacks over the first.
 `source_id` is the six-digit number.
 """
 
@@ -34,7 +34,7 @@ def generate(mini: Miniature) -> None:
         own = [number for number in range(1, end + 1) if not _is_test(number)]
         _lists(mini, tree, {"trainval": own, "train": own[::2], "val": own[1::2]})
         for number in own:
-            objects = _picture(mini, tree, number)
+            objects = _image(mini, tree, number)
             seen = {item["name"] for item in objects if not item["difficult"]}
             claim: dict[str, str] = {"dropped": "nothing but difficult objects"}
             if seen:
@@ -45,7 +45,7 @@ def generate(mini: Miniature) -> None:
         own = [number for number in range(1, end + 1) if _is_test(number)]
         _lists(mini, tree, {"test": own})
         for number in own:
-            _picture(mini, tree, number)
+            _image(mini, tree, number)
 
 
 def _is_test(number: int) -> bool:
@@ -85,7 +85,7 @@ def _written(item: dict[str, Any]) -> str:
     return "?" if item["difficult"] else _SPELLED.get(name, name)
 
 
-def _picture(mini: Miniature, tree: Tree, number: int) -> list[dict[str, Any]]:
+def _image(mini: Miniature, tree: Tree, number: int) -> list[dict[str, Any]]:
     name, objects = f"{number:06d}", _objects(mini.rng(number))
     boxes = [(_written(item), (item["box"][0] - 1, item["box"][1] - 1, *_BOX)) for item in objects]
     tree.image(f"{_TOP}/JPEGImages/{name}.jpg", partial(draw.objects_scene, _SIZE, boxes))

@@ -1,7 +1,7 @@
 """VQA-E: questions of VQA v2 with a sentence that explains the answer, as one list of records.
 
-`n` counts train records, two or three a picture; val gets half as many. `source_id` is
-`<img_id>+<place in the list>`. Pictures are borrowed: `mscoco/train2014` and `mscoco/val2014`.
+`n` counts train records, two or three an image; val gets half as many. `source_id` is
+`<img_id>+<place in the list>`. Images are borrowed: `mscoco/train2014` and `mscoco/val2014`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-_PER_PICTURE = 3
+_PER_IMAGE = 3
 
 
 def generate(mini: Miniature) -> None:
     lender = mini.borrow("mscoco")
     for split, count in (("train", mini.n), ("val", max(mini.n // 2, 1))):
         with mini.json_array(f"VQA-E_{split}_set.json") as add:
-            for first in range(0, count, _PER_PICTURE):
+            for first in range(0, count, _PER_IMAGE):
                 rng = mini.rng(split, first)
-                img_id = mini.number(first // _PER_PICTURE, 1, coco.MAX_ID, split)
+                img_id = mini.number(first // _PER_IMAGE, 1, coco.MAX_ID, split)
                 sentences = [text.clause(rng), text.clause(rng)]
-                pairs = [text.question_answer(rng) for _ in range(min(_PER_PICTURE, count - first))]
+                pairs = [text.question_answer(rng) for _ in range(min(_PER_IMAGE, count - first))]
                 told = "; ".join([*sentences, *(f"{question} {answer}" for question, answer in pairs)])
                 card = partial(draw.caption_card, told, (240, 150), note=str(img_id))
                 coco.lend(lender, f"{split}2014", img_id, card)
@@ -44,7 +44,7 @@ def _record(rng: Random, img_id: int, question: str, answer: str, sentence: str)
         "answer_type": kind,
         "multiple_choice_answer": answer,
         "answers": [answer] * 8 + ["maybe", "unsure"],
-        # the blank is upstream's; the second item tells how well the sentence fits
+        # the space is upstream's; the second item tells how well the sentence fits
         "explanation": [f"{sentence} ", round(rng.uniform(0.5, 1), 4)],
     }
 

@@ -1,4 +1,4 @@
-"""VQA-RAD: questions about radiology pictures in one JSON list, the split in phrase_type.
+"""VQA-RAD: questions about radiology images in one JSON list, the split in phrase_type.
 
 `n` counts questions of train, test gets a quarter. `source_id` is the qid. Every 20th question of train
 stands twice, one in 25 is in test as well.
@@ -13,7 +13,7 @@ from typing import Any
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 _JSON = "VQA_RAD Dataset Public.json"
 _FOLDER = "VQA_RAD Image Folder"
@@ -41,7 +41,7 @@ def generate(mini: Miniature) -> None:
                 add(other)
 
 
-def _scan(words: str, image: str, *, gray: bool) -> Picture:
+def _scan(words: str, image: str, *, gray: bool) -> Drawing:
     """All are gray to the eye, some are stored as RGB."""
     card = draw.caption_card(words, (96, 96), note=image).convert("L")
     return quirks.grayscale(card) if gray else card.convert("RGB")

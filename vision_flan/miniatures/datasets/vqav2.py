@@ -1,7 +1,7 @@
-"""VQAv2: questions and ten answers each, in two files joined by question id, on borrowed COCO pictures.
+"""VQAv2: questions and ten answers each, in two files joined by question id, on borrowed COCO images.
 
-`n` counts train questions (three to eight a picture); val gets a tenth. `source_id` is the question id. A
-picture lies in `mscoco/train2014`, those of val in `mscoco/val2014`.
+`n` counts train questions (three to eight an image); val gets a tenth. `source_id` is the question id. A
+image lies in `mscoco/train2014`, those of val in `mscoco/val2014`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _split(mini: Miniature, split: str, count: int) -> None:
         add_answers = stack.enter_context(
             answers_zip.json_array(f"v2_mscoco_{subset}_annotations.json", "annotations", head)
         )
-        for image_id, pairs, rng in _pictures(mini, split, count):
+        for image_id, pairs, rng in _images(mini, split, count):
             note = "; ".join(f"{question} {answer}" for question, answer in pairs)
             coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (250, 160)))
             for place, (question, answer) in enumerate(pairs):
@@ -52,7 +52,7 @@ def _split(mini: Miniature, split: str, count: int) -> None:
                     mini.truth("matching_vqav2_question", question_id, if_input=verdicts)
 
 
-def _pictures(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list[tuple[str, str]], Random]]:
+def _images(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list[tuple[str, str]], Random]]:
     index = done = 0
     while done < count:
         rng = mini.rng(split, index)

@@ -1,7 +1,7 @@
-"""VQG: five questions a picture in CSV files of three sources, and captions of the Bing pictures.
+"""VQG: five questions an image in CSV files of three sources, and captions of the Bing images.
 
-`n` counts train pictures, a third from each source; val and test get half as many. `source_id` is
-`<image_id>_<place>`, from 0. Upstream ships no pictures: they are at `images/<image_id>.jpg`, some of the
+`n` counts train images, a third from each source; val and test get half as many. `source_id` is
+`<image_id>_<place>`, from 0. Upstream ships no images: they are at `images/<image_id>.jpg`, some of the
 COCO ones only where COCO has them; every tenth is a dead link.
 """
 
@@ -63,7 +63,7 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
     if index % 15 == 4:
         questions[3] = ""
     dead = index % 10 == 7
-    _picture(mini, source, split, index, image_id, captions[0])
+    _image(mini, source, split, index, image_id, captions[0])
     if split == "train":
         for place, question in enumerate(questions):
             if dead or not question:
@@ -81,10 +81,10 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
     return [image_id, url, "earthquake", joined, _LISTED.join(captions)]
 
 
-def _picture(mini: Miniature, source: str, split: str, index: int, image_id: str, shown: str) -> None:
+def _image(mini: Miniature, source: str, split: str, index: int, image_id: str, shown: str) -> None:
     card = partial(draw.caption_card, shown, (128, 96), note=image_id)
     if index % 10 == 7:
-        if index % 20 == 7:  # the answer of a dead link, saved as if it were the picture
+        if index % 20 == 7:  # the answer of a dead link, saved as if it were the image
             mini.image(f"images/{image_id}.jpg", quirks.not_an_image())
     elif source == "coco" and index % 2:
         coco.lend(mini.borrow("mscoco"), "val2014" if index % 3 else "train2014", int(image_id), card)

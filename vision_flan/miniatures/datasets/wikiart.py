@@ -1,6 +1,6 @@
 """WikiArt: artworks in folders of styles, and three lists (style, genre, artist) with splits of their own.
 
-`n` counts the pictures of style_train; style_val gets a quarter. `source_id` is the path below `wikiart`.
+`n` counts the images of style_train; style_val gets a quarter. `source_id` is the path below `wikiart`.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def _path(index: int) -> str:
 
 
 def _genre(index: int) -> str | None:
-    """Four of five pictures stand in a genre list."""
+    """Four of five images stand in a genre list."""
     return _GENRES[index * 3 % len(_GENRES)] if index % 5 else None
 
 
 def _genre_lines(everything: range, number: int) -> Iterator[str]:
-    """Pictures by threes go to val; the first of them stands there twice."""
+    """Images by threes go to val; the first of them stands there twice."""
     for index in everything:
         genre = _genre(index)
         if genre and (index % 3 == 0) == bool(number):

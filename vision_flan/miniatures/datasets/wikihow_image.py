@@ -1,8 +1,8 @@
-"""wikiHow-image: articles of steps with pictures, in both packagings that are in use.
+"""wikiHow-image: articles of steps with images, in both packagings that are in use.
 
 `n` counts articles; each is in A (`WikihowText_data.json`, lines of JSON, `wiki_images/`) and in B (a
 folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`, for the two
-order tasks with `_next` or `_previous`. Steps whose headline, or whose neighbour's, is repeated in the
+order tasks with `_next` or `_previous`. Steps whose headline, or whose neighbor's, is repeated in the
 method drop out.
 """
 
@@ -18,7 +18,7 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _VERBS = text.listed(
-    "Gather Clean Cut Measure Fold Paint Glue Dry Wrap Check Heat Mix Place Remove Attach Hang"
+    "Gather Clean Cut Measure Fold Paint Glue Dry Wrap Check Heat Mix Location Remove Attach Hang"
 )
 Step = dict[str, Any]
 
@@ -34,7 +34,7 @@ def generate(mini: Miniature) -> None:
             add(article)
             folder = f"{article['file_id']}_{article['goal'][7:].lower().replace(' ', '-')}"
             split["train" if index % 8 < 6 else "val" if index % 8 == 6 else "test"].append(folder)
-            _pictures(flat, nested, article, folder, first=index % 2)
+            _images(flat, nested, article, folder, first=index % 2)
             if index % 8 < 6:
                 _truth(mini, article)
     mini.write_json("wikihow_split.json", split)
@@ -78,15 +78,15 @@ def _steps(rng: Random, prefix: str, *, repeated: bool) -> list[Step]:
 
 
 def _url(rng: Random, step_id: str) -> str | None:
-    """Where the picture of a step is; one step in ten has none, which is said in two ways."""
+    """Where the image of a step is; one step in ten has none, which is said in two ways."""
     kind = rng.random()
     if kind < 0.1:
         return "" if kind < 0.05 else None
     return f"https://www.wikihow.com/images/{step_id}.jpg"
 
 
-def _pictures(flat: Tree, nested: Tree, article: dict[str, Any], folder: str, first: int) -> None:
-    """Pictures of A and B, and B's record. B counts in file names from 0 or 1, as the article goes."""
+def _images(flat: Tree, nested: Tree, article: dict[str, Any], folder: str, first: int) -> None:
+    """Images of A and B, and B's record. B counts in file names from 0 or 1, as the article goes."""
     methods = []
     for number, method in enumerate(article["methods"]):
         steps = []
@@ -127,7 +127,7 @@ def _next_step(mini: Miniature, headlines: list[str], place: int, step: Step, *,
 
 
 def _order(mini: Miniature, three: list[Step], *, clear: bool) -> None:
-    """The step in the middle, with each of its neighbours: its picture and their text, then the reverse."""
+    """The step in the middle, with each of its neighbors: its image and their text, then the reverse."""
     before, here, after = three
     for word, other in (("next", after), ("previous", before)):
         key = f"{here['step_id']}_{word}"

@@ -1,4 +1,4 @@
-"""Winoground: two captions of the same words and two pictures an example; the pictures in a zip.
+"""Winoground: two captions of the same words and two images an example; the images in a zip.
 
 `n` counts instances, two an example. `source_id` is "<id>+image_0" or "<id>+image_1".
 """
@@ -9,7 +9,7 @@ from functools import partial
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture
+from vision_flan.miniatures.tree import Drawing
 
 #: What can be said of two things either way round.
 _CAPTIONS = (
@@ -36,12 +36,12 @@ def generate(mini: Miniature) -> None:
             for side, caption in enumerate(captions):
                 name = f"ex_{index}_img_{side}"
                 record |= {f"caption_{side}": caption, f"image_{side}": name}
-                tree.image(f"{name}.png", partial(_picture, caption, index))
+                tree.image(f"{name}.png", partial(_image, caption, index))
                 mini.truth("matching_winoground", f"{index}+image_{side}", answer=caption)
             add(record)
 
 
-def _picture(caption: str, index: int) -> Picture:
+def _image(caption: str, index: int) -> Drawing:
     card = draw.caption_card(caption, (140, 100), note=str(index))
     if index % 5 == 2:
         return quirks.grayscale(card)  # JPEG data in a file named .png

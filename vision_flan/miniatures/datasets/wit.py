@@ -1,7 +1,7 @@
-"""WIT: Wikipedia pictures with texts around them, as gzipped TSV without quoting.
+"""WIT: Wikipedia images with texts around them, as gzipped TSV without quoting.
 
 `n` counts train rows, in ten files; val and test get a twentieth in five each. `source_id` is the image_url.
-Pictures, which upstream does not ship, lie in `images/` under the last part of the url, percent-encoding
+Images, which upstream does not ship, lie in `images/` under the last part of the url, percent-encoding
 kept, where the name is one a disk takes.
 """
 
@@ -47,7 +47,7 @@ def _row(mini: Miniature, split: str, index: int) -> list[str]:
     title = _title(mini, split, shown)
     page = _page(mini, split, index)
     main = rng.random() < 0.7
-    if shown == index and index % 40 != 22:  # some pictures are gone from Wikimedia
+    if shown == index and index % 40 != 22:  # some images are gone from Wikimedia
         _picture(mini, url, kind, size, title)
     if split == "train" and language == "en":
         _truth(mini, index, url, kind, main)
@@ -74,7 +74,7 @@ def _row(mini: Miniature, split: str, index: int) -> list[str]:
 
 
 def _shares(index: int) -> bool:
-    """Whether a row shows the picture of the row before, on a page of its own or in another language."""
+    """Whether a row shows the image of the row before, on a page of its own or in another language."""
     return index % 30 == 17 or index % 10 == 9
 
 
@@ -120,7 +120,7 @@ def _picture(mini: Miniature, url: str, kind: str, size: draw.Size, title: str) 
 
 
 def _truth(mini: Miniature, index: int, url: str, kind: str, main: bool) -> None:
-    """One line a picture: where two English pages show it, the second row writes it for both."""
+    """One line an image: where two English pages show it, the second row writes it for both."""
     if index + 1 < mini.n and _shares(index + 1) and _language(index + 1) == "en":
         return
     rows = [index - 1, index] if _shares(index) else [index]

@@ -1,6 +1,6 @@
-"""Yahoo: pictures in one flat folder, named by class and number, and a list of objects with attributes.
+"""Yahoo: images in one flat folder, named by class and number, and a list of objects with attributes.
 
-`n` counts pictures. `source_id` is the file name without suffix, `building_759`.
+`n` counts images. `source_id` is the file name without suffix, `building_759`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Yoga-82: lists of pictures with labels at three levels, links, and what a person fetched from them.
+"""Yoga-82: lists of images with labels at three levels, links, and what a person fetched from them.
 
 `n` counts lines of the train list; test gets a third. `source_id` is pose and file name without suffix,
 `Akarna_Dhanurasana/64`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vision_flan.miniatures import quirks, scenes
 from vision_flan.miniatures.miniature import Miniature
-from vision_flan.miniatures.tree import Picture, encode
+from vision_flan.miniatures.tree import Drawing, encode
 
 #: Folder of a pose, its name, and labels of 6, 20 and 82 classes.
 _POSES = (
@@ -47,20 +47,20 @@ def generate(mini: Miniature) -> None:
 
 
 def _fetched(mini: Miniature, folder: str, name: str, pose: str, index: int) -> None:
-    """What the link led to: a picture, another format, a page of HTML, or nothing."""
+    """What the link led to: an image, another format, a page of HTML, or nothing."""
     key = f"{folder}/{name}"
-    picture = scenes.figure(f"{pose} {name}", _SIZE)
+    image = scenes.figure(f"{pose} {name}", _SIZE)
     fate = index % 20
     if fate == 6:
         mini.truth("human_yoga82", key, dropped="dead link")
         return
-    data: Picture = picture
+    data: Drawing = image
     if fate == 8:
         data = quirks.not_an_image()
     elif fate == 11:
-        data = quirks.animated([picture, scenes.figure(f"{pose} again", _SIZE)])
+        data = quirks.animated([image, scenes.figure(f"{pose} again", _SIZE)])
     elif fate in (13, 17):
-        data = encode(picture, ".png" if fate == 13 else ".webp")
+        data = encode(image, ".png" if fate == 13 else ".webp")
     mini.image(f"images/{key}.jpg", data)
     if fate in (8, 11):
         mini.truth("human_yoga82", key, dropped="no picture, or several")
