@@ -19,10 +19,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Final
 
-import pooch
-
-from vision_flan import __version__
-from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, Location, MachineError, SpecError
+from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
+from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
+from vision_flan.raw.transfer import Transfer, validator_file
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
@@ -133,7 +133,9 @@ def _bytes_of_part(part: Path) -> int:
             continue
         if not stat.S_ISREG(mode):
             raise MachineError(
-                f"it is {_kind_of_node(mode)}, not a file of ours", where=Location(path), hint=f"remove {path}"
+                f"it is {_kind_of_node(mode)}, not a file of ours",
+                where=Location(path),
+                hint=f"remove {path}",
             )
     return part.stat().st_size if part.exists() else 0
 
@@ -222,15 +224,17 @@ def download(step: Step, report: Reporter) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(step.part) as part:
-            transfer = _Transfer(file, step.part, part, report)
-            pooch.get_logger().setLevel("WARNING")
-            pooch.retrieve(file.url, known, path.name, path.parent, downloader=transfer)
-    except ValueError as error:
-        raise BadRawError(
-            f"{file.path} came whole, but its checksum is not {known}",
-            where=Location(path),
-            hint=f"the same command again; if it stays so, upstream changed the file: {file.url}",
-        ) from error
+            Transfer(file, path, step.part, part, report).run()
+            part.flush()
+            wrong = what_differs(step.part, file)
+            if wrong:
+                step.part.unlink()
+                raise BadRawError(
+                    f"{file.path} came whole, but {wrong}",
+                    where=Location(path),
+                    hint=f"retry; if it fails again, upstream changed the file: {file.url}",
+                )
+            step.part.replace(path)
     except OSError as error:
         raise MachineError(
             f"cannot write: {error.strerror or error}",
@@ -261,140 +265,4 @@ def _forget_empty(part: Path) -> None:
     if part.is_file() and not part.is_symlink() and not part.stat().st_size:
         part.unlink()
     if not part.exists():
-        _validator_file(part).unlink(missing_ok=True)
-
-
-def _validator_file(part: Path) -> Path:
-    return part.with_name(part.name + ".etag")
-
-
-class _CutError(Exception):
-    """The connection ended early; the rest can be asked for."""
-
-
-class _Transfer:
-    """pooch's downloader for one file: called with the URL and the temporary file that pooch checks."""
-
-    def __init__(self, file: UpstreamFile, path: Path, part: IO[bytes], report: Reporter) -> None:
-        self._file = file
-        self._path = path
-        self._part = part
-        self._report = report
-
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        self._bring(url)
-        self._part.flush()
-        self._path.replace(output_file)
-
-    def _bring(self, url: str) -> None:
-        left, pause = ATTEMPTS, PAUSE
-        while True:
-            before = self._size()
-            try:
-                self._once(url)
-                return
-            except _CutError as error:
-                if self._size() > before:
-                    left, pause = ATTEMPTS, PAUSE
-                left -= 1
-                if not left:
-                    raise MissingRawError(
-                        f"{self._file.path}: {error}",
-                        where=Location(self._path),
-                        hint="the same command again goes on where this one stopped",
-                    ) from error
-                self._report.note(f"{self._file.path}: {error}; trying again")
-                time.sleep(pause)
-                pause *= 2
-
-    def _size(self) -> int:
-        self._part.flush()
-        return self._path.stat().st_size
-
-    def _once(self, url: str) -> None:
-        start = self._start()
-        if start and start == self._file.bytes:
-            return
-        with self._open(url, start) as response:
-            if response.status != 206:
-                start = 0
-                self._part.truncate(0)
-            total = self._expect(response, start, url)
-            self._remember(response)
-            self._report.stage(self._file.path, None if total is None else -(-total // _MEGABYTE))
-            self._report.advance(start // _MEGABYTE)
-            self._copy(response, start)
-        if total is not None and self._size() < total:
-            raise _CutError(f"the connection was cut after {self._size():,} of {total:,} bytes")
-
-    def _start(self) -> int:
-        """Bytes to keep: what came earlier, if it can be told that it is a piece of the same file."""
-        size = self._size()
-        checked = self._file.md5 or self._file.sha256 or _validator_file(self._path).exists()
-        too_long = self._file.bytes is not None and size > self._file.bytes
-        if size and (too_long or not checked):
-            self._part.truncate(0)
-            return 0
-        return size
-
-    def _open(self, url: str, start: int) -> HTTPResponse:
-        headers = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-            if _validator_file(self._path).exists():
-                headers["If-Range"] = _validator_file(self._path).read_text("utf-8")
-        try:
-            return cast(HTTPResponse, urlopen(Request(url, headers=headers), timeout=TIMEOUT))
-        except HTTPError as error:
-            with error:
-                if error.code == 416:  # we hold more than there is
-                    self._part.truncate(0)
-                    raise _CutError("the server has fewer bytes than came before") from error
-                if error.code in (408, 429) or error.code >= 500:
-                    raise _CutError(f"the server answers {error.code} {error.reason}") from error
-                raise self._refused(f"the server answers {error.code} {error.reason}", url) from error
-        except (URLError, HTTPException, OSError) as error:
-            raise _CutError(f"cannot reach the server: {getattr(error, 'reason', error)}") from error
-
-    def _expect(self, response: HTTPResponse, start: int, url: str) -> int | None:
-        """Refuse, before anything is written, what cannot be the file. Returns its size."""
-        kind = response.headers.get_content_type()
-        if kind in ("text/html", "application/xhtml+xml") and not self._file.path.endswith((".html", ".htm")):
-            raise self._refused("the link gives an HTML page, not the file", url)
-        ranged = response.headers.get("Content-Range", "")
-        if response.status == 206 and not ranged.startswith(f"bytes {start}-"):
-            raise self._refused(f"the server sends another range than asked for: {ranged!r}", url)
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdecimal() else None
-        if total is not None and self._file.bytes is not None and total != self._file.bytes:
-            raise self._refused(f"the link gives {total:,} bytes, the file has {self._file.bytes:,}", url)
-        return total
-
-    def _refused(self, what: str, url: str) -> MissingRawError:
-        return MissingRawError(
-            f"{self._file.path}: {what}",
-            where=Location(url),
-            hint=f"open the link in a browser, and put the file at {self._path.with_suffix('')}",
-        )
-
-    def _remember(self, response: HTTPResponse) -> None:
-        """Keep what tells one version of the file from another, for If-Range. A weak ETag does not."""
-        tag = response.headers.get("ETag", "")
-        mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-        if mark:
-            _validator_file(self._path).write_text(mark, "utf-8")
-        else:
-            _validator_file(self._path).unlink(missing_ok=True)
-
-    def _copy(self, response: HTTPResponse, start: int) -> None:
-        done = start
-        while True:
-            try:
-                data = response.read(_CHUNK)
-            except (HTTPException, OSError) as error:
-                raise _CutError(f"the connection was cut after {done:,} bytes") from error
-            if not data:
-                return
-            self._part.write(data)
-            self._report.advance((done + len(data)) // _MEGABYTE - done // _MEGABYTE, len(data))
-            done += len(data)
+        validator_file(part).unlink(missing_ok=True)

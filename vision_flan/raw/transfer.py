@@ -25,7 +25,7 @@ from urllib.request import (
 )
 
 from vision_flan import __version__
-from vision_flan.errors import MissingRawError, Location
+from vision_flan.errors import Location, MissingRawError
 from vision_flan.raw.links import wrong_url
 from vision_flan.raw.signatures import HEAD_BYTES, what_it_is_not
 from vision_flan.report import Reporter

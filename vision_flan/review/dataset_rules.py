@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from vision_flan.errors import SpecError
 from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
