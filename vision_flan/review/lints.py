@@ -1,4 +1,4 @@
-"""Lints: what only shows when instructions are compared, or when instances are rendered from miniatures.
+"""Lints: what only shows when instances are rendered from miniatures.
 
 A function is a rule, its docstring the rule's manual. All are warnings but `renders`; `allow:` of a task says
 which it breaks on purpose.
@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterator
 
 from vision_flan.errors import Location
 from vision_flan.instances.options import LETTERS
-from vision_flan.instances.rendering import read_template
 from vision_flan.review.bound import BoundTask, find_word
 from vision_flan.review.rendered import RenderedTask
 from vision_flan.review.task_rules import looks_raw
 from vision_flan.spec.findings import Finding, at, from_error
 
-#: Jaccard index of the word triples of two instructions from which they are nearly the same.
-SIMILAR = 0.5
 #: Share of one answer from which a target is as good as constant.
 CONSTANT = 0.95
 #: How much oftener a prompt holds its own target than another instance's, before it gives it away.
@@ -28,7 +24,6 @@ GIVEN_AWAY = 0.3
 #: Fewer instances say nothing about a task.
 ENOUGH = 8
 
-_TAGS = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 _OPTIONS = re.compile(r"\b(?:options?|choices|alternatives)\b", re.IGNORECASE)
 _LETTERED = re.compile(r"^\(?[A-H][.):]\s", re.MULTILINE)
 _CHOOSE = re.compile(
@@ -45,28 +40,6 @@ _UNTIDY = re.compile(
     r"\s[,;:!?](?:\s|$)|[,;:!?][,;:!?]|(?<!\.)\.\.(?!\.)|(?<!\d)\.[,;:!?]|[^\S\n]{2,}|\n{3,}"
 )
 _NOT_TEXT = re.compile(r"\{\{|\}\}|\{%|(?<![\w-])(?:None|nan|NULL)(?![\w-])(?!\s+of\b)")
-
-
-def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
-    """A warning: an instruction is nearly the same as another's: half of their word triples are shared."""
-    shingles = {
-        name: _shingles(read_template(bound.instruction_file))
-        for name, bound in sorted(tasks.items())
-        if bound.instruction_file.exists()
-    }
-    for (one, left), (other, right) in combinations(shingles.items(), 2):
-        shared = len(left & right)
-        if shared and shared / len(left | right) >= SIMILAR:
-            share = shared / len(left | right)
-            message = f"nearly the same instruction as {one}: {share:.0%} of the word triples are shared"
-            place = Location(tasks[other].instruction_file, 1)
-            hint = "say what sets the two tasks apart"
-            yield at(place, "similar_instructions", message, hint, "warning")
-
-
-def _shingles(instruction: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[^\W_]+", _TAGS.sub(" ", instruction).lower())
-    return set(zip(words, words[1:], words[2:], strict=False))
 
 
 def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ confidence: low
 """
 
 _INSTRUCTION_OF_NEW_DATASET = """\
-Decide which of the options names what this image shows. Answer with the letter and the name.
+Which option names what this image shows? Answer with the option's letter and text.
 """
 
 _TASK_OF_KNOWN_DATASET = """\
@@ -83,7 +83,7 @@ confidence: low
 """
 
 _INSTRUCTION_OF_KNOWN_DATASET = """\
-Name what this image shows. Answer with the name alone.
+Name what this image shows. Answer with a single word or short phrase.
 """
 
 
