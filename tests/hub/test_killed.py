@@ -26,7 +26,8 @@ import sys
 from pathlib import Path
 from huggingface_hub import HfApi
 from vision_flan.hub.plan import Choices
-from vision_flan.hub.publish import Limits, Publisher
+from vision_flan.hub.packing import Limits
+from vision_flan.hub.publish import Publisher
 publisher = Publisher(HfApi(), "ORG/vision-flan", Path(sys.argv[1]), Choices(tag="v1"),
                       limits=Limits(files_per_commit=7, files_per_upload=2))
 publisher.run(publisher.plan())

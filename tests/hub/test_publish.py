@@ -14,8 +14,8 @@ from tests.hub_server.compiled import compile_folder, compile_task
 from tests.hub_server.publishing import REPO, Publish, actions, card_configs
 from vision_flan.dataset.card import front_matter_of
 from vision_flan.errors import HubError
+from vision_flan.hub.packing import Limits
 from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices
-from vision_flan.hub.publish import Limits
 
 
 def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_documents(

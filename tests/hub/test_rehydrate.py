@@ -15,7 +15,7 @@ from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest,
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
-from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator
+from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator, install_hint
 from vision_flan.hub.waiting import Patience
 from vision_flan.miniatures import registry
 from vision_flan.report import Silent
@@ -132,7 +132,17 @@ def test_missing_raw_files_and_another_spec_are_said(
     again.raw = raw
     with pytest.raises(SpecError, match="is not the one ORG/vision-flan was made with") as error:
         again.run(remote, changed)
-    assert "pip install vision-flan==" in error.value.hint
+    made_with = task.manifest.versions
+    assert error.value.hint == (
+        f"pip install vision-flan=={made_with['vision_flan']} pyarrow=={made_with['pyarrow']}"
+    )
+
+
+def test_only_version_numbers_of_the_hub_get_into_a_command_to_type() -> None:
+    assert (
+        install_hint({"vision_flan": "1.2; rm -rf ~", "pyarrow": "26.0.0"}) == "pip install pyarrow==26.0.0"
+    )
+    assert "pip" not in install_hint({})
 
 
 def test_unknown_tasks_and_repositories_are_said(

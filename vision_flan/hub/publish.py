@@ -8,47 +8,29 @@ somebody else was faster, the card is merged with theirs and the commit tried ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from vision_flan.errors import HubError
 from vision_flan.hub import access, changelog
 from vision_flan.hub.documents import Documents
-from vision_flan.hub.plan import Change, Choices, Plan, Upload, after, local_tasks, make_plan, manifest_name
+from vision_flan.hub.packing import Limits, batches, groups
+from vision_flan.hub.plan import Change, Choices, PublishPlan, after, local_tasks, make_plan, manifest_name
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote, git_oid
 from vision_flan.hub.waiting import ATTEMPTS, MAX_PAUSE, BusyError, Patience, StaleError
-
-Item = TypeVar("Item", Change, Upload)
+from vision_flan.spec.catalog import Catalog
 
 PULL_REQUEST_TITLE = "Publish with vflan"
-#: The Hub asks for at most a few hundred files a commit (huggingface.co/docs/hub/storage-limits).
-FILES_PER_COMMIT = 200
-BYTES_PER_COMMIT = 20 * 10**9
-#: What is handed to the client at once; progress is told in between.
-FILES_PER_UPLOAD = 16
-BYTES_PER_UPLOAD = 256 * 10**6
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much goes into one commit and one call of the client."""
-
-    files_per_commit: int = FILES_PER_COMMIT
-    bytes_per_commit: int = BYTES_PER_COMMIT
-    files_per_upload: int = FILES_PER_UPLOAD
-    bytes_per_upload: int = BYTES_PER_UPLOAD
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a publish did; `url` is where to look."""
 
-    plan: Plan
+    plan: PublishPlan
     commits: tuple[str, ...]
     head: str | None
     url: str
@@ -59,8 +41,9 @@ class Publisher:
     """One publish of one folder.
 
     Attributes:
-        branch: the branch to publish to; made if it is not there.
-        pull_request: publish to a pull request, the one left open by an earlier run if there is one.
+        branch: the branch to publish to; created if it does not exist.
+        pull_request: publish to a pull request; reuses one that an earlier run left open.
+        catalog: licenses as they are known now; they may be stricter than those of the manifests.
     """
 
     api: HfApi
@@ -72,6 +55,7 @@ class Publisher:
     patience: Patience = field(default_factory=Patience)
     progress: Progress = field(default_factory=Progress)
     limits: Limits = field(default_factory=Limits)
+    catalog: Catalog = field(default_factory=Catalog.default)
 
     def __post_init__(self) -> None:
         if self.repo_id.count("/") != 1:
@@ -84,13 +68,13 @@ class Publisher:
         self.revision = self.branch
         self.commits: list[str] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> PublishPlan:
         """Compare the folder with the Hub; sends nothing.
 
         Raises:
             VflanError: no compiled folder, no right to see the repository, a tag that is taken.
         """
-        local = local_tasks(self.folder, self.choices, self.progress.say)
+        local = local_tasks(self.folder, self.choices, self.catalog, self.progress.say)
         for published, _ in local.values():
             self.reader.remember(published)
         if self.pull_request:
@@ -104,12 +88,12 @@ class Publisher:
             )
         return plan
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: PublishPlan) -> None:
         """Token, name and rights, before anything is sent."""
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
 
-    def run(self, plan: Plan) -> Outcome:
+    def run(self, plan: PublishPlan) -> Outcome:
         """Do what the plan says."""
         self.check(plan)
         self._prepare(plan)
@@ -159,7 +143,7 @@ class Publisher:
         ours = [d for d in found if d.title == PULL_REQUEST_TITLE and d.status in ("open", "draft")]
         return ours[0].git_reference if ours else None
 
-    def _prepare(self, plan: Plan) -> None:
+    def _prepare(self, plan: PublishPlan) -> None:
         """Make repository, branch and pull request where they are missing."""
         private = self.choices.private
         if plan.remote.head is None:
@@ -251,15 +235,7 @@ class Publisher:
                 self.progress.say("somebody else published meanwhile; merging the card")
                 self.remote = self.reader.read(self.revision)
             except BusyError as busy:
-                self.remote = self.reader.read(self.revision)
-                if self._is_there(group):
-                    self.progress.say(f"the Hub committed but its answer was lost ({busy})")
-                    self._count(str(self.remote.head))
-                    return
-                if len(group) > 1:
-                    self.progress.say(f"{busy} on a commit of {len(group)} tasks; trying two halves")
-                    for half in (group[: len(group) // 2], group[len(group) // 2 :]):
-                        self._commit(half, additions, texts)
+                if self._settled(group, additions, texts, busy):
                     return
                 if attempt == ATTEMPTS:
                     raise HubError(
@@ -273,6 +249,26 @@ class Publisher:
         raise HubError(
             f"others committed to {self.repo_id} {ATTEMPTS} times in a row", hint="run the same command again"
         )
+
+    def _settled(
+        self,
+        group: list[Change],
+        additions: dict[str, CommitOperationAdd],
+        texts: dict[str, str] | None,
+        busy: BusyError,
+    ) -> bool:
+        """After a commit without an answer: whether it is there after all, or was committed in two halves."""
+        self.remote = self.reader.read(self.revision)
+        if self._is_there(group):
+            self.progress.say(f"the Hub committed but its answer was lost ({busy})")
+            self._count(str(self.remote.head))
+            return True
+        if len(group) < 2:
+            return False
+        self.progress.say(f"{busy} on a commit of {len(group)} tasks; trying two halves")
+        for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+            self._commit(half, additions, texts)
+        return True
 
     def _count(self, oid: str) -> None:
         self.commits.append(oid)
@@ -307,7 +303,7 @@ class Publisher:
                 return False
         return bool(group)
 
-    def _finish(self, plan: Plan) -> None:
+    def _finish(self, plan: PublishPlan) -> None:
         """The card where no task changed, the changelog, the tag."""
         texts, tag = {}, self.choices.tag
         if tag and tag not in self.remote.tags:
@@ -329,37 +325,3 @@ class Publisher:
         last = changelog.last_tag(text)
         before = self.reader.read(last).tasks if last in self.remote.tags and last else {}
         return changelog.with_entry(text, tag, before, self.remote.tasks)
-
-
-def groups(plan: Plan, limits: Limits) -> Iterator[list[Change]]:
-    """Tasks by commit: whole tasks, up to the limits."""
-    return _packed(plan.to_do, lambda change: change.files, limits.files_per_commit, limits.bytes_per_commit)
-
-
-def batches(uploads: Sequence[Upload], limits: Limits) -> Iterator[list[Upload]]:
-    """Files by call of the client, up to the limits."""
-    return _packed(uploads, lambda upload: 1, limits.files_per_upload, limits.bytes_per_upload)
-
-
-def _packed(
-    items: Sequence[Item], files_of: Callable[[Item], int], most_files: int, most_bytes: int
-) -> Iterator[list[Item]]:
-    """Items in order, in lists within both limits; one that is too large for them is alone."""
-    pack: list[Item] = []
-    files = size = 0
-    for item in items:
-        if pack and (files + files_of(item) > most_files or size + item.bytes > most_bytes):
-            yield pack
-            pack, files, size = [], 0, 0
-        pack.append(item)
-        files, size = files + files_of(item), size + item.bytes
-    if pack:
-        yield pack
-
-
-def commits_of(plan: Plan, choices: Choices, limits: Limits | None = None) -> int:
-    """How many commits a plan takes if nothing has to be split."""
-    tasks = len(list(groups(plan, limits or Limits())))
-    texts = not tasks and bool(plan.changed_documents)
-    changelog_entry = bool(choices.tag) and choices.tag not in plan.remote.tags
-    return tasks + (texts or changelog_entry)

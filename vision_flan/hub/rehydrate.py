@@ -1,15 +1,17 @@
 """From a published recipe and raw files back to the full config, checked against what was published.
 
-The task is compiled again from the local spec with the published seed and quota. With the same versions of
-the packages the shards come out byte for byte; with others the rows are compared, images by checksum.
+The task is compiled again from the local spec with the published seed and quota. With the same package
+versions (pyarrow above all) the shards are the same byte for byte; with others, rows are compared, images by
+checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -24,6 +26,7 @@ from vision_flan.dataset.card import write_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
+from vision_flan.hub.changelog import version_changes
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import Patience
 from vision_flan.report import Reporter
@@ -32,6 +35,7 @@ from vision_flan.spec.catalog import Catalog
 #: Inside the output folder: configs that are not checked yet.
 STAGING = ".rehydrate"
 SHARDS, ROWS = "shards", "rows"
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]*")
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,12 @@ class Rehydrator:
             raise SpecError(
                 f"the spec of {task} here is not the one {self.repo_id} was made with",
                 where=Location(str(self.catalog.task_files[task])),
-                hint=f"pip install vision-flan=={wanted.versions.get('vision_flan', '')}",
+                hint=install_hint(wanted.versions),
             )
         same = SHARDS
         if [s.sha256 for s in built.shards] != [s.sha256 for s in wanted.shards]:
-            self.report.note(f"{task}: shards differ (other package versions?); comparing row by row")
+            versions = version_changes(wanted.versions, built.versions) or "the same package versions"
+            self.report.note(f"{task}: shards differ ({versions}); comparing row by row")
             self._compare_rows(remote, published, built, staging)
             same = ROWS
         self._move(task, built, staging)
@@ -140,6 +145,16 @@ class Rehydrator:
         write_atomically(manifest_path(self.out, task), built.to_json())
         manifest_path(staging, task).unlink()
         write_card(self.out)
+
+
+def install_hint(versions: Mapping[str, str]) -> str:
+    """The command that installs what a config was made with; the bytes depend on pyarrow, too.
+
+    The versions come from the Hub; what is not a version number is left out.
+    """
+    wanted = {"vision-flan": versions.get("vision_flan", ""), "pyarrow": versions.get("pyarrow", "")}
+    known = [f"{name}=={version}" for name, version in wanted.items() if _VERSION.fullmatch(str(version))]
+    return f"pip install {' '.join(known)}" if known else "install the vision-flan it was published with"
 
 
 def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
