@@ -1,4 +1,4 @@
-"""Licenses decide what leaves the machine, and the card says so."""
+"""Licenses decide what is uploaded, and the card says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe published by one, made whole by another who has the raw files."""
+"""A recipe published by one user, rehydrated by another who has the raw files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def compiled(tmp_path: Path, raw: Path) -> Path:
 
 
 def forbid_images(out: Path, task: str) -> None:
-    """Let the license of a compiled task's source say no."""
+    """Set redistribute_images of a compiled task to no."""
     manifest = read_manifest(manifest_path(out, task))
     license = {**manifest.source["license"], "redistribute_images": "no"}
     rewrite(out, replace(manifest, source={**manifest.source, "license": license}))

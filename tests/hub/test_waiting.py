@@ -1,4 +1,4 @@
-"""What the Hub may answer, in plain words, and how long each is waited for."""
+"""Answers of the Hub, in plain words, and how long to wait after each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled folders to publish: real shards and manifests, each image with bytes to be found by."""
+"""Compiled folders to publish: real shards and manifests; each image has bytes to search for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOURCE: dict[str, Any] = {
 
 
 def source(dataset: str, redistribute: str = "yes", **changes: Any) -> dict[str, Any]:
-    """The manifest's block about a dataset."""
+    """The manifest's facts about a dataset."""
     license = {**SOURCE["license"], "redistribute_images": redistribute}
     if redistribute != "yes":
         license |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
@@ -67,11 +67,11 @@ def compile_task(
 
     Args:
         redistribute: what the license says of the images.
-        version: another one gives other images, as a changed spec would.
+        version: other versions give other images, as a changed spec would.
         noise: random bytes in each image.
     """
     dataset = about.pop("dataset", task.split("_")[-1])
-    block = about.pop("source", None) or source(dataset, redistribute)
+    facts_of_source = about.pop("source", None) or source(dataset, redistribute)
     facts = [
         _shard(folder, task, f"{at:05d}-of-{shards:05d}", rows, version, noise, dataset)
         for at in range(shards)
@@ -102,7 +102,7 @@ def compile_task(
             "images": {"files": rows * shards, "missing": 1, "sha256": "0" * 64},
             "shards": tuple(facts),
             "num_bytes": sum(fact.bytes for fact in facts),
-            "source": block,
+            "source": facts_of_source,
             **about,
         }
     )

@@ -1,4 +1,4 @@
-"""Publishing in a test: the publisher with what it says and waits for kept."""
+"""Publishing in a test: the publisher, with its messages and waits recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING_SPECIAL = Choices()
 
 
 class Publish:
-    """Publishes folders and keeps what was said and waited."""
+    """Publishes folders and records messages and waits."""
 
     def __init__(self, api: HfApi) -> None:
         self.api = api

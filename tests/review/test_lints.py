@@ -46,7 +46,7 @@ def made(
     inputs: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> RenderedTask:
-    """Instances with these targets; inputs are taken in turn."""
+    """Instances with these targets; inputs are used in turn."""
     texts = []
     for i, target in enumerate(targets):
         shown = inputs[i % len(inputs)] if inputs else ""

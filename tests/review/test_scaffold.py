@@ -15,7 +15,7 @@ from vision_flan.spec.catalog import Catalog
 
 
 def fresh(catalog: Catalog) -> Catalog:
-    """The same folders, read anew."""
+    """The same folders, read again."""
     return Catalog(catalog.specs, catalog.instructions)
 
 

@@ -1,7 +1,7 @@
 """Each folder of bad_specs/ is the sound one with a fault; output.txt is what `vflan validate --all` prints.
 
-`VFLAN_GOLDEN=1 pytest tests/review/test_validate.py` writes output.txt and the table of rules in docs/spec.md
-anew; read the difference before you commit it.
+`VFLAN_GOLDEN=1 pytest tests/review/test_validate.py` rewrites output.txt and the table of rules in
+docs/spec.md; review the diff before you commit it.
 """
 
 from __future__ import annotations
