@@ -208,7 +208,7 @@ def test_a_tag_can_be_set_later_and_is_never_moved(hub: HubServer, publish: Publ
     tagged = hub.repo(REPO).refs["refs/tags/v1"]
     assert publish(folder, Choices(tag="v1")).commits == ()
     compile_task(folder, "scene_two", version="2")
-    with pytest.raises(HubError, match="tag v1 is on the Hub already"):
+    with pytest.raises(HubError, match="tag v1 exists on the Hub"):
         publish(folder, Choices(tag="v1"))
     assert hub.repo(REPO).refs["refs/tags/v1"] == tagged
 

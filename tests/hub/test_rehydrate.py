@@ -115,7 +115,7 @@ def test_other_raw_files_are_refused_with_the_first_difference(
     registry.make("textocr", tmp_path / "other", 12, seed=4)
     again = rehydrator(api, tmp_path / "other", tmp_path / "again")
     remote, (task,) = again.tasks([TASK])
-    with pytest.raises(BadRawError, match="row 0 of ocr_textocr is not the published one"):
+    with pytest.raises(BadRawError, match="row 0 of ocr_textocr differs from the published one"):
         again.run(remote, task)
     assert not (tmp_path / "again" / TASK).exists()
 
@@ -130,7 +130,7 @@ def test_missing_raw_files_and_another_spec_are_said(
         again.run(remote, task)
     changed = replace(task, manifest=replace(task.manifest, spec_sha256="0" * 64))
     again.raw = raw
-    with pytest.raises(SpecError, match="is not the one ORG/vision-flan was made with") as error:
+    with pytest.raises(SpecError, match="differs from the one ORG/vision-flan was made with") as error:
         again.run(remote, changed)
     made_with = task.manifest.versions
     assert error.value.hint == (

@@ -1,4 +1,4 @@
-"""CHANGELOG.md of a published dataset: one entry a tag, made from the differences of manifests."""
+"""CHANGELOG.md of a published dataset: one entry per tag, from the differences between manifests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def last_tag(text: str) -> str | None:
 def with_entry(
     text: str, tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]
 ) -> str:
-    """The changelog with an entry for `tag` on top; unchanged where it has one."""
+    """The changelog with an entry for `tag` on top; unchanged if it has one."""
     if tag in _HEADING.findall(text):
         return text
     older = text.removeprefix(TITLE).lstrip("\n")
@@ -29,7 +29,7 @@ def with_entry(
 
 
 def entry(tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]) -> str:
-    """What changed since the last tag, a line a task."""
+    """What changed since the last tag, one line per task."""
     lines = [f"## {tag}", "", _total(before, after), ""]
     for task in sorted(set(before) | set(after)):
         line = difference(before.get(task), after.get(task))
@@ -39,7 +39,7 @@ def entry(tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, Pub
 
 
 def difference(old: PublishedTask | None, new: PublishedTask | None) -> str:
-    """One task's change in words; empty where there is none."""
+    """One task's change in words; empty if there is none."""
     if new is None:
         return "removed"
     if old is None:
@@ -60,7 +60,7 @@ def difference(old: PublishedTask | None, new: PublishedTask | None) -> str:
 
 
 def version_changes(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Packages whose versions differ, as `pyarrow 26.0.0 -> 27.0.0`; `-` where there is none."""
+    """Packages whose versions differ, as `pyarrow 26.0.0 -> 27.0.0`; `-` for a missing one."""
     names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     return ", ".join(f"{name} {old.get(name, '-')} -> {new.get(name, '-')}" for name in names)
 

@@ -1,4 +1,4 @@
-"""How a publish is cut: whole tasks into commits, files into calls of the client."""
+"""Packs whole tasks into commits, and files into calls of the client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vision_flan.hub.plan import Change, Choices, PublishPlan, Upload
 
 Item = TypeVar("Item", Change, Upload)
 
-#: The Hub asks for at most a few hundred files a commit (huggingface.co/docs/hub/storage-limits).
+#: The Hub asks for at most a few hundred files per commit (huggingface.co/docs/hub/storage-limits).
 FILES_PER_COMMIT = 200
 BYTES_PER_COMMIT = 20 * 10**9
 #: What one call of the client uploads; progress is shown after each call.

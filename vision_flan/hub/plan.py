@@ -1,4 +1,4 @@
-"""What a publish would do: decided in full before anything is sent."""
+"""The plan of a publish: decided completely before anything is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vision_flan.hub.documents import Documents
 from vision_flan.hub.remote import Remote, git_oid
 from vision_flan.spec.catalog import Catalog
 
-#: Inside the compiled folder: recipes made from its shards, kept so that they are made once.
+#: Inside the compiled folder: recipes of its shards, cached so that they are made once.
 CACHE = ".publish"
 #: Values of `redistribute_images`, from most to least permissive.
 _PERMITS = ("yes", "unclear", "no")
@@ -31,13 +31,13 @@ ADDED, CHANGED, UNCHANGED, REMOVED, KEPT = "added", "changed", "unchanged", "rem
 
 @dataclass(frozen=True)
 class Choices:
-    """What the publisher asked for.
+    """The options of a publish.
 
     Attributes:
         include_unclear: publish images whose license is unclear.
-        allowed: task -> reason, for restricted tasks the publisher holds the rights of.
-        remove: tasks to take off the Hub.
-        only: tasks to publish; empty for all of the folder.
+        allowed: task -> reason, for restricted tasks whose rights the publisher holds.
+        remove: tasks to remove from the Hub.
+        only: tasks to publish; empty for all in the folder.
         gated: auto or manual, empty for none.
     """
 
@@ -52,7 +52,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Upload:
-    """A local file and its place in the repository."""
+    """A local file and its path in the repository."""
 
     path: str
     local: Path
@@ -62,7 +62,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Change:
-    """One task: what happens to it, and the files this takes."""
+    """The change to one task, and its files."""
 
     task: str
     action: str
@@ -77,13 +77,13 @@ class Change:
 
     @property
     def files(self) -> int:
-        """Files a commit of it touches, its manifest included."""
+        """Number of files its commit touches, its manifest included."""
         return len(self.uploads) + len(self.deletes) + 1
 
 
 @dataclass(frozen=True)
 class PublishPlan:
-    """All changes, and the documents as they will stand."""
+    """All changes, and the documents as they will be."""
 
     repo_id: str
     remote: Remote
@@ -199,7 +199,7 @@ def make_plan(
     choices: Choices,
     documents: Documents,
 ) -> PublishPlan:
-    """Compare what is here with what is there, by checksums."""
+    """Compare the folder with the Hub, by checksums."""
     changes = [_change(published, uploads, remote) for published, uploads in local.values()]
     for task, published in remote.tasks.items():
         if task in choices.remove:
@@ -216,13 +216,13 @@ def make_plan(
 
 
 def _oids(text: str) -> tuple[str, str]:
-    """The names a tree may list this text by: git's, or LFS's where it is large."""
+    """The ids under which a tree may list this text: git's, or LFS's if it is large."""
     content = text.encode()
     return git_oid(content), hashlib.sha256(content).hexdigest()
 
 
 def after(tasks: Mapping[str, PublishedTask], changes: Sequence[Change]) -> dict[str, PublishedTask]:
-    """The tasks on the Hub once these changes are made, sorted."""
+    """The tasks on the Hub after these changes, sorted."""
     result = dict(tasks)
     for change in changes:
         if change.action == REMOVED:
@@ -247,7 +247,7 @@ def _change(published: PublishedTask, uploads: tuple[Upload, ...], remote: Remot
 
 
 def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
-    """Files of a task in the repository, whichever its form."""
+    """Files of a task in the repository, in either form."""
     folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/")
     names = [path for path in remote.files if path.startswith(folders)]
     return (*sorted(names), *([manifest_name(task)] if manifest_name(task) in remote.files else []))

@@ -1,9 +1,9 @@
-"""A compiled folder to a dataset repository, in commits that each leave the repository whole.
+"""Publishes a compiled folder to a dataset repository; every commit leaves the repository complete.
 
-A commit holds complete tasks: their shards, their manifests, and the card that lists exactly what is there
-then. Content goes up before the commit that names it, so a publish that is cut short has changed nothing or
-finished some tasks, and the same command again sends only what is missing. Each commit names its parent; if
-somebody else was faster, the card is merged with theirs and the commit tried again.
+A commit has complete tasks: their shards, their manifests, and a card that lists exactly the tasks there.
+Content is uploaded before the commit that refers to it, so an interrupted publish has finished some tasks or
+none, and running it again sends only what is missing. Each commit names its parent; if somebody else commits
+first, the card is merged with theirs and the commit is retried.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PULL_REQUEST_TITLE = "Publish with vflan"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a publish did; `url` is where to look."""
+    """The result of a publish; `url` is its page."""
 
     plan: PublishPlan
     commits: tuple[str, ...]
@@ -72,7 +72,7 @@ class Publisher:
         """Compare the folder with the Hub; sends nothing.
 
         Raises:
-            VflanError: no compiled folder, no right to see the repository, a tag that is taken.
+            VflanError: no compiled folder, no permission to see the repository, or a tag that is taken.
         """
         local = local_tasks(self.folder, self.choices, self.catalog, self.progress.say)
         for published, _ in local.values():
@@ -83,18 +83,18 @@ class Publisher:
         tag = self.choices.tag
         if tag in plan.remote.tags and not plan.is_empty:
             raise HubError(
-                f"tag {tag} is on the Hub already and the folder differs from it",
+                f"tag {tag} exists on the Hub, and the folder differs from it",
                 hint="choose the next version",
             )
         return plan
 
     def check(self, plan: PublishPlan) -> None:
-        """Token, name and rights, before anything is sent."""
+        """Check token, name and permissions, before anything is sent."""
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
 
     def run(self, plan: PublishPlan) -> Outcome:
-        """Do what the plan says."""
+        """Execute the plan."""
         self.check(plan)
         self._prepare(plan)
         self.progress.total_files = sum(len(change.uploads) for change in plan.to_do)
@@ -113,10 +113,10 @@ class Publisher:
             return f"{page}/discussions/{self.revision.removeprefix('refs/pr/')}"
         return page if self.revision == "main" else f"{page}/tree/{self.revision}"
 
-    # ---- where to
+    # ---- destination
 
     def _read_branch(self) -> Remote:
-        """The branch, or main where it is still to be made."""
+        """The branch, or main if it does not exist yet."""
         remote = self.reader.read("main")
         if remote.head is None or self.revision == "main":
             return remote
@@ -144,7 +144,7 @@ class Publisher:
         return ours[0].git_reference if ours else None
 
     def _prepare(self, plan: PublishPlan) -> None:
-        """Make repository, branch and pull request where they are missing."""
+        """Create repository, branch and pull request where they are missing."""
         private = self.choices.private
         if plan.remote.head is None:
             self.patience.call(
@@ -167,7 +167,7 @@ class Publisher:
             self.revision = str(request.git_reference)
         elif self.revision != "main" and not self.pull_request:
             self.patience.call(
-                f"making the branch {self.revision}",
+                f"creating the branch {self.revision}",
                 lambda: self.api.create_branch(
                     self.repo_id, branch=self.revision, repo_type=REPO_TYPE, exist_ok=True
                 ),
@@ -181,13 +181,13 @@ class Publisher:
         self._commit(group, additions)
 
     def _upload(self, group: list[Change]) -> dict[str, CommitOperationAdd]:
-        """Send the content of the shards; what the Hub has already costs nothing."""
+        """Upload the shards; content the Hub already has is skipped."""
         additions: dict[str, CommitOperationAdd] = {}
         uploads = [upload for change in group for upload in change.uploads]
         for batch in batches(uploads, self.limits):
             operations = [CommitOperationAdd(upload.path, upload.local) for upload in batch]
             self.patience.call(
-                f"sending {batch[0].path}",
+                f"uploading {batch[0].path}",
                 lambda operations=operations: self.api.preupload_lfs_files(  # type: ignore[misc]
                     self.repo_id, operations, repo_type=REPO_TYPE, revision=self.revision, free_memory=False
                 ),
@@ -195,7 +195,7 @@ class Publisher:
             for upload, operation in zip(batch, operations, strict=True):
                 if operation.upload_info.sha256.hex() != upload.sha256:
                     raise HubError(
-                        f"{upload.local} is not what its manifest says (another sha256)",
+                        f"{upload.local} differs from its manifest (another sha256)",
                         hint=f"vflan verify {self.folder}, then compile the task again",
                     )
                 additions[upload.path] = operation
@@ -208,7 +208,7 @@ class Publisher:
         additions: dict[str, CommitOperationAdd],
         texts: dict[str, str] | None = None,
     ) -> None:
-        """Commit complete tasks with the card that lists them; merge, split or wait as the Hub answers."""
+        """Commit complete tasks with the card that lists them; merges, splits or waits as the Hub answers."""
         names = ", ".join(change.task for change in group[:3]) + (" …" if len(group) > 3 else "")
         title = (
             f"Publish {len(group)} task{'s' if len(group) > 1 else ''}: {names}"
@@ -257,7 +257,7 @@ class Publisher:
         texts: dict[str, str] | None,
         busy: BusyError,
     ) -> bool:
-        """After a commit without an answer: whether it is there after all, or was committed in two halves."""
+        """After a commit without an answer: whether it succeeded after all, or was retried in two halves."""
         self.remote = self.reader.read(self.revision)
         if self._is_there(group):
             self.progress.say(f"the Hub committed but its answer was lost ({busy})")
@@ -295,7 +295,7 @@ class Publisher:
         return operations
 
     def _is_there(self, group: list[Change]) -> bool:
-        """Whether the branch holds exactly what this group was to bring."""
+        """Whether the branch has exactly the tasks of this group."""
         for change in group:
             there = self.remote.tasks.get(change.task)
             wanted = change.published.to_json() if change.published else None
@@ -304,7 +304,7 @@ class Publisher:
         return bool(group)
 
     def _finish(self, plan: PublishPlan) -> None:
-        """The card where no task changed, the changelog, the tag."""
+        """Update the card if no task changed, the changelog and the tag."""
         texts, tag = {}, self.choices.tag
         if tag and tag not in self.remote.tags:
             texts = {changelog.PATH: self._changelog(tag)}
@@ -319,7 +319,7 @@ class Publisher:
             )
 
     def _changelog(self, tag: str) -> str:
-        """The changelog with an entry for this tag, against the tag before."""
+        """The changelog with an entry for this tag, relative to the previous one."""
         there = changelog.PATH in self.remote.files
         text = self.reader.text(changelog.PATH, str(self.remote.head)) if there else ""
         last = changelog.last_tag(text)

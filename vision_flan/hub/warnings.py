@@ -10,7 +10,7 @@ from vision_flan.spec.catalog import Catalog
 
 
 def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]:
-    """Warnings before publishing, a line each."""
+    """Warnings before publishing, one line each."""
     found = [f"--remove {task}: not on the Hub" for task in choices.remove if task not in plan.remote.tasks]
     sent = [change.published for change in plan.to_do if change.published]
     if not (choices.private or choices.gated):
@@ -39,7 +39,7 @@ def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]
 
 
 def _open_to_all(whole: Sequence[PublishedTask]) -> list[str]:
-    """Warnings for images that go out without a gate."""
+    """Warnings for images that are published without a gate."""
     people = [task.task for task in whole if "faces" in task.manifest.source.get("sensitive", ())]
     upstream = [
         task.task for task in whole if task.manifest.source.get("access") in ("gated", "registration")
@@ -55,7 +55,7 @@ def _open_to_all(whole: Sequence[PublishedTask]) -> list[str]:
 
 
 def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
-    """Whether images are on the Hub under a license that the catalog no longer confirms."""
+    """Whether images are on the Hub though the catalog's license is stricter by now."""
     allowed = task.publication.form != WHOLE or task.publication.reason
     return not allowed and with_current_license(task.manifest, catalog) is not task.manifest
 

@@ -19,7 +19,7 @@ CatalogRule = Callable[[Catalog, Mapping[str, BoundTask]], Iterator[Finding]]
 
 
 def duplicate_id(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
-    """A task id is the name of one file."""
+    """A task id is used by one file only."""
     seen: dict[str, Path] = {}
     for path in sorted(catalog.specs.glob("*/*.yaml")):
         if path.name == "dataset.yaml" or path.stem not in catalog.task_files:
@@ -31,7 +31,7 @@ def duplicate_id(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[F
 
 
 def stray_file(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
-    """Every YAML file beside the specs is a task or a label table that a spec names; every instruction
+    """Every YAML file in a dataset's folder is a task or a label table that a spec names; every instruction
     belongs to a task."""
     known = {*catalog.task_files.values(), *catalog.dataset_files.values()}
     for bound in tasks.values():
@@ -41,9 +41,12 @@ def stray_file(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Fin
     for path in sorted(catalog.specs.glob("*/*.yaml")):
         if path in known or path.parent.name == "suites" or path.stem in catalog.task_files:
             continue
-        message = "this is no task, and no spec names it as a label table"
+        message = "this is not a task, and no spec names it as a label table"
         yield at(
-            Location(path), "stray_file", message, "a task starts with `id:` and lies beside a dataset.yaml"
+            Location(path),
+            "stray_file",
+            message,
+            "a task starts with `id:` and is in a folder with dataset.yaml",
         )
     for path in sorted(catalog.instructions.glob("*")):
         if path.suffix != ".j2" or path.stem not in catalog.task_files:
@@ -74,7 +77,7 @@ def citation_key(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[F
         if " ".join(first.citation.split()) != " ".join(dataset.citation.split()):
             message = f"the key {key!r} has another entry in {first.dataset}/dataset.yaml"
             place = dataset.document.place("citation")
-            yield at(place, "citation_key", message, "the same work has the same entry", "warning")
+            yield at(place, "citation_key", message, "use the same entry for the same work", "warning")
 
 
 def suites(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:

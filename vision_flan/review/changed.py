@@ -16,7 +16,7 @@ def changed_tasks(catalog: Catalog, ref: str) -> list[str]:
     """Tasks whose files differ from a git revision: spec, dataset, label tables, instruction.
 
     Raises:
-        SpecError: the specs are in no git checkout, or there is no such revision.
+        SpecError: the specs are not in a git checkout, or there is no such revision.
     """
     listings = (
         ["diff", "--name-only", "--relative", "--end-of-options", ref, "--", "."],
@@ -42,12 +42,12 @@ def changed_tasks(catalog: Catalog, ref: str) -> list[str]:
 
 
 def _shared(path: Path, catalog: Catalog) -> bool:
-    """dataset.yaml and label tables: what all tasks of the folder depend on."""
+    """Whether all tasks of a folder depend on the file: dataset.yaml or a label table."""
     return catalog.task_files.get(path.stem) != path
 
 
 def relative_to(findings: Iterable[Finding], folder: Path) -> list[Finding]:
-    """Findings with paths below a folder shown from there on, as editors and pull requests want them."""
+    """Findings with paths relative to a folder, as editors and pull requests need them."""
     root = f"{folder.resolve()}/"
     return [
         replace(found, file=found.file.removeprefix(root), hint=found.hint.replace(root, ""))

@@ -1,7 +1,7 @@
 """Lints: what only shows when instances are rendered from miniatures.
 
-A function is a rule, its docstring the rule's manual. All are warnings but `renders`; `allow:` of a task says
-which it breaks on purpose.
+A function is a rule, its docstring the rule's manual. All are warnings except `renders`; `allow:` of a task
+names the rules it breaks on purpose.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vision_flan.review.rendered import RenderedTask
 from vision_flan.review.task_rules import looks_raw
 from vision_flan.spec.findings import Finding, at, from_error
 
-#: Share of one answer from which a target is as good as constant.
+#: Share of one answer above which targets count as constant.
 CONSTANT = 0.95
-#: How much oftener a prompt holds its own target than another instance's, before it gives it away.
+#: How much more often a prompt may contain its own target than another instance's.
 GIVEN_AWAY = 0.3
-#: Fewer instances say nothing about a task.
+#: With fewer instances there is no verdict.
 ENOUGH = 8
 
 _OPTIONS = re.compile(r"\b(?:options?|choices|alternatives)\b", re.IGNORECASE)
@@ -43,7 +43,7 @@ _NOT_TEXT = re.compile(r"\{\{|\}\}|\{%|(?<![\w-])(?:None|nan|NULL)(?![\w-])(?!\s
 
 
 def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """The task makes instances of its dataset's miniature."""
+    """The task yields instances from its dataset's miniature."""
     if made.error is not None:
         yield from_error(made.error, "renders", bound.task.document.path)
     elif not made.texts:
@@ -52,8 +52,8 @@ def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: the instruction promises another form than the targets have (options, yes or no, one word, a
-    sentence, a number, semicolons), or does not say the form they have, or `form` does not."""
+    """A warning: the form of the targets (options, yes or no, one word, a sentence, a number, semicolons) is
+    not the one that the instruction and `form` promise."""
     if not made.texts:
         return
     instruction = made.texts[0].instruction
@@ -64,16 +64,16 @@ def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
-    """Forms the instruction speaks of and no target has: message and the word it is said with."""
+    """Forms that the instruction mentions and no target has: message and the word that mentions them."""
     answers = made.answers
     spoken = _OPTIONS.search(instruction)
     shown = any(text.options or _LETTERED.search(text.input) for text in made.texts)
     if spoken and not shown and not any(_OPTIONS.search(answer) for answer in answers):
-        yield "the instruction speaks of options, and none are shown", spoken.group()
+        yield "the instruction mentions options, and none are shown", spoken.group()
     if _YES_NO.search(instruction) and not any(_is_yes_no(answer) for answer in answers):
         yield "the instruction asks for yes or no, and no target is either", "yes"
     if "semicolon" in instruction and not any(";" in answer for answer in answers):
-        yield "the instruction speaks of semicolons, and no target has one", ""
+        yield "the instruction mentions semicolons, and no target has one", ""
     spoken = _ONE_WORD.search(instruction)
     if spoken and _most(len(answer.split()) > 1 for answer in answers):
         yield "the instruction asks for one word, and most targets have more", "word"
@@ -83,7 +83,7 @@ def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]
 
 
 def _kept(bound: BoundTask, instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
-    """Forms the targets have and the instruction, or `form`, does not say."""
+    """Forms that targets have and the instruction, or `form`, does not promise."""
     form, answers = bound.task.form, made.answers
     if any(text.options for text in made.texts) and not _CHOOSE.search(instruction):
         yield "options are shown, and the instruction does not say to choose", ""
@@ -120,12 +120,12 @@ def constant_target(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     if count / len(made.texts) >= CONSTANT:
         message = f"{count} of {len(made.texts)} targets are {answer[:60]!r}"
         yield at(
-            bound.task.place("target"), "constant_target", message, "nothing is learned from it", "warning"
+            bound.task.place("target"), "constant_target", message, "a constant teaches nothing", "warning"
         )
 
 
 def target_in_prompt(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: a prompt, its options aside, holds its own target much oftener than another instance's."""
+    """A warning: prompts, without their options, contain their own target much more often than another's."""
     shown = [f"{text.instruction}\n{text.input}".casefold() for text in made.texts]
     answers = [answer.casefold() for answer in made.answers]
     if len(set(answers)) < 2 or len(answers) < ENOUGH:
@@ -139,8 +139,16 @@ def target_in_prompt(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     ]
     if foreign and sum(own) / len(own) - sum(foreign) / len(foreign) > GIVEN_AWAY:
         example = made.texts[own.index(True)]
-        message = f"{sum(own)} of {len(own)} prompts hold their own target, such as {example.target[:60]!r}"
-        yield at(bound.task.place("target"), "target_in_prompt", message, "a model need not look", "warning")
+        message = (
+            f"{sum(own)} of {len(own)} prompts contain their own target, such as {example.target[:60]!r}"
+        )
+        yield at(
+            bound.task.place("target"),
+            "target_in_prompt",
+            message,
+            "a model does not need the image",
+            "warning",
+        )
 
 
 def _holds(text: str, answer: str) -> bool:
@@ -148,7 +156,7 @@ def _holds(text: str, answer: str) -> bool:
 
 
 def letters(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: the right letters are not spread evenly over shuffled options (chi-square)."""
+    """A warning: the right letters are not evenly distributed over shuffled options (chi-square)."""
     spec = bound.task.options or {}
     if spec.get("order") == "given" or spec.get("style", LETTERS) != LETTERS:
         return
@@ -171,7 +179,7 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     if bound.task.form not in ("label", "options", "yes_no"):
         return
     declared = {shown for table in bound.labels.values() for shown in table.values()}
-    declared |= set((bound.task.options or {}).get("values", ()))  # `raw_labels` speaks of these
+    declared |= set((bound.task.options or {}).get("values", ()))  # `raw_labels` covers these
     found = {*made.answers, *(option for text in made.texts for option in text.options)} - declared
     raw = sorted(shown for shown in found if looks_raw(shown))
     if raw:
@@ -180,19 +188,25 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or Jinja that is left in it
-    or in a target."""
+    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or leftover Jinja in it or
+    in a target."""
     for text in made.texts:
         wrong = _UNTIDY.search(text.instruction)
         if wrong:
             near = text.instruction[max(0, wrong.start() - 25) : wrong.end() + 15]
             place = Location(bound.instruction_file, 1)
-            yield at(place, "untidy_text", f"untidy: {near!r}", "read it aloud", "warning")
+            yield at(place, "untidy_text", f"untidy: {near!r}", "fix the punctuation or spacing", "warning")
             return
         wrong = _NOT_TEXT.search(f"{text.instruction}\n{text.target}")
         if wrong:
             message = f"{wrong.group()!r} in {text.target[:60]!r}"
-            yield at(bound.task.place("target"), "untidy_text", message, "drop what is empty", "warning")
+            yield at(
+                bound.task.place("target"),
+                "untidy_text",
+                message,
+                "drop instances with missing values",
+                "warning",
+            )
             return
 
 
