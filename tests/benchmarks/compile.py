@@ -1,4 +1,4 @@
-"""What a compile costs, as ratios within one run. `python -m tests.benchmarks.compile [--count N]`.
+"""The cost of compiling, as ratios within one run. `python -m tests.benchmarks.compile [--count N]`.
 
 A is the time to read every image and write its bytes to one file, one process: the limit. Against it: our
 compile with one and with two workers, and `datasets.Dataset.from_generator` of the same rows with
@@ -66,7 +66,7 @@ def copy_bytes(images: list[Path], out: Path) -> None:
 
 
 def with_datasets(images: list[Path], out: Path, cache: Path) -> None:
-    """The peer: rows from a generator, then to_parquet."""
+    """The baseline: rows from a generator, then to_parquet."""
     import datasets
 
     datasets.disable_progress_bars()

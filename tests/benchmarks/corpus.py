@@ -1,4 +1,4 @@
-"""Images to measure with: made once a folder, JPEG of about 80 kB as phones and cameras give them."""
+"""Images for benchmarks: made once per folder, JPEGs of about 80 kB as from phones and cameras."""
 
 from __future__ import annotations
 

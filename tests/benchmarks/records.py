@@ -3,7 +3,7 @@
 Miniatures. VQAv2: 443,757 questions, 4.4 million answers. Localized Narratives, Open Images: 507,444 JSON
 lines. Visual Genome: 1.7 million pairs in 108,077 images. Each has 60 s and 3 GiB on two
 cores. As a ratio: against reading
-the same annotation files once, which no pass can beat.
+the same annotation files once, the lower bound.
 """
 
 from __future__ import annotations

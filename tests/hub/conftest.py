@@ -1,4 +1,4 @@
-"""A test Hub a test, the released client against it, and tiny compiled folders to publish."""
+"""One test Hub per test, the released client against it, and tiny compiled folders to publish."""
 
 from __future__ import annotations
 

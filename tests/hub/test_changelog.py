@@ -1,4 +1,4 @@
-"""CHANGELOG.md: what changed between two states of the repository, a line a task."""
+"""CHANGELOG.md: what changed between two states of the repository, one line per task."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ REPO = "ORG/vision-flan"
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> dict[str, PublishedTask]:
-    """Three sources: one whole, one unclear, one with faces that goes out as a recipe."""
+    """Three sources: one whole, one unclear, one with faces, published as a recipe."""
     folder = tmp_path / "out"
     compile_task(folder, "ocr_textocr", rows=3)
     compile_task(folder, "scene_b", redistribute="unclear", dataset="b")

@@ -1,4 +1,4 @@
-"""The test Hub itself: the released client does with it what it does with huggingface.co."""
+"""The test Hub itself: the released client works with it as with huggingface.co."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A publish killed with -9 ends, by the same command again, where an undisturbed one ends."""
+"""After kill -9, the same command ends in the same state as an undisturbed publish."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ import sys
 from pathlib import Path
 from huggingface_hub import HfApi
 from vision_flan.hub.plan import Choices
-from vision_flan.hub.publish import Limits, Publisher
+from vision_flan.hub.packing import Limits
+from vision_flan.hub.publish import Publisher
 publisher = Publisher(HfApi(), "ORG/vision-flan", Path(sys.argv[1]), Choices(tag="v1"),
                       limits=Limits(files_per_commit=7, files_per_upload=2))
 publisher.run(publisher.plan())
@@ -85,7 +86,7 @@ def test_ten_kills_leave_what_an_undisturbed_publish_leaves(transport: str, tmp_
 
 
 def assert_card_lists_what_is_there(hub: HubServer) -> None:
-    """Whenever a publish is cut, every config of the card has all its files."""
+    """Wherever a publish is interrupted, every config of the card has all its files."""
     files = hub.files(REPO) if REPO in hub.store.repos else {}
     if "README.md" in files:
         front = front_matter_of(files["README.md"].decode())

@@ -14,8 +14,8 @@ from tests.hub_server.compiled import compile_folder, compile_task
 from tests.hub_server.publishing import REPO, Publish, actions, card_configs
 from vision_flan.dataset.card import front_matter_of
 from vision_flan.errors import HubError
+from vision_flan.hub.packing import Limits
 from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices
-from vision_flan.hub.publish import Limits
 
 
 def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_documents(
@@ -208,7 +208,7 @@ def test_a_tag_can_be_set_later_and_is_never_moved(hub: HubServer, publish: Publ
     tagged = hub.repo(REPO).refs["refs/tags/v1"]
     assert publish(folder, Choices(tag="v1")).commits == ()
     compile_task(folder, "scene_two", version="2")
-    with pytest.raises(HubError, match="tag v1 is on the Hub already"):
+    with pytest.raises(HubError, match="tag v1 exists on the Hub"):
         publish(folder, Choices(tag="v1"))
     assert hub.repo(REPO).refs["refs/tags/v1"] == tagged
 

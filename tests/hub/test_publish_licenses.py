@@ -1,15 +1,21 @@
-"""Licenses decide what leaves the machine, and the card says so."""
+"""Licenses decide what is uploaded, and the card says so."""
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+
+import pytest
 
 from tests.hub_server import HubServer
 from tests.hub_server.compiled import compile_folder, compile_task, marker, source
 from tests.hub_server.publishing import REPO, Publish
+from tests.pets import pets_catalog
 from vision_flan.dataset.card import front_matter_of
-from vision_flan.hub.plan import Choices, advice
+from vision_flan.hub.plan import Choices
+from vision_flan.hub.warnings import warnings
+from vision_flan.spec.catalog import Catalog
 
 
 def test_licenses_decide_what_goes_out_whole(publish: Publish, tmp_path: Path) -> None:
@@ -41,6 +47,63 @@ def test_no_byte_of_a_restricted_image_is_sent(
         for task in ("b_unclear", "c_no"):
             noise = marker(f"{task} 1 {key}")
             assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
+
+
+def says_now(folder: Path, license: str) -> Catalog:
+    """A catalog in which the license of the dataset `pets` says this of its images."""
+    catalog = pets_catalog(folder)
+    spec = catalog.dataset_files["pets"]
+    text = spec.read_text("utf-8").replace('redistribute_images: "yes"', f'redistribute_images: "{license}"')
+    spec.write_text(text, "utf-8")
+    return catalog
+
+
+def test_no_byte_of_an_image_is_sent_whose_license_was_corrected_after_compiling(
+    hub: HubServer, publish: Publish, tmp_path: Path, transport: str
+) -> None:
+    folder = tmp_path / "out"
+    compile_task(folder, "animal_pets", dataset="pets", redistribute="yes")
+    publish(folder, catalog=says_now(tmp_path / "specs", "no"))
+    kept = b"".join(hub.everything_received())
+    for row in range(4):
+        noise = marker(f"animal_pets 1 00000-of-00001-{row}")
+        assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
+    assert "animal_pets: license corrected after compiling, redistribute_images yes -> no" in publish.said
+    manifest = json.loads(hub.files(REPO)["manifest/animal_pets.json"])
+    assert manifest["source"]["license"]["redistribute_images"] == "no"
+    assert manifest["published"]["form"] == "recipe" and manifest["published"]["license"] == "no"
+    assert not publish.plan(folder, catalog=says_now(tmp_path / "again", "no")).to_do
+
+
+@pytest.mark.parametrize("compiled", ["yes", "unclear", "no"])
+@pytest.mark.parametrize("now", ["yes", "unclear", "no"])
+def test_the_stricter_of_two_licenses_decides(
+    publish: Publish, tmp_path: Path, compiled: str, now: str
+) -> None:
+    folder = tmp_path / "out"
+    compile_task(folder, "animal_pets", dataset="pets", redistribute=compiled)
+    (change,) = publish.plan(folder, catalog=says_now(tmp_path / "specs", now)).changes
+    assert change.published is not None
+    assert change.published.publication.license == max(compiled, now, key=["yes", "unclear", "no"].index)
+    corrected = (compiled, now) in [("yes", "unclear"), ("yes", "no"), ("unclear", "no")]
+    assert ("license corrected after compiling" in publish.said) == corrected
+
+
+def test_images_on_the_hub_leave_when_the_license_is_corrected(
+    hub: HubServer, publish: Publish, tmp_path: Path
+) -> None:
+    folder, rest = tmp_path / "out", tmp_path / "rest"
+    compile_task(folder, "animal_pets", dataset="pets", redistribute="yes")
+    compile_task(rest, "ocr_one")
+    publish(folder, catalog=says_now(tmp_path / "before", "yes"))
+    now = says_now(tmp_path / "now", "no")
+    (warning,) = warnings(publish.plan(rest, catalog=now), Choices(), now)
+    assert warning.startswith("on the Hub with images, but the license was corrected since: animal_pets;")
+    publish(folder, catalog=now)
+    assert [path for path in hub.files(REPO) if path.endswith(".parquet")] == [
+        "recipe/animal_pets/train-00000-of-00001.parquet"
+    ]
+    assert warnings(publish.plan(rest, catalog=now), Choices(), now) == []
 
 
 def test_a_recipe_has_every_column_but_the_image_and_its_checksum_path_and_size(
@@ -89,7 +152,7 @@ def test_taking_images_back_warns_that_history_keeps_them(
     folder = compile_folder(tmp_path / "out", {"b_unclear": "unclear"})
     publish(folder, Choices(include_unclear=True))
     plan = publish.plan(folder)
-    assert any("stay in earlier commits" in line for line in advice(plan, Choices()))
+    assert any("stay in earlier commits" in line for line in warnings(plan, Choices(), Catalog.default()))
     publish(folder)
     assert "b_unclear/train-00000-of-00001.parquet" not in hub.files(REPO)
     assert "recipe/b_unclear/train-00000-of-00001.parquet" in hub.files(REPO)
@@ -99,9 +162,9 @@ def test_people_and_gated_sources_suggest_gating(publish: Publish, tmp_path: Pat
     folder = tmp_path / "out"
     compile_task(folder, "facial_a", source=source("a", sensitive=["faces"], access="gated"))
     plan = publish.plan(folder)
-    said = " ".join(advice(plan, Choices()))
+    said = " ".join(warnings(plan, Choices(), Catalog.default()))
     assert "--gated auto" in said and "--gated manual" in said
-    assert advice(plan, Choices(gated="manual")) == []
+    assert warnings(plan, Choices(gated="manual"), Catalog.default()) == []
 
 
 def test_a_gated_publish_asks_readers_in_the_card_and_in_the_settings(

@@ -27,7 +27,7 @@ def refused(hub: HubServer, publisher: Publisher) -> HubError:
     ("token", "what", "hint"),
     [
         ("hf_wrong", "does not accept this token", "hf auth login"),
-        (READER.token, "only reads", "write access"),
+        (READER.token, "is read-only", "write access"),
         (STRANGER.token, "may not create", "stranger/vision-flan"),
     ],
 )
@@ -53,7 +53,7 @@ def test_no_right_to_write_is_said(hub: HubServer, publish: Publish, folder: Pat
     compile_task(folder, "scene_two", version="2")
     hub.requests.clear()
     error = refused(hub, Publish(HfApi(endpoint=hub.url, token=STRANGER.token)).publisher(folder))
-    assert "no right" in error.what and "token with write access" in error.hint
+    assert "no permission" in error.what and "token with write access" in error.hint
 
 
 def test_a_name_that_holds_something_else_is_left_alone(

@@ -1,4 +1,4 @@
-"""A recipe published by one, made whole by another who has the raw files."""
+"""A recipe published by one user, rehydrated by another who has the raw files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest,
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
-from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator
+from vision_flan.hub.rehydrate import ROWS, SHARDS, Rehydrator, install_hint
 from vision_flan.hub.waiting import Patience
 from vision_flan.miniatures import registry
 from vision_flan.report import Silent
@@ -41,7 +41,7 @@ def compiled(tmp_path: Path, raw: Path) -> Path:
 
 
 def forbid_images(out: Path, task: str) -> None:
-    """Let the license of a compiled task's source say no."""
+    """Set redistribute_images of a compiled task to no."""
     manifest = read_manifest(manifest_path(out, task))
     license = {**manifest.source["license"], "redistribute_images": "no"}
     rewrite(out, replace(manifest, source={**manifest.source, "license": license}))
@@ -115,7 +115,7 @@ def test_other_raw_files_are_refused_with_the_first_difference(
     registry.make("textocr", tmp_path / "other", 12, seed=4)
     again = rehydrator(api, tmp_path / "other", tmp_path / "again")
     remote, (task,) = again.tasks([TASK])
-    with pytest.raises(BadRawError, match="row 0 of ocr_textocr is not the published one"):
+    with pytest.raises(BadRawError, match="row 0 of ocr_textocr differs from the published one"):
         again.run(remote, task)
     assert not (tmp_path / "again" / TASK).exists()
 
@@ -130,9 +130,19 @@ def test_missing_raw_files_and_another_spec_are_said(
         again.run(remote, task)
     changed = replace(task, manifest=replace(task.manifest, spec_sha256="0" * 64))
     again.raw = raw
-    with pytest.raises(SpecError, match="is not the one ORG/vision-flan was made with") as error:
+    with pytest.raises(SpecError, match="differs from the one ORG/vision-flan was made with") as error:
         again.run(remote, changed)
-    assert "pip install vision-flan==" in error.value.hint
+    made_with = task.manifest.versions
+    assert error.value.hint == (
+        f"pip install vision-flan=={made_with['vision_flan']} pyarrow=={made_with['pyarrow']}"
+    )
+
+
+def test_only_version_numbers_of_the_hub_get_into_a_command_to_type() -> None:
+    assert (
+        install_hint({"vision_flan": "1.2; rm -rf ~", "pyarrow": "26.0.0"}) == "pip install pyarrow==26.0.0"
+    )
+    assert "pip" not in install_hint({})
 
 
 def test_unknown_tasks_and_repositories_are_said(

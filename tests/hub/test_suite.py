@@ -26,7 +26,7 @@ from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
 
 REPO, TAG, ROWS = "ORG/vision-flan", "v1.0.0", 2
-#: As the licenses of the 187 tasks' sources are spread: few yes, most unclear.
+#: Distributed like the licenses of the 187 tasks: few yes, most unclear.
 LICENSES = ["yes"] * 29 + ["unclear"] * 113 + ["no"] * 45
 
 #: Loads configs in both modes and prints a fingerprint of every row. The card is parsed once and not 374

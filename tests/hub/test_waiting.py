@@ -1,4 +1,4 @@
-"""What the Hub may answer, in plain words, and how long each is waited for."""
+"""Answers of the Hub, in plain words, and how long to wait after each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def failing(error: Exception) -> Callable[[], None]:
     [
         (answer(401, "api/whoami-v2"), "does not accept this token", "hf auth login"),
         (answer(401, X_Error_Code="RepoNotFound"), "no such repository", "hf auth whoami"),
-        (answer(403, X_Error_Message="Forbidden"), "no right to do this", "write access"),
+        (answer(403, X_Error_Message="Forbidden"), "no permission to do this", "write access"),
         (answer(403, X_Error_Message="storage limit reached"), "quota is full", "ask for space"),
         (answer(402, X_Error_Message="payment required"), "quota is full", "ask for space"),
         (answer(404, X_Error_Code="RepoNotFound"), "no such repository", "OWNER/NAME"),
@@ -47,9 +47,9 @@ def failing(error: Exception) -> Callable[[], None]:
         (answer(403, X_Error_Code="GatedRepo"), "gated", "ask for access"),
         (answer(413), "HTTP 413", "docs/publish.md"),
         (failing(LocalTokenNotFoundError("none")), "no token", "hf auth login"),
-        (failing(HFValidationError("a--b")), "not a name", "OWNER/NAME"),
+        (failing(HFValidationError("a--b")), "not a valid repository name", "OWNER/NAME"),
         (failing(RuntimeError("a panic\nin rust")), "in rust", "run the same command again"),
-        (failing(ConnectionError("Request error: (403 Forbidden), domain")), "no right", "write access"),
+        (failing(ConnectionError("Request error: (403 Forbidden), domain")), "no permission", "write access"),
         (failing(PermissionError("Auth error (401 Unauthorized)")), "does not accept", "hf auth login"),
         (failing(ValueError("Invalid metadata in README.md.")), "Invalid metadata", "run"),
     ],

@@ -1,4 +1,4 @@
-"""Who uses the test Hub, and fresh processes that talk to it."""
+"""Users of the test Hub, and fresh processes that talk to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRANGER = User("stranger", "hf_stranger")
 
 
 def client_environment(hub: HubServer, home: Path, transport: str, token: str = "hf_alice") -> dict[str, str]:
-    """Environment of a fresh process that talks to the test Hub and to nothing else."""
+    """Environment of a fresh process that talks only to the test Hub."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     switches = {"HF_HUB_DISABLE_XET": "1"} if transport == "lfs" else {}
     return {

@@ -1,4 +1,4 @@
-"""Compiled folders to publish: real shards and manifests, each image with bytes to be found by."""
+"""Compiled folders to publish: real shards and manifests; each image has bytes to search for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOURCE: dict[str, Any] = {
 
 
 def source(dataset: str, redistribute: str = "yes", **changes: Any) -> dict[str, Any]:
-    """The manifest's block about a dataset."""
+    """The manifest's facts about a dataset."""
     license = {**SOURCE["license"], "redistribute_images": redistribute}
     if redistribute != "yes":
         license |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
@@ -67,11 +67,11 @@ def compile_task(
 
     Args:
         redistribute: what the license says of the images.
-        version: another one gives other images, as a changed spec would.
+        version: other versions give other images, as a changed spec would.
         noise: random bytes in each image.
     """
     dataset = about.pop("dataset", task.split("_")[-1])
-    block = about.pop("source", None) or source(dataset, redistribute)
+    facts_of_source = about.pop("source", None) or source(dataset, redistribute)
     facts = [
         _shard(folder, task, f"{at:05d}-of-{shards:05d}", rows, version, noise, dataset)
         for at in range(shards)
@@ -87,15 +87,22 @@ def compile_task(
             "split": "train",
             "form": "label",
             "spec_sha256": f"{sum(version.encode()):064x}",
-            "versions": {"vision_flan": "0.1.0", "pyarrow": "26.0.0"},
+            "versions": {"vision_flan": "0.1.0", "duckdb": "2.0.1", "pillow": "12.0.0", "pyarrow": "26.0.0"},
             "seed": 0,
             "limit": 10_000,
             "image_check": "header",
             "raw_files": ({"path": "raw.json", "bytes": 10, "mtime": 1_700_000_000},),
-            "counts": {"candidates": rows * shards, "written": rows * shards, "dropped": {}},
+            "counts": {
+                "candidates": rows * shards + 2,
+                "written": rows * shards,
+                "dropped": {"no_image": 1},
+                "examples": {"no_image": "17"},
+                "not_needed": 1,
+            },
+            "images": {"files": rows * shards, "missing": 1, "sha256": "0" * 64},
             "shards": tuple(facts),
             "num_bytes": sum(fact.bytes for fact in facts),
-            "source": block,
+            "source": facts_of_source,
             **about,
         }
     )

@@ -1,4 +1,4 @@
-"""What goes in and out of a route of the test Hub."""
+"""Requests and answers of the test Hub's routes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HubError(Exception):
 
 @dataclass
 class Answer:
-    """What a route gives back; `body` may be anything JSON can say, or bytes."""
+    """What a route returns; `body` is JSON-serializable, or bytes."""
 
     body: Any = b""
     status: int = 200
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass
 class Request:
-    """One request, as routes see it and as `HubServer.requests` keeps it (without its body)."""
+    """One request, as routes see it and as `HubServer.requests` records it (without its body)."""
 
     method: str
     path: str

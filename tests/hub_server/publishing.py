@@ -1,4 +1,4 @@
-"""Publishing in a test: the publisher with what it says and waits for kept."""
+"""Publishing in a test: the publisher, with its messages and waits recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from vision_flan.dataset.card import front_matter_of
-from vision_flan.hub.plan import Choices, Plan
+from vision_flan.hub.plan import Choices, PublishPlan
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.publish import Outcome, Publisher
 from vision_flan.hub.waiting import Patience
@@ -21,7 +21,7 @@ NOTHING_SPECIAL = Choices()
 
 
 class Publish:
-    """Publishes folders and keeps what was said and waited."""
+    """Publishes folders and records messages and waits."""
 
     def __init__(self, api: HfApi) -> None:
         self.api = api
@@ -34,7 +34,7 @@ class Publish:
         settings: dict[str, Any] = {"patience": patience, "progress": progress, "repo_id": REPO, **options}
         return Publisher(api=self.api, folder=folder, choices=choices, **settings)
 
-    def plan(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Plan:
+    def plan(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> PublishPlan:
         return self.publisher(folder, choices, **options).plan()
 
     def __call__(self, folder: Path, choices: Choices = NOTHING_SPECIAL, **options: Any) -> Outcome:
@@ -46,7 +46,7 @@ class Publish:
         return self.out.getvalue()
 
 
-def actions(plan: Plan) -> dict[str, str]:
+def actions(plan: PublishPlan) -> dict[str, str]:
     return {change.task: change.action for change in plan.changes}
 
 

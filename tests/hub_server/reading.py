@@ -1,4 +1,4 @@
-"""Routes of the test Hub that look: accounts, settings, listings, files."""
+"""Read-only routes of the test Hub: accounts, settings, listings, files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def validate_yaml(hub: HubServer, request: Request) -> Answer:
     return Answer({"errors": [], "warnings": []})
 
 
-# ---- looking at a repository
+# ---- contents of a repository
 
 
 def described(entry: Entry, path: str) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def cdn(hub: HubServer, request: Request, sha256: str) -> Answer:
 
 
 def ranged(request: Request, content: bytes, headers: dict[str, str]) -> Answer:
-    """The content, or the one range of it that was asked for."""
+    """The content, or the one requested range of it."""
     asked = {name.lower(): value for name, value in request.headers.items()}.get("range", "")
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
     if request.method == "HEAD" or not found:

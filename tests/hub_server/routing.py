@@ -1,4 +1,4 @@
-"""Routes of the test Hub: the table, who may do what, and the lookup of a request."""
+"""Routes of the test Hub: the table, permissions, and dispatch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def answer(hub: HubServer, request: Request) -> Answer:
 
 
 def readable(hub: HubServer, request: Request, repo_id: str) -> Repo:
-    """The repository, if it is there for this user."""
+    """The repository, if this user may see it."""
     repo = hub.store.repos.get(repo_id)
     if repo is None:
         raise HubError(404 if request.user else 401, "RepoNotFound", "Repository not found")
@@ -59,7 +59,7 @@ def writable(hub: HubServer, request: Request, repo_id: str) -> Repo:
 
 
 def pushable(hub: HubServer, request: Request, repo_id: str, revision: str) -> Repo:
-    """The repository, if this user may push to the branch; a pull request takes pushes of anybody."""
+    """The repository, if this user may push to the branch; anybody may push to a pull request."""
     if revision.startswith("refs/pr/") and request.user is not None:
         return readable(hub, request, repo_id)
     return writable(hub, request, repo_id)

@@ -31,9 +31,9 @@ class Fault:
         pattern: searched in "METHOD path".
         status: answered in place of the route; 0 cuts the connection.
         after_bytes: with status 0, how much of the body is read (or sent) before the cut.
-        apply_first: run the route, then answer with the fault: what was asked for has happened.
+        apply_first: run the route, then answer with the fault: the request has taken effect.
         min_lines: match only bodies of at least so many lines, as a time-out of large commits does.
-        skip: how many matching requests to let pass first.
+        skip: how many matching requests succeed first.
         when: called instead of failing, before the route runs, for a race at just that point.
     """
 
@@ -64,7 +64,7 @@ class HubServer:
     def __init__(self, folder: Path, users: list[User], *, page_size: int = 1000, part_size: int = 0) -> None:
         self.store = Store(folder, users)
         self.page_size = page_size
-        self.part_size = part_size  # LFS objects larger than this go up in parts; 0: never
+        self.part_size = part_size  # LFS objects larger than this are uploaded in parts; 0: never
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.received_objects: dict[str, int] = {}  # sha256 -> bytes of LFS bodies read for it
@@ -83,7 +83,7 @@ class HubServer:
         self._http.shutdown()
         self._http.server_close()
 
-    # What tests use to look at and change the Hub without a client.
+    # Access for tests without a client.
 
     def repo(self, repo_id: str) -> Repo:
         return self.store.repos[repo_id]
@@ -116,7 +116,7 @@ class HubServer:
         return sum(bool(re.search(pattern, f"{r.method} {r.path}")) for r in list(self.requests))
 
     def sent_in_full(self) -> Counter[str]:
-        """sha256 -> how often all bytes of that LFS object arrived."""
+        """sha256 -> how often that LFS object was fully uploaded."""
         full: Counter[str] = Counter()
         for request in list(self.requests):
             oid = request.path.removeprefix("/lfs/")
@@ -126,7 +126,7 @@ class HubServer:
         return full
 
     def everything_received(self) -> list[bytes]:
-        """Every file content and block kept, for a search of what must not be there."""
+        """All stored files and xorbs, to search for what must not be there."""
         kept = [*self.store.blobs.values(), *self._parts.values()]
         kept += [path.read_bytes() for path in self.store.objects.iterdir()]
         return kept + [path.read_bytes() for path in self.store.xet.root.rglob("*") if path.is_file()]

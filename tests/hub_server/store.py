@@ -1,4 +1,4 @@
-"""What the test Hub keeps: users, repositories, commits and the content of files."""
+"""State of the test Hub: users, repositories, commits and the content of files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .xet_blocks import XetFolders
+from .xorbs import XetFolders
 
 MAIN = "refs/heads/main"
-#: Suffixes that the Hub's default .gitattributes hands to LFS; bigger files go there whatever their name.
+#: Suffixes that the Hub's default .gitattributes hands to LFS; larger files go there whatever their name.
 LFS_SUFFIXES = (".parquet", ".bin", ".gz", ".zip", ".tar", ".arrow", ".png", ".jpg", ".lz4")
 LFS_FROM_BYTES = 10_000_000
 GITATTRIBUTES = b"".join(
@@ -70,7 +70,7 @@ class Repo:
     discussions: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def find_ref(self, revision: str) -> str | None:
-        """Full name of the branch, tag or pull request that `revision` names."""
+        """Full ref name of the branch, tag or pull request `revision`."""
         names = (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
         return next((name for name in names if name in self.refs), None)
 
@@ -100,7 +100,7 @@ def lfs_pointer(sha256: str, size: int) -> bytes:
 
 
 class Store:
-    """All content, below one folder; every method that changes something holds the lock."""
+    """All content, in one folder; every method that changes something holds the lock."""
 
     def __init__(self, folder: Path, users: list[User]) -> None:
         self.lock = threading.RLock()
@@ -119,13 +119,13 @@ class Store:
             return repo
 
     def add_blob(self, content: bytes) -> Entry:
-        """Keep a file that git holds itself."""
+        """Store a regular git file."""
         oid = git_blob_oid(content)
         self.blobs[oid] = content
         return Entry(oid, len(content))
 
     def add_object(self, content: bytes) -> Entry:
-        """Keep a file that LFS holds."""
+        """Store an LFS file."""
         sha256 = hashlib.sha256(content).hexdigest()
         (self.objects / sha256).write_bytes(content)
         return Entry(git_blob_oid(lfs_pointer(sha256, len(content))), len(content), sha256)

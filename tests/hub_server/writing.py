@@ -1,4 +1,4 @@
-"""Routes of the test Hub that change something: refs, pull requests, uploads, commits."""
+"""Routes of the test Hub that write: refs, pull requests, uploads, commits."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def commit_route(hub: HubServer, request: Request, repo_id: str, revision: str) 
 
 
 def changed(hub: HubServer, head: Commit, key: str, value: dict[str, Any]) -> dict[str, Entry | None]:
-    """The files one line of a commit changes."""
+    """The files that one line of a commit changes."""
     path = value["path"]
     if key == "file":
         return {path: hub.store.add_blob(base64.b64decode(value["content"]))}

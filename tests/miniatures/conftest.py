@@ -1,4 +1,4 @@
-"""Miniatures the tests look at, each made once a session."""
+"""Miniatures for tests, each made once per session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
 
 
 def said(record: dict[str, Any]) -> str:
-    """All texts that a line of truth accepts; a task may word them as it likes."""
+    """All texts that a line of truth accepts, however a task words them."""
     return "\n".join([record.get("target", ""), record.get("answer", ""), *record.get("one_of", [])])
 
 

@@ -49,7 +49,7 @@ def test_stl_10_is_planes_column_by_column_with_labels_from_1(raw: Make) -> None
     known = truth(root, "object_stl10")
     assert [known[str(index)]["answer"] for index in range(100)] == [classes[label - 1] for label in labels]
     planes = np.fromfile(folder / "train_X.bin", np.uint8).reshape(-1, 3, 96, 96)
-    # writing stands at the top left: rows are dark there, columns are not, once the planes are turned
+    # text is at the top left: rows are dark there, columns are not, once the planes are transposed
     image = planes[0].transpose(2, 1, 0)
     assert (image[:20].min(axis=2) < 60).sum() > (image[:, :3].min(axis=2) < 60).sum()
     folds = [line.split() for line in (folder / "fold_indices.txt").read_text().splitlines()]

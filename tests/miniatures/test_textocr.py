@@ -10,14 +10,14 @@ from .conftest import Make, load, truth
 
 
 def _ink(path: Path) -> np.ndarray[Any, Any]:
-    """Where the image differs from its ground, the color of most pixels."""
+    """Where the image differs from its background, the most frequent color."""
     with Image.open(path) as drawing:
         gray = np.asarray(drawing.convert("L")).astype(int)
     return np.abs(gray - np.bincount(gray.ravel()).argmax()) > 40
 
 
 def _lines(words: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Words by rows of overlapping boxes: what an eye does."""
+    """Words by rows of overlapping boxes, as a person reads them."""
     lines: list[list[dict[str, Any]]] = []
     for word in sorted(words, key=lambda one: one["bbox"][1]):
         if lines and word["bbox"][1] < max(one["bbox"][1] + one["bbox"][3] for one in lines[-1]):

@@ -23,7 +23,6 @@ from vision_flan.review.lints import (
     promise,
     raw_targets,
     renders,
-    similar_instructions,
     target_in_prompt,
     untidy_text,
 )  # fmt: skip
@@ -47,7 +46,7 @@ def made(
     inputs: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> RenderedTask:
-    """Instances with these targets; inputs are taken in turn."""
+    """Instances with these targets; inputs are used in turn."""
     texts = []
     for i, target in enumerate(targets):
         shown = inputs[i % len(inputs)] if inputs else ""
@@ -175,20 +174,6 @@ def test_untidy_instructions_are_found(bound: BoundTask, instruction: str) -> No
 )
 def test_tidy_instructions_pass(bound: BoundTask, instruction: str) -> None:
     assert messages(untidy_text, bound, made(["cat", "dog"], instruction)) == []
-
-
-def test_nearly_the_same_instruction_is_found_once(tmp_path: Path) -> None:
-    catalog = pets_catalog(tmp_path)
-    first = catalog.instruction_file(TASK)
-    second = catalog.instruction_file("animal_pets_two")
-    bound = bind_task(catalog.task(TASK), catalog)
-    other = replace(bound, task=replace(bound.task, id="animal_pets_two"))
-    second.write_text(first.read_text("utf-8").replace("photo", "picture"), "utf-8")
-    (found,) = similar_instructions({TASK: bound, "animal_pets_two": other})
-    assert found.file == str(second)
-    assert found.message.startswith("nearly the same instruction as animal_pets: ")
-    second.write_text("Say which animal lives in this household. Give its kind.\n", "utf-8")
-    assert list(similar_instructions({TASK: bound, "animal_pets_two": other})) == []
 
 
 def test_a_miniature_that_yields_nothing_is_an_error(bound: BoundTask) -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_page_has_what_a_reviewer_wants(tmp_path: Path) -> None:
     for text in ("Animal Classification", "CC BY 4.0", "10 in these files", "source_id 3", "images/3.jpg"):
         assert text in html
     for shown in found.instances:
-        assert shown.text["prompt"] in html
+        assert shown.text["prompt"] in unescape(html)
         assert f">{shown.text['target']}</pre>" in html
     assert html.count('src="data:image/jpeg;base64,') == 10
 

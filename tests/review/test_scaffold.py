@@ -15,7 +15,7 @@ from vision_flan.spec.catalog import Catalog
 
 
 def fresh(catalog: Catalog) -> Catalog:
-    """The same folders, read anew."""
+    """The same folders, read again."""
     return Catalog(catalog.specs, catalog.instructions)
 
 
@@ -52,7 +52,7 @@ def test_a_task_can_be_begun_over_every_dataset_there_is(dataset: str, tmp_path:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     catalog = pets_catalog(tmp_path)
-    with pytest.raises(SpecError, match="there already"):
+    with pytest.raises(SpecError, match="exists already"):
         begin(catalog, "pets", "animal_pets")
     (catalog.specs / "pets" / "half_done.yaml").write_text("title: mine\n", "utf-8")
     with pytest.raises(MachineError, match="File exists"):

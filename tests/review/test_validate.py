@@ -1,7 +1,7 @@
 """Each folder of bad_specs/ is the sound one with a fault; output.txt is what `vflan validate --all` prints.
 
-`VFLAN_GOLDEN=1 pytest tests/review/test_validate.py` writes output.txt and the table of rules in docs/spec.md
-anew; read the difference before you commit it.
+`VFLAN_GOLDEN=1 pytest tests/review/test_validate.py` rewrites output.txt and the table of rules in
+docs/spec.md; review the diff before you commit it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, SpecError
-from vision_flan.review.validate import changed_tasks, rules, rules_markdown, validate
+from vision_flan.review.changed import changed_tasks
+from vision_flan.review.validate import rules, rules_markdown, validate
 from vision_flan.spec.catalog import Catalog
 
 CASES = Path(__file__).parent / "bad_specs"
@@ -60,10 +61,25 @@ def test_all_findings_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
 
 def test_json_has_every_part_of_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = vflan_validate(catalog_in(tmp_path, "key_unknown_column"), monkeypatch, "animal_pets", "--json")
-    (found,) = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
+    (found,) = printed.pop("findings")
+    assert printed == {"tasks": 1, "datasets": 1, "errors": 1, "warnings": 0}
     assert found["file"] == "task_specs/pets/animal_pets.yaml"
     assert (found["line"], found["column"], found["rule"]) == (10, 1, "key")
     assert found["message"] and found["hint"] and found["severity"] == "error"
+
+
+def test_the_median_length_of_instructions_is_printed_for_the_whole_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = catalog_in(tmp_path, "alias_taken")
+    catalog.instruction_file("animal_pets").write_text("{{ name }} is a word,\n{% if id %}three{% endif %}\n")
+    catalog.instruction_file("animal_pets_two").write_text("One two three.\n")
+    text = vflan_validate(catalog, monkeypatch, "--all").stdout
+    assert text.endswith("\nmedian instruction: 3.5 words\n")
+    printed = json.loads(vflan_validate(catalog, monkeypatch, "--all", "--json").stdout)
+    assert printed["median_instruction_words"] == 3.5
+    assert "median" not in vflan_validate(catalog, monkeypatch, "animal_pets").stdout
 
 
 def test_github_format_is_an_annotation_of_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

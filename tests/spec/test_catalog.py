@@ -7,7 +7,7 @@ import pytest
 from tests.toy import DATASET, TASK, Toy
 from vision_flan.errors import SpecError
 from vision_flan.spec.catalog import Catalog, load_labels
-from vision_flan.spec.findings import as_annotations, as_json, as_text
+from vision_flan.spec.findings import as_annotations, as_text
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import parse_yaml
 
@@ -67,9 +67,8 @@ def test_dataset_specs_that_the_schema_refuses(old: str, new: str, message: str)
     assert message in text
 
 
-def test_findings_as_json_and_as_annotations_of_a_pull_request() -> None:
+def test_findings_as_annotations_of_a_pull_request() -> None:
     found = check_schema(parse_yaml(TASK + "limt: 5\n", Path("x.yaml")), "task")
-    assert '"rule": "schema"' in as_json(found)
     assert as_annotations(found).startswith(
         "::error file=x.yaml,line=12,col=1,title=schema::the spec has no key"
     )

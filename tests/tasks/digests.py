@@ -1,4 +1,4 @@
-"""The digest of every task's shards, compiled from its miniature: it guards refactorings.
+"""Digests of every task's shards, compiled from miniatures, to guard refactorings.
 
 `python -m tests.tasks.digests FILE` writes a line per task: its id, and one sha256 over the sha256 of its
 shards. `--compare FILE` prints the tasks that differ and exits with 1 if there are any.

@@ -96,7 +96,7 @@ def is_lettered(options: Mapping[str, Any] | None) -> bool:
 
 
 def check_letters(rows: list[dict[str, Any]]) -> None:
-    """With shuffled options the right one does not always stand in the same place."""
+    """With shuffled options, the right one is not always in the same position."""
     spec = catalog.task(rows[0]["task"])
     if not is_lettered(spec.options) or spec.options.get("order") == "given" or len(rows) < 30:
         return

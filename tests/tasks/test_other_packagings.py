@@ -1,4 +1,4 @@
-"""Copies in circulation are packed otherwise than upstream does it: those that dataset.yaml names compile."""
+"""Circulating copies are packaged differently from upstream: those that dataset.yaml names compile."""
 
 from __future__ import annotations
 

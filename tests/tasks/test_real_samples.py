@@ -1,6 +1,6 @@
-"""Small real samples of upstream files, where they are at hand: records are read and rendered.
+"""Small real samples of upstream files, where available: records are read and rendered.
 
-They lie in `../shared/real`, which no clone has; then there is nothing to test here.
+They are in `../shared/real`, outside the repository; without them, nothing is tested here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAMPLES = Path(__file__).parent.parent.parent.parent / "shared" / "real"
 catalog = Catalog.default()
 TASKS = [task for task, path in catalog.task_files.items() if (SAMPLES / path.parent.name).is_dir()]
 
-#: Why a sample holds no record of a task, and the tasks of which it is so.
+#: Why a sample has no record of a task -> the tasks.
 NOTHING_TO_READ = {
     "the sample lacks the annotation file": """
         caption_coco matching_coco matching_coco_selection caption_flickr30k caption_scicap caption_vizwiz

@@ -1,4 +1,4 @@
-"""The comparison with a miniature's truth finds what is wrong."""
+"""The comparison with a miniature's truth finds errors."""
 
 from __future__ import annotations
 

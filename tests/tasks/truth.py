@@ -32,7 +32,7 @@ def read_truth(root: Path, task: str) -> dict[str, dict[str, Any]]:
 
 
 def disagreements(rows: list[Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """What is not as the truth says; nothing when all is well."""
+    """Differences from the truth; empty when there are none."""
     written = {row["source_id"] for row in rows}
     for source_id, expected in truth.items():
         if "dropped" in expected and source_id in written:
@@ -75,7 +75,7 @@ def _pixels(row: Mapping[str, Any]) -> str:
 
 
 def _mismatched(row: Mapping[str, Any], pairs: list[list[str]]) -> Iterator[str]:
-    """Each question of the input is matched once, with an answer that belongs to it."""
+    """Each question of the input is matched once, with one of its answers."""
     numbered = map(_NUMBERED.fullmatch, row["input"].splitlines())
     shown = {match[1]: match[2] for match in numbered if match}
     questions = [number for number in shown if number.startswith("Q")]

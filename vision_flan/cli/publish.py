@@ -14,7 +14,7 @@ from vision_flan.cli.output import print_json, print_table, reporter
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-    from vision_flan.hub.plan import Choices, Plan
+    from vision_flan.hub.plan import Choices, PublishPlan
 
 
 @click.command(
@@ -71,10 +71,11 @@ def publish(
         raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')
     if pull_request and (branch != "main" or tag):
         raise click.UsageError("--pr goes with neither --branch nor --tag; tag after the merge")
-    from vision_flan.hub.plan import Choices, advice
+    from vision_flan.hub.plan import Choices
     from vision_flan.hub.progress import Progress, counted
     from vision_flan.hub.publish import Publisher
     from vision_flan.hub.waiting import Patience
+    from vision_flan.hub.warnings import warnings
 
     choices = Choices(
         include_unclear, dict.fromkeys(allowed, reason.strip()), remove, tasks, private, gated or "", tag
@@ -84,18 +85,18 @@ def publish(
         _api(), repo_id, folder, choices, branch, pull_request, Patience(progress.say), progress
     )
     plan = publisher.plan()
-    said = advice(plan, choices)
+    warned = warnings(plan, choices, publisher.catalog)
     if not as_json:
-        _print_plan(plan, choices, said)
+        _print_plan(plan, choices, warned)
     if dry_run:
         if show_card:
             click.echo(plan.documents["README.md"])
         if as_json:
-            print_json(_plan_facts(plan, said))
+            print_json(_plan_facts(plan, warned))
         return
     outcome = publisher.run(plan)
     if as_json:
-        print_json({**_plan_facts(plan, said), "commits": list(outcome.commits), "head": outcome.head})
+        print_json({**_plan_facts(plan, warned), "commits": list(outcome.commits), "head": outcome.head})
     elif outcome.commits:
         click.echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
     else:
@@ -154,7 +155,7 @@ def _api() -> HfApi:
     return HfApi(library_name="vision-flan")
 
 
-def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
+def _plan_facts(plan: PublishPlan, warned: list[str]) -> dict[str, Any]:
     return {
         "repository": plan.repo_id,
         "tasks": [
@@ -170,14 +171,14 @@ def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
         ],
         "documents": list(plan.changed_documents),
         "bytes": plan.bytes,
-        "advice": said,
+        "warnings": warned,
     }
 
 
-def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
+def _print_plan(plan: PublishPlan, choices: Choices, warned: list[str]) -> None:
+    from vision_flan.hub.packing import commits_of
     from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED
     from vision_flan.hub.progress import counted, size
-    from vision_flan.hub.publish import commits_of
 
     rows = []
     for change in plan.to_do:
@@ -205,5 +206,5 @@ def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
     click.echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
     if plan.changed_documents:
         click.echo(f"renewed: {', '.join(plan.changed_documents)}")
-    for line in said:
+    for line in warned:
         click.echo(f"note: {line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,11 +238,10 @@ def validate(
     Schema, SQL, templates, labels, licenses, and how specs go together; `docs/spec.md` explains each rule.
     Exit code 1 means errors; warnings alone leave 0.
     """
-    from vision_flan.review.validate import changed_tasks, relative_to
+    from vision_flan.review.changed import changed_tasks, relative_to
     from vision_flan.review.validate import validate as check
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
-    from vision_flan.spec.findings import as_json as json_text
 
     if sum((bool(tasks), everything, changed is not None)) != 1:
         raise click.UsageError("give tasks, or --all, or --changed REF")
@@ -256,14 +256,23 @@ def validate(
             report=report,
         )
     findings = relative_to(checked.findings, Path.cwd())
-    if shape == "text":
-        errors, warnings = checked.errors, len(findings) - checked.errors
-        counts = f"tasks: {len(checked.tasks)}, datasets: {len(checked.datasets)}, "
-        result = f"errors: {errors}, warnings: {warnings}"
-        click.echo("\n".join(part for part in (as_text(findings), counts + result) if part))
+    counts = {
+        "tasks": len(checked.tasks),
+        "datasets": len(checked.datasets),
+        "errors": checked.errors,
+        "warnings": checked.warnings,
+    }
+    median = checked.median_words if everything else None
+    if shape == "json":
+        about = {"median_instruction_words": median} if everything else {}
+        print_json({**counts, **about, "findings": [asdict(found) for found in findings]})
+    elif shape == "github":
+        click.echo(as_annotations(findings))
     else:
-        formats = {"json": json_text, "github": as_annotations}
-        click.echo(formats[shape](findings))
+        lines = [as_text(findings), ", ".join(f"{name}: {count}" for name, count in counts.items())]
+        if median is not None:
+            lines.append(f"median instruction: {median:g} words")
+        click.echo("\n".join(line for line in lines if line))
     if checked.errors:
         raise SystemExit(ExitCode.FAILED)
 

@@ -1,4 +1,4 @@
-"""Checks of token, name and rights before anything is sent."""
+"""Checks of token, repository name and permissions before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from vision_flan.hub.waiting import Patience, no_token
 
 #: Roles in an organization that may write to its repositories.
 WRITER_ROLES = ("admin", "write", "contributor")
-#: Files a repository may hold that was made on the website and not used yet.
+#: Files of a repository that was created on the website and is still unused.
 FRESH_FILES = (".gitattributes", "README.md", "LICENSE")
 
 
 def check_token(api: HfApi, patience: Patience) -> dict[str, object]:
-    """Who publishes.
+    """The account that publishes.
 
     Raises:
-        HubError: no token, a wrong one, or one that only reads.
+        HubError: no token, an invalid one, or a read-only one.
     """
     if not (api.token or get_token()):
         raise no_token()
@@ -28,8 +28,8 @@ def check_token(api: HfApi, patience: Patience) -> dict[str, object]:
     token = auth.get("accessToken", {}) if isinstance(auth, dict) else {}
     if token.get("role") == "read":
         raise HubError(
-            f"this token of {account['name']} only reads",
-            hint="make one with write access at huggingface.co/settings/tokens, then `hf auth login`",
+            f"this token of {account['name']} is read-only",
+            hint="create one with write access at huggingface.co/settings/tokens, then `hf auth login`",
         )
     return account
 
@@ -37,10 +37,10 @@ def check_token(api: HfApi, patience: Patience) -> dict[str, object]:
 def check_repository(
     api: HfApi, remote: Remote, account: dict[str, object], patience: Patience, *, pull_request: bool
 ) -> None:
-    """May this account publish there?
+    """Check that this account may publish there.
 
     Raises:
-        HubError: no right to write, a name that holds something else.
+        HubError: no write permission, or the repository has other content.
     """
     owner = remote.repo_id.split("/")[0]
     if remote.head is None:
@@ -54,12 +54,12 @@ def check_repository(
         return
     if not pull_request:
         patience.call(
-            f"checking the right to write to {remote.repo_id}",
+            f"checking write permission for {remote.repo_id}",
             lambda: api.auth_check(remote.repo_id, repo_type=REPO_TYPE, write=True),
         )
     foreign = [path for path in remote.files if path not in FRESH_FILES]
     if foreign and not any(path.startswith(f"{FOLDER}/") for path in remote.files):
         raise HubError(
-            f"{remote.repo_id} is taken: it holds {foreign[0]} and no manifest of ours",
+            f"{remote.repo_id} is taken: it has {foreign[0]} and no vision-flan manifest",
             hint="choose another name, or empty that repository first",
         )

@@ -1,4 +1,4 @@
-"""CHANGELOG.md of a published dataset: one entry a tag, made from the differences of manifests."""
+"""CHANGELOG.md of a published dataset: one entry per tag, from the differences between manifests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def last_tag(text: str) -> str | None:
 def with_entry(
     text: str, tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]
 ) -> str:
-    """The changelog with an entry for `tag` on top; unchanged where it has one."""
+    """The changelog with an entry for `tag` on top; unchanged if it has one."""
     if tag in _HEADING.findall(text):
         return text
     older = text.removeprefix(TITLE).lstrip("\n")
@@ -29,7 +29,7 @@ def with_entry(
 
 
 def entry(tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]) -> str:
-    """What changed since the last tag, a line a task."""
+    """What changed since the last tag, one line per task."""
     lines = [f"## {tag}", "", _total(before, after), ""]
     for task in sorted(set(before) | set(after)):
         line = difference(before.get(task), after.get(task))
@@ -39,29 +39,30 @@ def entry(tag: str, before: Mapping[str, PublishedTask], after: Mapping[str, Pub
 
 
 def difference(old: PublishedTask | None, new: PublishedTask | None) -> str:
-    """One task's change in words; empty where there is none."""
+    """One task's change in words; empty if there is none."""
     if new is None:
         return "removed"
     if old is None:
         return f"added, {new.rows:,} instances, {new.publication.form}"
-    said = []
+    changes = []
     if old.manifest.spec_sha256 != new.manifest.spec_sha256:
-        said.append("spec changed")
+        changes.append("spec changed")
     if old.rows != new.rows:
-        said.append(f"{old.rows:,} -> {new.rows:,} instances")
+        changes.append(f"{old.rows:,} -> {new.rows:,} instances")
     if old.publication.form != new.publication.form:
-        said.append(f"{old.publication.form} -> {new.publication.form}")
+        changes.append(f"{old.publication.form} -> {new.publication.form}")
     if old.manifest.seed != new.manifest.seed:
-        said.append(f"seed {old.manifest.seed} -> {new.manifest.seed}")
-    if not said and old.manifest.shards != new.manifest.shards:
-        said.append("rebuilt" + _newer(old, new))
-    return ", ".join(said)
+        changes.append(f"seed {old.manifest.seed} -> {new.manifest.seed}")
+    if not changes and old.manifest.shards != new.manifest.shards:
+        versions = version_changes(old.manifest.versions, new.manifest.versions)
+        changes.append(f"rebuilt with {versions}" if versions else "rebuilt")
+    return ", ".join(changes)
 
 
-def _newer(old: PublishedTask, new: PublishedTask) -> str:
-    a, b = old.manifest.versions, new.manifest.versions
-    changed = [f"{name} {a.get(name, '-')} -> {b[name]}" for name in sorted(b) if a.get(name) != b[name]]
-    return f" with {', '.join(changed)}" if changed else ""
+def version_changes(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Packages whose versions differ, as `pyarrow 26.0.0 -> 27.0.0`; `-` for a missing one."""
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return ", ".join(f"{name} {old.get(name, '-')} -> {new.get(name, '-')}" for name in names)
 
 
 def _total(before: Mapping[str, PublishedTask], after: Mapping[str, PublishedTask]) -> str:

@@ -1,7 +1,7 @@
-"""The texts beside the shards: card, licenses, citations, Croissant; made from the manifests alone.
+"""The texts beside the shards: card, licenses, citations, Croissant; generated from the manifests only.
 
-The same manifests give the same texts, so that two people who publish different tasks, or one who is
-interrupted, end at the same repository.
+The same manifests give the same texts, so the repository ends up the same when several people publish, or
+when one is interrupted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Documents:
         }
 
     def _card_there(self, remote: Remote) -> str:
-        """The card on the Hub: keys of its front matter that are not ours stay."""
+        """The card on the Hub, whose other front matter keys are kept."""
         oid = remote.files.get(CARD)
         if oid is None or remote.head is None:
             return ""

@@ -1,17 +1,16 @@
-"""What a publish would do: decided in full before anything is sent."""
+"""The plan of a publish: decided completely before anything is sent."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifests
 from vision_flan.dataset.publication import (
     RECIPE,
     RECIPE_FOLDER,
-    WHOLE,
     PublishedTask,
     decide,
     license_of,
@@ -21,21 +20,24 @@ from vision_flan.dataset.publication import (
 from vision_flan.errors import Location, VflanError
 from vision_flan.hub.documents import Documents
 from vision_flan.hub.remote import Remote, git_oid
+from vision_flan.spec.catalog import Catalog
 
-#: Inside the compiled folder: recipes made from its shards, kept so that they are made once.
+#: Inside the compiled folder: recipes of its shards, cached so that they are made once.
 CACHE = ".publish"
+#: Values of `redistribute_images`, from most to least permissive.
+_PERMITS = ("yes", "unclear", "no")
 ADDED, CHANGED, UNCHANGED, REMOVED, KEPT = "added", "changed", "unchanged", "removed", "kept"
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the publisher asked for.
+    """The options of a publish.
 
     Attributes:
         include_unclear: publish images whose license is unclear.
-        allowed: task -> reason, for restricted tasks the publisher holds the rights of.
-        remove: tasks to take off the Hub.
-        only: tasks to publish; empty for all of the folder.
+        allowed: task -> reason, for restricted tasks whose rights the publisher holds.
+        remove: tasks to remove from the Hub.
+        only: tasks to publish; empty for all in the folder.
         gated: auto or manual, empty for none.
     """
 
@@ -50,7 +52,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Upload:
-    """A local file and its place in the repository."""
+    """A local file and its path in the repository."""
 
     path: str
     local: Path
@@ -60,7 +62,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Change:
-    """One task: what happens to it, and the files this takes."""
+    """The change to one task, and its files."""
 
     task: str
     action: str
@@ -75,13 +77,13 @@ class Change:
 
     @property
     def files(self) -> int:
-        """Files a commit of it touches, its manifest included."""
+        """Number of files its commit touches, its manifest included."""
         return len(self.uploads) + len(self.deletes) + 1
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All changes, and the documents as they will stand."""
+class PublishPlan:
+    """All changes, and the documents as they will be."""
 
     repo_id: str
     remote: Remote
@@ -106,12 +108,17 @@ class Plan:
 
 
 def local_tasks(
-    folder: Path, choices: Choices, say: Callable[[str], None] = lambda text: None
+    folder: Path, choices: Choices, catalog: Catalog, say: Callable[[str], None] = lambda text: None
 ) -> dict[str, tuple[PublishedTask, tuple[Upload, ...]]]:
-    """The tasks of a compiled folder in the form they may go out in, with the files to send.
+    """The tasks of a compiled folder in the form they may be published in, with the files to send.
+
+    Args:
+        catalog: licenses as they are known now.
+        say: receives what the publisher should know before the plan.
 
     Raises:
-        VflanError: no compiled folder; a shard that is not as its manifest says; an unknown task was named.
+        VflanError: no compiled folder; a shard that differs from its manifest; an unknown task name; a
+            dataset.yaml that is not valid.
     """
     manifests = read_manifests(folder)
     if not manifests:
@@ -126,6 +133,13 @@ def local_tasks(
         if choices.only and task not in choices.only:
             continue
         _check_sizes(folder, manifest)
+        current = with_current_license(manifest, catalog)
+        if current is not manifest:
+            say(
+                f"{task}: license corrected after compiling, redistribute_images {license_of(manifest)} -> "
+                f"{license_of(current)}; the stricter one decides"
+            )
+            manifest = current
         publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
         if publication.form == RECIPE:
             if not recipes_cached(manifest, folder / CACHE):
@@ -137,6 +151,22 @@ def local_tasks(
             uploads = tuple(Upload(s.path, folder / s.path, s.bytes, s.sha256) for s in manifest.shards)
         found[task] = (PublishedTask(manifest, publication), uploads)
     return found
+
+
+def with_current_license(manifest: Manifest, catalog: Catalog) -> Manifest:
+    """The manifest with the catalog's license of its dataset where that permits less.
+
+    A license may be corrected after compiling.
+
+    Raises:
+        SpecError: a dataset.yaml that is not valid.
+    """
+    if manifest.dataset not in catalog.dataset_files:
+        return manifest
+    current = catalog.dataset(manifest.dataset).license
+    if _PERMITS.index(current.redistribute_images) <= _PERMITS.index(license_of(manifest)):
+        return manifest
+    return replace(manifest, source={**manifest.source, "license": asdict(current)})
 
 
 def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Path) -> None:
@@ -168,8 +198,8 @@ def make_plan(
     remote: Remote,
     choices: Choices,
     documents: Documents,
-) -> Plan:
-    """Compare what is here with what is there, by checksums."""
+) -> PublishPlan:
+    """Compare the folder with the Hub, by checksums."""
     changes = [_change(published, uploads, remote) for published, uploads in local.values()]
     for task, published in remote.tasks.items():
         if task in choices.remove:
@@ -182,17 +212,17 @@ def make_plan(
     changes.sort(key=lambda change: change.task)
     texts = documents.render(after(remote.tasks, changes), remote)
     changed = tuple(path for path, text in texts.items() if remote.files.get(path) not in _oids(text))
-    return Plan(remote.repo_id, remote, tuple(changes), texts, changed)
+    return PublishPlan(remote.repo_id, remote, tuple(changes), texts, changed)
 
 
 def _oids(text: str) -> tuple[str, str]:
-    """The names a tree may list this text by: git's, or LFS's where it is large."""
+    """The ids under which a tree may list this text: git's, or LFS's if it is large."""
     content = text.encode()
     return git_oid(content), hashlib.sha256(content).hexdigest()
 
 
 def after(tasks: Mapping[str, PublishedTask], changes: Sequence[Change]) -> dict[str, PublishedTask]:
-    """The tasks on the Hub once these changes are made, sorted."""
+    """The tasks on the Hub after these changes, sorted."""
     result = dict(tasks)
     for change in changes:
         if change.action == REMOVED:
@@ -217,7 +247,7 @@ def _change(published: PublishedTask, uploads: tuple[Upload, ...], remote: Remot
 
 
 def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
-    """Files of a task in the repository, whichever its form."""
+    """Files of a task in the repository, in either form."""
     folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/")
     names = [path for path in remote.files if path.startswith(folders)]
     return (*sorted(names), *([manifest_name(task)] if manifest_name(task) in remote.files else []))
@@ -225,51 +255,3 @@ def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
 
 def manifest_name(task: str) -> str:
     return manifest_path(Path(), task).as_posix()
-
-
-def advice(plan: Plan, choices: Choices) -> list[str]:
-    """What the publisher should think of before it goes out."""
-    said = [f"--remove {task}: not on the Hub" for task in choices.remove if task not in plan.remote.tasks]
-    sent = [change.published for change in plan.to_do if change.published]
-    people = [
-        p.task
-        for p in sent
-        if p.publication.form == WHOLE and "faces" in p.manifest.source.get("sensitive", ())
-    ]
-    gated = [
-        p.task
-        for p in sent
-        if p.publication.form == WHOLE and p.manifest.source.get("access") in ("gated", "registration")
-    ]
-    if people and not (choices.private or choices.gated):
-        said.append(f"images of people in {listed(people)}: consider --gated auto or --private")
-    if gated and not (choices.private or choices.gated):
-        said.append(
-            f"upstream asks for registration before {listed(gated)}: consider --gated manual or --private"
-        )
-    held = [c.task for c in plan.to_do if c.published and c.published.publication.form == RECIPE]
-    unclear = [t for t in held if license_of(_manifest(plan, t)) == "unclear"]
-    if unclear:
-        said.append(f"license unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the images")
-    shrunk = [
-        c.task
-        for c in plan.to_do
-        if c.was_form == WHOLE and c.published and c.published.publication.form == RECIPE
-    ]
-    shrunk += [c.task for c in plan.having(REMOVED) if c.was_form == WHOLE]
-    if shrunk:
-        said.append(
-            f"images of {listed(shrunk)} leave the branch but stay in earlier commits; "
-            "`HfApi().super_squash_history` removes those"
-        )
-    return said
-
-
-def _manifest(plan: Plan, task: str) -> Manifest:
-    return next(c.published.manifest for c in plan.changes if c.task == task and c.published)
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """`a, b and 3 more`."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,4 +1,4 @@
-"""What a long upload says of itself: one line that renews itself on a terminal, plain lines elsewhere."""
+"""Progress of a long upload: one updated line on a terminal, separate lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TextIO
 
-#: Seconds between plain lines.
+#: Seconds between lines where there is no terminal.
 LINE_EVERY = 10.0
 
 
@@ -48,7 +48,7 @@ class Progress:
     _open_line: bool = False
 
     def sent(self, files: int, count: int) -> None:
-        """Files are on the Hub, committed or not."""
+        """Count files that are on the Hub, committed or not."""
         self.files += files
         self.bytes += count
         self._show()
@@ -58,7 +58,7 @@ class Progress:
         self._show(force=True)
 
     def say(self, text: str) -> None:
-        """A message of its own line."""
+        """Print a message on its own line."""
         self._end_line()
         print(text, file=self.out, flush=True)
 

@@ -1,54 +1,36 @@
-"""A compiled folder to a dataset repository, in commits that each leave the repository whole.
+"""Publishes a compiled folder to a dataset repository; every commit leaves the repository complete.
 
-A commit holds complete tasks: their shards, their manifests, and the card that lists exactly what is there
-then. Content goes up before the commit that names it, so a publish that is cut short has changed nothing or
-finished some tasks, and the same command again sends only what is missing. Each commit names its parent; if
-somebody else was faster, the card is merged with theirs and the commit tried again.
+A commit has complete tasks: their shards, their manifests, and a card that lists exactly the tasks there.
+Content is uploaded before the commit that refers to it, so an interrupted publish has finished some tasks or
+none, and running it again sends only what is missing. Each commit names its parent; if somebody else commits
+first, the card is merged with theirs and the commit is retried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from vision_flan.errors import HubError
 from vision_flan.hub import access, changelog
 from vision_flan.hub.documents import Documents
-from vision_flan.hub.plan import Change, Choices, Plan, Upload, after, local_tasks, make_plan, manifest_name
+from vision_flan.hub.packing import Limits, batches, groups
+from vision_flan.hub.plan import Change, Choices, PublishPlan, after, local_tasks, make_plan, manifest_name
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote, git_oid
 from vision_flan.hub.waiting import ATTEMPTS, MAX_PAUSE, BusyError, Patience, StaleError
-
-Item = TypeVar("Item", Change, Upload)
+from vision_flan.spec.catalog import Catalog
 
 PULL_REQUEST_TITLE = "Publish with vflan"
-#: The Hub asks for at most a few hundred files a commit (huggingface.co/docs/hub/storage-limits).
-FILES_PER_COMMIT = 200
-BYTES_PER_COMMIT = 20 * 10**9
-#: What is handed to the client at once; progress is told in between.
-FILES_PER_UPLOAD = 16
-BYTES_PER_UPLOAD = 256 * 10**6
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much goes into one commit and one call of the client."""
-
-    files_per_commit: int = FILES_PER_COMMIT
-    bytes_per_commit: int = BYTES_PER_COMMIT
-    files_per_upload: int = FILES_PER_UPLOAD
-    bytes_per_upload: int = BYTES_PER_UPLOAD
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a publish did; `url` is where to look."""
+    """The result of a publish; `url` is its page."""
 
-    plan: Plan
+    plan: PublishPlan
     commits: tuple[str, ...]
     head: str | None
     url: str
@@ -59,8 +41,9 @@ class Publisher:
     """One publish of one folder.
 
     Attributes:
-        branch: the branch to publish to; made if it is not there.
-        pull_request: publish to a pull request, the one left open by an earlier run if there is one.
+        branch: the branch to publish to; created if it does not exist.
+        pull_request: publish to a pull request; reuses one that an earlier run left open.
+        catalog: licenses as they are known now; they may be stricter than those of the manifests.
     """
 
     api: HfApi
@@ -72,6 +55,7 @@ class Publisher:
     patience: Patience = field(default_factory=Patience)
     progress: Progress = field(default_factory=Progress)
     limits: Limits = field(default_factory=Limits)
+    catalog: Catalog = field(default_factory=Catalog.default)
 
     def __post_init__(self) -> None:
         if self.repo_id.count("/") != 1:
@@ -84,13 +68,13 @@ class Publisher:
         self.revision = self.branch
         self.commits: list[str] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> PublishPlan:
         """Compare the folder with the Hub; sends nothing.
 
         Raises:
-            VflanError: no compiled folder, no right to see the repository, a tag that is taken.
+            VflanError: no compiled folder, no permission to see the repository, or a tag that is taken.
         """
-        local = local_tasks(self.folder, self.choices, self.progress.say)
+        local = local_tasks(self.folder, self.choices, self.catalog, self.progress.say)
         for published, _ in local.values():
             self.reader.remember(published)
         if self.pull_request:
@@ -99,18 +83,18 @@ class Publisher:
         tag = self.choices.tag
         if tag in plan.remote.tags and not plan.is_empty:
             raise HubError(
-                f"tag {tag} is on the Hub already and the folder differs from it",
+                f"tag {tag} exists on the Hub, and the folder differs from it",
                 hint="choose the next version",
             )
         return plan
 
-    def check(self, plan: Plan) -> None:
-        """Token, name and rights, before anything is sent."""
+    def check(self, plan: PublishPlan) -> None:
+        """Check token, name and permissions, before anything is sent."""
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
 
-    def run(self, plan: Plan) -> Outcome:
-        """Do what the plan says."""
+    def run(self, plan: PublishPlan) -> Outcome:
+        """Execute the plan."""
         self.check(plan)
         self._prepare(plan)
         self.progress.total_files = sum(len(change.uploads) for change in plan.to_do)
@@ -129,10 +113,10 @@ class Publisher:
             return f"{page}/discussions/{self.revision.removeprefix('refs/pr/')}"
         return page if self.revision == "main" else f"{page}/tree/{self.revision}"
 
-    # ---- where to
+    # ---- destination
 
     def _read_branch(self) -> Remote:
-        """The branch, or main where it is still to be made."""
+        """The branch, or main if it does not exist yet."""
         remote = self.reader.read("main")
         if remote.head is None or self.revision == "main":
             return remote
@@ -159,8 +143,8 @@ class Publisher:
         ours = [d for d in found if d.title == PULL_REQUEST_TITLE and d.status in ("open", "draft")]
         return ours[0].git_reference if ours else None
 
-    def _prepare(self, plan: Plan) -> None:
-        """Make repository, branch and pull request where they are missing."""
+    def _prepare(self, plan: PublishPlan) -> None:
+        """Create repository, branch and pull request where they are missing."""
         private = self.choices.private
         if plan.remote.head is None:
             self.patience.call(
@@ -183,7 +167,7 @@ class Publisher:
             self.revision = str(request.git_reference)
         elif self.revision != "main" and not self.pull_request:
             self.patience.call(
-                f"making the branch {self.revision}",
+                f"creating the branch {self.revision}",
                 lambda: self.api.create_branch(
                     self.repo_id, branch=self.revision, repo_type=REPO_TYPE, exist_ok=True
                 ),
@@ -197,13 +181,13 @@ class Publisher:
         self._commit(group, additions)
 
     def _upload(self, group: list[Change]) -> dict[str, CommitOperationAdd]:
-        """Send the content of the shards; what the Hub has already costs nothing."""
+        """Upload the shards; content the Hub already has is skipped."""
         additions: dict[str, CommitOperationAdd] = {}
         uploads = [upload for change in group for upload in change.uploads]
         for batch in batches(uploads, self.limits):
             operations = [CommitOperationAdd(upload.path, upload.local) for upload in batch]
             self.patience.call(
-                f"sending {batch[0].path}",
+                f"uploading {batch[0].path}",
                 lambda operations=operations: self.api.preupload_lfs_files(  # type: ignore[misc]
                     self.repo_id, operations, repo_type=REPO_TYPE, revision=self.revision, free_memory=False
                 ),
@@ -211,7 +195,7 @@ class Publisher:
             for upload, operation in zip(batch, operations, strict=True):
                 if operation.upload_info.sha256.hex() != upload.sha256:
                     raise HubError(
-                        f"{upload.local} is not what its manifest says (another sha256)",
+                        f"{upload.local} differs from its manifest (another sha256)",
                         hint=f"vflan verify {self.folder}, then compile the task again",
                     )
                 additions[upload.path] = operation
@@ -224,7 +208,7 @@ class Publisher:
         additions: dict[str, CommitOperationAdd],
         texts: dict[str, str] | None = None,
     ) -> None:
-        """Commit complete tasks with the card that lists them; merge, split or wait as the Hub answers."""
+        """Commit complete tasks with the card that lists them; merges, splits or waits as the Hub answers."""
         names = ", ".join(change.task for change in group[:3]) + (" …" if len(group) > 3 else "")
         title = (
             f"Publish {len(group)} task{'s' if len(group) > 1 else ''}: {names}"
@@ -251,15 +235,7 @@ class Publisher:
                 self.progress.say("somebody else published meanwhile; merging the card")
                 self.remote = self.reader.read(self.revision)
             except BusyError as busy:
-                self.remote = self.reader.read(self.revision)
-                if self._is_there(group):
-                    self.progress.say(f"the Hub committed but its answer was lost ({busy})")
-                    self._count(str(self.remote.head))
-                    return
-                if len(group) > 1:
-                    self.progress.say(f"{busy} on a commit of {len(group)} tasks; trying two halves")
-                    for half in (group[: len(group) // 2], group[len(group) // 2 :]):
-                        self._commit(half, additions, texts)
+                if self._settled(group, additions, texts, busy):
                     return
                 if attempt == ATTEMPTS:
                     raise HubError(
@@ -273,6 +249,26 @@ class Publisher:
         raise HubError(
             f"others committed to {self.repo_id} {ATTEMPTS} times in a row", hint="run the same command again"
         )
+
+    def _settled(
+        self,
+        group: list[Change],
+        additions: dict[str, CommitOperationAdd],
+        texts: dict[str, str] | None,
+        busy: BusyError,
+    ) -> bool:
+        """After a commit without an answer: whether it succeeded after all, or was retried in two halves."""
+        self.remote = self.reader.read(self.revision)
+        if self._is_there(group):
+            self.progress.say(f"the Hub committed but its answer was lost ({busy})")
+            self._count(str(self.remote.head))
+            return True
+        if len(group) < 2:
+            return False
+        self.progress.say(f"{busy} on a commit of {len(group)} tasks; trying two halves")
+        for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+            self._commit(half, additions, texts)
+        return True
 
     def _count(self, oid: str) -> None:
         self.commits.append(oid)
@@ -299,7 +295,7 @@ class Publisher:
         return operations
 
     def _is_there(self, group: list[Change]) -> bool:
-        """Whether the branch holds exactly what this group was to bring."""
+        """Whether the branch has exactly the tasks of this group."""
         for change in group:
             there = self.remote.tasks.get(change.task)
             wanted = change.published.to_json() if change.published else None
@@ -307,8 +303,8 @@ class Publisher:
                 return False
         return bool(group)
 
-    def _finish(self, plan: Plan) -> None:
-        """The card where no task changed, the changelog, the tag."""
+    def _finish(self, plan: PublishPlan) -> None:
+        """Update the card if no task changed, the changelog and the tag."""
         texts, tag = {}, self.choices.tag
         if tag and tag not in self.remote.tags:
             texts = {changelog.PATH: self._changelog(tag)}
@@ -323,43 +319,9 @@ class Publisher:
             )
 
     def _changelog(self, tag: str) -> str:
-        """The changelog with an entry for this tag, against the tag before."""
+        """The changelog with an entry for this tag, relative to the previous one."""
         there = changelog.PATH in self.remote.files
         text = self.reader.text(changelog.PATH, str(self.remote.head)) if there else ""
         last = changelog.last_tag(text)
         before = self.reader.read(last).tasks if last in self.remote.tags and last else {}
         return changelog.with_entry(text, tag, before, self.remote.tasks)
-
-
-def groups(plan: Plan, limits: Limits) -> Iterator[list[Change]]:
-    """Tasks by commit: whole tasks, up to the limits."""
-    return _packed(plan.to_do, lambda change: change.files, limits.files_per_commit, limits.bytes_per_commit)
-
-
-def batches(uploads: Sequence[Upload], limits: Limits) -> Iterator[list[Upload]]:
-    """Files by call of the client, up to the limits."""
-    return _packed(uploads, lambda upload: 1, limits.files_per_upload, limits.bytes_per_upload)
-
-
-def _packed(
-    items: Sequence[Item], files_of: Callable[[Item], int], most_files: int, most_bytes: int
-) -> Iterator[list[Item]]:
-    """Items in order, in lists within both limits; one that is too large for them is alone."""
-    pack: list[Item] = []
-    files = size = 0
-    for item in items:
-        if pack and (files + files_of(item) > most_files or size + item.bytes > most_bytes):
-            yield pack
-            pack, files, size = [], 0, 0
-        pack.append(item)
-        files, size = files + files_of(item), size + item.bytes
-    if pack:
-        yield pack
-
-
-def commits_of(plan: Plan, choices: Choices, limits: Limits | None = None) -> int:
-    """How many commits a plan takes if nothing has to be split."""
-    tasks = len(list(groups(plan, limits or Limits())))
-    texts = not tasks and bool(plan.changed_documents)
-    changelog_entry = bool(choices.tag) and choices.tag not in plan.remote.tags
-    return tasks + (texts or changelog_entry)

@@ -1,15 +1,17 @@
-"""From a published recipe and raw files back to the full config, checked against what was published.
+"""Rebuilds full configs from published recipes and raw files, checked against what was published.
 
-The task is compiled again from the local spec with the published seed and quota. With the same versions of
-the packages the shards come out byte for byte; with others the rows are compared, images by checksum.
+The task is compiled again from the local spec with the published seed and quota. With the same package
+versions (pyarrow above all) the shards are the same byte for byte; with others, rows are compared, images by
+checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -24,19 +26,21 @@ from vision_flan.dataset.card import write_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
+from vision_flan.hub.changelog import version_changes
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import Patience
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 
-#: Inside the output folder: configs that are not checked yet.
+#: Inside the output folder: configs not checked yet.
 STAGING = ".rehydrate"
 SHARDS, ROWS = "shards", "rows"
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]*")
 
 
 @dataclass(frozen=True)
 class Rehydrated:
-    """A config that is whole again; `same` says what was found equal: the shards, or every row."""
+    """A rehydrated config; `same` is what matched: the shards, or every row."""
 
     task: str
     manifest: Manifest
@@ -45,11 +49,11 @@ class Rehydrated:
 
 @dataclass
 class Rehydrator:
-    """Makes published tasks whole in a folder.
+    """Rehydrates published tasks into a folder.
 
     Attributes:
-        raw: raw files, a sub-folder a dataset.
-        out: compiled folder; other configs in it stay.
+        raw: raw files, one subfolder per dataset.
+        out: compiled folder; its other configs are kept.
         revision: branch, tag or commit of the repository.
     """
 
@@ -64,7 +68,7 @@ class Rehydrator:
     workers: int = 2
 
     def tasks(self, names: Sequence[str]) -> tuple[Remote, list[PublishedTask]]:
-        """The published tasks of these names, all recipes where there are none.
+        """The published tasks with these names; all recipes if no names are given.
 
         Raises:
             HubError: no such repository or task.
@@ -87,9 +91,9 @@ class Rehydrator:
         """Compile one task, check it, and move it into the folder.
 
         Raises:
-            MissingRawError: raw files are not there.
-            SpecError: the spec here is not the one that was published.
-            BadRawError: other images or texts came out.
+            MissingRawError: raw files are missing.
+            SpecError: the local spec differs from the published one.
+            BadRawError: images or texts differ from the published ones.
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
@@ -97,13 +101,14 @@ class Rehydrator:
         built = compile_task(task, self.raw, staging, self.catalog, options, self.report).manifest
         if built.spec_sha256 != wanted.spec_sha256:
             raise SpecError(
-                f"the spec of {task} here is not the one {self.repo_id} was made with",
+                f"the local spec of {task} differs from the one {self.repo_id} was made with",
                 where=Location(str(self.catalog.task_files[task])),
-                hint=f"pip install vision-flan=={wanted.versions.get('vision_flan', '')}",
+                hint=install_hint(wanted.versions),
             )
         same = SHARDS
         if [s.sha256 for s in built.shards] != [s.sha256 for s in wanted.shards]:
-            self.report.note(f"{task}: shards differ (other package versions?); comparing row by row")
+            versions = version_changes(wanted.versions, built.versions) or "the same package versions"
+            self.report.note(f"{task}: shards differ ({versions}); comparing row by row")
             self._compare_rows(remote, published, built, staging)
             same = ROWS
         self._move(task, built, staging)
@@ -115,7 +120,8 @@ class Rehydrator:
         for at, (our, their) in enumerate(zip_longest(ours, theirs)):
             if our != their:
                 raise BadRawError(
-                    f"row {at} of {published.task} is not the published one: {first_difference(our, their)}",
+                    f"row {at} of {published.task} differs from the published one: "
+                    + first_difference(our, their),
                     where=Location(self.raw / published.manifest.dataset),
                     hint="compare your raw files with `raw_files` in the manifest; "
                     f"what was built is in {staging}",
@@ -133,7 +139,7 @@ class Rehydrator:
                 yield from fingerprints(Path(local))
 
     def _move(self, task: str, built: Manifest, staging: Path) -> None:
-        """The old manifest goes first, the new one comes last."""
+        """Move a config: the old manifest is removed first, the new one is written last."""
         manifest_path(self.out, task).unlink(missing_ok=True)
         shutil.rmtree(self.out / task, ignore_errors=True)
         (staging / task).replace(self.out / task)
@@ -142,8 +148,18 @@ class Rehydrator:
         write_card(self.out)
 
 
+def install_hint(versions: Mapping[str, str]) -> str:
+    """The command that installs what a config was made with; the bytes depend on pyarrow, too.
+
+    The versions come from the Hub; what is not a version number is left out.
+    """
+    wanted = {"vision-flan": versions.get("vision_flan", ""), "pyarrow": versions.get("pyarrow", "")}
+    known = [f"{name}=={version}" for name, version in wanted.items() if _VERSION.fullmatch(str(version))]
+    return f"pip install {' '.join(known)}" if known else "install the vision-flan it was published with"
+
+
 def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a shard or of a recipe as comparable texts, the image as its path and sha256."""
+    """Rows of a shard or recipe for comparison, the image as its path and sha256."""
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=100):
             for row in batch.to_pylist():
@@ -157,7 +173,7 @@ def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
 
 
 def first_difference(ours: dict[str, Any] | None, theirs: dict[str, Any] | None) -> str:
-    """In which column two rows differ."""
+    """The first column in which two rows differ."""
     if ours is None or theirs is None:
         return "one side has fewer rows"
     name = next(name for name in ours if ours[name] != theirs[name])

@@ -1,4 +1,4 @@
-"""What is on the Hub now: files with their checksums, and the manifests; nothing large is downloaded."""
+"""The state of the repository: files with checksums, and manifests; nothing large is downloaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARALLEL_DOWNLOADS = 8
 
 
 def git_oid(content: bytes) -> str:
-    """git's name of a file's content, by which the tree of a repository lists it."""
+    """git's blob id of a content, under which a repository's tree lists it."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -34,9 +34,9 @@ class Remote:
     """A branch of a dataset repository.
 
     Attributes:
-        head: the commit, None where there is no repository yet.
-        files: path -> sha256 of LFS files, git's blob id of others.
-        tasks: what the manifests there say.
+        head: the commit, None if there is no repository yet.
+        files: path -> sha256 of LFS files, git's blob id of the others.
+        tasks: its manifests, by task.
         tags: name -> commit.
     """
 
@@ -49,21 +49,21 @@ class Remote:
 
 
 class Reader:
-    """Reads a repository; remembers manifests by their blob id, so a second look costs one listing."""
+    """Reads a repository; caches manifests by blob id, so reading it again costs one listing."""
 
     def __init__(self, api: HfApi, repo_id: str, patience: Patience) -> None:
         self.api, self.repo_id, self.patience = api, repo_id, patience
         self._known: dict[str, PublishedTask] = {}
 
     def remember(self, task: PublishedTask) -> None:
-        """A manifest we have ourselves need not be downloaded."""
+        """Cache a local manifest, so that it is not downloaded."""
         self._known[git_oid(task.to_json().encode())] = task
 
     def read(self, revision: str) -> Remote:
         """The state of a branch, tag or commit.
 
         Raises:
-            HubError: no such revision, no right to see it.
+            HubError: no such revision, or no permission to see it.
         """
         head = self.patience.call(f"reading {self.repo_id}", lambda: self._head(revision))
         if head is None:

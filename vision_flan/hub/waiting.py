@@ -1,4 +1,4 @@
-"""Calls to the Hub that wait when it says "later", and its refusals in plain words."""
+"""Calls to the Hub with retries and rate limits, and its refusals in plain words."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from vision_flan.errors import HubError
 T = TypeVar("T")
 
 BUSY = (500, 502, 503, 504)
-#: Attempts when the Hub is busy; with doubling pauses from 1 s to 60 s that is some seven minutes.
+#: Attempts when the Hub is busy; with doubling pauses from 1 s to 60 s, about seven minutes.
 ATTEMPTS = 12
 MAX_PAUSE = 60.0
-#: The Hub counts commits by the hour: a pause is never longer than that.
+#: The Hub's quotas are hourly: no pause is longer.
 MAX_QUOTA_PAUSE = 3600.0
 
 
-#: What the client raises: its own errors, RuntimeError and ValueError around them, OSErrors of hf_xet.
+#: Errors of the client: its own, RuntimeError and ValueError around them, OSErrors of hf_xet.
 CLIENT_ERRORS = (HfHubHTTPError, httpx2.TransportError, RuntimeError, ValueError, OSError)
 
 
 class StaleError(Exception):
-    """The branch moved on since it was looked at (412): look again."""
+    """The branch has moved since it was read (412): read it again."""
 
 
 class BusyError(Exception):
-    """The Hub did not finish the request in time (5xx, a lost connection); it may have happened or not."""
+    """The Hub did not finish the request in time (5xx, lost connection); it may have taken effect."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Patience:
     """Runs calls and waits between attempts.
 
     Attributes:
-        say: told of every pause of more than a few seconds.
+        say: receives a line for every pause.
         sleep: seconds; a test passes its own.
     """
 
@@ -61,7 +61,7 @@ class Patience:
 
         Args:
             what: for messages, as in "while <what>".
-            attempts: when the Hub is busy; rate limits are waited out however long.
+            attempts: when the Hub is busy; rate limits are waited out, however long.
 
         Raises:
             HubError: the Hub refuses, or stays busy.
@@ -81,10 +81,10 @@ class Patience:
             ) from busy
 
     def once(self, what: str, action: Callable[[], T]) -> T:
-        """Run `action` once, rate limits aside.
+        """Run `action` once, except for rate limits.
 
         Raises:
-            BusyError: for a caller that must look at what happened before it tries again.
+            BusyError: the caller must check what happened before it retries.
         """
         return self._unlimited(what, action)
 
@@ -141,14 +141,16 @@ def quota_pause(error: BaseException) -> float | None:
 
 
 def translated(error: BaseException, what: str) -> Exception:
-    """The client's error as ours: one line, and what to do."""
+    """The client's error as one of ours: one line, and what to do."""
     inner = http_error(error)
     if isinstance(inner, httpx2.TransportError):
         return BusyError(f"lost connection ({type(inner).__name__})")
     if isinstance(inner, LocalTokenNotFoundError):
         return no_token()
     if isinstance(inner, HFValidationError):
-        return HubError(f"not a name the Hub takes: {inner}", hint="use OWNER/NAME, as in my-org/vision-flan")
+        return HubError(
+            f"not a valid repository name: {inner}", hint="use OWNER/NAME, as in my-org/vision-flan"
+        )
     if isinstance(inner, HfHubHTTPError):
         return _refusal(inner, what)
     status = xet_status(inner)
@@ -161,7 +163,7 @@ def translated(error: BaseException, what: str) -> Exception:
 
 
 def _refusal(inner: HfHubHTTPError, what: str) -> Exception:
-    """An answer of the Hub that is not success."""
+    """An error response of the Hub."""
     status, message = inner.response.status_code, server_message(inner)
     if status == 412:
         return StaleError(message)
@@ -188,7 +190,7 @@ def refused(status: int, what: str, message: str) -> HubError:
     if status == 401:
         return HubError(
             "the Hub does not accept this token",
-            hint="run `hf auth login`, or set HF_TOKEN to one that is valid",
+            hint="run `hf auth login`, or set HF_TOKEN to a valid one",
         )
     if status in (402, 403) and re.search(r"storage (limit|quota)|quota|billing|payment", message, re.I):
         return HubError(
@@ -197,7 +199,7 @@ def refused(status: int, what: str, message: str) -> HubError:
         )
     if status == 403:
         return HubError(
-            f"no right to do this ({what}): {message}",
+            f"no permission to do this ({what}): {message}",
             hint="use a token with write access, or publish under a name of your own",
         )
     return HubError(
@@ -211,7 +213,7 @@ def no_token() -> HubError:
 
 
 def server_message(error: HfHubHTTPError) -> str:
-    """What the Hub itself said, in one line."""
+    """The Hub's own message, in one line."""
     return " ".join(
         (error.server_message or error.response.headers.get("X-Error-Message") or "no reason given").split()
     )

@@ -1,4 +1,4 @@
-"""What COCO lends to other releases: file names, the 80 categories, images."""
+"""What other releases borrow from COCO: file names, the 80 categories, images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vision_flan.miniatures.tree import Drawing, Tree
 
-#: Ids of COCO images lie below this.
+#: Ids of COCO images are below this.
 MAX_ID = 581_929
 
 _NAMES = {
@@ -38,12 +38,12 @@ CATEGORY: dict[int, tuple[str, str]] = {
 
 
 def file_name(split: str, image_id: int) -> str:
-    """`COCO_train2014_000000000009.jpg`; the 2017 files have the number alone."""
+    """`COCO_train2014_000000000009.jpg`; 2017 files have only the number."""
     return f"{image_id:012d}.jpg" if split.endswith("2017") else f"COCO_{split}_{image_id:012d}.jpg"
 
 
 def lend(tree: Tree, split: str, image_id: int, image: Drawing | Callable[[], Drawing]) -> None:
-    """Write an image where COCO has it, `train2014/COCO_train2014_000000000009.jpg`.
+    """Write an image at COCO's path, `train2014/COCO_train2014_000000000009.jpg`.
 
     `tree` is `mini.borrow("mscoco")`, or the dataset's own folder, where readers look first.
     """

@@ -1,4 +1,4 @@
-"""The 19 corruptions of ImageNet-C, in five severities: alike to the eye, not to the bit.
+"""The 19 corruptions of ImageNet-C, at five severities: similar to the eye, not bit for bit.
 
 Names and groups are those of Hendrycks and Dietterich (2019) and of the released archives.
 """

@@ -1,6 +1,6 @@
-"""Writers for the file formats that upstreams ship, byte layouts included.
+"""Writers for upstream's file formats, down to the byte layout.
 
-What fits in memory comes back as bytes, to be written with `mini.write_bytes`; formats that live in a file of
+Formats that fit in memory are returned as bytes, for `mini.write_bytes`; formats that need a file of
 their own (HDF5, LMDB, Parquet) take a path from `mini.path(rel)`.
 """
 
@@ -26,7 +26,7 @@ from vision_flan.miniatures.tree import Drawing, encode
 
 Array = np.ndarray[Any, Any]
 
-#: A MATLAB 5 file starts with 116 bytes of text, which scipy fills with the time.
+#: A MATLAB 5 file starts with 116 bytes of text, into which scipy writes the time.
 _MAT5_TEXT = b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created on: Sat Dec 14 14:13:07 2013".ljust(116)
 _MAT73_TEXT = (
     b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Sat Dec 14 14:13:07 2013 HDF5 schema 1.00 ."
@@ -57,7 +57,7 @@ def cell(values: Sequence[Any], *, column: bool = False) -> Array:
 def struct_array(records: Sequence[Mapping[str, Any]], *, column: bool = False) -> Array:
     """A struct array, 1 x N or N x 1, all records with the same fields.
 
-    Scalars become 1 x 1 matrices of their numpy type, as MATLAB has them: pass `np.uint8(39)`, not 39.
+    Scalars become 1 x 1 matrices of their numpy type, as in MATLAB: pass `np.uint8(39)`, not 39.
     """
     out = np.empty(len(records), dtype=[(name, object) for name in records[0]])
     for place, record in enumerate(records):
@@ -140,7 +140,7 @@ def planes(image: Any, *, column_major: bool = False) -> bytes:
 
 
 def pixels(image: Image.Image) -> str:
-    """Size and a digest of the RGB values, for the truth of formats that hold bare pixels."""
+    """Size and digest of the RGB values, for the truth of formats with raw pixels."""
     values = hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
     return f"{image.width}x{image.height} {values[:16]}"
 
@@ -186,7 +186,7 @@ def _opcodes(value: Any) -> Iterator[bytes]:
 
 
 def lmdb(folder: Path, records: Iterable[tuple[bytes, bytes]]) -> None:
-    """An LMDB environment: `data.mdb`, and the `lock.mdb` that upstream archives carry along."""
+    """An LMDB environment: `data.mdb`, and the `lock.mdb` that upstream archives include."""
     environment = _need("lmdb").open(str(folder), map_size=1 << 36, lock=False, sync=False)
     with environment, environment.begin(write=True) as transaction:
         for key, value in records:
@@ -226,7 +226,7 @@ def voc_xml(
 ) -> str:
     """A Pascal VOC annotation. Each object has `name` and `box` (xmin, ymin, xmax, ymax, counted from 1).
 
-    Optional in an object: `pose`, `truncated`, `difficult`, and `extra`, XML that goes in after the box.
+    Optional in an object: `pose`, `truncated`, `difficult`, and `extra`, XML inserted after the box.
     """
     parts = [
         "<annotation>",

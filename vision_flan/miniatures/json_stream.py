@@ -1,6 +1,6 @@
 """JSON files written record by record, with several growing arrays and objects side by side.
 
-Upstream files hold millions of records under a few top-level keys. A `JsonDocument` lets a generator add to
+Upstream files have millions of records under a few top-level keys. A `JsonDocument` lets a generator add to
 all of them in one pass: each part has its own buffer, which moves to a temporary file when it is large, and
 the parts are joined in the order they were declared when the document is closed.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-#: Bytes a part may hold in memory before it moves to a temporary file.
+#: Bytes a part may use in memory before it moves to a temporary file.
 SPOOL_BYTES = 1 << 20
 
 #: Adds one record to an array.
@@ -25,7 +25,7 @@ _encode = json.JSONEncoder(ensure_ascii=True).encode
 
 
 class _Part:
-    """The text of one value that grows; `opening` and `closing` are its brackets."""
+    """The text of one growing value between `opening` and `closing`."""
 
     def __init__(self, opening: str, closing: str) -> None:
         self._buffer: IO[bytes] = SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 (closed by copy_to)
@@ -48,13 +48,13 @@ class _Part:
 
 
 class JsonDocument:
-    """An object whose members are declared in the order they are to stand in the file."""
+    """An object whose members are declared in their order in the file."""
 
     def __init__(self) -> None:
         self._members: list[tuple[str, _Part | JsonDocument | str]] = []
 
     def field(self, name: str, value: Any) -> None:
-        """A small member, known at once."""
+        """A small member, written at once."""
         self._members.append((name, _encode(value)))
 
     def array(self, name: str) -> Add:
@@ -76,7 +76,7 @@ class JsonDocument:
         return inner
 
     def copy_to(self, out: IO[bytes]) -> None:
-        """Write the whole object; done once, at the end."""
+        """Write the whole object; called once, at the end."""
         out.write(b"{")
         for position, (name, member) in enumerate(self._members):
             out.write(f"{', ' if position else ''}{_encode(name)}: ".encode())

@@ -4,7 +4,24 @@ A generator gets a `Miniature` and writes through it. Layout on disk, for `--out
 
 - `DIR/textocr/...`: what upstream ships;
 - `DIR/.truth/<task id>.jsonl`: what each record must become, known to the generator;
-- `DIR/.truth/made/textocr.json`: says that the folder is ours, so that real data is never written over.
+- `DIR/.truth/made/textocr.json`: marks the folder as ours, so that real data is never overwritten.
+
+One module per dataset, `datasets/<slug>.py` (`_300w.py` where a slug starts with a digit), holding
+`def generate(mini: Miniature) -> None`; its docstring says what `n` counts and what `source_id` is.
+
+    rng = mini.rng("train", index)             # keyed draws; also np_rng, hex_id, number (distinct ids)
+    mini.image("images/0.jpg", image)          # Pillow, uint8 array or bytes (quirks.*); format by suffix
+    mini.write_json("x.json", value)           # small files; also write_text, write_bytes, write_lines
+    with mini.json_document("x.json") as doc:  # streams, in any order: doc.field, .array, .object, .nest
+    with mini.json_array("x.json", key="annotations", before={"info": {}}) as add: add(record)
+    with mini.json_lines(rel) as add:          # also mini.csv(rel, header), .lines(rel), .json_object(rel)
+    with mini.pack("images.zip") as tree: tree.image("train/0.jpg", image)  # the archive, or unpacked
+    with mini.archive("noise.tar") as tree:    # always an archive; mini.borrow("mscoco").image(...)
+    mini.truth(task_id, source_id, target=answer)  # or answer=, one_of=[...], dropped="why"
+
+Images: `draw` (cards, words, shapes, digits), `scenes` (CLEVR, panels, faces, figures, maps), `charts`,
+`corrupt`, `quirks` (odd and broken files), `coco` (borrowed images). File formats: `formats`. Sentences:
+`text`. Truth semantics: `Miniature.truth`. Tests of every generator: tests/miniatures/test_every_dataset.py.
 """
 
 from __future__ import annotations
@@ -25,23 +42,23 @@ from vision_flan.errors import MachineError
 from vision_flan.miniatures.tree import FolderTree, Tree, archive
 
 TRUTH = ".truth"
-#: What a line of truth says about a record; exactly one of them.
+#: Keys of a line of truth, exactly one of which is given.
 _CLAIMS = ("target", "answer", "one_of", "if_input", "pairs", "dropped")
 
 
 class Miniature(FolderTree):
-    """The raw folder of one dataset, to be filled.
+    """The raw folder of one dataset, to write into.
 
     Args:
         root: the folder that stands for `--raw`.
         dataset: slug of the dataset, name of its folder.
         n: number of records of the dataset's main unit; each generator says which.
         seed: with `dataset` and a key, decides every draw.
-        archives: write what `pack` gets as the archive upstream ships, instead of its unpacked form.
-        images: write images; without them, runs over a million records are about annotations alone.
+        archives: make `pack` write the archive upstream ships, instead of its unpacked form.
+        images: write images; without them, a million records can be used to measure annotations alone.
 
     Raises:
-        MachineError: the dataset's folder is there already, and not made by borrowing.
+        MachineError: the dataset's folder exists already, and was not created by borrowing.
     """
 
     def __init__(
@@ -68,14 +85,14 @@ class Miniature(FolderTree):
         if kind is None:
             self._mark(self.dataset, {"n": self.n, "seed": self.seed})
 
-    # --- draws: each has a key, so that none depends on the order of the others
+    # --- draws: each has a key, so that their order does not matter
 
     def _digest(self, key: Sequence[object]) -> bytes:
         text = "\x1f".join([str(self.seed), self.dataset, *map(str, key)])
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
     def rng(self, *key: object) -> random.Random:
-        """A generator of random numbers for this key."""
+        """A random number generator for this key."""
         return random.Random(int.from_bytes(self._digest(key), "big"))
 
     def np_rng(self, *key: object) -> np.random.Generator:
@@ -83,14 +100,14 @@ class Miniature(FolderTree):
         return np.random.default_rng(int.from_bytes(self._digest(key), "big"))
 
     def hex_id(self, digits: int, *key: object) -> str:
-        """Lower-case hex digits for this key, at most 32; as good as distinct from 12 on."""
+        """Lower-case hex digits for this key, at most 32; from 12 on, collisions are negligible."""
         return self._digest(("hex", *key)).hex()[:digits]
 
     def number(self, index: int, low: int, high: int, *key: object) -> int:
         """The `index`-th of distinct, scattered numbers in `low..high`, both included.
 
         Raises:
-            ValueError: the range holds no `index + 1` numbers.
+            ValueError: the range has fewer than `index + 1` numbers.
         """
         span = high - low + 1
         if not 0 <= index < span:
@@ -101,13 +118,13 @@ class Miniature(FolderTree):
             step = step % span + 1
         return low + (rng.randrange(span) + index * step) % span
 
-    # --- places
+    # --- folders and archives
 
     def borrow(self, dataset: str) -> FolderTree:
         """Another dataset's folder, for images that this release borrows: `borrow("mscoco")`.
 
         Raises:
-            MachineError: the folder holds something that no miniature made.
+            MachineError: the folder has files that no miniature wrote.
         """
         self._claim(dataset, borrowed=True)
         return FolderTree(self.root / dataset, images=self.images)
@@ -127,7 +144,7 @@ class Miniature(FolderTree):
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Tree]:
-        """An archive that is read in place, in any case: `.zip`, `.tar`, `.tar.gz`, `.tgz`."""
+        """An archive that is always written packed, and read in place: `.zip`, `.tar`, `.tar.gz`, `.tgz`."""
         with archive(self.path(name), images=self.images) as tree:
             yield tree
 
@@ -154,7 +171,7 @@ class Miniature(FolderTree):
             self.tasks.append(task)
         out.write(json.dumps({"source_id": str(source_id), **claim}, ensure_ascii=False) + "\n")
 
-    # --- whose folder it is
+    # --- ownership of folders
 
     def _claim(self, dataset: str, *, borrowed: bool) -> None:
         folder = self.root / dataset

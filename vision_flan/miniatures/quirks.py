@@ -1,4 +1,4 @@
-"""Images as real collections hold them: odd modes, odd headers, and files that are broken.
+"""Images as in real collections: unusual modes, unusual headers, and broken files.
 
 Each returns the file's bytes, to be written with `mini.image(rel, ...)`, which passes bytes through.
 """
@@ -20,7 +20,7 @@ def grayscale(image: Image.Image, suffix: str = ".jpg") -> bytes:
 
 
 def cmyk(image: Image.Image) -> bytes:
-    """A JPEG with four inks."""
+    """A CMYK JPEG."""
     return encode(image.convert("CMYK"), ".jpg")
 
 
@@ -47,14 +47,14 @@ def animated(images: list[Image.Image]) -> bytes:
 
 
 def exif_rotated(image: Image.Image, orientation: int = 6) -> bytes:
-    """A JPEG whose EXIF asks viewers to turn it; the stored pixels, to which boxes refer, stay as drawn."""
+    """A JPEG whose EXIF asks viewers to turn it; the stored pixels, to which boxes refer, are not rotated."""
     exif = Image.Exif()
     exif[_ORIENTATION] = orientation
     return encode(image, ".jpg", exif=exif)
 
 
 def truncated(image: Image.Image, suffix: str = ".jpg") -> bytes:
-    """A file cut off at two thirds: its header is right, it does not decode."""
+    """A file truncated at two thirds: its header is valid, but it does not decode."""
     data = encode(image, suffix)
     return data[: len(data) * 2 // 3]
 
@@ -65,5 +65,5 @@ def zero_byte() -> bytes:
 
 
 def not_an_image() -> bytes:
-    """What a dead link answers, saved under the name of an image."""
+    """The response of a dead link, saved with the name of an image."""
     return b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body>gone</body></html>\n"

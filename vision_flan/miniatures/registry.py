@@ -32,7 +32,7 @@ def find(dataset: str) -> Generator:
     """The generator of `dataset`.
 
     Raises:
-        SpecError: there is none; the message lists those there are.
+        SpecError: there is none; the message lists the existing ones.
     """
     known = available()
     if not _SLUG.fullmatch(dataset) or dataset not in known:
@@ -45,7 +45,7 @@ def find(dataset: str) -> Generator:
 def make(
     dataset: str, root: Path, n: int, seed: int, *, archives: bool = False, images: bool = True
 ) -> Miniature:
-    """Write the miniature of `dataset` below `root`; the result is closed and says what was made."""
+    """Write the miniature of `dataset` below `root`; the result is closed and says what was written."""
     generate = find(dataset)
     with Miniature(root, dataset, n, seed, archives=archives, images=images) as mini:
         generate(mini)
@@ -54,7 +54,7 @@ def make(
 
 @contextmanager
 def temporary(dataset: str, n: int, seed: int = 0) -> Iterator[Path]:
-    """A raw folder that holds a miniature of a dataset, for as long as it is needed.
+    """A temporary raw folder with a miniature of a dataset, removed at the end.
 
     Raises:
         SpecError: no generator for the dataset.

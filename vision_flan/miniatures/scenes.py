@@ -1,4 +1,4 @@
-"""Images with a structure of their own: CLEVR scenes, matrix panels, faces, figures, maps."""
+"""Structured images: CLEVR scenes, matrix panels, faces, figures, maps."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _clevr_ground() -> Image.Image:
 
 
 def clevr_scene(objects: Iterable[Mapping[str, Any]]) -> Image.Image:
-    """Solids on a gray ground (480 x 320, RGBA as upstream). Of each object are read:
+    """Solids on a gray ground (480 x 320, RGBA as upstream). Keys of an object:
 
     `shape`, `color`, `size`, `material` (metal shines, rubber does not) and `pixel_coords` (x, y, depth), its
-    center. Those further up are further away and are drawn first.
+    center. Objects higher up are farther away and drawn first.
     """
     scene = _clevr_ground().copy()
     pen = ImageDraw.Draw(scene)
@@ -76,7 +76,7 @@ PANEL_TYPES = ("none", "triangle", "square", "pentagon", "hexagon", "circle")
 PANEL_SIZES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PANEL_GRAYS = (255, 224, 196, 168, 140, 112, 84, 56, 28, 0)
 
-#: (center y, center x, height, width) in parts of the panel, then type, size, color.
+#: (center y, center x, height, width) as fractions of the panel, then type, size, color.
 Entity = tuple[tuple[float, float, float, float], int, int, int]
 
 
@@ -99,7 +99,7 @@ def panel(entities: Iterable[Entity]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 # --- people
 
-#: How a mouth bends (up is a smile), how far brows tilt inwards and how open the mouth is.
+#: Curve of the mouth (up is a smile), inward tilt of the brows, and how open the mouth is.
 _FACES: dict[str, tuple[float, float, float]] = {
     "neutral": (0.0, 0.0, 0.0),
     "happy": (0.9, 0.0, 0.0),
@@ -143,7 +143,7 @@ def face(expression: str, size: Size = (96, 96), *, tone: int = 0) -> Image.Imag
 
 
 def figure(pose: str, size: Size = (96, 128)) -> Image.Image:
-    """A stick figure whose limbs belong to the name of its pose or action, written below it."""
+    """A stick figure with limbs derived from the name of its pose or action, which is written below it."""
     image = draw.blank(size, (235, 235, 225))
     pen = ImageDraw.Draw(image)
     width, height = size
@@ -190,7 +190,7 @@ _LAND: dict[str, Color] = {
 
 
 def map_tile(label: str, size: Size = (64, 64), *, note: str = "") -> Image.Image:
-    """Land seen from above: a ground that suits the label, with the label written on it."""
+    """Land seen from above: a ground that matches the label, with the label written on it."""
     words = label.lower()
     base = next((color for word, color in _LAND.items() if word in words), draw.color_of(label))
     noise = np.random.default_rng(int.from_bytes(draw.digest(label + note)[:8], "big"))

@@ -1,4 +1,4 @@
-"""Words and sentences for annotations: small vocabularies, so that repeats and look-alikes occur."""
+"""Words and sentences for annotations: small vocabularies, so that repeats and near-duplicates occur."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sentence(rng: Random) -> str:
 
 
 def closed(text: str) -> str:
-    """The text with a period where it has none."""
+    """The text, with a period added if it has none."""
     return text if text.endswith(".") else f"{text}."
 
 
@@ -91,5 +91,5 @@ def question_answer(rng: Random) -> tuple[str, str]:
 
 
 def sign_word(rng: Random) -> str:
-    """A word as it stands on a sign: case, digits, punctuation, now and then an accent."""
+    """A word as on a sign: case, digits, punctuation, sometimes an accent."""
     return rng.choice(SIGNS)

@@ -1,6 +1,6 @@
 """Where a generator writes: a folder, or an archive filled member by member, with the same methods.
 
-Everything is written deterministically: members of archives carry one fixed time, gzip none.
+Everything is written deterministically: archive members have a fixed time, gzip none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 
 from vision_flan.miniatures.json_stream import Add, JsonDocument, JsonList, Put
 
-#: An image to write: drawn, as array (H x W or H x W x C, uint8), or as encoded bytes.
+#: An image to write: a Pillow image, an array (H x W or H x W x C, uint8), or as encoded bytes.
 Drawing = Image.Image | np.ndarray[Any, np.dtype[np.uint8]] | bytes
 
 _FORMATS = {
@@ -74,7 +74,7 @@ class Tree(ABC):
 
     @abstractmethod
     def open(self, rel: str) -> AbstractContextManager[IO[bytes]]:
-        """A new file to write to, its folders made."""
+        """A new file to write to; its folders are created."""
 
     def write_bytes(self, rel: str, data: bytes) -> None:
         with self.open(rel) as out:
@@ -84,7 +84,7 @@ class Tree(ABC):
         self.write_bytes(rel, text.encode(encoding))
 
     def write_lines(self, rel: str, lines: Iterable[str], encoding: str = "utf-8", end: str = "\n") -> None:
-        """Text of any length, a line at a time; `end` closes every line."""
+        """Text of any length, line by line; `end` ends every line."""
         with self.open(rel) as out:
             for line in lines:
                 out.write((line + end).encode(encoding))
@@ -96,7 +96,7 @@ class Tree(ABC):
     def image(self, rel: str, drawing: Drawing | Callable[[], Drawing], **options: Any) -> None:
         """An image in the format of the suffix; bytes are written as they are.
 
-        A function is called for the image only where images are wanted at all.
+        A function is called for the image only if images are written.
         """
         if self.images:
             drawn = drawing() if callable(drawing) else drawing
@@ -117,7 +117,7 @@ class Tree(ABC):
 
     @contextmanager
     def json_document(self, rel: str) -> Iterator[JsonDocument]:
-        """A JSON object with any number of growing arrays and objects, added to in any order."""
+        """A JSON object with any number of growing arrays and objects, filled in any order."""
         document = JsonDocument()
         yield document
         with self.open(rel) as out:
@@ -189,7 +189,7 @@ class FolderTree(Tree):
         self._made: set[str] = set()
 
     def path(self, rel: str) -> Path:
-        """Where `rel` lies, with its parent folders made: for formats that want a file name of their own."""
+        """Path of `rel`, with its parent folders created: for formats whose writers need a path."""
         parts = PurePosixPath(rel)
         if parts.is_absolute() or ".." in parts.parts:
             raise ValueError(f"{rel!r} leads out of the dataset's folder")
@@ -252,7 +252,7 @@ class TarTree(ArchiveTree):
 
 @contextmanager
 def archive(path: Path, *, images: bool = True) -> Iterator[Tree]:
-    """A `.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.xz` to fill; finished when the block ends."""
+    """A `.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.xz` to fill; closed when the `with` block ends."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
             yield ZipTree(zipped, images=images)
@@ -260,7 +260,7 @@ def archive(path: Path, *, images: bool = True) -> Iterator[Tree]:
         with tarfile.open(path, "w" if path.suffix == ".tar" else "w:xz") as plain:
             yield TarTree(plain, images=images)
     else:
-        # a GzipFile of our own: tarfile's writes the time into the header
+        # our own GzipFile: tarfile's writes the time into the header
         with (
             path.open("wb") as raw,
             gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
@@ -270,4 +270,4 @@ def archive(path: Path, *, images: bool = True) -> Iterator[Tree]:
 
 
 def _discard(_: object) -> None:
-    """Makes a callback of a call whose result nobody needs."""
+    """Turns a call into a callback that ignores its result."""

@@ -1,6 +1,6 @@
 """A task bound to its dataset on tables without rows: what its SQL yields and its templates use.
 
-Binding goes on after a problem, so that everything wrong with a spec is found at once. No raw file is read.
+Binding continues after a problem, so that all problems of a spec are found at once. No raw file is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
-#: Names that a template sees beside the fields.
+#: Name that a template sees besides the fields.
 OPTIONS = "options"
 
 T = TypeVar("T")
@@ -36,15 +36,15 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass
 class BoundTask:
-    """What is known of a task without its raw files.
+    """A task, as far as it is known without raw files.
 
     Attributes:
         labels: label tables of the dataset and the task.
         columns: the SELECT's columns and their SQL types; None when it does not run.
-        texts: every text that may hold Jinja, with its place.
+        texts: every text that may contain Jinja, with its location.
         used: fields that something uses.
-        options: None when there are none or they are wrong.
-        findings: what was wrong on the way; rules of `vision_flan.review.task_rules` hand them out by name.
+        options: None if there are none, or invalid ones.
+        findings: problems found while binding; the rules in `task_rules` yield them by name.
     """
 
     task: TaskSpec
@@ -62,7 +62,7 @@ class BoundTask:
         return self.catalog.instruction_file(self.task.id)
 
     def label_tables_used(self) -> dict[str, Location]:
-        """Names of label tables that SQL, options and templates ask for, and where."""
+        """Label tables that SQL, options and templates use, and where."""
         place = self.task.place("sql" if self.task.sql is not None else "table")
         texts = [self.task.records_sql, *self.dataset.views.values()]
         in_sql = {name for name in self.labels if any(f"label_{name}" in text for text in texts)}
@@ -101,7 +101,7 @@ def _bind_sql(bound: BoundTask) -> None:
     except SpecError as error:
         if error.where is None or str(error.where.file) != str(bound.dataset.document.path):
             bound.findings.append(from_error(error, "sql", task.document.path))
-        return  # what is wrong in dataset.yaml, its own rules say
+        return  # the rules of dataset.yaml report it
     try:
         bound.columns = _describe(task, sources, bound.findings)
     except SpecError as error:
@@ -112,20 +112,20 @@ def _bind_sql(bound: BoundTask) -> None:
 
 
 def select_findings(sql: str, place: Location, dataset: DatasetSpec) -> list[Finding]:
-    """What a SELECT that runs still does wrong: row_order and negated_column."""
+    """Findings for a SELECT that runs: row_order and negated_column."""
     return [*_row_order(sql, place), *_negated(sql, place, dataset)]
 
 
 def _row_order(sql: str, place: Location) -> Iterator[Finding]:
-    inside = "write ORDER BY in its brackets or OVER's, or arg_min/min/max where one value is enough"
+    inside = "write ORDER BY in its parentheses or OVER's, or arg_min/min/max where one value is enough"
     for name in unordered(sql):
-        hint = inside if name.endswith("()") else "write ORDER BY columns that set any two rows apart"
-        message = f"{name} has no ORDER BY, and rows have no order of their own"
+        hint = inside if name.endswith("()") else "write ORDER BY with columns that distinguish any two rows"
+        message = f"{name} has no ORDER BY, and rows have no inherent order"
         yield at(find_word(place, name.removesuffix("()")), "row_order", message, hint)
 
 
 def _negated(sql: str, place: Location, dataset: DatasetSpec) -> Iterator[Finding]:
-    """Columns of readers after NOT: a record that lacks the column is neither true nor false."""
+    """Reader columns after NOT: for a record that lacks the column they are neither true nor false."""
     declared = {
         word
         for table in dataset.tables.values()
@@ -173,7 +173,7 @@ def _one_line(message: str) -> str:
 
 
 def _bind_texts(bound: BoundTask) -> None:
-    """Compile every text, and check the names it uses against the fields there are at that point."""
+    """Compile every text, and check the names it uses against the fields available at that point."""
     task, renderer = bound.task, Renderer(bound.labels)
     fields: set[str] | None = None if bound.columns is None else set(bound.columns)
     for name, spec in task.derive.items():
@@ -253,15 +253,15 @@ def _use(bound: BoundTask, names: Iterable[str], place: Location, fields: set[st
 
 
 def _want_columns(bound: BoundTask, names: Iterable[str], place: Location) -> None:
-    """`other` looks at other records, so derived fields are no use to it."""
+    """`other` compares records, so it cannot use derived fields."""
     for name in names:
         if name in bound.task.derive:
             bound.findings.append(
                 at(
                     find_word(place, name),
                     "derive",
-                    f"`other` compares records, and {name!r} is made after that",
-                    "make it in SQL: " + ", ".join(bound.columns or ()),
+                    f"`other` compares records, and {name!r} is derived after that",
+                    "compute it in SQL; columns: " + ", ".join(bound.columns or ()),
                 )
             )
 
@@ -280,7 +280,7 @@ def _lines(file: str) -> tuple[str, ...]:
 
 
 def find_word(place: Location, word: str) -> Location:
-    """The first line from a place on that holds a word; the place itself when none does."""
+    """The first occurrence of a word from a location on; the location itself if there is none."""
     pattern = re.compile(rf"\b{re.escape(word)}\b")
     start = max(place.line - 1, 0)
     for number, line in enumerate(_lines(str(place.file))[start:], start + 1):

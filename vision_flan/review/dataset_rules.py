@@ -18,22 +18,22 @@ from vision_flan.spec.model import DatasetSpec
 
 _PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.IGNORECASE)
 _CITATION_KEY = re.compile(r"\s*@\w+\s*\{\s*[^\s,{}]+\s*,")
-#: License identifiers have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
+#: License ids have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
 
 
 def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """The license is stated: no placeholder, an SPDX id that has the form of one, and a note where passing
-    images on is unclear."""
+    """The license is stated: no placeholder, an SPDX id that has the form of one, and a note where
+    redistribution of images is unclear."""
     known = dataset.license
     place = dataset.document.place("license")
     if _PLACEHOLDER.search(f"{known.name} {known.note}"):
-        yield at(place, "license", "the license is not filled in", "see the dataset's homepage")
+        yield at(place, "license", "the license is a placeholder", "see the dataset's homepage")
     if known.spdx is not None and not _SPDX.match(known.spdx):
         yield at(
             dataset.document.place("license", "spdx"),
             "license",
-            f"{known.spdx!r} has not the form of an SPDX id",
+            f"{known.spdx!r} is not a valid SPDX id",
             "https://spdx.org/licenses/ lists them; null where there is none",
         )
     if known.redistribute_images != "yes" and not known.note:
@@ -41,16 +41,16 @@ def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             place,
             "license",
             f"redistribute_images is {known.redistribute_images}, and no note says why",
-            "add `note:` with what the license says of the images",
+            "add `note:` with what the license says about the images",
             "warning",
         )
 
 
 def citation(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """The citation is BibTeX with a key, balanced braces, a title and a year; a key stands for one work."""
+    """The citation is BibTeX with a key, balanced braces, a title and a year; a key is used for one work."""
     text, place = dataset.citation, dataset.document.place("citation")
     if _PLACEHOLDER.search(text):
-        yield at(place, "citation", "the citation is not filled in", "BibTeX as the authors ask for")
+        yield at(place, "citation", "the citation is a placeholder", "BibTeX as the authors ask for")
     if text.count("{") != text.count("}"):
         yield at(place, "citation", f"{text.count('{')} opening and {text.count('}')} closing braces")
     if not _CITATION_KEY.match(text):
@@ -61,8 +61,7 @@ def citation(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
 
 
 def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """Files have relative paths that stay in the folder, none twice; what cannot be downloaded says how to
-    get it."""
+    """Files have relative paths inside the folder, each once; files without a URL say how to get them."""
     seen: set[str] = set()
     for i, file in enumerate(dataset.files):
         place = dataset.document.place("files", i)
@@ -70,7 +69,7 @@ def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
         if wrong:
             yield at(place, "files", wrong, "a relative path, without ..")
         if file.path in seen:
-            yield at(place, "files", f"{file.path!r} stands twice")
+            yield at(place, "files", f"{file.path!r} is listed twice")
         seen.add(file.path)
         if not (file.url or file.note or dataset.how_to_get):
             yield at(place, "files", f"nothing says how to get {file.path}", "add `url`, or `how_to_get`")
@@ -79,7 +78,7 @@ def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             dataset.document.place("access"),
             "files",
             f"access is {dataset.access}, and `how_to_get` does not say what to do",
-            "how_to_get: what a person does, step by step",
+            "how_to_get: the steps a person takes",
         )
 
 
@@ -110,7 +109,7 @@ def borrows(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
         if slug == dataset.dataset or slug not in catalog.dataset_files:
             what = "is this dataset itself" if slug == dataset.dataset else "has no dataset.yaml"
             place = dataset.document.place("borrows", i)
-            yield at(place, "borrows", f"{slug!r} {what}", "name the dataset whose images these are")
+            yield at(place, "borrows", f"{slug!r} {what}", "name the dataset that the images belong to")
 
 
 def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
@@ -123,12 +122,12 @@ def tables(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
 
 
 def views(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """Every view is one SELECT over tables and the views above it, has a name of its own, and runs on tables
-    without rows; aggregates say ORDER BY, as in a task."""
+    """Every view is one SELECT over tables and the views above it, has a unique name, and runs on empty
+    tables; aggregates have ORDER BY, as in a task."""
     taken = sorted(dataset.views.keys() & dataset.tables.keys())
     for name in taken:
         place = dataset.view_place(name)
-        yield at(place, "views", f"{name!r} is a table already", "give the view a name of its own")
+        yield at(place, "views", f"{name!r} is already a table", "give the view another name")
     if not taken and dataset.views:
         yield from _wrong_views(dataset)
 
@@ -140,7 +139,7 @@ def _wrong_views(dataset: DatasetSpec) -> Iterator[Finding]:
             for name in dataset.tables:
                 store.load(name, make_reader(table_spec(dataset, name)).schema(), iter(()))
         except SpecError:
-            return  # `tables` and `labels` have said it
+            return  # `tables` and `labels` report it
         for name, sql in dataset.views.items():
             place = dataset.view_place(name)
             try:

@@ -1,34 +1,29 @@
-"""Lints: what only shows when instructions are compared, or when instances are rendered from miniatures.
+"""Lints: what only shows when instances are rendered from miniatures.
 
-A function is a rule, its docstring the rule's manual. All are warnings but `renders`; `allow:` of a task says
-which it breaks on purpose.
+A function is a rule, its docstring the rule's manual. All are warnings except `renders`; `allow:` of a task
+names the rules it breaks on purpose.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterator
 
 from vision_flan.errors import Location
 from vision_flan.instances.options import LETTERS
-from vision_flan.instances.rendering import read_template
 from vision_flan.review.bound import BoundTask, find_word
 from vision_flan.review.rendered import RenderedTask
 from vision_flan.review.task_rules import looks_raw
 from vision_flan.spec.findings import Finding, at, from_error
 
-#: Jaccard index of the word triples of two instructions from which they are nearly the same.
-SIMILAR = 0.5
-#: Share of one answer from which a target is as good as constant.
+#: Share of one answer above which targets count as constant.
 CONSTANT = 0.95
-#: How much oftener a prompt holds its own target than another instance's, before it gives it away.
+#: How much more often a prompt may contain its own target than another instance's.
 GIVEN_AWAY = 0.3
-#: Fewer instances say nothing about a task.
+#: With fewer instances there is no verdict.
 ENOUGH = 8
 
-_TAGS = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 _OPTIONS = re.compile(r"\b(?:options?|choices|alternatives)\b", re.IGNORECASE)
 _LETTERED = re.compile(r"^\(?[A-H][.):]\s", re.MULTILINE)
 _CHOOSE = re.compile(
@@ -47,30 +42,8 @@ _UNTIDY = re.compile(
 _NOT_TEXT = re.compile(r"\{\{|\}\}|\{%|(?<![\w-])(?:None|nan|NULL)(?![\w-])(?!\s+of\b)")
 
 
-def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
-    """A warning: an instruction is nearly the same as another's: half of their word triples are shared."""
-    shingles = {
-        name: _shingles(read_template(bound.instruction_file))
-        for name, bound in sorted(tasks.items())
-        if bound.instruction_file.exists()
-    }
-    for (one, left), (other, right) in combinations(shingles.items(), 2):
-        shared = len(left & right)
-        if shared and shared / len(left | right) >= SIMILAR:
-            share = shared / len(left | right)
-            message = f"nearly the same instruction as {one}: {share:.0%} of the word triples are shared"
-            place = Location(tasks[other].instruction_file, 1)
-            hint = "say what sets the two tasks apart"
-            yield at(place, "similar_instructions", message, hint, "warning")
-
-
-def _shingles(instruction: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[^\W_]+", _TAGS.sub(" ", instruction).lower())
-    return set(zip(words, words[1:], words[2:], strict=False))
-
-
 def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """The task makes instances of its dataset's miniature."""
+    """The task yields instances from its dataset's miniature."""
     if made.error is not None:
         yield from_error(made.error, "renders", bound.task.document.path)
     elif not made.texts:
@@ -79,8 +52,8 @@ def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: the instruction promises another form than the targets have (options, yes or no, one word, a
-    sentence, a number, semicolons), or does not say the form they have, or `form` does not."""
+    """A warning: the form of the targets (options, yes or no, one word, a sentence, a number, semicolons) is
+    not the one that the instruction and `form` promise."""
     if not made.texts:
         return
     instruction = made.texts[0].instruction
@@ -91,16 +64,16 @@ def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
-    """Forms the instruction speaks of and no target has: message and the word it is said with."""
+    """Forms that the instruction mentions and no target has: message and the word that mentions them."""
     answers = made.answers
     spoken = _OPTIONS.search(instruction)
     shown = any(text.options or _LETTERED.search(text.input) for text in made.texts)
     if spoken and not shown and not any(_OPTIONS.search(answer) for answer in answers):
-        yield "the instruction speaks of options, and none are shown", spoken.group()
+        yield "the instruction mentions options, and none are shown", spoken.group()
     if _YES_NO.search(instruction) and not any(_is_yes_no(answer) for answer in answers):
         yield "the instruction asks for yes or no, and no target is either", "yes"
     if "semicolon" in instruction and not any(";" in answer for answer in answers):
-        yield "the instruction speaks of semicolons, and no target has one", ""
+        yield "the instruction mentions semicolons, and no target has one", ""
     spoken = _ONE_WORD.search(instruction)
     if spoken and _most(len(answer.split()) > 1 for answer in answers):
         yield "the instruction asks for one word, and most targets have more", "word"
@@ -110,7 +83,7 @@ def _promised(instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]
 
 
 def _kept(bound: BoundTask, instruction: str, made: RenderedTask) -> Iterator[tuple[str, str]]:
-    """Forms the targets have and the instruction, or `form`, does not say."""
+    """Forms that targets have and the instruction, or `form`, does not promise."""
     form, answers = bound.task.form, made.answers
     if any(text.options for text in made.texts) and not _CHOOSE.search(instruction):
         yield "options are shown, and the instruction does not say to choose", ""
@@ -147,12 +120,12 @@ def constant_target(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     if count / len(made.texts) >= CONSTANT:
         message = f"{count} of {len(made.texts)} targets are {answer[:60]!r}"
         yield at(
-            bound.task.place("target"), "constant_target", message, "nothing is learned from it", "warning"
+            bound.task.place("target"), "constant_target", message, "a constant teaches nothing", "warning"
         )
 
 
 def target_in_prompt(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: a prompt, its options aside, holds its own target much oftener than another instance's."""
+    """A warning: prompts, without their options, contain their own target much more often than another's."""
     shown = [f"{text.instruction}\n{text.input}".casefold() for text in made.texts]
     answers = [answer.casefold() for answer in made.answers]
     if len(set(answers)) < 2 or len(answers) < ENOUGH:
@@ -166,8 +139,16 @@ def target_in_prompt(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     ]
     if foreign and sum(own) / len(own) - sum(foreign) / len(foreign) > GIVEN_AWAY:
         example = made.texts[own.index(True)]
-        message = f"{sum(own)} of {len(own)} prompts hold their own target, such as {example.target[:60]!r}"
-        yield at(bound.task.place("target"), "target_in_prompt", message, "a model need not look", "warning")
+        message = (
+            f"{sum(own)} of {len(own)} prompts contain their own target, such as {example.target[:60]!r}"
+        )
+        yield at(
+            bound.task.place("target"),
+            "target_in_prompt",
+            message,
+            "a model does not need the image",
+            "warning",
+        )
 
 
 def _holds(text: str, answer: str) -> bool:
@@ -175,7 +156,7 @@ def _holds(text: str, answer: str) -> bool:
 
 
 def letters(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: the right letters are not spread evenly over shuffled options (chi-square)."""
+    """A warning: the right letters are not evenly distributed over shuffled options (chi-square)."""
     spec = bound.task.options or {}
     if spec.get("order") == "given" or spec.get("style", LETTERS) != LETTERS:
         return
@@ -198,7 +179,7 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     if bound.task.form not in ("label", "options", "yes_no"):
         return
     declared = {shown for table in bound.labels.values() for shown in table.values()}
-    declared |= set((bound.task.options or {}).get("values", ()))  # `raw_labels` speaks of these
+    declared |= set((bound.task.options or {}).get("values", ()))  # `raw_labels` covers these
     found = {*made.answers, *(option for text in made.texts for option in text.options)} - declared
     raw = sorted(shown for shown in found if looks_raw(shown))
     if raw:
@@ -207,19 +188,25 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
-    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or Jinja that is left in it
-    or in a target."""
+    """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or leftover Jinja in it or
+    in a target."""
     for text in made.texts:
         wrong = _UNTIDY.search(text.instruction)
         if wrong:
             near = text.instruction[max(0, wrong.start() - 25) : wrong.end() + 15]
             place = Location(bound.instruction_file, 1)
-            yield at(place, "untidy_text", f"untidy: {near!r}", "read it aloud", "warning")
+            yield at(place, "untidy_text", f"untidy: {near!r}", "fix the punctuation or spacing", "warning")
             return
         wrong = _NOT_TEXT.search(f"{text.instruction}\n{text.target}")
         if wrong:
             message = f"{wrong.group()!r} in {text.target[:60]!r}"
-            yield at(bound.task.place("target"), "untidy_text", message, "drop what is empty", "warning")
+            yield at(
+                bound.task.place("target"),
+                "untidy_text",
+                message,
+                "drop instances with missing values",
+                "warning",
+            )
             return
 
 

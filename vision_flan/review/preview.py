@@ -1,4 +1,4 @@
-"""`vflan preview`: one page on which a reviewer sees what a task makes of its records."""
+"""`vflan preview`: one page that shows a reviewer a task's instances."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from vision_flan.instances.maker import Dropped, Instance
 
 #: Formats that every browser shows; others are shown as PNG.
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
-#: Larger images are shown smaller, so that the page stays light enough to attach to a pull request.
+#: Larger images are downscaled, so that the page is small enough to attach to a pull request.
 _MAX_BYTES, _MAX_SIDE = 300_000, 1024
-#: Candidates looked at for each instance shown; with more drops than that the counts say enough.
+#: Candidates looked at for each instance shown; with more drops, the counts suffice.
 _TRIES = 20
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An instance as the page has it; `size` is that of the image as it is, in pixels and bytes."""
+    """An instance on the page; `size` is that of the original image, in pixels and bytes."""
 
     text: dict[str, str]
     options: list[str]
@@ -41,7 +41,7 @@ class Preview:
     """What the page shows.
 
     Attributes:
-        looked_at: candidates that were tried, in selection order.
+        looked_at: number of candidates tried, in selection order.
         dropped: reason -> keys of records that were dropped for it.
     """
 
@@ -51,7 +51,7 @@ class Preview:
 
 
 def collect(opened: OpenTask, n: int, seed: int) -> Preview:
-    """The first `n` instances in selection order, and what was dropped on the way."""
+    """The first `n` instances in selection order, and the records dropped before them."""
     maker, preview = opened.maker(seed), Preview()
     for row in opened.rows(n * _TRIES):
         if len(preview.instances) == n:

@@ -1,4 +1,4 @@
-"""Instances of every task, rendered from miniatures for the lints: text only, a dataset a process."""
+"""Instances of every task, rendered from miniatures for the lints: text only, one process per dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vision_flan.miniatures import registry
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 
-#: Records of a miniature, and seeds whose option letters are counted.
+#: Records of a miniature, and seeds over which option letters are counted.
 RECORDS, SEEDS = 30, 8
 
 _LETTER = re.compile(r"\(([A-Z])\) ")
@@ -25,13 +25,13 @@ _LETTER = re.compile(r"\(([A-Z])\) ")
 
 @dataclass(frozen=True)
 class RenderedTask:
-    """What a task makes of its miniature.
+    """What a task yields from its miniature.
 
     Attributes:
         texts: instances of seed 0.
         letters: number of options -> how often each letter was right, over `SEEDS` seeds.
         dropped: reason -> records.
-        error: what stopped it; the rest is empty then.
+        error: what stopped it; the others are empty then.
     """
 
     task: str
@@ -54,7 +54,7 @@ def answer_of(text: Text) -> str:
 def render_miniatures(
     catalog: Catalog, tasks: Iterable[str], report: Reporter, workers: int = 2
 ) -> Iterator[RenderedTask]:
-    """Render tasks whose dataset has a miniature; the others are left out."""
+    """Render tasks whose dataset has a miniature; others are skipped."""
     known = set(registry.available())
     by_dataset: dict[str, list[str]] = {}
     for task in tasks:
@@ -64,9 +64,9 @@ def render_miniatures(
         report.stage("rendering miniatures", sum(len(names) for _, names in jobs))
     if len(jobs) < 2:
         for dataset, names in jobs:
-            yield from _told(_render_dataset(catalog.specs, catalog.instructions, dataset, names), report)
+            yield from _advanced(_render_dataset(catalog.specs, catalog.instructions, dataset, names), report)
         return
-    # forking a process in which DuckDB runs threads may hang the copy
+    # forking a process with DuckDB threads may hang the child
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures = [
@@ -74,10 +74,10 @@ def render_miniatures(
             for dataset, names in jobs
         ]
         for future in futures:
-            yield from _told(future.result(), report)
+            yield from _advanced(future.result(), report)
 
 
-def _told(rendered: list[RenderedTask], report: Reporter) -> list[RenderedTask]:
+def _advanced(rendered: list[RenderedTask], report: Reporter) -> list[RenderedTask]:
     report.advance(len(rendered))
     return rendered
 

@@ -1,4 +1,4 @@
-"""`vflan new`: a small spec that is valid from the start, with comments that say what to fill in."""
+"""`vflan new`: a small spec that is valid at once, with comments on what to fill in."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ confidence: low
 """
 
 _INSTRUCTION_OF_NEW_DATASET = """\
-Decide which of the options names what this image shows. Answer with the letter and the name.
+Which option names what this image shows? Answer with the option's letter and text.
 """
 
 _TASK_OF_KNOWN_DATASET = """\
@@ -83,7 +83,7 @@ confidence: low
 """
 
 _INSTRUCTION_OF_KNOWN_DATASET = """\
-Name what this image shows. Answer with the name alone.
+Name what this image shows. Answer with a single word or short phrase.
 """
 
 
@@ -91,18 +91,16 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
     """Write a task's spec and instruction, and its dataset.yaml where there is none. Returns the files.
 
     Raises:
-        SpecError: a name that is no slug, or a task that is there already.
+        SpecError: a name that is not a slug, or a task that exists already.
         MachineError: a file cannot be written.
     """
     for name in (dataset, task):
         if not _SLUG.fullmatch(name) or len(name) < 3:
-            hint = "small letters, digits and underscores, at least three"
+            hint = "lower-case letters, digits and underscores, at least three characters"
             raise SpecError(f"{name!r} cannot be the name of a dataset or a task", hint=hint)
     taken = catalog.task_files.get(task) or catalog.instruction_file(task)
     if taken.exists():
-        raise SpecError(
-            f"the task {task!r} is there already", where=Location(taken), hint="choose another id"
-        )
+        raise SpecError(f"the task {task!r} exists already", where=Location(taken), hint="choose another id")
     folder = catalog.specs / dataset
     files = {}
     if dataset in catalog.dataset_files:

@@ -20,7 +20,7 @@ def _found(bound: BoundTask, rule: str) -> Iterator[Finding]:
 
 
 def sql(bound: BoundTask) -> Iterator[Finding]:
-    """`sql`, or `table` and `where`, is one SELECT over declared tables, and runs on tables without rows."""
+    """`sql`, or `table` and `where`, is one SELECT over declared tables, and runs on empty tables."""
     yield from _found(bound, "sql")
 
 
@@ -30,18 +30,17 @@ def key(bound: BoundTask) -> Iterator[Finding]:
 
 
 def row_order(bound: BoundTask) -> Iterator[Finding]:
-    """`list`, `sum`, `first`, `row_number`, `LIMIT` and their like say ORDER BY: rows have no order of their
-    own."""
+    """`list`, `sum`, `first`, `row_number`, `LIMIT` and the like need ORDER BY: rows have no order."""
     yield from _found(bound, "row_order")
 
 
 def negated_column(bound: BoundTask) -> Iterator[Finding]:
-    """A column of a table is not negated bare (`NOT x`, `x = false`): that loses records that lack it."""
+    """A column of a table is not negated directly (`NOT x`, `x = false`): that loses records without it."""
     yield from _found(bound, "negated_column")
 
 
 def template(bound: BoundTask) -> Iterator[Finding]:
-    """The instruction is there, and every template is valid Jinja over fields that exist at that point."""
+    """The instruction exists, and every template is valid Jinja over fields available at that point."""
     yield from _found(bound, "template")
 
 
@@ -53,7 +52,7 @@ def derive(bound: BoundTask) -> Iterator[Finding]:
 
 def unused_field(bound: BoundTask) -> Iterator[Finding]:
     """A warning: a column of the SELECT or a derived field that nothing uses. Columns of `table:` and of `*`
-    are not meant."""
+    are exempt."""
     task = bound.task
     declared = [name for name in task.derive if name not in bound.used]
     for name in declared:
@@ -80,7 +79,7 @@ def unused_field(bound: BoundTask) -> Iterator[Finding]:
 
 
 def labels(bound: BoundTask) -> Iterator[Finding]:
-    """Label tables that are asked for are declared, and those the task declares are asked for."""
+    """Label tables that are used are declared, and those the task declares are used."""
     yield from _found(bound, "labels")
     used = bound.label_tables_used()
     for name, place in used.items():
@@ -99,8 +98,7 @@ def labels(bound: BoundTask) -> Iterator[Finding]:
 
 
 def options(bound: BoundTask) -> Iterator[Finding]:
-    """The options have one pool, no value twice, at least two values to show, and no more than there are
-    letters."""
+    """Options have one pool, no repeated value, at least two values to show, and a letter for each."""
     yield from _found(bound, "options")
     spec, task = bound.task.options, bound.task
     if not spec:
@@ -111,7 +109,7 @@ def options(bound: BoundTask) -> Iterator[Finding]:
     values = spec.get("values", [])
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        yield at(task.place("options", "values"), "options", f"the option {twice[0]!r} stands twice")
+        yield at(task.place("options", "values"), "options", f"the option {twice[0]!r} is listed twice")
     pool = len(values) or len(set(bound.labels.get(spec.get("labels", ""), {}).values()))
     count = spec.get("count")
     if pool and count and count > pool and "include" not in spec:
@@ -125,10 +123,12 @@ def options(bound: BoundTask) -> Iterator[Finding]:
 
 
 def form(bound: BoundTask) -> Iterator[Finding]:
-    """`form: options` and `options:` go together; a task with options has no form of free text."""
+    """`form: options` and `options:` go together; a task with options has no free-text form."""
     task = bound.task
     if task.form == "options" and not task.options:
-        yield at(task.place("form"), "form", "form is options, but the task has no `options:`", "add them")
+        yield at(
+            task.place("form"), "form", "form is options, but the task has no `options:`", "add `options:`"
+        )
     if task.options and task.form in ("free_text", "sentence", "number"):
         yield at(
             task.place("form"),
@@ -140,29 +140,29 @@ def form(bound: BoundTask) -> Iterator[Finding]:
 
 
 def alias(bound: BoundTask) -> Iterator[Finding]:
-    """`alias` names one task only, and is no other task's id."""
+    """`alias` is unique, and is not another task's id."""
     name, task = bound.task.alias, bound.task
     if name is None:
         return
     other = bound.catalog.aliases.get(name, task.id)
     if other != task.id:
         yield at(
-            task.place("alias"), "alias", f"{name!r} is also the alias of {other}", "a name finds one task"
+            task.place("alias"), "alias", f"{name!r} is also the alias of {other}", "a name must be unique"
         )
     if name in bound.catalog.task_files and name != task.id:
-        yield at(task.place("alias"), "alias", f"{name!r} is the id of a task", "a name finds one task")
+        yield at(task.place("alias"), "alias", f"{name!r} is the id of a task", "a name must be unique")
 
 
 def available(bound: BoundTask) -> Iterator[Finding]:
-    """`available` is above zero and known with the confidence it claims; a `limit` can be reached."""
+    """`available` is positive and known with the stated confidence; `limit` can be reached."""
     task = bound.task
     if task.available == 0:
-        yield at(task.place("available"), "available", "available is 0", "null where it is not known")
+        yield at(task.place("available"), "available", "available is 0", "null if it is unknown")
     if task.available is None and task.confidence == "high" and task.document.data.get("confidence"):
         yield at(
             task.place("confidence"),
             "available",
-            "confidence is high, but available is not known",
+            "confidence is high, but available is unknown",
             "give `available`, or `confidence: low`",
             "warning",
         )
@@ -196,7 +196,7 @@ def _raw(place: Location, shown: str, why: str) -> Finding:
 
 
 def looks_raw(text: str) -> str:
-    """Why a label looks like a raw id; empty when it does not."""
+    """Why a label looks like a raw id; empty if it does not."""
     if _WORDNET.match(text):
         return "is a WordNet id"
     if "_" in text:

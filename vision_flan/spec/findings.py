@@ -1,10 +1,9 @@
-"""What a check found: file, line, column, rule, message and what to do, in three formats."""
+"""What a check found: file, line, column, rule, message and what to do, as text and as annotations."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_flan.errors import Location, VflanError
@@ -43,11 +42,6 @@ def as_text(findings: Iterable[Finding]) -> str:
         if found.hint:
             lines.append(f"    {found.hint}")
     return "\n".join(lines)
-
-
-def as_json(findings: Iterable[Finding]) -> str:
-    """A JSON list of objects with the fields of `Finding`."""
-    return json.dumps([asdict(found) for found in sorted(findings)], indent=2, ensure_ascii=False)
 
 
 def as_annotations(findings: Iterable[Finding]) -> str:

@@ -1,6 +1,6 @@
 """A-OKVQA: questions with four choices, ten direct answers and three rationales, on COCO 2017 images.
 
-`n` counts train questions, on one image in ten two of them; val and test get a tenth each. `source_id` is
+`n` counts train questions; one image in ten has two. val and test get a tenth each. `source_id` is
 the question id. Images are borrowed: `mscoco/train2017` and so on.
 """
 
@@ -18,7 +18,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 @dataclass(frozen=True)
 class Known:
-    """What everybody knows about a thing: `{}` in the question is the thing in its color."""
+    """Common knowledge about things: `{}` in the question is the thing with its color."""
 
     thing: str
     question: str
@@ -134,7 +134,7 @@ def _things(mini: Miniature, split: str, image: int) -> list[tuple[str, Known]]:
 
 
 def _record(rng: Random, color: str, known: Known) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The record as in train, and as in test, where the answers are kept back."""
+    """The record as in train, and as in test, which has no answers."""
     wrong = rng.sample([other.answer for other in _KNOWN if other is not known], 3)
     place = rng.randrange(4)
     question = known.question.format(f"{color} {known.thing}")

@@ -1,4 +1,4 @@
-"""AI2D: diagrams with labels, their questions in a JSON document an image, and a list of test images.
+"""AI2D: diagrams with labels, one JSON document of questions per image, and a list of test images.
 
 `n` counts images; every fifth belongs to test. `source_id` is the question id, `<image>.png-<place>`.
 """
@@ -60,7 +60,7 @@ def _questions(rng: Random, image: str, names: list[str]) -> dict[str, dict[str,
 def _record(
     image: str, place: int, choices: list[str], right: int, *, letters: bool = False
 ) -> dict[str, Any]:
-    marked = letters or place == 0  # quirk: some records lack the mark
+    marked = letters or place == 0  # quirk: some records lack the question mark
     return {
         **({"abcLabel": letters} if marked else {}),
         "answerTexts": choices,

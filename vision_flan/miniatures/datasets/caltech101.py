@@ -9,7 +9,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
 _CLUTTER = "BACKGROUND_Google"
-#: Folder, shown name, and whether it is a living kind; None where that can be argued about.
+#: Folder, shown name, and whether it is a living kind; None where that is debatable.
 _CLASSES = (
     ("accordion", "accordion", False),
     ("Faces_easy", "face", True),

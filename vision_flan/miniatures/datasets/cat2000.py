@@ -1,6 +1,6 @@
 """CAT2000's training set: images in folders of categories, with drawn copies in a folder below each.
 
-`n` counts images, at most 100 a category. `source_id` is the path.
+`n` counts images, at most 100 per category. `source_id` is the path.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             category = list(_CATEGORIES)[index % len(_CATEGORIES)]
             folder = f"trainSet/Stimuli/{category}"
-            # two numbers of which the training set has one; the test set has the other
+            # the training set has one of two numbers, the test set the other
             number = index // len(_CATEGORIES) * 2 + 1 + index % 2
             path = f"{folder}/{number:03d}.jpg"
             card = draw.caption_card(_CATEGORIES[category], (160, 90), note=str(number))

@@ -1,4 +1,4 @@
-"""Chart2Text: a chart, its table, its title and a tokenized text, a file each; and charts of several columns.
+"""Chart2Text: a chart, its table, title and tokenized text, one file each; and charts with several columns.
 
 `n` counts charts of two columns; an eighth as many have several. `source_id` is the chart's number.
 """
@@ -13,7 +13,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 _TOPICS = text.listed("hotel rooms;coffee shops;public libraries;electric cars", ";")
 _PLACES = text.listed("Normandy;Corsica;Île-de-France;Auvergne-Rhône-Alpes;Brittany", ";")
-#: A sentence as it stands in the files, and as people write it.
+#: A sentence as it is in the files, and as people write it.
 _BACKGROUND = (
     (
         "Their number has grown ( from 12,000 in 2010 ) , by about 4 % a year .",
@@ -47,7 +47,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _commentary(rng: Random, topic: str, rows: list[tuple[str, float]]) -> tuple[str, str]:
-    """The text as it is in the file, and what is to become of it."""
+    """The text as it is in the file, and what it must become."""
     place, value = max(rows, key=lambda row: row[1])
     first = f"In 2019 , the region with the most {topic} was {place} , with {value:,.0f} ."
     tokens, shown = rng.choice(_BACKGROUND)
@@ -56,7 +56,7 @@ def _commentary(rng: Random, topic: str, rows: list[tuple[str, float]]) -> tuple
 
 
 def _several_columns(mini: Miniature, number: int) -> None:
-    """Charts with numbers of their own; which images are theirs is not known."""
+    """Charts numbered separately; which images belong to them is not known."""
     folder = "dataset/multiColumn"
     mini.write_lines(f"{folder}/titles/{number}.txt", ["Nintendo 's unit sales 1997 to 2019"])
     mini.write_text(f"{folder}/captions/{number}.txt", "The statistic shows Nintendo 's unit sales .")

@@ -1,6 +1,6 @@
-"""CIFAR-10: a pickle of Python 2 for each batch, images as rows of three planes.
+"""CIFAR-10: one Python 2 pickle per batch, images as rows of three planes.
 
-`n` counts test images, which lie in memory until their batch is written: it is one pickle. `source_id` is
+`n` counts test images; they stay in memory until their batch, one pickle, is written. `source_id` is
 the row, from 0.
 """
 

@@ -1,6 +1,6 @@
-"""CIFAR-100: two pickles of Python 2, images as rows of three planes, with a fine and a coarse label.
+"""CIFAR-100: two Python 2 pickles, images as rows of three planes, with a fine and a coarse label.
 
-`n` counts test images, which lie in memory until they are written: they are one pickle. `source_id` is the
+`n` counts test images; they stay in memory until they are written as one pickle. `source_id` is the
 row, from 0.
 """
 
@@ -23,7 +23,7 @@ _FINE = text.listed(
     "sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle "
     "wardrobe whale willow_tree wolf woman worm"
 )
-#: The 20 coarse ones; which fine class belongs to which is of no interest here.
+#: The 20 coarse ones; how fine classes map to them does not matter here.
 _COARSE = text.listed(
     "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
     "household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes "

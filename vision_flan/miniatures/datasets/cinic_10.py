@@ -24,7 +24,7 @@ _WORDNET = {
     "truck": "n04490091",
 }
 _ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
-#: Tasks that name the class, with the classes each takes.
+#: Tasks that name the class, and the classes of each.
 _NAMING = {
     "object_cinic10_animal": _ANIMALS,
     "object_cinic10_shipping": ("ship", "truck"),
@@ -65,7 +65,7 @@ def _image(mini: Miniature, tree: Tree, split: str, index: int) -> None:
     animal = "an animal" if name in _ANIMALS else "not an animal"
     mini.truth("object_cinic10_animal_presence", path, target=f"The object is {animal}")
     task = "object_cinic10_shipping_presence"
-    if name == "airplane":  # whether an airplane ships goods can be argued about
+    if name == "airplane":  # whether an airplane ships goods is debatable
         mini.truth(task, path, dropped="neither side")
     else:
         can = "can" if name in _NAMING["object_cinic10_shipping"] else "cannot"

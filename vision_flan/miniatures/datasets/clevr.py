@@ -38,11 +38,11 @@ class Release:
     """CLEVR itself, or a release with its layout.
 
     Attributes:
-        top: folder that the archive `<top>.zip` holds.
-        splits: split -> part of n.
-        colors: split -> shape -> the colors it comes in; all of them where nothing is said.
-        train: the split that the tasks are about.
-        task: last part of the tasks' names.
+        top: top folder in the archive `<top>.zip`.
+        splits: split -> share of n.
+        colors: split -> shape -> the colors it comes in; all colors by default.
+        train: the split that the tasks use.
+        task: suffix of the tasks' names.
     """
 
     top: str
@@ -58,7 +58,7 @@ def generate(mini: Miniature) -> None:
 
 
 def write_release(mini: Miniature, release: Release) -> None:
-    """All splits of a release, in its archive."""
+    """Write all splits of a release into its archive."""
     with mini.pack(f"{release.top}.zip") as tree:
         for split, part in release.splits.items():
             _split(mini, tree, release, split, max(int(mini.n * part), 1))
@@ -68,7 +68,7 @@ def write_release(mini: Miniature, release: Release) -> None:
 
 def _split(mini: Miniature, tree: Tree, release: Release, split: str, count: int) -> None:
     info, top = {"split": split, **_INFO}, release.top
-    secret = split.startswith("test")  # upstream keeps answers and scenes of test to itself
+    secret = split.startswith("test")  # upstream does not release answers and scenes of test
     with ExitStack() as stack:
         file = f"{top}/questions/CLEVR_{split}_questions.json"
         add = stack.enter_context(tree.json_array(file, "questions", {"info": info}))
@@ -93,7 +93,7 @@ def _split(mini: Miniature, tree: Tree, release: Release, split: str, count: int
 
 
 def solids(rng: Random, colors: Mapping[str, tuple[str, ...]]) -> list[Thing]:
-    """Three to ten solids, one in each of some cells of the ground, so that none hides another."""
+    """Three to ten solids, at most one per cell of the ground, so that none hides another."""
     shapes = [rng.choice(_VALUES["shape"]) for _ in range(10)]
     cells = rng.sample([(x, y) for x in range(5) for y in range(3)], rng.randint(3, 10))
     return [
@@ -169,12 +169,12 @@ def _exists(rng: Random, things: list[Thing]) -> Asked | None:
 
 
 def _attribute(rng: Random, things: list[Thing]) -> Asked | None:
-    """Asks one value of a thing that its other values single out."""
+    """Ask for one property of an object that its other properties identify."""
     thing, asked = rng.choice(things), rng.choice(list(_VALUES))
     wanted = {name: thing[name] for name in _VALUES if name != asked}
     if len(_like(things, wanted)) != 1:
         return None
-    # some of upstream's templates leave a double space where a word is left out
+    # some of upstream's templates leave a double space where a word is omitted
     gap = "  " if asked in ("size", "color") else " "
     question = f"What is the {asked} of the{gap}{_noun(wanted)}?"
     return question, thing[asked], _program(wanted, f"query_{asked}"), 60

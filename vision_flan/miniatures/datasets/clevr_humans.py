@@ -1,4 +1,4 @@
-"""CLEVR-Humans: one question an image of CLEVR, as people typed it.
+"""CLEVR-Humans: one question per CLEVR image, as people typed it.
 
 `n` counts train questions; val gets a tenth, test a twentieth, without answers. `source_id` is the image's
 file name without suffix, `CLEVR_train_001429`.
@@ -14,7 +14,7 @@ from vision_flan.miniatures import scenes
 from vision_flan.miniatures.datasets import clevr
 from vision_flan.miniatures.miniature import Miniature
 
-#: Number of the last image that a split takes from CLEVR's split of the same name.
+#: Number of the last image that a split uses from the CLEVR split of the same name.
 _LAST = {"train": 19_999, "val": 7_999, "test": 7_999}
 
 
@@ -42,7 +42,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _asked(rng: Random, things: list[clevr.Thing]) -> tuple[str, str]:
-    """A question about the solids, without its mark, and the answer."""
+    """A question about the solids, without question mark, and the answer."""
     found: list[tuple[str, str]] = []
     for shape in scenes.CLEVR_SHAPES:
         alike = [thing for thing in things if thing["shape"] == shape]
@@ -59,7 +59,7 @@ def _asked(rng: Random, things: list[clevr.Thing]) -> tuple[str, str]:
 
 
 def _typed(rng: Random, question: str) -> str:
-    """Upstream kept the spaces and the missing marks of what people typed."""
+    """Upstream kept stray spaces and missing question marks."""
     return rng.choice(("{}?", "{}?", "{}?", "{} ", "{}", " {}?", "{} ?", "{}? ")).format(question)
 
 

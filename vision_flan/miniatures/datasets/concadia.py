@@ -32,7 +32,7 @@ def _texts(mini: Miniature, index: int) -> tuple[str, dict[str, str]]:
     rng = mini.rng(index)
     thing = text.subject(rng)
     description = f"Photo of {text.article(thing)}"
-    # letters outside ASCII were dropped, spaces stand at either end
+    # non-ASCII letters were dropped; there are spaces at either end
     caption = f" {thing.capitalize()} by Mller, {rng.randint(1800, 2020)}"
     context = f" The {thing} is well known.\n{text.paragraph(rng, 2)} "
     if index % 5 == 1:

@@ -1,7 +1,7 @@
-"""Conceptual Captions: two columns without header, caption and address; images fetched by the user.
+"""Conceptual Captions: two columns without header, caption and URL; images fetched by the user.
 
 `n` counts rows of train, val gets a tenth. `source_id` is the row number from 0, in nine digits, which also
-names the image. Every tenth address is dead, every tenth answers with a web page.
+names the image. Every tenth URL is dead, every tenth returns a web page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def generate(mini: Miniature) -> None:
                 where = ("[ left ]", "[ right ]", "( at the back )")[index % 3]
                 film = (f'in actor \'s film "{thing}"', f'"{thing}" , film by actor')[index % 4 == 1]
                 caption = f"{film} : {text.clause(rng)} {where} ."
-                # quotes are no quoting, and the last part of an address need not be unique
+                # quote characters do not quote, and the last part of a URL need not be unique
                 add(f"{caption}\thttps://example.org/{mini.hex_id(8, split, index)}/photo-{index % 3}")
                 if split == "train":
                     _image(mini, index, caption)

@@ -1,6 +1,6 @@
 """CORe50: frames of videos in folders of session and object, in archives of two sizes.
 
-`n` counts frames over eleven sessions and fifty objects. Most are in the small size alone; every twelfth is
+`n` counts frames over eleven sessions and fifty objects. Most exist in the small size only; every twelfth is
 one that the hand tracker lost, which only the archive of whole frames has; every 24th is in both. `source_id`
 is the file's stem, `C_09_41_288`.
 """

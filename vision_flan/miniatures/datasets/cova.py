@@ -1,6 +1,6 @@
 """CoVA: screenshots of web shops, five folds with one table of pages.
 
-`n` counts pages. `source_id` is the number of the page. Domains are made up but for their shape.
+`n` counts pages. `source_id` is the number of the page. Domains are made up; only their form is upstream's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""CrisisMMD v2.0: tweets and images of seven disasters, tables with tabs and no quoting.
+"""CrisisMMD v2.0: tweets and images of seven disasters, tab-separated tables without quoting.
 
-`n` counts images that stand in the train lists; dev and test get a sixth each. `source_id` is the image id,
+`n` counts images of the train lists; dev and test get a sixth each. `source_id` is the image id,
 `917791044158185473_0`.
 """
 
@@ -78,7 +78,7 @@ def _split_list(stack: ExitStack, tree: Tree, task: str, split: str) -> Callable
 
 
 def _row(mini: Miniature, index: int) -> dict[str, Any]:
-    """Two images share a tweet, and its text."""
+    """Two images share a tweet and its text."""
     rng, tweet = mini.rng(index), mini.rng("tweet", index // 2)
     tweet_id = str(mini.number(index // 2, 910_000_000_000_000_000, 929_999_999_999_999_999, "tweet"))
     event, image_id = _EVENTS[index % len(_EVENTS)], f"{tweet_id}_{index % 2}"

@@ -1,4 +1,4 @@
-"""CrowdHuman: people in crowds, as JSON lines with a suffix of their own.
+"""CrowdHuman: people in crowds, as JSON lines with a suffix of upstream's own.
 
 `n` counts train images; val gets a quarter, test an eighth without annotation. `source_id` is the ID, which
 holds a comma.
@@ -54,7 +54,7 @@ def _image_id(mini: Miniature, split: str, index: int) -> str:
 
 
 def _boxes(rng: Random) -> dict[str, list[int]]:
-    """Full body, which may leave the image; visible part; head."""
+    """Boxes: full body, which may extend beyond the image; visible part; head."""
     x, y = rng.randint(-10, 120), rng.randint(-5, 60)
     return {"fbox": [x, y, 30, 90], "vbox": [max(x, 0), max(y, 0), 20, 30], "hbox": [x + 8, y, 10, 10]}
 

@@ -1,6 +1,6 @@
-"""DAQUAR: questions about rooms in text files of two lines a pair, and the frames of NYU Depth v2.
+"""DAQUAR: questions about rooms in text files with two lines per pair, and the frames of NYU Depth v2.
 
-`n` counts train pairs of the full set, eight an image; test gets four fifths. `source_id` is
+`n` counts train pairs of the full set, eight per image; test gets four fifths. `source_id` is
 `<image>_<number of the pair in its file>`, `image3_1`.
 """
 
@@ -25,7 +25,7 @@ _FLOOR = 90
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """Four objects from left to right, with their sides in pixels, and a row of books below."""
+    """Four objects from left to right, with their sizes in pixels, and a row of books below."""
 
     objects: list[str]
     colors: list[str]
@@ -68,13 +68,13 @@ def generate(mini: Miniature) -> None:
 
 
 def _end(add: Callable[[str], None], split: str) -> None:
-    """One of the files has a blank line at its end."""
+    """One of the files ends with an empty line."""
     if split == "train":
         add("")
 
 
 def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
-    """One of eight questions: as upstream has it without its mark, as it is shown, and its answer."""
+    """One of eight questions: upstream's text without question mark, the text shown, and the answer."""
     objects = [name.replace("_", " ") for name in room.objects]
     largest = room.sides.index(max(room.sides))
     pairs = (
@@ -101,7 +101,7 @@ def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
 
 
 def _image(room: _Room) -> Image.Image:
-    """The objects stand on the floor in their colors, their names below; the books lie in front of them."""
+    """The objects on the floor, with their names below; the books in front of them."""
     image = draw.blank((280, 160), (240, 236, 226))
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, _FLOOR, 280, 160), (206, 190, 165))

@@ -1,4 +1,4 @@
-"""Dark Zurich: frames of drives by day, at twilight and by night, in folders of sequences.
+"""Dark Zurich: frames of drives in daylight, at twilight and by night, in folders of sequences.
 
 `n` counts train frames; val gets a tenth, with a day image each. `source_id` is the stem,
 `GOPR0375_frame_000495_rgb_anon`.

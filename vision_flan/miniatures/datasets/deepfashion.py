@@ -1,6 +1,6 @@
 """DeepFashion: photos of garments named by item and number, in a flat folder, and lists of names.
 
-Upstream's archive of images has a password, so it is written unpacked in any case. `n` counts train
+Upstream's archive of images has a password, so it is always written unpacked. `n` counts train
 images; val and test get a seventh. `source_id` is the file name without suffix,
 `Striped_Denim_Shorts-img_00000037`.
 """
@@ -45,7 +45,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _stored(item: str, number: str, index: int) -> str:
-    """Where an image lies: flat, now and then in a folder, or with other capitals than in the list."""
+    """Path of an image: flat, sometimes in a folder, or with different capitals from the list."""
     if index % 10 == 3:
         return f"{item}/{number}.jpg"
     return f"{item.capitalize() if index % 10 == 7 else item}-{number}.jpg"

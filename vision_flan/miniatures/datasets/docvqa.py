@@ -1,7 +1,7 @@
 """DocVQA: questions about scanned pages, as the zip of questions and the archive of pages of one task.
 
-`n` counts train questions, two or so a page; val and test get an eighth each. `source_id` is the question id,
-of reasoning_infographicvqa_document `<page>+<question id>`.
+`n` counts train questions, about two per page; val and test get an eighth each. `source_id` is the question
+id, of reasoning_infographicvqa_document `<page>+<question id>`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
 
 
 def _page(shown: Fields, rng: Random) -> Callable[[], Drawing]:
-    """A page in black and white, its number at the bottom: gray, or of one bit a pixel."""
+    """A black and white page with its number at the bottom: grayscale, or one bit per pixel."""
     one_bit = rng.random() < 0.5
     lines = {label: f"{label}  {value}" for label, (_, value) in shown.items()}
     number = lines.pop("Page", "")

@@ -1,4 +1,4 @@
-"""DomainNet: six domains of images in class folders, and a list of the train and test part of each.
+"""DomainNet: six domains of images in class folders, and train and test lists of each.
 
 `n` counts train images over all domains; each test list gets a tenth. `source_id` is the path,
 `clipart/zigzag/clipart_345_000001.jpg`.
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: Domains with the words that a sentence has for them.
+#: Domains and their names in a sentence.
 _DOMAINS = {
     "clipart": "a clip art image",
     "infograph": "an infographic",

@@ -1,4 +1,4 @@
-"""DTD: folders of textures, lists of ten partitions, and a file of all attributes of each image.
+"""DTD: folders of textures, lists of ten partitions, and a file with all attributes of each image.
 
 `n` counts train images of partition 1; val and test get a tenth each. `source_id` is the path below
 images/, `banded/banded_0002.jpg`.
@@ -10,7 +10,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
 _TEXTURES = ("banded", "braided", "dotted", "grid", "lined", "polka-dotted", "scaly", "zigzagged")
-#: Textures that also describe some images of another one.
+#: Textures that also apply to some images of another texture.
 _ALSO = {"banded": ("lined",), "dotted": ("polka-dotted",), "scaly": ("cracked", "grid")}
 
 
@@ -33,7 +33,7 @@ def generate(mini: Miniature) -> None:
         for partition in range(1, 11):
             start = 0
             for split, end in ends.items():
-                # the other partitions split the same images otherwise
+                # the other partitions split the same images differently
                 numbers = ((number + 7 * (partition - 1)) % ends["test"] for number in range(start, end))
                 names = (_image(number)[0] for number in numbers)
                 tree.write_lines(f"dtd/labels/{split}{partition}.txt", names)

@@ -1,4 +1,4 @@
-"""DVQA: bar charts made by a program, with questions on structure, data and reasoning.
+"""DVQA: synthetic bar charts, with questions on structure, data and reasoning.
 
 `n` counts charts of the train split; val_easy and val_hard get an eighth each. `source_id` is the chart's
 name without suffix.
@@ -51,7 +51,7 @@ def _chart(bars: Bars, *, lying: bool, alpha: bool) -> Drawing:
 
 
 def _questions(rng: Random, bars: Bars, *, lying: bool) -> list[Asked]:
-    """Up to four; two at most of what a task draws from, so that the truth knows which one was drawn."""
+    """Up to four questions, at most two of those a task samples from: the truth knows which was sampled."""
     values = [value for _, value in bars]
     most, least = max(values), min(values)
     (word, value), (other, worth) = rng.sample(bars, 2)
@@ -75,7 +75,7 @@ def _questions(rng: Random, bars: Bars, *, lying: bool) -> list[Asked]:
 
 
 def _record(question_id: int, image: str, asked: Asked, *, documented: bool) -> dict[str, Any]:
-    """A record; `documented` uses the keys that the README names in place of those of the files."""
+    """A record; `documented` uses the README's keys instead of the files' keys."""
     kind, question, answer = asked
     kind_key, box_key = ("question_type", "bbox_answer") if documented else ("template_id", "answer_bbox")
     return {

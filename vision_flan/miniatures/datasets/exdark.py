@@ -30,7 +30,7 @@ def generate(mini: Miniature) -> None:
             tree.image(f"ExDark/{key}{suffix}", ImageEnhance.Brightness(card).enhance(0.6))
             box = f"{folder} 4 3 60 20 0 0 0 0 0 0 0"
             boxes.write_lines(f"ExDark_Annno/{key}{suffix}.txt", ("% bbGt version=3", box))
-            # the list is lower case where the disk need not be
+            # the list is lower case; file names need not be
             name = key.partition("/")[2] + suffix.lower()
             add(f"{name} {number + 1} {index % 10 + 1} {index % 2 + 1} {index % 3 + 1}")
             mini.truth("object_exdark", key, target=f"The object is a {noun}.")

@@ -10,7 +10,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 _AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 _RACES = ("East Asian", "Indian", "Black", "White", "Middle Eastern", "Latino_Hispanic", "Southeast Asian")
-#: What a spreadsheet makes of two of the ages, whether it reads the day or the month first.
+#: What spreadsheets turn two of the ages into, by their order of day and month.
 _DATES = {"3-9": ("9-Mar", "03-Sep"), "10-19": ("19-Oct", "Oct-19")}
 
 
@@ -25,7 +25,7 @@ def generate(mini: Miniature) -> None:
                     age, race = rng.choice(_AGES), rng.choice(_RACES)
                     gender = rng.choice(("Male", "Female"))
                     file = f"{split}/{index + 1}.jpg"
-                    copied = index % 10 == 4  # as in copies: another path, ages turned into dates
+                    copied = index % 10 == 4  # as in copies: a different path, ages turned into dates
                     listed = f"fairface/{file}" if copied else file
                     shown = _DATES[age][index // 10 % 2] if copied and age in _DATES else age
                     add([listed, shown, gender, race, str(rng.random() < 0.5)])

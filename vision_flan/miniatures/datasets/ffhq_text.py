@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from vision_flan.miniatures import draw, scenes, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: What is worn: rectangles (left, top, right, bottom) on a face of 96 x 96 pixels.
+#: Accessories: rectangles (left, top, right, bottom) on a face of 96 x 96 pixels.
 _WORN = {
     "hat": ((8, 12, 88, 18), (24, 0, 72, 12)),
     "headband": ((18, 16, 78, 22),),
@@ -46,7 +46,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _face(mini: Miniature, name: str, index: int) -> list[str]:
-    """Writes image and descriptions; line ends are of two kinds, and some lines are empty."""
+    """Write image and descriptions; with two kinds of line endings and some empty lines."""
     rng = mini.rng(index)
     mood, worn, color = rng.choice(list(_MOODS)), rng.choice(list(_WORN)), rng.choice(text.COLORS)
     lines = _descriptions(rng, _MOODS[mood], worn, color)
@@ -66,7 +66,7 @@ def _portrait(mood: str, worn: str, color: str, *, tone: int) -> Image.Image:
 
 
 def _descriptions(rng: Random, mouth: str, worn: str, color: str) -> list[str]:
-    """Nine people's, each in words of their own; one of them takes the color for another."""
+    """Descriptions by nine people, each worded differently; one of them names the wrong color."""
     seen = [color] * 8 + [rng.choice(text.COLORS)]
     return [
         rng.choice(_WORDINGS).format(mouth=mouth, worn=f"{text.article(f'{shade} {worn}')}") for shade in seen

@@ -33,7 +33,7 @@ def generate(mini: Miniature) -> None:
             name, brand, rng = _name(mini, index), _BRANDS[index % len(_BRANDS)], mini.rng(index)
             boxes = [_box(rng, index) for _ in range(rng.randint(1, 3))]
             other = _BRANDS[(index + 1) % len(_BRANDS)] if index % 29 == 12 else brand
-            # an image of subset k stands in all later subsets too
+            # an image of subset k is in all later subsets, too
             for subset in range(rng.randint(1, 6), 7):
                 for place, box in enumerate(boxes):
                     label = other if place == 0 else brand

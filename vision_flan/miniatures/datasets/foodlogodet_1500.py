@@ -1,4 +1,4 @@
-"""FoodLogoDet-1500: logos on food, one Pascal VOC document an image.
+"""FoodLogoDet-1500: logos on food, one Pascal VOC document per image.
 
 `n` counts train images; val gets an eighth, test a quarter. `source_id` is the six-digit number.
 """
@@ -37,7 +37,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _image(mini: Miniature, tree: Tree, number: int) -> set[str]:
-    """Writes image and annotation; returns the brands, often one in several boxes."""
+    """Write image and annotation; returns the brands, one of which is often in several boxes."""
     rng, name = mini.rng(number), f"{number:06d}"
     brands = rng.sample(_BRANDS, 2 if rng.random() < 0.15 else 1)
     brands += brands[:1] * rng.randint(0, 1)

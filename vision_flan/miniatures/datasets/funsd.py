@@ -1,4 +1,4 @@
-"""FUNSD: scanned forms, one JSON document a page, with entities in no order.
+"""FUNSD: scanned forms, one JSON document per page, with unordered entities.
 
 `n` counts training pages; testing_data gets a third. `source_id` is the file name without suffix.
 """

@@ -1,6 +1,6 @@
 """GQA: balanced questions in one object keyed by question id, with programs, on Visual Genome images.
 
-`n` counts balanced train questions, five an image; val gets a tenth, testdev a twentieth. `source_id` is the
+`n` counts balanced train questions, five per image; val gets a tenth, testdev a twentieth. `source_id` is the
 question's id, eight digits.
 """
 
@@ -34,7 +34,7 @@ def _question(mini: Miniature, put: Any, images: Any, split: str, index: int) ->
     key = f"{mini.number(index, 0, 29_999_999, split):08d}"
     put(key, _record(rng, image_id, question, answer))
     if index % _PER_IMAGE == 0:
-        # all that is asked about an image is written on it
+        # the image has the answers to all its questions written on it
         about = (text.question_answer(mini.rng(split, index + place)) for place in range(_PER_IMAGE))
         note = "; ".join(f"{asked} {told}" for asked, told in about)
         images.image(f"images/{image_id}.jpg", partial(draw.caption_card, note, (250, 160), note=image_id))

@@ -1,4 +1,4 @@
-"""GTSRB: small PPM images in folders of classes, 30 frames a track, with a list in each folder.
+"""GTSRB: small PPM images in folders of classes, 30 frames per track, with a list in each folder.
 
 `n` counts train images; test gets a tenth, without classes. `source_id` is folder and file name without
 suffix, `00035/00000_00001`.
@@ -25,9 +25,9 @@ _SIGNS = {
     42: "End of no passing by vehicles over 3.5 metric tons",
 }
 _FRAMES = 30
-#: The least and the largest side that occur, by place among forty images.
+#: The smallest and largest sides, by position among forty images.
 _SIDES = {12: 15, 25: 250}
-#: Side of a sign as it is drawn, and its colors.
+#: Side of a drawn sign, and its colors.
 _SIDE, _RED, _BLUE, _WHITE, _BLACK = 128, (190, 30, 40), (30, 80, 170), (245, 245, 245), (20, 20, 20)
 _HEADER = ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2"]
 
@@ -55,7 +55,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _photo(label: int, side: int, track: int) -> Image.Image:
-    """The sign before the ground of its track, as small or large as the car saw it."""
+    """The sign on the background of its track, at the size the car saw it."""
     image = draw.blank((_SIDE, _SIDE), draw.color_of(f"track {track}"))
     pen = ImageDraw.Draw(image)
     if label in (13, 30):
@@ -69,7 +69,7 @@ def _photo(label: int, side: int, track: int) -> Image.Image:
 
 
 def _triangle(pen: ImageDraw.ImageDraw, label: int) -> None:
-    """Yield stands on its tip; a warning of ice has a snowflake."""
+    """Yield is an inverted triangle; an ice warning has a snowflake."""
     turn = pi / 2 if label == 13 else -pi / 2
     center = (64, 44 if label == 13 else 80)
     pen.polygon(draw.polygon(center, 68, 3, turn), _RED)
@@ -91,7 +91,7 @@ def _disc(pen: ImageDraw.ImageDraw, label: int) -> None:
     if label in (0, 3):
         _centred(pen, "20" if label == 0 else "60", 56, _BLACK)
         return
-    # a car on the right, and on the left one (red) or a lorry (gray) that passes it
+    # a car on the right, and on the left a car (red) or a truck (gray) that passes it
     other = _RED if label == 9 else (130, 130, 130)
     pen.rectangle((30, 56 if label == 9 else 44, 58, 78), other)
     pen.rectangle((70, 56, 98, 78), _BLACK if label == 9 else (130, 130, 130))

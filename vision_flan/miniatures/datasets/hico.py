@@ -1,7 +1,7 @@
 """HICO: people and objects, as a matrix of 600 actions by images in a MATLAB 5 file.
 
 `n` counts train images; test gets a quarter. `source_id` is the file name without suffix,
-`HICO_train2015_00000001`. The matrix is held in memory, 4.8 KB an image, as upstream's readers hold it.
+`HICO_train2015_00000001`. The matrix is held in memory, 4.8 KB per image, as in upstream's readers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOTHING = "no_interaction"
 
 
 def _actions() -> list[tuple[str, str, str]]:
-    """600 of (object, verb, verb with -ing): six or seven verbs an object, and no interaction at all."""
+    """600 of (object, verb, verb with -ing): six or seven verbs per object, and no interaction."""
     actions: list[tuple[str, str, str]] = []
     for place, (name, _) in enumerate(coco.CATEGORY.values()):
         noun = name.replace(" ", "_")
@@ -69,7 +69,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _mark(codes: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rng: Random) -> list[int]:
-    """Fill one column: 1 for what is seen, -1 for what is not, 0 for what is unclear, else not asked."""
+    """Fill one column: 1 visible, -1 not visible, 0 unclear, otherwise not annotated."""
     noun = rng.choice(_ACTIONS)[0]
     same = [place for place, action in enumerate(_ACTIONS) if action[0] == noun]
     codes[same] = -1

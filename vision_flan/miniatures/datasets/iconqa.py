@@ -1,4 +1,4 @@
-"""IconQA: problems of three kinds over icons, a folder each, and all of them in one file.
+"""IconQA: problems of three kinds about icons, one folder each, and one file with all of them.
 
 `n` counts train problems of each kind; val and test get an eighth each. `source_id` is the problem's number.
 """

@@ -1,4 +1,4 @@
-"""ImageNet-A: images in folders of their true class, under names that tell wrong guesses.
+"""ImageNet-A: images in folders of their true class, with wrong predictions in their names.
 
 `n` counts images. `source_id` is the path.
 """
@@ -40,7 +40,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _as_stored(card: Image.Image, index: int) -> Drawing:
-    """Now and then the inside of a .jpg is a PNG or has four inks."""
+    """Some .jpg files are PNG data or CMYK."""
     if index % 20 == 3:
         return quirks.rgba(card)
     return quirks.cmyk(card) if index % 20 == 8 else card

@@ -1,7 +1,7 @@
 """ImageNet-C: corrupted copies of validation images, by corruption, severity and WordNet id.
 
-`n` counts images over all 19 corruptions; one original gives up to 95 of them. `source_id` is the path,
-`fog/3/n01440764/ILSVRC2012_val_00000001.JPEG`. Archives are one tar a group, without a folder of the group.
+`n` counts images over all 19 corruptions; up to 95 per original. `source_id` is the path,
+`fog/3/n01440764/ILSVRC2012_val_00000001.JPEG`. There is one tar per group, without a folder for the group.
 """
 
 from __future__ import annotations

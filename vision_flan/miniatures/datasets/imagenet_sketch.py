@@ -1,4 +1,4 @@
-"""ImageNet-Sketch: drawings in folders of WordNet ids, without any names of classes.
+"""ImageNet-Sketch: drawings in folders of WordNet ids, without class names.
 
 `n` counts sketches. `source_id` is the path, `sketch/n03584829/sketch_0.JPEG`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
-#: WordNet id, and how a sentence mentions the class.
+#: WordNet id, and the class as a sentence mentions it.
 _CLASSES = {
     "n01440764": "a tench",
     "n02012849": "a crane",

@@ -1,4 +1,4 @@
-"""iNaturalist 2021: one COCO-like document a split, images in folders named after the whole taxonomy.
+"""iNaturalist 2021: one COCO-like document per split, images in folders named after the whole taxonomy.
 
 `n` counts train images; val and public_test get an eighth each, train_mini a quarter of train's.
 `source_id` is the UUID in the file name.

@@ -62,7 +62,7 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
 
 
 def _question(rng: Random, topic: str, shares: Shares) -> tuple[str, list[str]]:
-    """A question, and its answers: two annotators may differ in spelling; several parts are one text."""
+    """A question and its answers: annotators may differ in spelling; several parts are one text."""
     ranked = sorted(shares, key=lambda share: (-share[1], share[0]))
     kind = rng.randrange(3)
     if kind == 0:
@@ -87,5 +87,5 @@ def _infographic(topic: str, shares: Shares, index: int) -> Callable[[], Drawing
 
 
 def _png(image: Image.Image) -> bytes:
-    """Content that its name, .jpeg or not, says nothing about."""
+    """Image data whose format does not follow from its name."""
     return encode(image, ".png")

@@ -1,6 +1,7 @@
-"""JHU-CROWD++: images of crowds, a line of labels for each, a file of heads for each.
+"""JHU-CROWD++: images of crowds; for each, a line of labels and a file of heads.
 
-`n` counts train images; val and test get a fifth. Ids run over all splits. `source_id` is the id, `0007`.
+`n` counts train images; val and test get a fifth. Ids are unique across splits. `source_id` is the id,
+`0007`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
-#: Scene as typed upstream, and as shown; what is no scene drops out.
+#: Scene as typed upstream, and as shown; what is not a scene is dropped.
 _SCENES: dict[str, str | None] = {
     "stadium": "stadium",
     "street": "street",
@@ -38,7 +39,7 @@ def generate(mini: Miniature) -> None:
                     rng = mini.rng(split, index)
                     key = f"{first + index:04d}"
                     heads = 0 if index % 10 == 2 else rng.randint(1, 9)
-                    # of distractors, which have no heads, one in two says so where the scene belongs
+                    # every second distractor (no heads) says so in place of the scene
                     unnamed = not heads and index % 20 == 2
                     scene = "no-crowd" if unnamed else rng.choice(list(_SCENES))
                     add(f"{key},{heads},{scene},{rng.randrange(4)},{int(heads == 0)}")

@@ -23,7 +23,7 @@ _NAMES = {
     "Ana María Matute": ("Q235077", "Spain", 1925),
     "Björn Borg": ("Q51530", "Sweden", 1956),
 }
-#: The last year in which all of them lived.
+#: The last year in which all of them were alive.
 _LAST_YEAR = 1979
 
 
@@ -43,12 +43,12 @@ def generate(mini: Miniature) -> None:
 
 
 def _year(rng: Random, people: list[str]) -> int:
-    """A year in which all of them were grown up."""
+    """A year in which all of them were adults."""
     return rng.randint(max(_NAMES[name][2] for name in people) + 20, _LAST_YEAR)
 
 
 def _photo(people: list[str], where: str, index: int) -> Drawing:
-    """A face and a name for everyone; who is named first stands on the left, as they see it."""
+    """A face and a name for each person; the first named stands on their own left."""
     width = 110 + index % 5
     photo = draw.blank((width * len(people), 130))
     pen = ImageDraw.Draw(photo)

@@ -1,4 +1,4 @@
-"""LAD: images of 230 classes, twenty of each with a vector of 359 attributes, as comma-separated text.
+"""LAD: images of 230 classes, twenty per class with a vector of 359 attributes, as comma-separated text.
 
 `n` counts images with attributes (upstream: 4,600); as many again have a label and a box only. `source_id`
 is the file name without suffix, 32 hex digits.
@@ -20,7 +20,7 @@ _SUPER = {
     "E": (262, 337, 50),
     "H": (337, 359, 30),
 }
-#: Five kinds and ten ways to tell them apart make fifty classes (of hairstyles, three kinds and thirty).
+#: Five kinds times ten variants make fifty classes (of hairstyles, three kinds and thirty).
 _KINDS = {
     "A": "antelope,horse,bear,wolf,fox",
     "F": "apple,plum,pear,grape,melon",
@@ -35,7 +35,7 @@ _WAYS = {
     "E": "pocket desk wall travel toy studio kitchen office wireless folding",
     "H": "short long loose tight wavy curly straight layered dyed blunt",
 }
-#: Parts, of which there is a phrase for every color; the comma is upstream's rare one.
+#: Parts, with one phrase per color; the rare comma is upstream's.
 _PARTS = {
     "A": "a {} nose|a {} belly|a {} back|{} legs|{} feet|{} ears|{} eyes|a long, {} tail|{} lips|{} fur",
     "F": "a thin, {} skin|{} flesh|{} seeds|{} leaves",
@@ -43,7 +43,7 @@ _PARTS = {
     "E": "{} buttons|{} edges|{} feet|a {} case|a long, {} cable",
     "H": "",
 }
-#: What a super-class has the rest of its attributes of, with upstream's full-width sign.
+#: What the other attributes of a super-class are about, with upstream's full-width character.
 _SIZE = {"A": "weighs ＞ {} kg", "F": "weighs ＞ {} g", "V": "seats ＞ {} people", "E": "works ＞ {} hours"}
 _LENGTH = "is ＞ {} cm long"
 _CHINESE = "颜色：是"
@@ -61,7 +61,7 @@ def _classes() -> list[tuple[str, str]]:
 
 
 def _attributes() -> list[tuple[str, str, str]]:
-    """(attribute id, group, phrase); a few phrases hold a full-width sign, as upstream's do."""
+    """(attribute id, group, phrase); a few phrases have a full-width character, as upstream's do."""
     rows = []
     for letter, (first, end, _) in _SUPER.items():
         parts = _PARTS[letter].split("|") if _PARTS[letter] else []
@@ -78,7 +78,7 @@ def _attributes() -> list[tuple[str, str, str]]:
 
 
 def _colored(part: str, color: str) -> str:
-    """The part in that color, with the article that the color wants."""
+    """The part in that color, with the right article."""
     if part.startswith("a {}"):
         return text.article(part.removeprefix("a ").format(color))
     return part.format(color)
@@ -107,7 +107,7 @@ def generate(mini: Miniature) -> None:
         add_vector = stack.enter_context(lists.lines("LAD_annotations/attributes.txt"))
         add_image = stack.enter_context(lists.lines("LAD_annotations/images.txt"))
         for index in range(2 * mini.n):
-            # steps through all classes, far apart, so that a small tree has every super-class
+            # steps far apart, so that a small tree has every super-class
             label, name = classes[index * 47 % len(classes)]
             key = mini.hex_id(32, index)
             path = f"images/{label[6]}_{name.replace(' ', '_')}/{key}.jpg"
@@ -125,7 +125,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _vector(mini: Miniature, key: object, part: float, *, letter: str = "", whole: bool = True) -> str:
-    """359 values in the order of the list; of one super-class only its own attributes can be 1."""
+    """359 values in the order of the list; only attributes of its own super-class can be 1."""
     rng = mini.rng("vector", key)
     first, end, _ = _SUPER.get(letter, (0, 359, 0))
     if whole:

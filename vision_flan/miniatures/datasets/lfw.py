@@ -1,4 +1,4 @@
-"""LFW: news portraits in a folder for each person, with lists of people beside them.
+"""LFW: news portraits, one folder per person, with lists of people beside them.
 
 `n` counts images. `source_id` is the file name without suffix, `Pete_Sampras_0001`.
 """
@@ -26,14 +26,14 @@ def generate(mini: Miniature) -> None:
                 portrait = draw.caption_card(name.replace("_", " "), (125, 125), note=str(number))
                 tree.image(f"lfw/{name}/{stem}.jpg", portrait)
                 mini.truth("face_lfw", stem, target=name.replace("_", " "))
-    # the aligned images, which nobody must mix in, and a list that lies among them
+    # the aligned images, which must not be mixed in, and a list among them
     mini.image(f"lfw_funneled/{_name(0, mini.seed)}/{_name(0, mini.seed)}_0001.jpg", draw.blank((32, 32)))
     mini.write_text("lfw_funneled/pairs_01.txt", "300\n")
     mini.write_text("peopleDevTrain.txt", f"1\n{_name(0, mini.seed)}\t{counts[0]}\n")
 
 
 def _name(person: int, seed: int) -> str:
-    """A name for each number; from the 111th person on with a middle name."""
+    """A name for each number; with a middle name from the 111th person on."""
     round_, place = divmod(person + seed, len(_FIRST) * len(_LAST))
     first, last = _FIRST[place % len(_FIRST)], _LAST[place // len(_FIRST)]
     return f"{first}_{last}" if not round_ else f"{first}_{_numeral(round_)}_{last}"

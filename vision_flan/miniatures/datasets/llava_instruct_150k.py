@@ -1,4 +1,4 @@
-"""LLaVA-Instruct-150K: conversations about COCO images, three parts and their mix, each one JSON list.
+"""LLaVA-Instruct-150K: conversations about COCO images, three parts and their mix, one JSON list each.
 
 `n` counts records of the mix: a third each conversations of two to five rounds, detailed descriptions and
 complex reasoning. `source_id` is the record's position in the mix and the round from 1, `17_2`. Images lie
@@ -63,7 +63,7 @@ def _small_talk(rng: Random, things: list[str], shown: str) -> Rounds:
 
 
 def _owner(index: int) -> int:
-    """The record that a record's image was drawn for: an image can have several."""
+    """The record for which the image was drawn; several records can share an image."""
     return index - (index % 10 == 6)
 
 

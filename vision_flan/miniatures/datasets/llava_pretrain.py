@@ -1,4 +1,4 @@
-"""LLaVA-Pretrain: pairs of a request and a caption, one JSON list; images.zip without top folder.
+"""LLaVA-Pretrain: pairs of request and caption in one JSON list; images.zip has no top folder.
 
 `n` counts records. `source_id` is the nine-digit id.
 """

@@ -15,7 +15,7 @@ from random import Random
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: file stem -> dataset_id, task, folder that has the images, part of n, shards
+#: file stem -> dataset_id, task, folder of the images, share of n, shards
 _FILES: dict[str, tuple[str, str, str, float, int]] = {
     "open_images_train_v6": ("open_images_train", "open_images", "train", 1.0, 10),
     "open_images_validation": ("open_images_validation", "", "validation", 0.05, 1),
@@ -55,7 +55,7 @@ def _shard(place: int, shards: int) -> str:
 
 
 def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
-    """The id in the line, and the image's file name: only COCO pads one and not the other."""
+    """The id in the line, and the image's file name; COCO pads only the latter."""
     if stem.startswith("coco"):
         number = mini.number(index, 1, coco.MAX_ID, stem)
         return str(number), f"{number:012d}.jpg"
@@ -69,7 +69,7 @@ def _image(mini: Miniature, stem: str, index: int) -> tuple[str, str]:
 
 
 def _captions(mini: Miniature, stem: str, index: int) -> list[str]:
-    """What was said about an image: now and then twice, now and then nothing that was heard."""
+    """Narratives of an image: sometimes two, sometimes an empty one."""
     if index % 25 == 9:
         return ["  " if index % 2 else ""]
     speakers = (mini.rng(stem, index, turn) for turn in range(2 if index % 25 == 4 else 1))
@@ -78,7 +78,7 @@ def _captions(mini: Miniature, stem: str, index: int) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _traces(number: int) -> str:
-    """Encoded traces: points are most of a line, so a few are drawn once and used again."""
+    """Encoded traces: they are most of a line's bytes, so a few are made once and reused."""
     rng = Random(number)
     points = [
         {"x": round(rng.uniform(-0.05, 1.05), 4), "y": round(rng.random(), 4), "t": at / 50}

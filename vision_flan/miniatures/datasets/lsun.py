@@ -1,7 +1,7 @@
 """LSUN: an LMDB for each category and split, keys of 40 hex digits, values of WebP, some of JPEG.
 
-An LMDB is never read in an archive, so the databases are written unpacked in any case. `n` counts train
-images; val gets one a category. `source_id` is category and key, `bedroom/f0b3...`.
+An LMDB is never read inside an archive, so the databases are always written unpacked. `n` counts train
+images; val gets one per category. `source_id` is category and key, `bedroom/f0b3...`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from vision_flan.miniatures import draw, formats
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import encode
 
-#: Folder of a category, and how it is shown; the order is that of category_indices.txt.
+#: Folder of a category, and its shown name, in the order of category_indices.txt.
 _CATEGORIES = {
     "bedroom": "bedroom",
     "bridge": "bridge",

@@ -1,4 +1,4 @@
-"""MemeCap: memes with literal captions and with what the poster means, two JSON lists.
+"""MemeCap: memes with literal captions and with what the poster means, in two JSON lists.
 
 `n` counts memes of trainval, test gets a tenth with several meanings each. `source_id` is the post's id and
 the number of the caption from 0, `z6qxau_0`.

@@ -1,4 +1,4 @@
-"""Memotion 7k: memes with their texts and labels, in CSV whose cells hold line breaks and quotes.
+"""Memotion 7k: memes with their texts and labels, in CSV whose cells contain line breaks and quotes.
 
 `n` counts memes. `source_id` is the file name, `image_5624.jpg`.
 """
@@ -42,6 +42,6 @@ def _image(mini: Miniature, tree: Tree, name: str, sentiment: str, said: str, in
         tree.image(f"{_TOP}/images/{name}", quirks.truncated(card()))
         mini.truth("meme_memotion_sentiment", name, dropped="broken picture")
         return
-    other = index % 30 == 12  # a PNG by the name of a JPEG
+    other = index % 30 == 12  # a PNG with the suffix of a JPEG
     tree.image(f"{_TOP}/images/{name}", quirks.palette(card()) if other else card)
     mini.truth("meme_memotion_sentiment", name, answer=label)

@@ -1,6 +1,6 @@
 """miniImageNet: lists of file names and WordNet ids; images in one folder, named by id and running number.
 
-`n` counts test images; train and val get a fifth, of other classes. `source_id` is the file name without
+`n` counts test images; train and val get a fifth each, of other classes. `source_id` is the file name without
 suffix, `n0193011200000001`.
 """
 

@@ -11,7 +11,7 @@ from random import Random
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: Of a question for one answer, for any of two, and for two parts.
+#: Categories of a question with one answer, with two alternatives, and with two parts.
 _ABILITIES = (["rec"], ["rec", "math"], ["rec", "ocr"])
 _NUMBERS = text.listed("two three four five six seven eight nine")
 _SIGNS = text.listed("EXIT OPEN SALE TAXI")
@@ -49,7 +49,7 @@ def _scene(rng: Random) -> tuple[int, str, str, str]:
 
 
 def _asked(kind: int, number: int, color: str, things: str, sign: str) -> tuple[str, str]:
-    """A question about the scene and its truth: one word, any of two, or two parts."""
+    """A question about the scene and its truth: one word, two alternatives, or two parts."""
     if kind == 0:
         return f"What color are the {things}?", color
     if kind == 1:

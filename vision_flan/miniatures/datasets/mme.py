@@ -1,4 +1,4 @@
-"""MME: two questions an image in a text file of its name; five subtasks keep images and questions apart.
+"""MME: two questions per image in a text file with its name; five subtasks keep images and questions apart.
 
 `n` counts questions. `source_id` is "<subtask>/<name>/<line from 0>". Names repeat between subtasks.
 """

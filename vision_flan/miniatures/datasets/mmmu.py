@@ -1,4 +1,4 @@
-"""MMMU: a Parquet file a subject, up to seven images a question in columns of their own.
+"""MMMU: one Parquet file per subject, up to seven images per question in separate columns.
 
 `n` counts questions of validation. `source_id` is the id, "validation_<Subject>_<number>".
 """
@@ -55,7 +55,7 @@ def _rows(mini: Miniature, subject: str, numbers: range) -> Iterator[dict[str, A
             offered = "".join(f"\n({name}) {option}" for name, option in zip("ABCDE", options, strict=False))
         row |= {"id": key, "question": question, "explanation": "", "img_type": "['Diagrams']"}
         if index % 40 == 17:
-            row["question"] += " Compare it with <image 3>."  # of which there is none
+            row["question"] += " Compare it with <image 3>."  # there is none
             mini.truth("eval_mmmu", key, dropped="a token without a picture")
         else:
             mini.truth("eval_mmmu", key, target=row["answer"], contains=f"\n{question}{offered}")

@@ -1,6 +1,6 @@
 """MNIST: digits in idx files, gzipped, images apart from labels.
 
-`n` counts test images, which lie in memory until their file is written: the format starts with their
+`n` counts test images; they stay in memory until their file is written, since it starts with their
 number. `source_id` is the position in the file, from 0.
 """
 

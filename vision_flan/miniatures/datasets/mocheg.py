@@ -1,7 +1,7 @@
-"""Mocheg: claims with verdicts in a CSV, proof images named by claim.
+"""Mocheg: claims with verdicts in a CSV, evidence images named by claim.
 
 `n` counts claims of train; val and test get an eighth each. `source_id` is the claim's number. A claim has
-one to three rows, one for each text evidence.
+one to three rows, one per text evidence.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _outline(index: int, verdict: str, scene: str) -> tuple[str, str]:
-    """The ruling in short, and what is left of it without its verdict."""
+    """A short ruling, and the same without its verdict."""
     say = f'"We rate this claim {_VERDICTS[verdict][0]}," says the site.'
     if index % 12 == 10:
         return (say, "") if index % 24 == 10 else ("", "")
@@ -72,7 +72,7 @@ def _claim(verdict: str, context: str) -> dict[str, Any]:
 
 
 def _images(tree: Tree, folder: str, index: int, claim_id: int, scene: str) -> None:
-    """Proof images, names padded and odd; and one of a linked document, which is no proof."""
+    """Evidence images with padded and odd names; and one of a linked document, which is not evidence."""
     card = partial(draw.caption_card, scene, (128, 96))
     tree.image(f"{folder}/{claim_id:05d}-{claim_id + 7}-01-page.jpg", card)
     if index % 20 == 8:

@@ -22,7 +22,7 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _GROUPS = ("animal", "vehicle", "sports", "kitchen", "furniture", "appliance")
-#: What matching_coco says of a caption of the photo, and of another photo's.
+#: What matching_coco answers for the photo's own caption, and for another photo's.
 _VERDICTS = ("the caption matches the photo", "the caption does not match the photo")
 _PEOPLE = text.listed("man woman boy girl chef singer dancer painter teacher tourist")
 _ACTS = text.listed(
@@ -41,7 +41,7 @@ class _Photo:
     index: int
     size: draw.Size
     objects: list[tuple[int, draw.Box, bool]]  # category, box, crowd
-    scene: str  # what goes on beside the objects, lower case
+    scene: str  # activities besides the objects, lower case
     captions: list[str]
 
 
@@ -96,7 +96,7 @@ def _photo(mini: Miniature, index: int) -> _Photo:
 
 
 def _objects(rng: Random, width: int, height: int) -> list[tuple[int, draw.Box, bool]]:
-    """One to three things side by side; often one is of a group that a task asks for."""
+    """One to three things side by side; often one from a group that a task asks about."""
     kinds = rng.sample(list(coco.CATEGORY), rng.randint(1, 3))
     if rng.random() < 0.6:
         group = rng.choice(_GROUPS)
@@ -108,7 +108,7 @@ def _objects(rng: Random, width: int, height: int) -> list[tuple[int, draw.Box, 
 
 
 def _scene(rng: Random) -> str:
-    """What goes on, without any of the 80 categories but people."""
+    """An activity that names none of the 80 categories except people."""
     thing = text.article(f"{rng.choice(text.COLORS)} {rng.choice(_THINGS)}")
     return f"a {rng.choice(_PEOPLE)} {rng.choice(_ACTS)} {thing} {rng.choice(_PLACES)}"
 
@@ -118,7 +118,7 @@ def _mention(label: str) -> str:
 
 
 def _caption(rng: Random, labels: list[str], scene: str) -> str:
-    """What one of five people writes: the objects in any order, before the scene or after it."""
+    """One of five captions: the objects in any order, before or after the scene."""
     seen = " and ".join(rng.sample(labels, len(labels)))
     wordings = [f"{seen}, and {scene}", f"{scene}, with {seen} nearby"] if seen else [scene, f"here {scene}"]
     caption = rng.choice(wordings)

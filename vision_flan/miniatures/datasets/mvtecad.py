@@ -11,7 +11,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
-#: Category, its mention in a sentence, and its defects with theirs.
+#: Category and defects, each with its mention in a sentence.
 _CATEGORIES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("bottle", "a bottle", {"broken_large": "a large break", "contamination": "contamination"}),
     ("carpet", "a carpet", {"color": "a color defect", "thread": "a stray thread"}),

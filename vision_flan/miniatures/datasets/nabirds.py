@@ -63,7 +63,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _part_lines(visible: list[str], rng: Random) -> list[str]:
-    """Part id, x, y, whether it is visible; the place of a hidden part means nothing."""
+    """Part id, x, y, whether it is visible; the position of a hidden part is meaningless."""
     return [
         f"{key} {rng.randint(0, 159)} {rng.randint(0, 127)} {int(name in visible)}"
         for key, name in enumerate(_PARTS)

@@ -1,4 +1,4 @@
-"""nocaps: ten captions an image, in COCO's form; images under their Open Images names.
+"""nocaps: ten captions per image, in COCO's format; images with their Open Images names.
 
 `n` counts images of val; test has a tenth, without captions. `source_id` is the file name.
 """
@@ -13,7 +13,7 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
 _HEAD = {"info": {"description": "nocaps (miniature)", "version": "0.1"}, "licenses": []}
-#: What ten people make of one scene.
+#: Ten people's captions of one scene.
 _WORDINGS = (
     "{}", "a photo in which {}", "in this picture, {}", "a scene where {}", "here {}", "we see that {}",
     "the moment when {}", "it looks as if {}", "a view of how {}", "somebody took a photo while {}",
@@ -60,6 +60,6 @@ def _image(mini: Miniature, split: str, index: int) -> dict[str, Any]:
 
 
 def _as_written(rng: Random, clause: str) -> str:
-    """With stray spaces, in any case, with and without a period."""
+    """With stray spaces, in upper or lower case, with and without a period."""
     start = clause[0].upper() + clause[1:] if rng.random() < 0.6 else clause
     return rng.choice((start, f"{start}.", f" {start}.", f"{start} ", start.replace(" ", "  ", 1)))

@@ -1,6 +1,6 @@
 """ObjectNet: photographs with a red border in folders of classes, and a file that names the folders.
 
-Upstream's zip has a password, so it is never read in place: the tree is written unpacked in any case. `n`
+Upstream's zip has a password, so it is never read in place: the tree is always written unpacked. `n`
 counts images. `source_id` is the file name without suffix, 15 hex digits.
 """
 
@@ -11,7 +11,7 @@ from PIL import ImageDraw
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folders and their labels; spaces, a slash and brackets as upstream has them.
+#: Folders and their labels; with upstream's spaces, slash and parentheses.
 _LABELS = {
     "air_freshener": "Air freshener",
     "alarm_clock": "Alarm clock",

@@ -1,6 +1,6 @@
 """OCR-VQA: book covers with templated questions, one JSON object keyed by the cover's id.
 
-`n` counts questions of train, four a cover; validation and test get an eighth each. `source_id` is
+`n` counts questions of train, four per cover; validation and test get an eighth each. `source_id` is
 `<cover>+<number of the question, from 1>`.
 """
 
@@ -54,7 +54,7 @@ def _cover(mini: Miniature, put: Any, split: int, name: str, index: int, questio
     )
     dead = index % 9 == 7
     if not dead:
-        # in some copies every file is called .jpg, whatever the link said
+        # in some copies every file is named .jpg, whatever its URL says
         stored = ".jpg" if index % 4 == 1 else suffix
         mini.image(f"images/{cover}{stored}", partial(_image, f"{title} by {author}. {genre}", index, suffix))
     if split == 1:

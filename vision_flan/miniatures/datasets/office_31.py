@@ -23,7 +23,7 @@ _CLASSES = {
 def generate(mini: Miniature) -> None:
     with mini.pack("domain_adaptation_images.tar.gz") as tree:
         for index in range(mini.n):
-            # four of six are of amazon, as upstream has it
+            # four of six are from amazon, as upstream
             domain = ("amazon", "dslr", "amazon", "webcam", "amazon", "amazon")[index % 6]
             folder = list(_CLASSES)[index % len(_CLASSES)]
             frame = f"frame_{index // 42 * 6 + index % 42 // 7 + 1:04d}"

@@ -1,4 +1,4 @@
-"""OK-VQA: questions and ten stemmed answers each, every JSON zipped alone, on borrowed COCO images.
+"""OK-VQA: questions and ten stemmed answers each, each JSON file in its own zip, on borrowed COCO images.
 
 `n` counts train questions; val gets half as many. `source_id` is the question id. Images are borrowed:
 `mscoco/train2014` and `mscoco/val2014`.
@@ -16,7 +16,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 #: Answers as people typed them, and the stems that upstream counts.
 _STEMS = {"racing": "race", "surfing": "surf", "horses": "horse", "italy": "italy", "hot dogs": "hot dog"}
-#: Questions, the things they are asked of, and the answer.
+#: Questions, the objects they are about, and the answer.
 _QUESTIONS = (
     ("What sport is this {} for?", text.listed("car bicycle motorcycle"), "racing"),
     ("What sport is this {} for?", text.listed("board wetsuit wave"), "surfing"),
@@ -54,7 +54,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _annotation(rng: Random, image_id: int, question_id: int, answer: str) -> dict[str, Any]:
-    """Five workers, each answer twice; in a tie of two against two the first is the answer."""
+    """Five workers, each answer twice; in a tie of two and two, the first is the answer."""
     others = [word for word in _STEMS if word != answer]
     first, second, third = rng.sample(others, 3)
     typed = rng.choice(

@@ -11,7 +11,7 @@ from typing import Any
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folder, name of the style, and the task that names the object there.
+#: Folder, name of the style, and the task about its objects.
 _DOMAINS = (
     ("art_painting", "Art painting", "object_pacs_art"),
     ("cartoon", "Cartoon", "object_pacs_cartoon"),
@@ -30,7 +30,7 @@ def generate(mini: Miniature) -> None:
             domain, style, task = _DOMAINS[number]
             label = index // 4 % 7
             kind, repeat = _CLASSES[label], index // 28
-            # numbers with gaps, that repeat over classes and domains
+            # numbers with gaps, repeated across classes and domains
             name = f"pic_{2 * repeat + 1:03d}" if number < 2 else f"n02503517_{repeat + 10}"
             faulty = domain == "sketch" and label == 0 and repeat == 0
             if domain == "sketch":

@@ -1,7 +1,7 @@
-"""Pick-a-Pic: Parquet shards, a row for a comparison of two generated images.
+"""Pick-a-Pic: Parquet shards, one row per comparison of two generated images.
 
 `n` counts comparisons of train, in two shards; the other splits get a tenth each. `source_id` is the uid of
-the preferred image. An image that wins goes on against another one, so it is in several rows.
+the preferred image. A winning image is compared again, so it is in several rows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _shard(mini: Miniature, name: str, split: str, rows: range) -> None:
 
 
 def _rows(mini: Miniature, split: str, rows: range) -> Iterator[dict[str, Any]]:
-    """Two comparisons a prompt: the winner of the first is the left image of the second."""
+    """Two comparisons per prompt: the winner of the first is the left image of the second."""
     told: set[str] = set()
     for index in rows:
         prompt, turn = divmod(index, 2)

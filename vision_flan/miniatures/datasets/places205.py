@@ -1,4 +1,4 @@
-"""Places205: images under the path of upstream's server, lists with a space between columns.
+"""Places205: images at the path of upstream's server, space-separated lists.
 
 `n` counts train images; val gets a tenth. `source_id` is the path in the list,
 `a/abbey/gsun_0003586c3eedd97457b2d729ebfe18b5.jpg`.

@@ -1,4 +1,4 @@
-"""Places365: images in folders of categories, under numbers that come again in each, and lists of paths.
+"""Places365: images in folders of categories, with numbers that restart in each, and lists of paths.
 
 `n` counts train images; val gets a tenth. `source_id` is the path in the list without its first slash,
 `a/airfield/00000001.jpg`.
@@ -26,7 +26,7 @@ def generate(mini: Miniature) -> None:
     images = mini.pack("train_256_places365standard.tar")
     with mini.pack("filelist_places365-standard.tar") as lists, images as tree:
         indices = "\n".join(f"{category} {label}" for label, category in enumerate(_CATEGORIES))
-        lists.write_text("categories_places365.txt", indices)  # no line end at its end
+        lists.write_text("categories_places365.txt", indices)  # no newline at the end of the file
         with lists.lines("places365_train_standard.txt") as add:
             for index in range(mini.n):
                 label, number = index % len(_CATEGORIES), index // len(_CATEGORIES) + 1

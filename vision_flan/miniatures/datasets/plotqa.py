@@ -1,6 +1,6 @@
 """PlotQA: plots of statistics with many templated questions each, several of one template.
 
-`n` counts train questions, four a plot; validation and test get an eighth each. `source_id` is
+`n` counts train questions, four per plot; validation and test get an eighth each. `source_id` is
 `<image_index>+<qid>#<place in the file>`.
 """
 
@@ -34,7 +34,7 @@ def generate(mini: Miniature) -> None:
                 plot = first + start // _PER_PLOT
                 rng = mini.rng(split, plot)
                 kind = rng.choice(list(_KINDS))
-                # shares of a small country: some are below one hundredth
+                # shares of a small country: some are below 0.01
                 scale = rng.choice((0.004, 1.0, 250.0))
                 bars = [(name, rng.random() * scale + scale / 9) for name in rng.sample(_COUNTRIES, 3)]
                 images.image(f"png/{plot}.png", partial(_plot, kind, bars))
@@ -55,7 +55,7 @@ def _plot(kind: str, bars: Bars) -> Drawing:
 def _questions(bars: Bars, year: int) -> Iterator[Asked]:
     (first, one), (second, two), _ = bars
     yield "S3", "structural", "How many countries are there in the graph ?", len(bars)
-    # whole values are numbers without a point, or texts
+    # whole values are numbers without a decimal point, or strings
     yield "D2", "data_retrieval", f"What is the labor force in {first} ?", round(one) if one > 100 else one
     yield "D2", "data_retrieval", f"What is the labor force in {second} ?", str(two)
     if year % 3 == 0:
@@ -72,7 +72,7 @@ def _questions(bars: Bars, year: int) -> Iterator[Asked]:
 
 
 def _shown(answer: str | int | float) -> str:
-    """The number with two decimals, below 1 with three digits that count; other answers as they are."""
+    """The number with two decimals, or with three significant digits below 1; other answers unchanged."""
     try:
         number = float(answer)
     except ValueError:

@@ -1,7 +1,7 @@
-"""POPE: three files of JSON lines that are called .json, about borrowed COCO val2014 images.
+"""POPE: three files of JSON lines named .json, about borrowed COCO val2014 images.
 
-`n` counts questions of all three files, half of them to be answered by yes. `source_id` is "<file>/<question
-id>"; ids start again in each file. The images show the objects they hold.
+`n` counts questions of all three files, half of them with the answer yes. `source_id` is "<file>/<question
+id>"; ids start again in each file. The images show their objects.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""RAF-DB: portraits in an archive, an emotion a line, and attributes in a file for each.
+"""RAF-DB: portraits in an archive, one emotion per line, and one file of attributes per portrait.
 
-The outer archive, basic.zip, comes by mail and is unpacked by hand: it is not made. `n` counts train
+The outer archive, basic.zip, comes by email and is unpacked by hand, so it is not written. `n` counts train
 images; test gets a fifth. `source_id` is the file name without suffix, `train_00001`.
 """
 
@@ -49,7 +49,7 @@ def _portrait(emotion: str, race: int, person: str) -> Image.Image:
 
 
 def _attributes(mini: Miniature, stem: str) -> tuple[int, int, int]:
-    """Write landmarks, gender, race and age of a person; the last three are returned."""
+    """Write landmarks, gender, race and age of a person; returns the last three."""
     rng = mini.rng("attributes", stem)
     codes = rng.choice((0, 0, 1, 1, 2)), rng.randrange(3), rng.randrange(5)
     landmarks = [f"{rng.uniform(20, 80):.3f}\t{rng.uniform(20, 80):.3f}" for _ in range(5)]

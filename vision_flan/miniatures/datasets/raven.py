@@ -72,7 +72,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _ranges(config: str, place: int) -> Ranges:
-    """What a shape around others may be: white and large, so that those inside are seen."""
+    """The outer shape: white and large, so that the inner ones are visible."""
     around = config.startswith("in_") and place == 0
     return {
         "Number": (1, len(_CONFIGS[config][place])),
@@ -89,7 +89,7 @@ def _rules(rng: Random, ranges: Ranges) -> dict[str, str]:
 
 
 def _table(rng: Random, ranges: Ranges, rules: dict[str, str]) -> list[Values]:
-    """Values of the nine cells, row by row, each attribute by its rule."""
+    """Values of the nine cells, row by row, each attribute following its rule."""
     columns: dict[str, list[int]] = {}
     for name, rule in rules.items():
         columns[name] = [value for row in _rows(rng, rule, *ranges[name]) for value in row]
@@ -108,7 +108,7 @@ def _rows(rng: Random, rule: str, low: int, high: int) -> list[list[int]]:
 
 
 def _choices(rng: Random, right: list[Values], ranges: list[Ranges]) -> tuple[list[list[Values]], int]:
-    """Eight different panels, the right one among seven that differ from it in one or two values."""
+    """Eight different panels: the right one, and seven that differ from it in one or two values."""
     wrong: list[list[Values]] = []
     while len(wrong) < 7:
         panel = [dict(values) for values in right]

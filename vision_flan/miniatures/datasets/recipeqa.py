@@ -1,7 +1,7 @@
-"""RecipeQA: questions of four kinds about recipes in one JSON file a split, images in images-qa.
+"""RecipeQA: questions of four kinds about recipes in one JSON file per split, images in images-qa.
 
 `n` counts questions of train, a fourth of each kind; val and test get an eighth each. `source_id` is the
-qid. Truth is about visual_coherence alone.
+qid. Truth covers visual_coherence only.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _record(mini: Miniature, split: str, index: int) -> dict[str, Any]:
 
 
 def _image(mini: Miniature, rng: Random, split: str, at: tuple[int, int], dish: str) -> str:
-    """Writes one image; its name as the JSON has it."""
+    """Write one image; returns its name as the JSON has it."""
     index, place = at
     name = f"{dish}-*easy*-{index}_{place}.jpg" if index % 3 == 1 else f"{dish}_{index}_{place}.jpg"
     path = f"images-qa/{split}/images-qa/{name.replace('*easy*', '_easy_')}"

@@ -1,4 +1,4 @@
-"""RedCaps: posts of Reddit, a JSON file a subreddit and year; images as upstream's downloader leaves them.
+"""RedCaps: Reddit posts, one JSON file per subreddit and year; images as upstream's downloader saves them.
 
 `n` counts posts over five files. `source_id` is the post's id in base 36. Every tenth image is gone, one
 in twenty left an error page, captions may be empty after cleaning.
@@ -59,7 +59,7 @@ def _base36(number: int) -> str:
 
 
 def _image(mini: Miniature, subreddit: str, key: str, index: int, caption: str) -> None:
-    """The downloaded image, if it is still there, and what becomes of the post."""
+    """The downloaded image, if it still exists, and what the post must become."""
     file = f"images/{subreddit}/{key}.jpg"
     claim: dict[str, Any] = {"target": caption}
     card = partial(draw.caption_card, caption or subreddit, (128, 96), note=key)

@@ -1,4 +1,4 @@
-"""Road Anomaly: frames whose names begin with the kind of danger, a list of them, and masks beside each.
+"""Road Anomaly: frames whose names begin with the kind of danger, their list, and masks beside each.
 
 `n` counts frames. `source_id` is the file name without suffix, `lost_tires08`.
 """

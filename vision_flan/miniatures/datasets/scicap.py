@@ -1,4 +1,4 @@
-"""SciCap: figures of arXiv papers, a JSON document each, in one zip with lists of the figures to use.
+"""SciCap: figures of arXiv papers, one JSON document each, in one zip with lists of the figures to use.
 
 `n` counts figures of train that the list First-Sentence without subfigures has; every fifth as many have
 subfigures, and val and test get an eighth each. `source_id` is the figure's name without suffix.
@@ -65,17 +65,17 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int, *, subfigures: b
 
 
 def _name(mini: Miniature, rng: Random, index: int, split: str, *, subfigures: bool) -> str:
-    """A figure of a paper of its own; figures with and without subfigures share a folder of captions."""
+    """A figure of its own paper; figures with and without subfigures share a caption folder."""
     number = mini.number(2 * index + subfigures, 0, 12_000_000 - 1, split)
     month, paper = divmod(number, 100_000)
     identifier = f"{7 + month // 12:02d}{month % 12 + 1:02d}.{paper:05d}"
-    if index % 8 == 5:  # archives of papers before 2007
+    if index % 8 == 5:  # papers before 2007
         identifier = f"cs{identifier.replace('.', '')}"
     return f"{identifier}v{rng.randint(1, 3)}-Figure{rng.randint(1, 9)}-1"
 
 
 def _unlisted(tree: Tree, split: str) -> None:
-    """A figure that no list has: its caption has no text."""
+    """A figure that is in no list: its caption is empty."""
     name = f"0912.0001v1-{split}-Figure1-1"
     record = {"contains-subfigure": False, "figure-ID": f"{name}.png", "0-originally-extracted": "Figure 1:"}
     tree.write_json(f"{_TOP}/SciCap-Caption-All/{split}/{name}.json", record)
@@ -85,7 +85,7 @@ def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[s
     tokens = caption.lower().replace(".", " .").replace(",", " ,").split()
     plain = " ".join(tokens)
     head = rng.choice(_HEADS)
-    # without a mark between them, a capital tells caption from number
+    # without a separator, a capital letter marks the start of the caption
     shown = f"{caption[0].upper()}{caption[1:]}" if head.endswith("}") else caption
     return {
         "contains-subfigure": subfigures,

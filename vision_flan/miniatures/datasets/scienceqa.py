@@ -1,4 +1,4 @@
-"""ScienceQA: school questions in one JSON object, half of them with an image in a folder of its own.
+"""ScienceQA: school questions in one JSON object, half of them with an image in a separate folder.
 
 `n` counts train problems with an image, and as many have none; val and test get an eighth each. `source_id`
 is the problem's number.

@@ -1,4 +1,4 @@
-"""SemArt: paintings with comments, in tab-separated files that are called CSV and encoded as cp1252.
+"""SemArt: paintings with comments, in tab-separated files named .csv, encoded as cp1252.
 
 `n` counts train images; val and test get an eighth each. `source_id` is the file name,
 `42258-0503vela.jpg`.
@@ -50,7 +50,7 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
 
 
 def _comment(rng: Random, index: int) -> tuple[str, str]:
-    """A comment as it stands in the file, and as a reader should see it."""
+    """A comment as it is in the file, and as it should be shown."""
     first, second = text.sentence(rng), text.sentence(rng)
     return {
         0: (f"{first}{second}", f"{first} {second}"),  # a line break was lost
@@ -63,7 +63,7 @@ def _comment(rng: Random, index: int) -> tuple[str, str]:
 
 
 def _typed(comment: str) -> str:
-    """With the dashes and quotes that the font has."""
+    """With dashes and quotes that the font has."""
     return comment.replace("–", "-").replace("’", "'")
 
 

@@ -1,6 +1,6 @@
 """SentiCap: captions with a sentiment, of COCO's val2014 images.
 
-`n` counts sentences of train, one to six an image; val gets a fifth, test four fifths. `source_id` is the
+`n` counts sentences of train, one to six per image; val gets a fifth, test four fifths. `source_id` is the
 file name and the number of the sentence, `COCO_val2014_000000284106.jpg_0`. Images lie in
 `mscoco/val2014`.
 """
@@ -30,7 +30,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _image(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
-    """One image with at most `most` sentences; how many it has."""
+    """Write one image with at most `most` sentences; returns their number."""
     rng = mini.rng(index)
     image_id = mini.number(index, 1, coco.MAX_ID)
     file = coco.file_name("val2014", image_id)

@@ -1,6 +1,6 @@
-"""Set5: five subjects as copies hold them: seven folders of sizes, numbered names, gray bitmaps.
+"""Set5: five subjects as in circulating copies: seven folders of sizes, numbered names, grayscale bitmaps.
 
-`n` counts images, of which there are 45 and no more. `source_id` is the path, `Set5/LRbicx2/bird.png`.
+`n` counts images, at most 45. `source_id` is the path, `Set5/LRbicx2/bird.png`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _scene(name: str, size: draw.Size, note: str) -> Image.Image:
-    """The subject in a few ellipses that are told apart when little of them is left, its name above."""
+    """The subject in a few ellipses that stay distinguishable when downsized, its name above."""
     image = draw.caption_card(f"a {name}", size, note=note)
     pen, (width, height) = ImageDraw.Draw(image), size
     eyes = [("black", box) for box in _FACES[name]]

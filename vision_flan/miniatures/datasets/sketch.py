@@ -1,4 +1,4 @@
-"""TU-Berlin sketches: 80 drawings a class, numbered through all classes.
+"""TU-Berlin sketches: 80 drawings per class, numbered across all classes.
 
 `n` counts sketches over a few classes. `source_id` is `<class>/<number>`, `cow/4791`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folder, place in the alphabet (from 0), shown name, and kind; None where that can be argued about.
+#: Folder, place in the alphabet (from 0), shown name, and kind; None where that is debatable.
 _CLASSES = (
     ("airplane", 0, "airplane", "Non-living"),
     ("alarm clock", 1, "alarm clock", "Non-living"),
@@ -29,7 +29,7 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             folder, place, name, kind = _CLASSES[index % len(_CLASSES)]
             repeat = index // len(_CLASSES)
-            # beyond upstream's 80 a class, numbers go on after its 20,000
+            # beyond upstream's 80 per class, numbers continue after its 20,000
             number = place * 80 + repeat + 1 if repeat < 80 else 20_000 + index
             key = f"{folder}/{number}"
             sheet = draw.page([name, str(number)], (160, 120))

@@ -31,7 +31,7 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
     for split, count in counts.items():
         with mini.json_array(f"data/annotations/{split}.json") as add:
             for index in range(count):
-                # every eighth record speaks of the pair before, by another annotator
+                # every eighth record is about the previous pair, by another annotator
                 record = 2 if index % 8 == 7 else 1
                 pair = first + index - (record - 1)
                 image_id = str(mini.number(pair, 1, max(20_000, 4 * mini.n), "pair"))
@@ -45,7 +45,7 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
 
 
 def _changes(rng: Random) -> list[tuple[str, bool]]:
-    """Things of the pair, and whether each is gone in the second image."""
+    """Objects of the pair, and whether each is missing from the second image."""
     return [(text.subject(rng), rng.random() < 0.5) for _ in range(3)]
 
 

@@ -1,4 +1,4 @@
-"""ST-VQA: questions about words in photos that six collections lent; one file name may occur under two.
+"""ST-VQA: questions about words in photos of six collections, two of which may share a file name.
 
 `n` counts train questions; test gets an eighth. `source_id` is the question id.
 """
@@ -16,13 +16,13 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Drawing
 
 _SOURCES = ("coco-text", "iiit", "icdar", "imageNet", "vizwiz", "vg")
-#: Words of signs that are words: no numbers, no signs such as &.
+#: Words of signs without numbers or symbols such as &.
 _WORDS = tuple(word for word in text.SIGNS if word.isalpha())
 _PLACES = text.listed("sign;bus;bottle;t-shirt;note book;storefront", ";")
 
 
 def generate(mini: Miniature) -> None:
-    # the folder has either name in copies that go around
+    # circulating copies have either folder name
     folder = mini.rng("folder").choice(("train_images", "train_imgs"))
     _split(mini, "train", folder, mini.n)
     _split(mini, "test", "test_task3_images", max(mini.n // 8, 1))
@@ -40,7 +40,7 @@ def _split(mini: Miniature, split: str, folder: str, count: int) -> None:
         for index in range(count):
             rng = mini.rng(split, index)
             source = _SOURCES[index % len(_SOURCES)]
-            # iiit and icdar share their names
+            # iiit and icdar share file names
             number = index if source != "icdar" else index - 1
             name = f"COCO_train2014_{number:012d}.jpg" if source == "coco-text" else f"img_{number}.jpg"
             words = [rng.choice(_WORDS) for _ in range(3)]

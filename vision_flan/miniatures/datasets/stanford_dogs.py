@@ -1,4 +1,4 @@
-"""Stanford Dogs: images in folders of breeds, lists of the splits as MATLAB 5 cells.
+"""Stanford Dogs: images in folders of breeds, lists of the splits as MATLAB 5 cell arrays.
 
 `n` counts train images; test gets a quarter. `source_id` is the path below `Images`. The lists are held in
 memory, as a cell array is written whole.
@@ -32,7 +32,7 @@ def generate(mini: Miniature) -> None:
     with mini.pack("images.tar") as images, mini.pack("annotation.tar") as annotations:
         for index in everything:
             path, breed = _path(index), _breed(index)
-            # one of upstream's files is a PNG inside
+            # one of upstream's files contains PNG data
             card = partial(draw.caption_card, breed, _SIZE, note=str(index))
             images.image(f"Images/{path}", quirks.palette(card()) if index % 39 == 3 else card)
             wnid = path.partition("-")[0]

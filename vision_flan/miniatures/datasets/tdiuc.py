@@ -1,6 +1,6 @@
 """TDIUC: questions of twelve types with one answer each, in two files joined by question id.
 
-`n` counts train questions, four an image; val gets half as many. `source_id` is the question id. Images
+`n` counts train questions, four per image; val gets half as many. `source_id` is the question id. Images
 are borrowed: `mscoco/train2014` and `mscoco/val2014`.
 """
 
@@ -51,7 +51,7 @@ _TYPES: dict[str, tuple[str, str, tuple[str, ...], str, int]] = {
     ),
     "absurd": ("", "What color is the {one}?", ("doesnotapply",), "generation", 1),
 }  # fmt: skip
-#: Types of which upstream has questions for yes and no, too.
+#: Types that also have yes-or-no questions upstream.
 _CHECKS = {
     "sport_recognition": "Is tennis played near the {one}?",
     "activity_recognition": "Is anyone eating near the {one}?",
@@ -83,7 +83,7 @@ def generate(mini: Miniature) -> None:
                 coco.lend(lender, subset, image_id, partial(draw.caption_card, note, (160, 120)))
                 for record, _ in asked:
                     add_question(record)
-                for _, answer in reversed(asked):  # not the order of the questions
+                for _, answer in reversed(asked):  # in a different order from the questions
                     add_answer(answer)
                     task = _TYPES[answer["question_type"]][0]
                     if split == "train" and task:

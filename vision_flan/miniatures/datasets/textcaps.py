@@ -1,6 +1,6 @@
-"""TextCaps: captions that quote the text in photos, a record a caption, in one JSON list a split.
+"""TextCaps: captions that quote the text in photos, one record per caption, in one JSON list per split.
 
-`n` counts captions of train, about five an image; val and test get a tenth each. `source_id` is the
+`n` counts captions of train, about five per image; val and test get a tenth each. `source_id` is the
 caption id. Images of train and val lie in train_images.
 """
 
@@ -13,7 +13,7 @@ from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
-#: What five people wrote about one image.
+#: Five people's captions of one image.
 _CAPTIONS = (
     "The word {word} stands on {thing}.",
     "There is {thing} that says {word}.",

@@ -1,6 +1,6 @@
 """TextOCR: photographs with words, as dictionaries keyed by id.
 
-`n` counts images of the train split; val and test get an eighth each. Three lines of text an image, about
+`n` counts images of the train split; val and test get an eighth each. Three lines of text per image, about
 28 words (700,000 in 25,000 images); every 500th image is dense. Truth of ocr_textocr: `source_id` is the
 image id, the target the legible words in reading order.
 """
@@ -53,7 +53,7 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             words = [pair for line in zip(lines, boxes, strict=True) for pair in zip(*line, strict=True)]
             image = draw.word_scene(size, words, rng)
             tree.image(f"train_images/{image_id}.jpg", _as_stored(image, index))
-            # val images, too, say "train/"; neither folder is that of the archive
+            # val images, too, say "train/"; the archive has neither folder
             put_image(image_id, _image(image_id, size, split, "train"))
             annotations = dict(_annotations(image_id, words, rng))
             for key, record in annotations.items():
@@ -64,14 +64,14 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
 
 
 def _lines(rng: Random, index: int) -> list[list[str]]:
-    """Words line by line; now and then none, none that can be read, or hundreds."""
+    """Words line by line; sometimes none, only illegible ones, or hundreds."""
     if index % 40 == 7:
         return []
     if index % 40 == 13:
         return [[ILLEGIBLE] * rng.randint(1, 4)]
     count = 25 if index % 500 == 499 else 3
     lines = [[_word(rng) for _ in range(rng.randint(6, 14))] for _ in range(count)]
-    lines[-1][-1] = lines[0][0]  # repeated words are real
+    lines[-1][-1] = lines[0][0]  # upstream repeats words, too
     return lines
 
 
@@ -94,7 +94,7 @@ def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str
     """Records in an order that is not the reading order; numbers in ids count from 1 in that order."""
     for number, (word, (left, top, wide, high)) in enumerate(rng.sample(words, len(words)), start=1):
         key = f"{image_id}_{number}"
-        # a little wider than the ink, so that a box at the edge reaches outside the image
+        # slightly larger than the glyphs, so that a box at the edge extends beyond the image
         x, y, width, height = left - 0.37, top - 0.25, wide + 0.74, high + 0.5
         right, bottom, middle = x + width, y + height, x + width / 2
         points = [x, y, right, y, right, bottom, x, bottom]

@@ -1,6 +1,6 @@
 """Total-Text: words with polygons, a MATLAB 5 cell array and a text file for each image.
 
-`n` counts train images; test gets a quarter. `source_id` is `img11`; numbers go through both splits.
+`n` counts train images; test gets a quarter. `source_id` is `img11`; numbers continue across both splits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ViQuAE: trivia questions about pictured entities, JSON lines in KILT's style.
+"""ViQuAE: trivia questions about entities in images, JSON lines in KILT's style.
 
 `n` counts questions of train; validation and test get as many each, without truth. `source_id` is the id.
 """
@@ -15,7 +15,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Drawing
 
-#: Names, what the question calls them, the file on Wikimedia, and what is asked with the answers.
+#: Name, how the question refers to it, the file on Wikimedia, and questions with answers.
 _ENTITIES = (
     (
         "Jackie Wilson",

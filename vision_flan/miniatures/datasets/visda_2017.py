@@ -1,4 +1,4 @@
-"""VisDA-2017: renderings in train, cut-out photographs in validation, unsorted trunks in test.
+"""VisDA-2017: renderings in train, cropped photographs in validation, unsorted trunk folders in test.
 
 `n` counts train images; validation gets half as many, test a tenth. `source_id` is the path.
 """

@@ -2,7 +2,7 @@
 
 `n` counts train dialogues, on borrowed COCO images of train2014 and val2014; val gets a tenth, on images
 of its own. `source_id` is the image id. Truth is the answer of round 3, 5, 7 or 10, as upstream writes it,
-and its question with the mark that upstream leaves out; the image shows both.
+and its question with the question mark that upstream omits; the image shows both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
 
 _PEOPLE = text.listed("man woman boy girl child skier surfer chef player dog cat bird horse cow sheep")
-#: Task -> round, from 0, whose answer is asked.
+#: Task -> round, from 0, whose answer is the target.
 _TASKS = {
     "dialogue_visdial_short": 2,
     "dialogue_visdial_medium": 4,
@@ -23,7 +23,7 @@ _TASKS = {
     "dialogue_visdial_very_long": 9,
 }
 _BOOLEAN = ("yes", "no", "i can't tell", "not that i can see", "yes, i think so", "no, not at all")
-#: First words of a question -> answers that fit it; typing errors stay as they were typed.
+#: First words of a question -> plausible answers, typos included.
 _FITTING = {
     "anything else": ("no", "not that i can see", "just some trees", "no, that's it"),
     "how many": tuple(map(str, range(10))),
@@ -71,7 +71,7 @@ def _split(mini: Miniature, split: str, count: int) -> None:
 
 
 def _tables(rng: Random) -> tuple[list[str], list[str]]:
-    """All distinct questions and answers: lower case, no final mark, typing errors as they were typed."""
+    """All distinct questions and answers: lower case, no final punctuation, typos included."""
     questions = {"is t it city", "what color is teh sky", "anything else"}
     answers = {answer for fitting in _FITTING.values() for answer in fitting}
     while len(questions) < 300 or len(answers) < 200:
@@ -81,7 +81,7 @@ def _tables(rng: Random) -> tuple[list[str], list[str]]:
 
 
 def _round(rng: Random, questions: list[str], answers: list[str]) -> dict[str, Any]:
-    """A question with an answer that fits it, somewhere among a hundred."""
+    """A question with a plausible answer, at a random position among a hundred."""
     asked = rng.randrange(len(questions))
     opening = next(words for words in _FITTING if questions[asked].startswith(words))
     answer = answers.index(rng.choice(_FITTING[opening]))

@@ -1,6 +1,6 @@
 """Visual7W: telling questions with one right and three wrong answers, and pointing questions beside them.
 
-`n` counts telling questions of train, four an image; val and test get a tenth each. `source_id` is
+`n` counts telling questions of train, four per image; val and test get a tenth each. `source_id` is
 `<image_id>_<qa_id>`.
 """
 
@@ -71,7 +71,7 @@ def _pair(rng: Random, image_id: int, number: int, asked: str) -> dict[str, Any]
 
 
 def _pointing() -> dict[str, Any]:
-    """Answers of this set are boxes."""
+    """The answers of this set are boxes."""
     pair = {
         "qa_id": 1,
         "image_id": 1,

@@ -1,6 +1,6 @@
 """Visual Genome: question-answer pairs listed by image, and the images in two folders.
 
-`n` counts pairs, about eight an image; one image in fifteen has none. `source_id` is `<image_id>_<qa_id>`.
+`n` counts pairs, about eight per image; one image in fifteen has none. `source_id` is `<image_id>_<qa_id>`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vision_flan.miniatures.miniature import Miniature
 
 _TOP_ID = 2_417_997
 _QA_START = 986_000
-#: Of an image; all its questions and answers are written on it.
+#: Facts of an image; all its questions and answers are written on it.
 _SIZE = (300, 210)
 
 

@@ -1,7 +1,7 @@
 """VizWiz: photos of blind people with questions, captions and quality flaws, in three releases.
 
 `n` counts train images, of which seven in eight have a question; val and test get a tenth each. `source_id`
-is the image's name without suffix. Each release lies in a folder of its own, as archives have equal names.
+is the image's name without suffix. Each release has its own folder, since archive names repeat.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PRECANNED = "Quality issues are too severe to recognize visual content."
 
 @dataclass(frozen=True)
 class _Out:
-    """Where the records of one split go."""
+    """Writers for the records of one split."""
 
     question: Add
     caption_image: Add
@@ -46,7 +46,7 @@ class _Out:
 
 
 def generate(mini: Miniature) -> None:
-    # an archive is read as if its members were in the archive's folder
+    # members are read as if unpacked in the archive's folder
     place: Callable[[str], str] = (lambda folder: "") if mini.archives else (lambda folder: f"{folder}/")
     with (
         mini.pack("vqa/Annotations.zip") as vqa,
@@ -107,7 +107,7 @@ def _photo(mini: Miniature, images: Tree, out: _Out, split: str, index: int) -> 
 
 
 def _taken(card: Image.Image, flaw: str, index: int) -> Drawing:
-    """The card as the flaw that most people saw leaves it."""
+    """The card with the flaw that most people saw."""
     if flaw == "BLR":
         return card.resize((card.width // 3, card.height // 3)).resize(card.size)
     if flaw in ("DRK", "BRT"):
@@ -134,7 +134,7 @@ def _flaws(rng: Random, index: int) -> dict[str, int]:
 
 
 def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
-    """Ten answers: mostly one of them first; now and then none, "unsuitable", all the same, or two ahead."""
+    """Ten answers: mostly one majority answer; sometimes no answer, "unsuitable", unanimity, or a tie."""
     strays = rng.sample([word for word in (*text.COLORS, *text.THINGS) if word != answer], 4)
     kind = index % 10
     if kind == 3:

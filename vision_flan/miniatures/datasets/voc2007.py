@@ -1,6 +1,6 @@
 """PASCAL VOC 2007: objects in XML, lists of splits and of classes.
 
-`n` counts images of trainval; test gets a quarter, in an archive of its own that unpacks over the first.
+`n` counts images of trainval; test gets a quarter, in a separate archive that unpacks over the first.
 `source_id` is the six-digit number.
 """
 
@@ -21,7 +21,7 @@ _CLASSES = text.listed(
 )
 _SPELLED = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "TV monitor"}
 _SIZE = (164, 132)
-#: Of a box, (width, height); six of them stand in two columns, so that none hides another.
+#: Size of a box (width, height); six of them fit in two columns, so that none hides another.
 _BOX = (76, 40)
 _HEAD = (
     "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
@@ -60,7 +60,7 @@ def _lists(mini: Miniature, tree: Tree, splits: dict[str, list[int]]) -> None:
 
 
 def _sign(mini: Miniature, number: int) -> int:
-    """1 for a person, 0 for one that is hard to see, -1 for none."""
+    """1 for a person, 0 for one marked difficult, -1 for none."""
     found = [item["difficult"] for item in _objects(mini.rng(number)) if item["name"] == "person"]
     return -1 if not found else int(not all(found))
 
@@ -80,7 +80,7 @@ def _objects(rng: Random) -> list[dict[str, Any]]:
 
 
 def _written(item: dict[str, Any]) -> str:
-    """The object's name; what is difficult cannot be told by looking."""
+    """The object's name; difficult objects cannot be recognized."""
     name: str = item["name"]
     return "?" if item["difficult"] else _SPELLED.get(name, name)
 

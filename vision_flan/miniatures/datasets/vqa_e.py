@@ -1,6 +1,6 @@
 """VQA-E: questions of VQA v2 with a sentence that explains the answer, as one list of records.
 
-`n` counts train records, two or three an image; val gets half as many. `source_id` is
+`n` counts train records, two or three per image; val gets half as many. `source_id` is
 `<img_id>+<place in the list>`. Images are borrowed: `mscoco/train2014` and `mscoco/val2014`.
 """
 
@@ -29,7 +29,7 @@ def generate(mini: Miniature) -> None:
                 card = partial(draw.caption_card, told, (240, 150), note=str(img_id))
                 coco.lend(lender, f"{split}2014", img_id, card)
                 for place, (question, answer) in enumerate(pairs):
-                    sentence = sentences[min(place, 1)]  # the last two share theirs
+                    sentence = sentences[min(place, 1)]  # the last two share an image
                     add(_record(rng, img_id, question, answer, sentence))
                     if split == "train":
                         _truth(mini, f"{img_id}+{first + place}", answer, sentence if place < 2 else "")
@@ -44,7 +44,7 @@ def _record(rng: Random, img_id: int, question: str, answer: str, sentence: str)
         "answer_type": kind,
         "multiple_choice_answer": answer,
         "answers": [answer] * 8 + ["maybe", "unsure"],
-        # the space is upstream's; the second item tells how well the sentence fits
+        # the space is upstream's; the second item is how well the sentence fits
         "explanation": [f"{sentence} ", round(rng.uniform(0.5, 1), 4)],
     }
 

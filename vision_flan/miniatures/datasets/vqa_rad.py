@@ -1,7 +1,7 @@
 """VQA-RAD: questions about radiology images in one JSON list, the split in phrase_type.
 
 `n` counts questions of train, test gets a quarter. `source_id` is the qid. Every 20th question of train
-stands twice, one in 25 is in test as well.
+is there twice, one in 25 is in test as well.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def generate(mini: Miniature) -> None:
 
 
 def _scan(words: str, image: str, *, gray: bool) -> Drawing:
-    """All are gray to the eye, some are stored as RGB."""
+    """All look grayscale; some are stored as RGB."""
     card = draw.caption_card(words, (96, 96), note=image).convert("L")
     return quirks.grayscale(card) if gray else card.convert("RGB")
 
 
 def _copies(mini: Miniature, add: Callable[[Any], None], image: str, index: int) -> None:
-    """The same question once more, in train or in test; and the truth about all of them."""
+    """Repeat a question, in train or in test, and write the truth of all copies."""
     answer = str(_PAIRS[index % len(_PAIRS)][1])
     target = answer.lower() if answer.lower() in ("yes", "no") else answer
     if index % 25 == 13:

@@ -1,7 +1,7 @@
 """VQAv2: questions and ten answers each, in two files joined by question id, on borrowed COCO images.
 
-`n` counts train questions (three to eight an image); val gets a tenth. `source_id` is the question id. A
-image lies in `mscoco/train2014`, those of val in `mscoco/val2014`.
+`n` counts train questions (three to eight per image); val gets a tenth. `source_id` is the question id.
+Images are in `mscoco/train2014`, those of val in `mscoco/val2014`.
 """
 
 from __future__ import annotations

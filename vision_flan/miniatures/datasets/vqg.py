@@ -1,8 +1,8 @@
-"""VQG: five questions an image in CSV files of three sources, and captions of the Bing images.
+"""VQG: five questions per image in CSV files of three sources, and captions of the Bing images.
 
 `n` counts train images, a third from each source; val and test get half as many. `source_id` is
-`<image_id>_<place>`, from 0. Upstream ships no images: they are at `images/<image_id>.jpg`, some of the
-COCO ones only where COCO has them; every tenth is a dead link.
+`<image_id>_<place>`, from 0. Upstream ships no images: they are at `images/<image_id>.jpg`, some COCO images
+only where COCO has them; every tenth is a dead link.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
 def _image(mini: Miniature, source: str, split: str, index: int, image_id: str, shown: str) -> None:
     card = partial(draw.caption_card, shown, (128, 96), note=image_id)
     if index % 10 == 7:
-        if index % 20 == 7:  # the answer of a dead link, saved as if it were the image
+        if index % 20 == 7:  # the response of a dead link, saved as if it were the image
             mini.image(f"images/{image_id}.jpg", quirks.not_an_image())
     elif source == "coco" and index % 2:
         coco.lend(mini.borrow("mscoco"), "val2014" if index % 3 else "train2014", int(image_id), card)

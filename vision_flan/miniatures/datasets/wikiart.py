@@ -1,4 +1,4 @@
-"""WikiArt: artworks in folders of styles, and three lists (style, genre, artist) with splits of their own.
+"""WikiArt: artworks in folders of styles, and three lists (style, genre, artist), each with its own splits.
 
 `n` counts the images of style_train; style_val gets a quarter. `source_id` is the path below `wikiart`.
 """
@@ -11,7 +11,7 @@ from functools import partial
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
 
-#: Folder -> style as it is written.
+#: Folder -> style as written in text.
 _STYLES = {
     "Realism": "Realism",
     "Art_Nouveau_Modern": "Art Nouveau",
@@ -66,7 +66,7 @@ def _path(index: int) -> str:
 
 
 def _genre(index: int) -> str | None:
-    """Four of five images stand in a genre list."""
+    """Four of five images are in a genre list."""
     return _GENRES[index * 3 % len(_GENRES)] if index % 5 else None
 
 

@@ -1,4 +1,4 @@
-"""wikiHow-image: articles of steps with images, in both packagings that are in use.
+"""wikiHow-image: articles of steps with images, in both packagings in use.
 
 `n` counts articles; each is in A (`WikihowText_data.json`, lines of JSON, `wiki_images/`) and in B (a
 folder an article, `data/<id>_<slug>/`). `source_id` is the id in A of step i, `10000798_0_2`, for the two
@@ -78,7 +78,7 @@ def _steps(rng: Random, prefix: str, *, repeated: bool) -> list[Step]:
 
 
 def _url(rng: Random, step_id: str) -> str | None:
-    """Where the image of a step is; one step in ten has none, which is said in two ways."""
+    """Path of a step's image; one step in ten has none, which is written in two ways."""
     kind = rng.random()
     if kind < 0.1:
         return "" if kind < 0.05 else None
@@ -86,7 +86,7 @@ def _url(rng: Random, step_id: str) -> str | None:
 
 
 def _images(flat: Tree, nested: Tree, article: dict[str, Any], folder: str, first: int) -> None:
-    """Images of A and B, and B's record. B counts in file names from 0 or 1, as the article goes."""
+    """Images of A and B, and B's record. B's file names count from 0 or 1, depending on the article."""
     methods = []
     for number, method in enumerate(article["methods"]):
         steps = []

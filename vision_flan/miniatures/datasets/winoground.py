@@ -1,6 +1,6 @@
-"""Winoground: two captions of the same words and two images an example; the images in a zip.
+"""Winoground: two captions of the same words and two images per example; the images in a zip.
 
-`n` counts instances, two an example. `source_id` is "<id>+image_0" or "<id>+image_1".
+`n` counts instances, two per example. `source_id` is "<id>+image_0" or "<id>+image_1".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Drawing
 
-#: What can be said of two things either way round.
+#: Relations that make sense for two things in either order.
 _CAPTIONS = (
     ("{} chases {}", "a cat", "a dog"),
     ("{} stands behind {}", "the old man", "the child"),

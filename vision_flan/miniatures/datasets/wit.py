@@ -1,8 +1,8 @@
 """WIT: Wikipedia images with texts around them, as gzipped TSV without quoting.
 
 `n` counts train rows, in ten files; val and test get a twentieth in five each. `source_id` is the image_url.
-Images, which upstream does not ship, lie in `images/` under the last part of the url, percent-encoding
-kept, where the name is one a disk takes.
+Images, which upstream does not ship, are in `images/`, named after the last part of the URL with its
+percent-encoding, where that is a valid file name.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _title(mini: Miniature, split: str, shown: int) -> str:
 
 
 def _page(mini: Miniature, split: str, index: int) -> str:
-    """The description of the page; quote characters stand in it as they are, also first and alone."""
+    """The description of the page; quote characters are kept as they are, also at the start and unpaired."""
     rng = mini.rng(split, index, "page")
     title = _title(mini, split, index - _shares(index))
     nickname = f'"{rng.choice(_NICKNAMES)}"'
@@ -106,7 +106,7 @@ def _image(mini: Miniature, split: str, index: int) -> tuple[str, str, draw.Size
     kind = "jpeg" if rng.random() < 0.6 else rng.choice(list(_TYPES))
     key = mini.hex_id(12, split, index)
     title = quote(f"Château_{key}" if index % 7 == 2 else f"Emperor_{key}")
-    if index % 50 == 12:  # names longer than a disk takes
+    if index % 50 == 12:  # names longer than a file system allows
         title += quote("é" * 60)
     url = f"http://upload.wikimedia.org/wikipedia/commons/{key[0]}/{key[:2]}/{title}{_TYPES[kind]}"
     return url, kind, draw.some_size(rng)
@@ -120,7 +120,7 @@ def _draw(mini: Miniature, url: str, kind: str, size: draw.Size, title: str) -> 
 
 
 def _truth(mini: Miniature, index: int, url: str, kind: str, main: bool) -> None:
-    """One line an image: where two English pages show it, the second row writes it for both."""
+    """One line of truth per image: where two English pages show it, the second row writes it for both."""
     if index + 1 < mini.n and _shares(index + 1) and _language(index + 1) == "en":
         return
     rows = [index - 1, index] if _shares(index) else [index]

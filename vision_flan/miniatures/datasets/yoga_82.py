@@ -1,4 +1,4 @@
-"""Yoga-82: lists of images with labels at three levels, links, and what a person fetched from them.
+"""Yoga-82: lists of images with labels at three levels, links, and what a user downloaded from them.
 
 `n` counts lines of the train list; test gets a third. `source_id` is pose and file name without suffix,
 `Akarna_Dhanurasana/64`.
@@ -47,7 +47,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _fetched(mini: Miniature, folder: str, name: str, pose: str, index: int) -> None:
-    """What the link led to: an image, another format, a page of HTML, or nothing."""
+    """What the link returned: an image, another format, an HTML page, or nothing."""
     key = f"{folder}/{name}"
     image = scenes.figure(f"{pose} {name}", _SIZE)
     fate = index % 20

@@ -1,7 +1,7 @@
 """Files back out of a folder that hf_xet wrote through `X-Xet-Cas-Url: local:///FOLDER`.
 
 A commit names a file by the sha256 of its content only. The shards (`xet/xorbs/shards/*.mdb`) say which
-Xet hash has that sha256 and which chunks of which block ("xorb") make it up. Layouts as hf_xet 1.8 writes
+Xet hash has that sha256 and which chunks of which xorb make it up. Layouts as hf_xet 1.8 writes
 them: a shard is a 48-byte header and 48-byte records, a xorb is a row of chunks with 8-byte headers.
 Only one process at a time can have such a folder open for upload, so each user gets one.
 """
@@ -60,7 +60,7 @@ def files_of_shard(shard: Path) -> Iterator[XetFile]:
 
 
 def chunks(xorb: Path, first: int, end: int) -> Iterator[bytes]:
-    """Chunks `first` to `end` (exclusive) of a block, decompressed."""
+    """Chunks `first` to `end` (exclusive) of a xorb, decompressed."""
     data = xorb.read_bytes()
     at = 0
     for index in range(end):
@@ -98,7 +98,7 @@ class XetFolders:
         return f"local://{folder}"
 
     def share_with(self, user: str) -> None:
-        """Link everybody's blocks and shards into this user's folder, for reading."""
+        """Link everybody's xorbs and shards into this user's folder, for reading."""
         for kind in ("xorbs", "shards"):
             target = self.root / user / "xet" / "xorbs" / kind
             target.mkdir(parents=True, exist_ok=True)
@@ -118,11 +118,11 @@ class XetFolders:
                         for chunk in chunks(xorbs / f"default.{xorb}", first, end)
                     )
                     if hashlib.sha256(content).hexdigest() != sha256:
-                        raise ValueError(f"the blocks of {file.xet_hash} do not give sha256 {sha256}")
+                        raise ValueError(f"the xorbs of {file.xet_hash} do not give sha256 {sha256}")
                     return file, content
         return None
 
     def stored_bytes(self) -> int:
-        """Bytes of all distinct blocks: what uploads through Xet have cost so far."""
+        """Bytes of all distinct xorbs: what uploads through Xet have cost so far."""
         sizes = {file.name: file.stat().st_size for file in self.root.glob("*/xet/xorbs/xorbs/default.*")}
         return sum(size for name, size in sizes.items() if not name.endswith(".tagset"))

@@ -1,0 +1,66 @@
+"""What a publisher should know before anything is sent: people, gated sources, licenses, history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vision_flan.dataset.publication import RECIPE, WHOLE, PublishedTask
+from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan, with_current_license
+from vision_flan.spec.catalog import Catalog
+
+
+def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]:
+    """Warnings before publishing, one line each."""
+    found = [f"--remove {task}: not on the Hub" for task in choices.remove if task not in plan.remote.tasks]
+    sent = [change.published for change in plan.to_do if change.published]
+    if not (choices.private or choices.gated):
+        found += _open_to_all([task for task in sent if task.publication.form == WHOLE])
+    recipes = [task for task in sent if task.publication.form == RECIPE]
+    unclear = [task.task for task in recipes if task.publication.license == "unclear"]
+    if unclear:
+        found.append(
+            f"license unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the images"
+        )
+    names = {task.task for task in recipes} | {change.task for change in plan.having(REMOVED)}
+    withdrawn = [c.task for c in plan.to_do if c.task in names and c.was_form == WHOLE]
+    if withdrawn:
+        found.append(
+            f"images of {listed(withdrawn)} leave the branch but stay in earlier commits; "
+            "`HfApi().super_squash_history` removes those"
+        )
+    kept = [change.published for change in plan.having(KEPT) if change.published]
+    outdated = [task.task for task in kept if _is_outdated(task, catalog)]
+    if outdated:
+        found.append(
+            f"on the Hub with images, but the license was corrected since: {listed(outdated)}; "
+            "compile and publish again, or --remove"
+        )
+    return found
+
+
+def _open_to_all(whole: Sequence[PublishedTask]) -> list[str]:
+    """Warnings for images that are published without a gate."""
+    people = [task.task for task in whole if "faces" in task.manifest.source.get("sensitive", ())]
+    upstream = [
+        task.task for task in whole if task.manifest.source.get("access") in ("gated", "registration")
+    ]
+    found = []
+    if people:
+        found.append(f"images of people in {listed(people)}: consider --gated auto or --private")
+    if upstream:
+        found.append(
+            f"upstream asks for registration before {listed(upstream)}: consider --gated manual or --private"
+        )
+    return found
+
+
+def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
+    """Whether images are on the Hub though the catalog's license is stricter by now."""
+    allowed = task.publication.form != WHOLE or task.publication.reason
+    return not allowed and with_current_license(task.manifest, catalog) is not task.manifest
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
