@@ -30,12 +30,12 @@ from PIL import Image
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
 from vision_flan.columns import arrow_schema
-from vision_flan.train.batches import Steps, steps_from
+from vision_flan.train.batches import Packing, Steps, steps_from
 from vision_flan.train.config import Config, Data, Parallel, Train
 from vision_flan.train.corpus import open_corpus
 from vision_flan.train.exports import export
 from vision_flan.train.fsdp import attention_for, shard, start_processes
-from vision_flan.train.loop import learn, make_optimizer
+from vision_flan.train.loop import make_optimizer, update
 from vision_flan.train.model import (
     MEAN,
     checkpoint_activations,
@@ -135,13 +135,15 @@ def ours(
     steps = Steps(
         open_corpus(config.data, config.seed),
         Encoder(tokenizer, config.data, patches_of(wanted)),
-        batch=config.train.batch,
-        rank=0,
-        ranks=1,
-        limit=config.parallel.max_tokens_per_rank,
-        side=wanted.vision_config.image_size,
-        mean=MEAN,
-        multiple=128 if attention == "flex_attention" else 1,
+        Packing(
+            batch=config.train.batch,
+            rank=0,
+            ranks=1,
+            limit=config.parallel.max_tokens_per_rank,
+            side=wanted.vision_config.image_size,
+            mean=MEAN,
+            multiple=128 if attention == "flex_attention" else 1,
+        ),
     )
     window, floor = Window(), 0.0
     arriving = steps_from(steps, 0, WARM + count, config.data.workers)
@@ -152,8 +154,8 @@ def ours(
         asked = time.perf_counter()
         step = next(arriving)
         waited = time.perf_counter() - asked
-        loss, _, _ = learn(model, optimizer, step, 1e-5, config, device)
-        needed = operations(wanted, step.rows, llm_learns=True)
+        loss, _, _ = update(model, optimizer, step, 1e-5, config, device)
+        needed = operations(wanted, step.rows, trains_llm=True)
         window.add(step, loss, waited, needed)
         floor += needed / rate if number >= WARM else 0
     synchronise(device)

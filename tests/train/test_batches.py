@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from vision_flan.train.batches import SampleError, Step, Steps, plan_rows, steps_from, to_square
+from vision_flan.train.batches import Packing, SampleError, Step, Steps, plan_rows, steps_from, to_square
 from vision_flan.train.config import Data, Source
 from vision_flan.train.corpus import Corpus, CorpusError, open_corpus
 from vision_flan.train.model import MEAN, load_tokenizer, normalise
@@ -29,7 +29,7 @@ def make(
     corpus: Corpus, tiny: Path, rank: int = 0, ranks: int = 1, data: Data = DATA, **how: object
 ) -> Steps:
     settings = {"batch": 12, "limit": 256, "side": 32, "mean": MEAN, **how}
-    return Steps(corpus, Encoder(load_tokenizer(tiny), data, 16), rank=rank, ranks=ranks, **settings)
+    return Steps(corpus, Encoder(load_tokenizer(tiny), data, 16), Packing(rank=rank, ranks=ranks, **settings))
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 9), st.integers(100, 300))
@@ -48,7 +48,7 @@ def test_ranks_get_about_the_same_tokens(lengths: list[int], ranks: int) -> None
 
 
 def test_a_document_longer_than_a_row_is_refused() -> None:
-    with pytest.raises(SampleError, match="301 ids does not fit a row of 300"):
+    with pytest.raises(SampleError, match="301 tokens does not fit a row of 300"):
         plan_rows([5, 301], 2, 300)
 
 
@@ -77,7 +77,7 @@ def test_any_number_of_ranks_gives_the_same_step(corpus: Corpus, tiny: Path, blo
         shares = [make(corpus, tiny, rank, ranks, blocks=blocks)[5] for rank in range(ranks)]
         joined = {k: v for share in shares for k, v in documents_of(share).items()}
         assert joined == documents_of(alone)
-        assert sum(share.mine for share in shares) == alone.mine == alone.supervised
+        assert sum(share.local_supervised for share in shares) == alone.local_supervised == alone.supervised
         assert {share.supervised for share in shares} == {alone.supervised}
         assert len({len(share.rows) for share in shares}) == 1
         assert sum(len(row.images) for share in shares for row in share.rows) == sum(
@@ -117,7 +117,7 @@ def test_an_oversize_sample_teaches_nothing_and_is_counted(corpus: Corpus, tiny:
 def test_a_rank_with_nothing_to_do_still_takes_part(corpus: Corpus, tiny: Path) -> None:
     shares = [make(corpus, tiny, rank, 4, batch=2)[0] for rank in range(4)]
     assert [len(share.rows) for share in shares] == [1, 1, 1, 1]
-    assert sorted(share.mine > 0 for share in shares) == [False, False, True, True]
+    assert sorted(share.local_supervised > 0 for share in shares) == [False, False, True, True]
 
 
 def test_rows_are_filled_up_to_the_multiple_asked_for(corpus: Corpus, tiny: Path) -> None:

@@ -17,7 +17,7 @@ from vision_flan.cli.train import FORMATS
 from vision_flan.train import exports
 from vision_flan.train.config import ConfigError, load
 from vision_flan.train.loop import LossError, run
-from vision_flan.train.report import Reporter
+from vision_flan.train.report import RunLog
 
 Lines = Callable[[Path], list[dict[str, Any]]]
 
@@ -41,7 +41,7 @@ def test_device_mean_is_the_mean_of_the_devices_means(
     run_worlds(jobs)
     from transformers import LlavaForConditionalGeneration
 
-    from vision_flan.train.batches import Steps
+    from vision_flan.train.batches import Packing, Steps
     from vision_flan.train.corpus import open_corpus
     from vision_flan.train.loop import row_loss
     from vision_flan.train.model import MEAN, load_tokenizer
@@ -54,7 +54,9 @@ def test_device_mean_is_the_mean_of_the_devices_means(
     means = []
     for rank in range(2):
         steps = Steps(
-            corpus, encoder, batch=8, rank=rank, ranks=2, limit=512, side=32, mean=MEAN, blocks=True
+            corpus,
+            encoder,
+            Packing(batch=8, rank=rank, ranks=2, limit=512, side=32, mean=MEAN, blocks=True),
         )
         with torch.no_grad():
             losses = [row_loss(model, row, torch.device("cpu"), torch.float32) for row in steps[0].rows]
@@ -109,7 +111,7 @@ def test_a_killed_logs_last_lines_are_told_again(tmp_path: Path) -> None:
     config = load("tiny_cpu", [f"out={tmp_path}"])
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "lo')
-    reporter = Reporter(config, total=5, start=2, speaks=True)
+    reporter = RunLog(config, total=5, start=2, is_main_process=True)
     reporter.line(3, {"loss": 1.0, "lr": 0.1, "samples_per_s": 2.0})
     reporter.close()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
@@ -120,7 +122,7 @@ def test_tensorboard_gets_the_figures(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = load("tiny_cpu", [f"out={tmp_path}", "log.tracker=tensorboard"])
-    reporter = Reporter(config, total=2, start=0, speaks=True)
+    reporter = RunLog(config, total=2, start=0, is_main_process=True)
     figures = {"loss": 1.5, "lr": 0.1, "samples_per_s": 2.0, "mfu": None, "category_loss": {"Scene": 0.5}}
     reporter.line(1, figures)
     reporter.close()
@@ -134,7 +136,7 @@ def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "trackio", None)
     config = load("tiny_cpu", [f"out={tmp_path}", "log.tracker=trackio"])
     with pytest.raises(ConfigError) as caught:
-        Reporter(config, total=1, start=0, speaks=True)
+        RunLog(config, total=1, start=0, is_main_process=True)
     assert caught.value.hint == "pip install trackio"
 
 

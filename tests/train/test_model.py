@@ -21,7 +21,7 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
-from vision_flan.train.batches import Steps
+from vision_flan.train.batches import Packing, Steps
 from vision_flan.train.config import Data, Init, Parallel, Source, Train, load
 from vision_flan.train.corpus import open_corpus
 from vision_flan.train.fsdp import shard, start_processes
@@ -58,7 +58,7 @@ def step(compiled: Path, tiny: Path) -> Any:
     data = Data(root=str(compiled), max_tokens=256, sources=(Source(exclude=()),))
     encoder = Encoder(load_tokenizer(tiny), data, 16)
     corpus = open_corpus(data, seed=0)
-    return Steps(corpus, encoder, batch=9, rank=0, ranks=1, limit=2048, side=32, mean=MEAN)[0]
+    return Steps(corpus, encoder, Packing(batch=9, rank=0, ranks=1, limit=2048, side=32, mean=MEAN))[0]
 
 
 def sharded(folder: Path, parallel: Parallel = FP32, **frozen: bool) -> Any:
@@ -155,7 +155,9 @@ def test_the_gpus_flex_attention_keeps_documents_apart_too(
     found = []
     for attention, multiple in (("sdpa", 1), ("flex_attention", 128)):
         steps = Steps(
-            corpus, encoder, batch=6, rank=0, ranks=1, limit=2048, side=32, mean=MEAN, multiple=multiple
+            corpus,
+            encoder,
+            Packing(batch=6, rank=0, ranks=1, limit=2048, side=32, mean=MEAN, multiple=multiple),
         )
         config, _, weights = read_init(Init(from_=str(tiny)))
         model = empty_model(config, attention)
@@ -234,9 +236,10 @@ def test_only_what_learns_has_gradients(process: None, tiny: Path, step: Any) ->
 def test_a_row_without_anything_learned_gives_no_gradient(process: None, compiled: Path, tiny: Path) -> None:
     data = Data(root=str(compiled), max_tokens=20, sources=(Source(),))
     steps = Steps(
-        open_corpus(data, 0), Encoder(load_tokenizer(tiny), data, 16), batch=2, rank=0, ranks=1, limit=256,
-        side=32, mean=MEAN,
-    )  # fmt: skip
+        open_corpus(data, 0),
+        Encoder(load_tokenizer(tiny), data, 16),
+        Packing(batch=2, rank=0, ranks=1, limit=256, side=32, mean=MEAN),
+    )
     model = sharded(tiny)
     row_loss(model, steps[0].rows[0], CPU, torch.float32).sum().backward()
     assert all(float(gradient.abs().max()) == 0 for gradient in gradients(model).values())
@@ -391,8 +394,8 @@ def test_operations_are_those_torch_counts(tiny: Path, step: Any) -> None:
     projector = 2 * (64 * 64 + 64 * 64) * 16 * len(row.images)
     patches = 2 * 3 * 8 * 8 * 64 * 16 * len(row.images)
     forward = counter.get_total_flops() - dense + needed - patches
-    language = operations(model.config, [row], llm_learns=True) - operations(
-        model.config, [row], llm_learns=False
+    language = operations(model.config, [row], trains_llm=True) - operations(
+        model.config, [row], trains_llm=False
     )
-    whole = operations(model.config, [row], llm_learns=True)
+    whole = operations(model.config, [row], trains_llm=True)
     assert whole - 2 * language - 2 * projector == pytest.approx(forward, rel=0.01)

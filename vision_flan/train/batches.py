@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from vision_flan.errors import VflanError
 from vision_flan.instances.images import decoded
@@ -37,8 +37,8 @@ class Row:
         labels: int64 [supervised]; those ids.
         sample: int64 [supervised]; which sample of the step each belongs to.
         images: uint8 [images, side, side, 3], in the order of the documents.
-        tail: ids of filling at the end.
-        lengths: length of each document, the filling not counted.
+        tail: padding tokens at the end.
+        lengths: tokens of each document, without padding.
     """
 
     ids: Tensor
@@ -58,15 +58,15 @@ class Step:
     number: int
     rows: list[Row]
     samples: list[Sample]
-    learned: tuple[int, ...]  # ids learned of each sample
-    mine: int  # ids learned on this rank
-    tokens: int  # ids of the whole step, filling not counted
+    supervised_of: tuple[int, ...]  # supervised tokens of each sample
+    local_supervised: int  # supervised tokens on this rank
+    tokens: int  # tokens of the whole step, without padding
     dropped: int  # samples cut before their answer
 
     @property
     def supervised(self) -> int:
-        """Ids learned in the whole step."""
-        return sum(self.learned)
+        """Supervised tokens of the whole step."""
+        return sum(self.supervised_of)
 
 
 def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[int]]]:
@@ -79,7 +79,7 @@ def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[
         SampleError: a document longer than a row.
     """
     if max(lengths, default=0) > limit:
-        raise SampleError(f"a document of {max(lengths)} ids does not fit a row of {limit}")
+        raise SampleError(f"a document of {max(lengths)} tokens does not fit a row of {limit}")
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     rows = max(1, -(-sum(lengths) // (ranks * limit)))
     while True:
@@ -119,40 +119,37 @@ def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
     return torch.from_numpy(np.array(image))
 
 
-class Steps:
-    """Step number -> this rank's share of it: a pure function, so a resume reads nothing it skips.
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How the samples of a step become the rows of a rank.
 
-    Args:
-        corpus: the data and its mixture.
-        encoder: texts to ids.
+    Attributes:
         batch: samples of a step, over all ranks.
         rank, ranks: whose share.
-        limit: longest row.
-        side, mean: of the vision tower's input.
-        multiple: rows are filled up to a multiple of this many ids (flex attention wants few shapes).
+        limit: the longest row, in tokens.
+        side, mean: of the vision tower's input, in pixels and per channel.
+        multiple: rows are padded to a multiple of this many tokens (flex attention wants few shapes).
         blocks: deal samples out in order, equally many a rank, as LLaVA does, instead of by length.
     """
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        encoder: Encoder,
-        *,
-        batch: int,
-        rank: int,
-        ranks: int,
-        limit: int,
-        side: int,
-        mean: Sequence[float],
-        multiple: int = 1,
-        blocks: bool = False,
-    ) -> None:
-        self.corpus, self.encoder, self.batch = corpus, encoder, batch
-        self.rank, self.ranks, self.limit = rank, ranks, limit
-        self.side, self.mean, self.multiple, self.blocks = side, tuple(mean), multiple, blocks
+    batch: int
+    rank: int
+    ranks: int
+    limit: int
+    side: int
+    mean: Sequence[float]
+    multiple: int = 1
+    blocks: bool = False
+
+
+class Steps:
+    """Step number -> this rank's share of it: a pure function, so a resume reads nothing it skips."""
+
+    def __init__(self, corpus: Corpus, encoder: Encoder, packing: Packing) -> None:
+        self.corpus, self.encoder, self.packing = corpus, encoder, packing
 
     def __getitem__(self, step: int) -> Step:
-        refs = self.corpus.mixture.step(step, self.batch)
+        refs = self.corpus.mixture.step(step, self.packing.batch)
         samples = [self.corpus.sample(ref) for ref in refs]
         documents = [self.encoder.encode(sample) for sample in samples]
         useful = [i for i, document in enumerate(documents) if document.supervised]
@@ -164,26 +161,28 @@ class Steps:
             number=step,
             rows=rows,
             samples=samples,
-            learned=tuple(document.supervised for document in documents),
-            mine=sum(len(row.labels) for row in rows),
+            supervised_of=tuple(document.supervised for document in documents),
+            local_supervised=sum(len(row.labels) for row in rows),
             tokens=sum(len(documents[i].ids) for i in useful),
             dropped=len(samples) - len(useful),
         )
 
     def _my_rows(self, useful: list[int], documents: list[Document]) -> list[list[int]]:
         """Places of the documents in each of this rank's rows."""
-        if not self.blocks:
-            plan = plan_rows([len(documents[i].ids) for i in useful], self.ranks, self.limit)
-            return [[useful[i] for i in row] for row in plan[self.rank]]
-        share = -(-self.batch // self.ranks)
-        blocks = [[i for i in useful if i // share == rank] for rank in range(self.ranks)]
-        plans = [plan_rows([len(documents[i].ids) for i in block], 1, self.limit)[0] for block in blocks]
-        mine = [[blocks[self.rank][i] for i in row] for row in plans[self.rank]]
+        if not self.packing.blocks:
+            plan = plan_rows([len(documents[i].ids) for i in useful], self.packing.ranks, self.packing.limit)
+            return [[useful[i] for i in row] for row in plan[self.packing.rank]]
+        share = -(-self.packing.batch // self.packing.ranks)
+        blocks = [[i for i in useful if i // share == rank] for rank in range(self.packing.ranks)]
+        plans = [
+            plan_rows([len(documents[i].ids) for i in block], 1, self.packing.limit)[0] for block in blocks
+        ]
+        mine = [[blocks[self.packing.rank][i] for i in row] for row in plans[self.packing.rank]]
         return mine + [[] for _ in range(max(map(len, plans)) - len(mine))]
 
     def _image(self, ref: Ref, sample: Sample) -> Tensor:
         try:
-            return to_square(self.corpus.image(ref), self.side, self.mean)
+            return to_square(self.corpus.image(ref), self.packing.side, self.packing.mean)
         except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
             raise SampleError(
                 f"the image of {sample.id} does not decode: {error}", hint="vflan verify <compiled folder>"
@@ -192,7 +191,7 @@ class Steps:
     def _row(self, documents: list[tuple[int, Document]], images: list[Tensor]) -> Row:
         """Joins documents; a rank without any gets one id that teaches nothing, so that it takes part."""
         length = sum(len(document.ids) for _, document in documents)
-        tail = max(-length % self.multiple, 0 if length else 1)
+        tail = max(-length % self.packing.multiple, 0 if length else 1)
         ids = [document.ids for _, document in documents] + [np.zeros(tail, dtype=np.int64)]
         positions = [np.arange(len(part)) for part in ids]
         keep, labels, sample, start = [], [], [], 0
@@ -202,7 +201,7 @@ class Steps:
             sample.append(np.full(document.supervised, place))
             start += len(document.ids)
         none = [np.zeros(0, dtype=np.int64)]
-        side = self.side
+        side = self.packing.side
         return Row(
             ids=torch.from_numpy(np.concatenate(ids)),
             positions=torch.from_numpy(np.concatenate(positions)),
@@ -215,7 +214,7 @@ class Steps:
         )
 
 
-class _Guarded:
+class _Guarded(Dataset["Step | VflanError"]):  # type: ignore[misc,unused-ignore]
     """`Steps` whose errors travel as values: a loader's worker would wrap them in a traceback."""
 
     def __init__(self, steps: Steps) -> None:
@@ -230,7 +229,7 @@ class _Guarded:
 
 def steps_from(steps: Steps, start: int, stop: int, workers: int) -> Iterator[Step]:
     """The steps `start` to `stop`, made ahead of time by `workers` processes (0: made when asked for)."""
-    loader = DataLoader(
+    loader: DataLoader[Step | VflanError] = DataLoader(
         _Guarded(steps),
         batch_size=None,
         sampler=range(start, stop),

@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save, save
 from torch.distributed.tensor import DTensor
 
 from vision_flan.errors import Location, VflanError
@@ -66,8 +68,8 @@ class Checkpoints:
             return 0
         state = self._state()
         try:
-            dcp.load(state, checkpoint_id=self._path(step))
-        except (dcp.api.CheckpointException, RuntimeError, ValueError) as error:
+            load(state, checkpoint_id=self._path(step))
+        except (CheckpointException, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this run: {str(error).splitlines()[0]}",
                 where=Location(self._path(step)),
@@ -91,10 +93,10 @@ class Checkpoints:
             temporary.mkdir(parents=True)
         dist.barrier()
         if self._group is None:
-            dcp.save(self._state(), checkpoint_id=temporary)
+            save(self._state(), checkpoint_id=temporary)
             self._complete(step)
             return
-        future = dcp.async_save(self._state(), checkpoint_id=temporary, process_group=self._group)
+        future = async_save(self._state(), checkpoint_id=temporary, process_group=self._group)
         self._pending = (step, future)  # type: ignore[assignment,unused-ignore]
 
     def finish(self) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812  everyone's name for it
 from torch import Tensor
 
 from vision_flan.errors import VflanError
-from vision_flan.train.batches import Row, Step, Steps, steps_from, to_square
+from vision_flan.train.batches import Packing, Row, Step, Steps, steps_from, to_square
 from vision_flan.train.checkpoint import Checkpoints, export
 from vision_flan.train.config import Config, Init, Train, dump
 from vision_flan.train.corpus import Corpus, open_corpus
@@ -32,7 +32,7 @@ from vision_flan.train.model import (
     read_init,
 )
 from vision_flan.train.prompts import Encoder
-from vision_flan.train.report import Categories, Reporter, Window, operations
+from vision_flan.train.report import Categories, RunLog, Window, operations
 
 T = TypeVar("T")
 
@@ -61,9 +61,7 @@ def _run(config: Config, device: torch.device) -> Path:
     architecture, tokenizer, weights = _first_on_node(lambda: read_init(config.init))
     attention = attention_for(config.parallel, device)
     encoder = Encoder(tokenizer, config.data, patches_of(architecture))
-    steps = Steps(
-        corpus,
-        encoder,
+    packing = Packing(
         batch=config.train.batch,
         rank=rank,
         ranks=ranks,
@@ -87,76 +85,81 @@ def _run(config: Config, device: torch.device) -> Path:
     if rank == 0:
         config.folder.mkdir(parents=True, exist_ok=True)
         (config.folder / "config.yaml").write_text(dump(config), encoding="utf-8")
-    reporter = Reporter(config, total, start, speaks=rank == 0)
+    log = RunLog(config, total, start, is_main_process=rank == 0)
+    training = Run(config, model, optimizer, Steps(corpus, encoder, packing), checkpoints, log, device)
     try:
         if not start:
-            reporter.samples("before", answer_samples(model, encoder, corpus, config, device))
-        train_steps(model, optimizer, steps, start, total, config, checkpoints, reporter, device)
-        reporter.samples("after", answer_samples(model, encoder, corpus, config, device))
+            log.samples("before", answer_samples(model, encoder, corpus, config, device))
+        train_steps(training, start, total)
+        log.samples("after", answer_samples(model, encoder, corpus, config, device))
     finally:
-        reporter.close()
+        log.close()
     export(config.folder / "hf", config, model, tokenizer, weights)
     return config.folder / "hf"
 
 
-def train_steps(
-    model: Any,
-    optimizer: torch.optim.Optimizer,
-    steps: Steps,
-    start: int,
-    total: int,
-    config: Config,
-    checkpoints: Checkpoints,
-    reporter: Reporter,
-    device: torch.device,
-) -> None:
-    """The steps `start` to `total`: read, learn, tell, keep."""
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What the steps of a run work on."""
+
+    config: Config
+    model: Any
+    optimizer: torch.optim.Optimizer
+    steps: Steps
+    checkpoints: Checkpoints
+    log: RunLog
+    device: torch.device
+
+
+def train_steps(run: Run, start: int, total: int) -> None:
+    """The steps `start` to `total`: load, update, log, checkpoint."""
+    config, checkpoints = run.config, run.checkpoints
     window, categories = Window(), Categories()
-    arriving = steps_from(steps, start, total, config.data.workers)
-    llm_learns = not config.train.freeze_llm
+    arriving = steps_from(run.steps, start, total, config.data.workers)
+    trains_llm = not config.train.freeze_llm
     for number in range(start, total):
         asked = time.perf_counter()
         step = next(arriving)
         waited = time.perf_counter() - asked
         lr = learning_rate(number, total, config.train)
         try:
-            loss, losses, norm = learn(model, optimizer, step, lr, config, device)
+            loss, losses, norm = update(run.model, run.optimizer, step, lr, config, run.device)
         except LossError:  # all ranks have seen it; what was being written is still good
             checkpoints.finish()
             raise
-        window.add(step, loss, waited, operations(model.config, step.rows, llm_learns=llm_learns))
+        window.add(step, loss, waited, operations(run.model.config, step.rows, trains_llm=trains_llm))
         categories.add(step, losses)
         done = number + 1
         if done % config.log.every == 0 or done == total:
-            figures: dict[str, Any] = {**window.figures(device), "lr": lr, "grad_norm": norm}
-            figures["epoch"] = done * config.train.batch / steps.corpus.mixture.length
+            figures: dict[str, Any] = {**window.figures(run.device), "lr": lr, "grad_norm": norm}
+            figures["epoch"] = done * config.train.batch / run.steps.corpus.mixture.length
             if done % config.log.categories_every == 0 or done == total:
-                figures["category_loss"] = categories.tell()
-            reporter.line(done, figures)
+                figures["category_loss"] = categories.log()
+            run.log.line(done, figures)
             window = Window()
         if done % config.checkpoint.every == 0 or done == total:
             checkpoints.save(done)
     checkpoints.finish()
 
 
-def learn(
+def update(
     model: Any, optimizer: torch.optim.Optimizer, step: Step, lr: float, config: Config, device: torch.device
 ) -> tuple[float, list[float], float]:
     """One step of the optimizer: loss, summed loss of each sample, and norm of the gradient before clipping.
 
-    FSDP averages gradients over ranks. Scaling each loss by `ranks / supervised ids of the step` turns that
-    average into the mean over the ids of all ranks. (FSDP's own divide factor fails on Gloo.)
+    FSDP averages gradients over ranks. Scaling each loss by `ranks / supervised tokens of the step` turns
+    that average into the mean over the tokens of all ranks. (FSDP's own divide factor fails on Gloo.)
 
     Raises:
         LossError: loss or gradient is not finite; nothing has been changed.
     """
     ranks = dist.get_world_size()
     by_device = config.train.loss_norm == "device_mean"
-    scale = 1 / max(1, step.mine) if by_device else ranks / max(1, step.supervised)
+    scale = 1 / max(1, step.local_supervised) if by_device else ranks / max(1, step.supervised)
     losses = torch.zeros(len(step.samples) + 1, dtype=torch.float64, device=device)
     for row in step.rows:
         nll = row_loss(model, row, device, compute_dtype(config.parallel))
-        (nll.sum() * scale).backward()
+        (nll.sum() * scale).backward()  # type: ignore[no-untyped-call,unused-ignore]
         losses.index_add_(0, row.sample.to(device), nll.detach().double())
     losses[-1] = losses.sum() * scale / ranks
     dist.all_reduce(losses)
@@ -176,7 +179,7 @@ def row_loss(model: Any, row: Row, device: torch.device, dtype: torch.dtype) -> 
 
     No attention mask, no cache, restarting positions: that and nothing else makes transformers keep packed
     documents apart. The head runs inside the root's forward, at the supervised places only, and rows of the
-    vocabulary beyond the text's (the image's id and llava-hf's filling) take no part, as in LLaVA.
+    vocabulary beyond the text's (the image's token and llava-hf's padding) take no part, as in LLaVA.
     """
     images = row.images.to(device, non_blocking=True)
     logits = model(

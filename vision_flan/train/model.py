@@ -21,7 +21,6 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
 )
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from vision_flan.errors import Location
@@ -29,12 +28,13 @@ from vision_flan.train.config import Init
 from vision_flan.train.prompts import MARK, STYLES
 from vision_flan.train.weights import LLM, PROJECTOR, VISION, Weights, WeightsError, fetch
 
-MEAN: Sequence[float] = OPENAI_CLIP_MEAN
-STD: Sequence[float] = OPENAI_CLIP_STD
+#: Mean and standard deviation of each channel in CLIP's training (transformers.image_utils).
+MEAN: Sequence[float] = (0.48145466, 0.4578275, 0.40821073)
+STD: Sequence[float] = (0.26862954, 0.26130258, 0.27577711)
 
 
 def patches_of(config: Any) -> int:
-    """Ids one image takes: the patches, without the class token."""
+    """Tokens one image takes: the patches, without the class token."""
     vision = config.vision_config
     return int((vision.image_size // vision.patch_size) ** 2)
 
@@ -190,14 +190,14 @@ def save_around(folder: Path, config: Any, tokenizer: Any, prompt: str, dtype: t
     config.architectures = ["LlavaForConditionalGeneration"]
     config.save_pretrained(folder)
     extra = range(config.image_token_id, config.text_config.vocab_size)
-    GenerationConfig(
+    GenerationConfig(  # type: ignore[no-untyped-call,unused-ignore]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         suppress_tokens=list(extra),  # rows beyond the text vocabulary are not trained
     ).save_pretrained(folder)
     side = config.vision_config.image_size
-    LlavaProcessor(
+    LlavaProcessor(  # type: ignore[no-untyped-call,unused-ignore]
         image_processor=LlavaImageProcessorPil(
             size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_pad=True
         ),

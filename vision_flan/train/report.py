@@ -1,4 +1,4 @@
-"""What a run tells: JSON lines, a progress bar, a tracker by choice; and how the figures are made."""
+"""The log of a run: JSON lines, a progress bar, a tracker by choice; and how the figures are made."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for part, peak in PEAK.items() if part in name), None)
 
 
-def operations(config: Any, rows: Sequence[Row], *, llm_learns: bool) -> float:
+def operations(config: Any, rows: Sequence[Row], *, trains_llm: bool) -> float:
     """Multiplications and additions a step needs, without recomputed activations (Chowdhery et al. 2022).
 
-    Forward once; backward twice that, or once where the weights are frozen; the tower forward only. Filling
-    is not counted; a document attends to half of its own square; the head works at supervised ids only.
+    Forward once; backward twice that, or once where the weights are frozen; the tower forward only. Padding
+    is not counted; a document attends to half of its own square; the head works at supervised tokens only.
     """
     text, vision = config.text_config, config.vision_config
     head = text.hidden_size // text.num_attention_heads
@@ -58,7 +58,7 @@ def operations(config: Any, rows: Sequence[Row], *, llm_learns: bool) -> float:
         forward += 2 * text.hidden_size * text.vocab_size * len(row.labels)
         seen = (patches + 1) * len(row.images)
         tower = vision.num_hidden_layers * (2 * tower_layer * seen + 4 * wide * (patches + 1) * seen)
-        total += forward * (3 if llm_learns else 2) + tower + 3 * 2 * projector * patches * len(row.images)
+        total += forward * (3 if trains_llm else 2) + tower + 3 * 2 * projector * patches * len(row.images)
     return total
 
 
@@ -76,7 +76,7 @@ class Window:
         self.began = time.perf_counter()
         self.steps, self.samples, self.tokens, self.dropped = 0, 0, 0, 0
         self.loss, self.waited, self.operations = 0.0, 0.0, 0.0
-        self.ids, self.filling = 0, 0
+        self.tokens_with_padding, self.padding = 0, 0
 
     def add(self, step: Step, loss: float, waited: float, done: float) -> None:
         """Counts one step of this rank."""
@@ -87,11 +87,11 @@ class Window:
         self.loss += loss
         self.waited += waited
         self.operations += done
-        self.ids += sum(len(row.ids) for row in step.rows)
-        self.filling += sum(row.tail for row in step.rows)
+        self.tokens_with_padding += sum(len(row.ids) for row in step.rows)
+        self.padding += sum(row.tail for row in step.rows)
 
     def figures(self, device: torch.device) -> dict[str, float | int | None]:
-        """The line's figures; shares are of this window's time or ids."""
+        """The line's figures; shares are of this window's time or tokens."""
         seconds = time.perf_counter() - self.began
         peak = peak_of(device)
         return {
@@ -99,7 +99,7 @@ class Window:
             "samples_per_s": self.samples / seconds,
             "tokens_per_s": self.tokens / seconds,
             "mfu": self.operations / seconds / peak if peak else None,
-            "padding": self.filling / max(1, self.ids),
+            "padding": self.padding / max(1, self.tokens_with_padding),
             "data_wait": self.waited / seconds,
             "memory_gib": memory_gib(device),
             "seconds_per_step": seconds / self.steps,
@@ -108,40 +108,40 @@ class Window:
 
 
 class Categories:
-    """Loss per task category since the last time it was told."""
+    """Loss per task category since last logged."""
 
     def __init__(self) -> None:
         self._sums: dict[str, tuple[float, int]] = {}
 
     def add(self, step: Step, losses: Sequence[float]) -> None:
         """Adds the summed losses of a step's samples."""
-        for sample, loss, learned in zip(step.samples, losses, step.learned, strict=True):
+        for sample, loss, tokens in zip(step.samples, losses, step.supervised_of, strict=True):
             before, count = self._sums.get(sample.category, (0.0, 0))
-            self._sums[sample.category] = (before + loss, count + learned)
+            self._sums[sample.category] = (before + loss, count + tokens)
 
-    def tell(self) -> dict[str, float]:
-        """Mean loss of a supervised id, by category."""
-        told = {name: total / count for name, (total, count) in sorted(self._sums.items()) if count}
+    def log(self) -> dict[str, float]:
+        """Mean loss of a supervised token, by category; starts again from zero."""
+        logged = {name: total / count for name, (total, count) in sorted(self._sums.items()) if count}
         self._sums.clear()
-        return told
+        return logged
 
 
-class Reporter:
-    """Writes what rank 0 has to tell; on other ranks every method does nothing.
+class RunLog:
+    """The log of a run: logs on rank 0; every method is a no-op elsewhere.
 
     Args:
         config: the run.
         total: its steps.
         start: the step it goes on with.
-        speaks: whether this is rank 0.
+        is_main_process: whether this is rank 0.
     """
 
-    def __init__(self, config: Config, total: int, start: int, *, speaks: bool) -> None:
-        self.config, self.speaks = config, speaks
-        if not speaks:
+    def __init__(self, config: Config, total: int, start: int, *, is_main_process: bool) -> None:
+        self.config, self.is_main_process = config, is_main_process
+        if not is_main_process:
             return
         self.path = config.folder / "metrics.jsonl"
-        _forget_after(self.path, start)
+        _drop_lines_after(self.path, start)
         self._tracker = _open_tracker(config)
         self._progress = Progress(
             TextColumn(config.name),
@@ -157,7 +157,7 @@ class Reporter:
 
     def line(self, step: int, figures: Mapping[str, Any]) -> None:
         """One line of the log, after `step` steps."""
-        if not self.speaks:
+        if not self.is_main_process:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **figures}) + "\n")
@@ -168,17 +168,17 @@ class Reporter:
 
     def samples(self, when: str, answers: Sequence[Mapping[str, str]]) -> None:
         """Generations before or after training, one a line in `samples.<when>.jsonl`."""
-        if self.speaks and answers:
+        if self.is_main_process and answers:
             text = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
             (self.config.folder / f"samples.{when}.jsonl").write_text(text, encoding="utf-8")
 
     def close(self) -> None:
         """Stops the progress bar."""
-        if self.speaks:
+        if self.is_main_process:
             self._progress.stop()
 
 
-def _forget_after(path: Path, step: int) -> None:
+def _drop_lines_after(path: Path, step: int) -> None:
     """Drops lines of steps that a resumed run will do again, and a line cut by a kill."""
     if not path.exists():
         return

@@ -50,7 +50,7 @@ def create(
 ) -> None:
     """Writes the model into `folder`: 32 pixels, 16 patches, `layers` of `width` in tower and LLM."""
     tokenizer = make_tokenizer(texts)
-    shape = {
+    shape: dict[str, Any] = {
         "hidden_size": width,
         "intermediate_size": 2 * width,
         "num_hidden_layers": layers,
