@@ -7,20 +7,18 @@ Several gzip streams in a row are one file; what follows the last one and is no 
 
 from __future__ import annotations
 
-import io
-import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vision_flan.raw.members import ReadAt, reading
+from vision_flan.raw.members import reading
+from vision_flan.raw.streams import CHUNK, ForwardStream, ReadAt
 
 MAGIC = b"\x1f\x8b"
 _HEAD = MAGIC + b"\x08"
-_CHUNK = 1 << 16
-_OUTPUT = 1 << 20
+_PACKED = 1 << 16
 #: zlib: a gzip header and trailer, whose checksum and length are checked.
 _GZIP = 31
 #: About 40 KiB of memory a restart point: this many at most, for archives of any usual ratio.
@@ -68,7 +66,7 @@ class _Cursor:
                 return bytes(data)
 
     def _more(self) -> bool:
-        data = self._read_at(self._packed_at, _CHUNK)
+        data = self._read_at(self._packed_at, _PACKED)
         self._packed_at += len(data)
         self._pending += data
         return bool(data)
@@ -104,7 +102,7 @@ class GzipIndex:
     def scan(self) -> Iterator[bytes]:
         """The whole content, front to back; takes the restart points and learns `size` on its way."""
         cursor, at, last = _Cursor(self._read_at), 0, 0
-        while data := cursor.next(_OUTPUT):
+        while data := cursor.next(CHUNK):
             at += len(data)
             yield data
             if at - last >= self._spacing and cursor.inflate is not None:
@@ -120,7 +118,7 @@ class GzipIndex:
         parts: list[bytes] = []
         while size > 0:
             skipped = offset - at
-            data = cursor.next(min(_OUTPUT, skipped if skipped > 0 else size))
+            data = cursor.next(min(CHUNK, skipped if skipped > 0 else size))
             if not data:
                 break
             at += len(data)
@@ -170,12 +168,12 @@ class Forward:
         return True
 
 
-class GunzipStream(io.RawIOBase):
-    """The decompressed content as a stream; seeking back starts again from the first byte.
+class GunzipStream(ForwardStream):
+    """The decompressed content as a stream.
 
     Args:
         below: the compressed file, seekable; closed with this stream.
-        path: what it is called, for errors.
+        path: its name in errors.
 
     Raises:
         BadRawError: the file is cut short or damaged.
@@ -188,49 +186,15 @@ class GunzipStream(io.RawIOBase):
 
     def _restart(self) -> None:
         self._cursor = _Cursor(self._read_below)
-        self._position = 0
 
     def _read_below(self, offset: int, size: int) -> bytes:
         if self._below.tell() != offset:
             self._below.seek(offset)
         return bytes(self._below.read(size))
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            while self._skip(1 << 62):
-                pass
-            target = self._position + offset
-        else:
-            target = offset + (self._position if whence == os.SEEK_CUR else 0)
-        if target < self._position:
-            self._restart()
-        while self._position < target and self._skip(target - self._position):
-            pass
-        return self._position
-
-    def _skip(self, size: int) -> int:
-        return len(self._next(size))
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        data = self._next(len(view)) if len(view) else b""
-        view[: len(data)] = data
-        return len(data)
-
     def _next(self, size: int) -> bytes:
         with reading(self._path):
-            data = self._cursor.next(min(size, _OUTPUT))
-        self._position += len(data)
-        return data
+            return self._cursor.next(min(size, CHUNK))
 
     def close(self) -> None:
         if not self.closed:

@@ -1,16 +1,15 @@
-"""What the archive formats share: names of members, errors, files over a part of another file."""
+"""What the archive formats share: names of members, links, errors."""
 
 from __future__ import annotations
 
 import io
 import lzma
-import os
 import posixpath
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +17,6 @@ from typing import Protocol
 from vision_flan.errors import BadRawError, DamagedFileError, Location
 from vision_flan.raw.names import escaped
 from vision_flan.raw.opening import os_error
-
-#: Reads up to n bytes at an offset; shorter only at the end of the file.
-ReadAt = Callable[[int, int], bytes]
 
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
 #: Links from link to link that are followed.
@@ -143,37 +139,3 @@ def link_target(name: str, target: str) -> str:
         return ""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
     return "" if path == ".." or path.startswith("../") else path
-
-
-class Slice(io.RawIOBase):
-    """A read-only seekable file over bytes `start` to `start + size` of another one."""
-
-    def __init__(self, read_at: ReadAt, start: int, size: int) -> None:
-        self._read_at = read_at
-        self._start = start
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = max(0, min(len(view), self._size - self._position))
-        data = self._read_at(self._start + self._position, wanted) if wanted else b""
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -14,16 +14,10 @@ from pathlib import Path
 
 from vision_flan.errors import DamagedFileError, Location, MachineError
 from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
-from vision_flan.raw.members import (
-    ReadAt,
-    Slice,
-    link_target,
-    member_name,
-    reading,
-    resolve_links,
-)
+from vision_flan.raw.members import link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
+from vision_flan.raw.streams import ReadAt, Slice, read_up_to
 from vision_flan.raw.tar_headers import (
     FOLDER,
     HARD_LINK,
@@ -187,7 +181,7 @@ class GzipArchive:
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         with self.open(name) as stream, reading(self.path, name):
-            return stream.read(-1 if at_most is None else at_most)
+            return stream.read() if at_most is None else read_up_to(stream, at_most)
 
     def open(self, name: str) -> io.BufferedIOBase:
         below = os.fdopen(open_descriptor(self.path), "rb")

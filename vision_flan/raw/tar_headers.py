@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vision_flan.raw.members import ReadAt
+from vision_flan.raw.streams import ReadAt
 
 BLOCK = 512
 REGULAR = (b"0", b"\0", b"7", b"S")

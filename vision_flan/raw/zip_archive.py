@@ -16,16 +16,10 @@ from array import array
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location
-from vision_flan.raw.members import (
-    ReadAt,
-    Slice,
-    link_target,
-    member_name,
-    reading,
-    resolve_links,
-)
+from vision_flan.raw.members import link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
+from vision_flan.raw.streams import ForwardStream, ReadAt, Slice
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -252,8 +246,8 @@ class ZipArchive:
         return self._pread(offset + shift, size), shift, count
 
 
-class _Inflated(io.RawIOBase):
-    """A deflated member as a stream; seeking back starts again from its first byte."""
+class _Inflated(ForwardStream):
+    """A deflated member as a stream."""
 
     def __init__(self, packed: Slice, size: int, checksum: int, path: Path, name: str) -> None:
         self._packed = packed
@@ -266,48 +260,23 @@ class _Inflated(io.RawIOBase):
     def _restart(self) -> None:
         self._packed.seek(0)
         self._inflate = zlib.decompressobj(-15)
-        self._position = 0
         self._sum = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        target = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence] + offset
-        if target < self._position:
-            self._restart()
-        while self._position < target:
-            if not self.read(min(1 << 20, target - self._position)):
-                break
-        return self._position
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        with reading(self._path, self._name):
-            data = self._next(len(view))
-        view[: len(data)] = data
-        return len(data)
-
     def _next(self, size: int) -> bytes:
-        data = b""
-        while size and not data and not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
-            data = self._inflate.decompress(packed, size)
-            if not packed and not data:
-                raise EOFError("it ends in the middle")
-        self._position += len(data)
-        self._sum = zlib.crc32(data, self._sum)
-        if self._position > self._size or (size and not data and self._position < self._size):
-            raise ValueError("it has another size than the index says")
-        if size and not data and self._sum != self._expected:
-            raise ValueError("it has another checksum than the index says")
-        return data
+        with reading(self._path, self._name):
+            data = b""
+            while not data and not self._inflate.eof:
+                packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
+                data = self._inflate.decompress(packed, size)
+                if not packed and not data:
+                    raise EOFError("it ends in the middle")
+            self._sum = zlib.crc32(data, self._sum)
+            at = self._position + len(data)
+            if at > self._size or (not data and at < self._size):
+                raise ValueError("its size is not the one in the index")
+            if not data and self._sum != self._expected:
+                raise ValueError("its checksum is not the one in the index")
+            return data
 
 
 def _wide(entry: tuple[int, ...], extra: bytes) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from vision_flan.readers.layout import BATCH_ROWS, Parts, Row, no_images, split_
 from vision_flan.readers.pickled import restricted_loads
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
-from vision_flan.readers.text_stream import open_unpacked
+from vision_flan.readers.whole import read_unpacked, read_whole, refuse_bomb
 
 #: Type codes of the idx format, numbers big-endian (description on the MNIST page).
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -89,7 +89,7 @@ class IdxReader(_Records):
         return encode_png(record_of(array, number, file), file)
 
     def _load(self, raw: RawDataset, file: str) -> Array:
-        data = _read_unpacked(raw, file)
+        data = read_unpacked(raw, file)
         kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
         if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
             raise BadRawError("no idx file: its first bytes are none of the format's", where=Location(file))
@@ -132,7 +132,7 @@ class BinaryReader(_Records):
         if self._images and not file.lower().endswith(".gz"):
             yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
             return
-        data = _read_unpacked(raw, file)
+        data = read_unpacked(raw, file)
         count = self._count(len(data), file)
         yield from self._batches_of(file, parts, count if self._images else np.frombuffer(data, self._dtype))
 
@@ -141,7 +141,7 @@ class BinaryReader(_Records):
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
         if file.lower().endswith(".gz"):
-            records = self._arrays.get(file, lambda: np.frombuffer(_read_unpacked(raw, file), np.uint8))
+            records = self._arrays.get(file, lambda: np.frombuffer(read_unpacked(raw, file), np.uint8))
             data = records[number * self._size : (number + 1) * self._size].tobytes()
         else:
             with raw.open(file) as stream:
@@ -203,41 +203,33 @@ class NpzReader(RowReader):
 def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array]:
     """The arrays of these names that the file has."""
     try:
-        with zipfile.ZipFile(io.BytesIO(raw.read_bytes(file))) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_whole(raw, file))) as archive:
             members = set(archive.namelist())
             return {
-                name: _npy_array(archive.read(f"{name}.npy"), file)
-                for name in names
-                if f"{name}.npy" in members
+                name: _npy_member(archive, f"{name}.npy", file) for name in names if f"{name}.npy" in members
             }
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError) as error:
         raise BadRawError(f"no valid npz: {error}", where=Location(file), hint="download it again") from error
 
 
-def _npy_array(data: bytes, file: str) -> Array:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(stream)
-    if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
-        return np.asarray(restricted_loads(data[stream.tell() :], file))
-    left = len(data) - stream.tell()
-    if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
-        raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
-    stream.seek(0)
-    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:
+    """An array of an npz; its sizes in the index and in its header are checked before it is decompressed."""
+    info = archive.getinfo(name)
+    refuse_bomb(info.file_size, info.compress_size, f"array {name!r}", file)
+    with archive.open(name) as member:
+        shape, in_columns, dtype = _npy_header(member)
+        left = info.file_size - member.tell()
+        if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
+            return np.asarray(restricted_loads(member.read(left), file))
+        if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
+            raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
+        data = member.read(left)
+    array: Array = np.frombuffer(data, dtype) if left else np.empty(math.prod(shape), dtype)
+    return array.reshape(shape, order="F" if in_columns else "C")
 
 
-def _read_unpacked(raw: RawDataset, file: str) -> bytes:
-    if not file.lower().endswith(".gz"):
-        return raw.read_bytes(file)
-    try:
-        with open_unpacked(raw, file) as stream:
-            return stream.read()
-    except (EOFError, OSError, zlib.error) as error:
-        raise BadRawError(
-            f"the file's compression is damaged: {error}", where=Location(file), hint="download it again"
-        ) from error
+def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    return np.lib.format.read_array_header_2_0(member)

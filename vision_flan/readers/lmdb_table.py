@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,15 +16,10 @@ from vision_flan.errors import BadRawError, Location, MachineError, MissingRawEr
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts
+from vision_flan.readers.lmdb_pages import check_pages
 from vision_flan.readers.reader import TableSpec
 
 _DATA = "/data.mdb"
-
-#: The start of a meta page on 64-bit machines: 16 bytes of page header, then magic and version (4 bytes
-#: each), address and size of the map (8 each), two trees of 48 bytes, of which the first begins with the
-#: page size, the last page (8) and the transaction (8).
-_META_BYTES = 152
-_MAGIC = 0xBEEFC0DE
 
 #: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
 #: lists a table's records and what opens their images are two readers.
@@ -106,7 +100,7 @@ def _shared(lmdb: Any, folder: Path) -> Any:
     name = str(folder.resolve())
     environment = _OPEN.get(name)
     if environment is None:
-        _check_size(folder)
+        check_pages(folder / "data.mdb")
         try:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
@@ -115,36 +109,3 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             ) from error
         _OPEN[name] = environment
     return environment
-
-
-def _check_size(folder: Path) -> None:
-    """Refuse an environment whose file is shorter than its newest meta page says: the file is mapped into
-    memory, and reading beyond its end kills the process.
-
-    Raises:
-        BadRawError: no LMDB file of 64 bits, or cut short.
-    """
-    path = folder / "data.mdb"
-    with path.open("rb") as stream:
-        first = stream.read(_META_BYTES)
-        page = int.from_bytes(first[40:44], sys.byteorder) if len(first) == _META_BYTES else 0
-        if page.bit_count() != 1 or not 256 <= page <= 1 << 16 or not _is_meta(first):
-            raise BadRawError(
-                "no valid LMDB environment: its first page is none of the format's",
-                where=Location(path),
-                hint="unpack it again",
-            )
-        stream.seek(page)
-        metas = [meta for meta in (first, stream.read(_META_BYTES)) if _is_meta(meta)]
-    last_pages = [int.from_bytes(meta[136:144], sys.byteorder) for meta in metas]
-    size, wanted = path.stat().st_size, (max(last_pages) + 1) * page
-    if size < wanted:
-        raise BadRawError(
-            f"the LMDB file is cut short: {size:,} of {wanted:,} bytes",
-            where=Location(path),
-            hint="unpack or download it again",
-        )
-
-
-def _is_meta(page: bytes) -> bool:
-    return len(page) == _META_BYTES and int.from_bytes(page[16:20], sys.byteorder) == _MAGIC

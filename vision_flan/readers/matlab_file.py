@@ -15,6 +15,7 @@ import numpy as np
 from vision_flan.errors import BadRawError, Location, MachineError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.pixels import Array
+from vision_flan.readers.whole import read_whole
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INSTALL = 'pip install "vision-flan[matlab]"'
@@ -27,7 +28,7 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
         BadRawError: the file is damaged.
         MachineError: the package that reads such files is not installed.
     """
-    data = raw.read_bytes(file)
+    data = read_whole(raw, file)
     is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
     try:
         return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)

@@ -19,6 +19,7 @@ from vision_flan.readers.layout import Parts, Row, no_images, split_locator
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
+from vision_flan.readers.whole import read_whole
 
 _CONTAINERS: dict[str, Any] = {
     "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "str": str, "int": int,
@@ -210,7 +211,7 @@ class PickleReader(RowReader):
         return np.asarray(self._value_of(self._document(raw, file), self._images["key"], file))
 
     def _document(self, raw: RawDataset, file: str) -> Any:
-        document = restricted_loads(raw.read_bytes(file), file)
+        document = restricted_loads(read_whole(raw, file), file)
         return (
             {_text(key): value for key, value in document.items()} if isinstance(document, dict) else document
         )

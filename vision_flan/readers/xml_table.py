@@ -14,6 +14,7 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.whole import read_whole
 
 
 class XmlReader(RowReader):
@@ -33,7 +34,7 @@ class XmlReader(RowReader):
         self._rows_at = _steps(table.options.get("rows"))
 
     def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
-        data = raw.read_bytes(file)
+        data = read_whole(raw, file)
         root = _parsed(data, file)
         found = _descend([root], self._at)
         if not found:

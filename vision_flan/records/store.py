@@ -24,6 +24,9 @@ from vision_flan.records.sql import check_key, check_tables
 #: Memory DuckDB may hold before it spills; the readers' and writers' memory comes on top.
 MEMORY_LIMIT = "1GB"
 
+#: Characters of an example: a record may be long.
+_EXAMPLE_LENGTH = 300
+
 #: What of a session decides results, set to the same everywhere. The time zone belongs to an extension that
 #: some builds lack; no type or function of specs depends on it.
 _SETTINGS = {
@@ -192,12 +195,25 @@ class RecordStore:
             "SELECT count(*), count(_key), count(DISTINCT _key) FROM _candidates"
         ).fetchall()[0]
         dropped = {"no_key": total - keyed, "duplicate_key": keyed - distinct}
+        dropped = {reason: count for reason, count in dropped.items() if count}
+        examples = {reason: self._example(reason) for reason in dropped}
         if keyed > distinct:
             self._con.execute(
                 "CREATE OR REPLACE TABLE _candidates AS SELECT * FROM _candidates AS c "
                 "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY md5(CAST(c AS VARCHAR))) = 1"
             )
-        return Candidates(self._con, seed, total, {k: v for k, v in dropped.items() if v})
+        return Candidates(self._con, seed, total, dropped, examples)
+
+    def _example(self, reason: str) -> str:
+        """One candidate dropped for a reason, the same one whatever order the files had."""
+        sql = {
+            "no_key": "SELECT min(CAST(c AS VARCHAR)) FROM "
+            "(SELECT * EXCLUDE (_key) FROM _candidates WHERE _key IS NULL) AS c",
+            "duplicate_key": "SELECT min(_key) FROM "
+            "(SELECT _key FROM _candidates WHERE _key IS NOT NULL GROUP BY _key HAVING count(*) > 1)",
+        }
+        example = str(self._con.execute(sql[reason]).fetchall()[0][0])
+        return " ".join(example[:_EXAMPLE_LENGTH].split())
 
     def _columns(self, sql: str, place: Location) -> dict[str, str]:
         rows = self._run(f"DESCRIBE ({sql}\n)", place).fetchall()
@@ -218,16 +234,23 @@ class Candidates:
 
     Attributes:
         total: records the SELECT yields.
-        dropped: reason -> number of rows that are no candidates (no key, duplicate key).
+        dropped: reason -> number of rows that are not candidates (no key, duplicate key).
+        examples: reason -> one of these rows: its text where it has no key, else its key.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, seed: int, total: int, dropped: dict[str, int]
+        self,
+        con: duckdb.DuckDBPyConnection,
+        seed: int,
+        total: int,
+        dropped: dict[str, int],
+        examples: dict[str, str],
     ) -> None:
         self._con = con
         self._seed = seed
         self.total = total
         self.dropped = dropped
+        self.examples = examples
         self.count = total - sum(dropped.values())
         self._sorted = 0
 
