@@ -179,4 +179,4 @@ def test_images_beside_the_matched_ones_are_said(tmp_path: Path, zipped: bool) -
     with RawDataset(tmp_path, "toy", [Archive("x.zip")] if zipped else []) as raw:
         raw.watch = leftovers
         assert [path for path, _ in raw.list("{folder}/{name}.jpg")] == ["a/1.jpg"]
-    assert list(leftovers.lines()) == ["1 images beside the matched ones match no table: a/2.jpeg"]
+    assert list(leftovers.lines()) == ["1 image beside the matched ones matches no table: a/2.jpeg"]

@@ -282,35 +282,6 @@ def test_npz_with_code_or_damage_is_told(folder: Any) -> None:
         folder.rows("npz", "cut.npz", {"v": pa.list_(F)})
 
 
-def test_lmdb_keys_are_rows_and_values_images(folder: Any) -> None:
-    lmdb = pytest.importorskip("lmdb")
-    path = folder.root / "bedroom_val_lmdb"
-    environment = lmdb.open(str(path), map_size=1 << 20)
-    with environment.begin(write=True) as transaction:
-        for key in (b"bb", b"aa"):
-            transaction.put(key, b"image " + key)
-    environment.close()
-    reader = folder.reader("lmdb", "{class}_val_lmdb")
-    rows = [row for batch in folder.batches(reader) for row in batch.to_pylist()]
-    assert [row["_key"] for row in rows] == ["aa", "bb"]
-    assert rows[1] == {
-        "class": "bedroom", "_key": "bb", "image": "@t/bedroom_val_lmdb#bb",
-        "_file": "bedroom_val_lmdb", "_index": 1,
-    }  # fmt: skip
-    store = ImageStore(folder.raw, {"t": reader})
-    assert store.read(rows[1]["image"]) == b"image bb"
-    with pytest.raises(MissingRawError, match="'cc'"):
-        store.read("@t/bedroom_val_lmdb#cc")
-    with pytest.raises(BadRawError, match="has no key"):
-        store.read("@t/bedroom_val_lmdb")
-    # another reader of the same environment, as a compile has one for records and one for images
-    images = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb")})
-    assert images.read(rows[0]["image"]) == b"image aa"
-    folder.write("broken_val_lmdb/data.mdb", b"nothing" * 1000)
-    with pytest.raises(BadRawError, match="no valid LMDB"):
-        folder.rows("lmdb", "broken_val_lmdb")
-
-
 def test_image_store_reads_files_and_refuses_what_it_does_not_know(folder: Any) -> None:
     folder.write("a/b.jpg", b"jpeg")
     store = ImageStore(folder.raw, {})

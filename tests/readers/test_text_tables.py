@@ -190,8 +190,6 @@ def test_delimited_options(folder: Any) -> None:
     assert folder.rows("delimited", "d.csv.gz", {"t": S, "u": S}, encoding="utf-16", allow_newlines=True) == [
         {"t": "a\nb", "u": "é", "_file": "d.csv.gz", "_index": 0}
     ]
-    folder.write("e.csv", "")
-    assert folder.rows("delimited", "e.csv", {"t": S}) == []
 
 
 @pytest.mark.parametrize(
@@ -201,13 +199,58 @@ def test_delimited_options(folder: Any) -> None:
         (b"a,b\n1,x\nz,y\n", {"a": N}, "a.csv:3: .*invalid value 'z'"),
         (b"a,b\n1,x\n", {"c": N}, "Column 'c' .* does not exist(.|\n)*header begins 'a,b'"),
         (b"a,b\n1,x\n2,\xff\n", {"b": S}, r"a.csv:3: byte 10 \(0xff\) is not UTF-8"),
-        (b'a,b\n"1,x\n2,y\n', {"b": S}, "quotes or delimiters differ"),
+        (b'a,b\n1,x\n"2,y\n3,z\n', {"b": S}, "a.csv:3: .*a quote opens in this record and is never closed"),
+        (b'a,b\n1,x\n2,"y\n3,z\n', {"b": S}, "a.csv:3: .*a quote opens in this record and is never closed"),
+        (b'a,b\n1,x\n2,"y\n3,z\n', {"a": N}, "a.csv:3: .*a quote opens in this record and is never closed"),
+        (b'a,b\n1,x\n2,"y', {"b": S}, "a.csv:3: .*never closed(.|\n)*fetch the file again"),
+        (b'a,b\n1,"x\ny"\n2,z\n', {"b": S}, "a.csv:2: .*a quoted cell spans lines(.|\n)*allow_newlines"),
+        (b"", {"b": S}, "a.csv: the file is empty(.|\n)*fetch it again"),
+        (b"\n\n", {"b": S}, "a.csv: the file (is empty|has no lines)(.|\n)*fetch it again"),
     ],
 )
 def test_bad_delimited_text_tells_the_row(folder: Any, text: bytes, columns: Any, message: str) -> None:
     folder.write("a.csv", text)
     with pytest.raises(BadRawError, match=message):
         folder.rows("delimited", "a.csv", columns)
+
+
+def test_a_lone_quote_inside_a_cell_is_read_as_it_is(folder: Any) -> None:
+    folder.write("a.csv", 'a,b\n1,5" pipe\n2,y\n')
+    assert [row["b"] for row in folder.rows("delimited", "a.csv", {"b": S})] == ['5" pipe', "y"]
+
+
+@pytest.mark.parametrize("options", [{"header": False}, {"skip_rows": 3}, {"encoding": "utf-16"}])
+def test_an_empty_csv_is_refused_whatever_its_options(folder: Any, options: dict[str, Any]) -> None:
+    folder.write("a.csv", "")
+    with pytest.raises(BadRawError, match="the file is empty"):
+        folder.rows("delimited", "a.csv", {"a": S}, **options)
+    folder.write("a.csv.gz", gzip.compress(b""))
+    with pytest.raises(BadRawError, match="the file is empty"):
+        folder.rows("delimited", "a.csv.gz", {"a": S}, **options)
+
+
+def test_skipping_all_lines_of_a_csv_names_the_option(folder: Any) -> None:
+    folder.write("a.csv", "x\ny\n")
+    with pytest.raises(BadRawError, match="skip_rows"):
+        folder.rows("delimited", "a.csv", {"a": S}, skip_rows=2)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", min_codepoint=0x7F, max_codepoint=0xA0), max_size=4)))
+@pytest.mark.parametrize("reader", ["delimited", "lines", "json", "json_lines", "text"])
+def test_control_characters_in_valid_utf8_are_text(folder: Any, reader: str, texts: list[str]) -> None:
+    """U+0085 is a line end to some libraries; in a file it is a character as any other."""
+    cells = [f"x{text}y" for text in texts]
+    if reader == "json":
+        folder.write("a", json.dumps(cells, ensure_ascii=False))
+    elif reader == "json_lines":
+        folder.write("a", "".join(json.dumps({"_value": cell}, ensure_ascii=False) + "\n" for cell in cells))
+    else:
+        head = "_value\n" if reader == "delimited" else ""
+        folder.write("a", head + "".join(cell + "\n" for cell in cells))
+    columns = {} if reader in ("lines", "text") else {"_value": S}
+    found = [row["_value"] for row in folder.rows(reader, "a", columns)]
+    assert found == (["".join(cell + "\n" for cell in cells)] if reader == "text" else cells)
 
 
 def test_delimited_wants_scalar_columns(folder: Any) -> None:

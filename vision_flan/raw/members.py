@@ -126,7 +126,7 @@ def resolve_links(
         elif target in rows:
             rows[name] = rows[target]
         elif target:
-            unread[name] = f"a {words} to {escaped(target)!r}, which is no file of the archive"
+            unread[name] = f"a {words} to {escaped(target)!r}, which is not a file of the archive"
         else:
             unread[name] = f"a {words} that leads out of the archive"
     for name in links:

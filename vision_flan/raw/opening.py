@@ -22,7 +22,7 @@ _REASONS = {
     errno.EACCES: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
     errno.EPERM: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
     errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --workers"),
-    errno.ESTALE: ("the network folder was mounted again", "run the same command again"),
+    errno.ESTALE: ("the network folder was mounted again", "retry; if it fails again, check the mount"),
 }
 
 

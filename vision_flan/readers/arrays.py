@@ -113,6 +113,8 @@ class BinaryReader(_Records):
     Numbers of several bytes are little-endian.
     """
 
+    accepts_anything = True
+
     def __init__(self, table: TableSpec) -> None:
         record = table.options.get("record")
         if not record or ("shape" in record) != ("order" in record):

@@ -22,8 +22,8 @@ class BatchReader:
         images: the option that makes the column `image` of references; "" where the format has none.
     """
 
-    #: Formats in which a Git LFS pointer or a web page would pass as text.
-    takes_any_text = False
+    #: Set for formats without a signature: a Git LFS pointer or a web page would pass as data.
+    accepts_anything = False
 
     def __init__(
         self, table: TableSpec, columns: Mapping[str, pa.DataType] | None = None, images: str = ""
@@ -37,7 +37,7 @@ class BatchReader:
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
             with reading(raw, file, self._table.reader):
-                if self.takes_any_text:
+                if self.accepts_anything:
                     refuse_stand_in(raw, file)
                 yield from self._file_batches(raw, file, parts)
 
@@ -62,7 +62,7 @@ class RowReader(BatchReader):
     def _all_rows(self, raw: RawDataset) -> Iterator[Row]:
         for file, parts in self._layout.files(raw):
             with reading(raw, file, self._table.reader):
-                if self.takes_any_text:
+                if self.accepts_anything:
                     refuse_stand_in(raw, file)
                 yield from self._rows(raw, file, parts)
 

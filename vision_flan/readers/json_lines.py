@@ -13,6 +13,7 @@ import pyarrow.json
 from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
+from vision_flan.readers.json_scan import CUT_OFF, is_cut_off
 from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
@@ -76,24 +77,21 @@ class JsonLinesReader(BatchReader):
         """Rows from number `done` on."""
         position = 0
         with TextStream(raw, file, self._encoding) as stream:
-            for number, line in enumerate(stream.lines(), start=1):
+            lines = enumerate(stream.lines(), start=1)
+            for number, line in lines:
                 if not line.strip():
                     continue
                 if position >= done:
-                    values = self._parsed(line, file, number)
+                    try:
+                        value = _DECODER.decode(line)
+                    except (ValueError, RecursionError) as error:
+                        is_last = not any(other.strip() for _, other in lines)
+                        raise _invalid(error, Location(file, number), is_last) from None
+                    values = self._object(value, file, number)
                     yield Row(file, parts, position, values, len(line), f"line {number}")
                 position += 1
 
-    def _parsed(self, line: str, file: str, number: int) -> dict[str, Any]:
-        try:
-            value = _DECODER.decode(line)
-        except (ValueError, RecursionError) as error:
-            column = error.colno if isinstance(error, json.JSONDecodeError) else 0
-            raise BadRawError(
-                f"no valid JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}",
-                where=Location(file, number, column),
-                hint="fix the line, or download the file again",
-            ) from None
+    def _object(self, value: Any, file: str, number: int) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise BadRawError(
                 f"the line is no JSON object: {shown(value)}",
@@ -101,3 +99,16 @@ class JsonLinesReader(BatchReader):
                 hint="reader `json` reads documents that span lines",
             )
         return value
+
+
+def _invalid(error: ValueError | RecursionError, place: Location, is_last: bool) -> BadRawError:
+    """The error for a line that cannot be parsed."""
+    hint = "fix the line, or download the file again"
+    if isinstance(error, RecursionError):
+        return BadRawError("no valid JSON: values are nested too deep", where=place, hint=hint)
+    if not isinstance(error, json.JSONDecodeError):  # an integer of thousands of digits
+        return BadRawError(f"no valid JSON: {error}", where=place, hint=hint)
+    place = Location(place.file, place.line, error.colno)
+    if is_last and is_cut_off(error.doc[error.pos :], error.msg):
+        return BadRawError(f"no valid JSON: {CUT_OFF}{error.msg}", where=place, hint="fetch the file again")
+    return BadRawError(f"no valid JSON: {error.msg}", where=place, hint=hint)

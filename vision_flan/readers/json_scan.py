@@ -19,6 +19,28 @@ _BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
 _NEAR = 16
 
 
+#: What a number goes on with, and what Python's parser takes for words.
+_PART_OF_NUMBER = re.compile(r"\.|[eE][-+]?")
+_WORDS = ("true", "false", "null", "NaN", "-Infinity", "Infinity")
+CUT_OFF = "the file is cut off: "
+
+
+def is_cut_off(rest: str, problem: str) -> bool:
+    """Whether JSON text ends before its document does.
+
+    Args:
+        rest: the text from the place of the problem to its end.
+        problem: what the parser says.
+    """
+    rest = rest.strip(" \t\n\r")
+    if problem.startswith("Unterminated"):
+        return True
+    if problem.startswith("Invalid \\uXXXX"):
+        return len(rest) < len("\\u0000") and '"' not in rest
+    is_word = any(word.startswith(rest) and word != rest for word in _WORDS)
+    return is_word or _PART_OF_NUMBER.fullmatch(rest) is not None
+
+
 class JsonScanner:
     """A position in a JSON text. Values are those of `json.loads`; NaN and Infinity, which are no
     JSON, are None.
@@ -158,9 +180,9 @@ class JsonScanner:
         encoding = "utf-8" if self._stream.encoding == "utf-8-sig" else self._stream.encoding
         byte = self._stream.bytes_read - len(rest.encode(encoding, "surrogatepass"))
         line = self._lines + self._text.count("\n", 0, at) + 1
-        cut = self._ended and not rest.strip()
+        cut = self._ended and is_cut_off(rest, what)
         raise BadRawError(
-            f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
+            f"no valid JSON at byte {byte}: {CUT_OFF if cut else ''}{what}",
             where=Location(self._stream.path, line),
             hint="fetch the file again" if cut else "fix the file, or declare another reader",
         )

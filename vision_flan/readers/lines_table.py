@@ -27,7 +27,7 @@ class LinesReader(RowReader):
         skipped: lines passed over by `on_mismatch: skip` in the last full read.
     """
 
-    takes_any_text = True
+    accepts_anything = True
 
     def __init__(self, table: TableSpec) -> None:
         options = table.options
@@ -80,7 +80,7 @@ class LinesReader(RowReader):
 class TextReader(RowReader):
     """Whole text files: `_value` is the text, without a byte order mark. Option `encoding`."""
 
-    takes_any_text = True
+    accepts_anything = True
 
     def __init__(self, table: TableSpec) -> None:
         super().__init__(table, {"_value": pa.string()})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ _OPENING = threading.Lock()
 class LmdbReader(BatchReader):
     """LMDB environments, read without a lock, so a read-only disk will do.
 
-    `file` is the folder of the environment; `_file` is too. Columns: `_key`, the record's key as text, and
-    `image`, the reference to its value. Rows are in the order of keys.
+    `file` is the environment's `data.mdb`; `_file` is its folder. Columns: `_key`, the record's key as text,
+    and `image`, the reference to its value. Rows are in the order of keys.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -41,9 +40,13 @@ class LmdbReader(BatchReader):
                 where=table.place,
                 hint="drop `columns:`",
             )
-        folder = table.file.removesuffix(_DATA).rstrip("/")
-        columns = {"_key": pa.string(), "image": pa.string()}
-        super().__init__(replace(table, file=folder + _DATA), columns)
+        if not table.file.endswith(_DATA):
+            raise SpecError(
+                f"table {table.name!r}: `file` must be the `data.mdb` of an LMDB environment",
+                where=table.place,
+                hint=f"write `file: {table.file.rstrip('/')}{_DATA}`",
+            )
+        super().__init__(table, {"_key": pa.string(), "image": pa.string()})
         self._environments: dict[str, Any] = {}
 
     def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:

@@ -171,7 +171,8 @@ def load_records(
     leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
-        raw.watch = leftovers if sources.dataset.tables[name]["reader"] == "files" else None
+        lists_images = sources.dataset.tables[name]["reader"] == "files"
+        raw.watch = leftovers if lists_images else leftovers.unread_only
         try:
             store.load(name, reader.schema(), _counted(reader.batches(raw), report))
         finally:
