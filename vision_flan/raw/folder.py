@@ -130,17 +130,12 @@ class RawDataset:
             MachineError: the machine does not let us read it.
         """
         _refuse_unsafe(path)
-        for raw, spelling in self._tries(path):
-            descriptor = raw._disk.open(spelling)
-            if descriptor >= 0:
-                status = os.fstat(descriptor)
-                os.close(descriptor)
-                return f"{status.st_size} {status.st_mtime_ns} {raw.dataset}"
-            found = raw._member(spelling)
-            if found:
-                mounted, name = found
-                size = mounted.members.size(name)
-                return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
+        for raw, found in self._located(path):
+            if isinstance(found, os.stat_result):
+                return f"{found.st_size} {found.st_mtime_ns} {raw.dataset}"
+            mounted, name = found
+            size = mounted.members.size(name)
+            return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
         return ""
 
     def gone(self) -> Path | None:
@@ -236,17 +231,23 @@ class RawDataset:
 
     def _find(self, path: str) -> RawFile | None:
         _refuse_unsafe(path)
+        for _, found in self._located(path):
+            if isinstance(found, os.stat_result):
+                return RawFile(path, found.st_size, found.st_mtime)
+            mounted, name = found
+            return RawFile(path, mounted.members.size(name), mounted.mtime, mounted.path)
+        return None
+
+    def _located(self, path: str) -> Iterator[tuple[RawDataset, os.stat_result | tuple[Mounted, str]]]:
+        """Where a path is found, first to last: the status of a file on disk, or a member."""
         for raw, spelling in self._tries(path):
             descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 status = os.fstat(descriptor)
                 os.close(descriptor)
-                return RawFile(path, status.st_size, status.st_mtime)
-            found = raw._member(spelling)
-            if found:
-                mounted, name = found
-                return RawFile(path, mounted.members.size(name), mounted.mtime, mounted.path)
-        return None
+                yield raw, status
+            elif found := raw._member(spelling):
+                yield raw, found
 
     def _member(self, path: str) -> tuple[Mounted, str] | None:
         all_mounted = self._mounted if self._mounted is not None else self._mount()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import posixpath
 import struct
 import tarfile
 import zipfile
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,41 @@ class OpenArchive(Protocol):
     def open(self, name: str) -> io.BufferedIOBase: ...
 
     def close(self) -> None: ...
+
+
+class IndexedArchive:
+    """What archives with an index share: an open descriptor, and the offset and size of each member.
+
+    Args:
+        descriptor: of the file that offsets count in; closed with the archive.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.rows: dict[str, int] = {}
+        self.unread: dict[str, str] = {}
+        self._starts, self._sizes = array("Q"), array("Q")
+        self._descriptor = descriptor
+        self._length = 0
+
+    @contextmanager
+    def _indexing(self) -> Iterator[None]:
+        """Around the reading of the index: errors become ours, and the file does not stay open."""
+        try:
+            with reading(self.path):
+                self._length = os.fstat(self._descriptor).st_size
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def size(self, name: str) -> int:
+        return int(self._sizes[self.rows[name]])
 
 
 def is_junk(path: str) -> bool:

@@ -9,12 +9,11 @@ import lzma
 import os
 import shutil
 import tempfile
-from array import array
 from pathlib import Path
 
 from vision_flan.errors import DamagedFileError, Location, MachineError
 from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
-from vision_flan.raw.members import link_target, member_name, reading, resolve_links
+from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
 from vision_flan.raw.streams import ReadAt, Slice, read_up_to
@@ -33,7 +32,7 @@ from vision_flan.raw.tar_headers import (
 _LARGEST_SPARSE = 1 << 30
 
 
-class TarArchive:
+class TarArchive(IndexedArchive):
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
     .tar.gz is read through restart points. .tar.bz2 and .tar.xz cannot be entered in the middle: they are
@@ -49,28 +48,13 @@ class TarArchive:
     """
 
     def __init__(self, path: Path, packing: str = "", *, is_whole: bool = False) -> None:
-        self.path = path
-        self.rows: dict[str, int] = {}
-        self.unread: dict[str, str] = {}
-        self._starts, self._sizes = array("Q"), array("Q")
+        super().__init__(
+            path, _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
+        )
         self._maps: dict[int, SparseMap] = {}
-        self._descriptor = _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
-        try:
-            with reading(path):
-                self._length = os.fstat(self._descriptor).st_size
-                self._read_at: ReadAt = self._pread
-                self._index(packing == "gz", is_whole)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def size(self, name: str) -> int:
-        return int(self._sizes[self.rows[name]])
+        self._read_at: ReadAt = self._pread
+        with self._indexing():
+            self._index(packing == "gz", is_whole)
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         row = self.rows[name]

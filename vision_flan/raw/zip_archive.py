@@ -16,7 +16,7 @@ from array import array
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location
-from vision_flan.raw.members import link_target, member_name, reading, resolve_links
+from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
 from vision_flan.raw.streams import ForwardStream, ReadAt, Slice
@@ -40,7 +40,7 @@ _METHODS = {
 }  # fmt: skip
 
 
-class ZipArchive:
+class ZipArchive(IndexedArchive):
     """A .zip file; see `members.OpenArchive`.
 
     Raises:
@@ -48,29 +48,13 @@ class ZipArchive:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, int] = {}
-        self.unread: dict[str, str] = {}
+        super().__init__(path, open_descriptor(path))
         self._links: dict[str, int] = {}
-        self._starts, self._packed, self._sizes = array("Q"), array("Q"), array("Q")
-        self._sums, self._methods, self._flags = array("I"), array("H"), array("H")
-        self._descriptor = open_descriptor(path)
-        try:
-            with reading(path):
-                self._length = os.fstat(self._descriptor).st_size
-                self._index()
-                self._follow_links()
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def size(self, name: str) -> int:
-        return int(self._sizes[self.rows[name]])
+        self._packed, self._sums = array("Q"), array("I")
+        self._methods, self._flags = array("H"), array("H")
+        with self._indexing():
+            self._index()
+            self._follow_links()
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         return self._read_row(self.rows[name], name, at_most)
