@@ -102,7 +102,7 @@ def test_a_zip_whose_list_lacks_members_is_damaged(toy: Toy, compile_toy: Compil
     data[end + 8] = data[end + 10] = 11
     (toy.raw / "toy/images.zip").write_bytes(data)
     code, shown = compile_toy()
-    assert code == 4 and "its list has 12 members, its end says 11" in shown
+    assert code == 4 and "its list has 12 members, its end record says 11" in shown
 
 
 def test_symbolic_links_in_a_zip_are_read_within_it(tmp_path: Path) -> None:

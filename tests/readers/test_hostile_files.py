@@ -220,7 +220,7 @@ def test_parquet_text_that_is_no_utf8_is_refused(folder: Any) -> None:
         pa.table({"v": ["plain words"]}), folder.root / "a", compression="none", use_dictionary=False
     )
     folder.write("a", (folder.root / "a").read_bytes().replace(b"plain", b"pl\xffin"))
-    with pytest.raises(BadRawError, match="no valid Parquet"):
+    with pytest.raises(BadRawError, match="not valid Parquet"):
         folder.rows("parquet", "a", {"v": S})
 
 
@@ -251,10 +251,18 @@ ROWS = [json.dumps({"name": f"{number:04}.png", "color": "rgby"[number % 4]}) fo
     ("reader", "content", "message"),
     [
         ("delimited", "", "toy.json: the file is empty\n  next: fetch it again"),
-        ("delimited", CSV.replace(",b", ',"b', 1), "toy.json:4: no valid delimited text: a quote opens"),
-        ("delimited", CSV + '0000.png,"r', "toy.json:14: no valid delimited text: a quote opens"),
+        (
+            "delimited",
+            CSV.replace(",b", ',"b', 1),
+            "toy.json:4: not valid delimited text: this record opens",
+        ),
+        (
+            "delimited",
+            CSV + '0000.png,"r',
+            "toy.json:14: not valid delimited text: this record opens",
+        ),
         ("json", "[" + ",".join(ROWS)[:200], "the file is cut off"),
-        ("json_lines", "\n".join(ROWS)[:-10], "toy.json:12:22: no valid JSON: the file is cut off"),
+        ("json_lines", "\n".join(ROWS)[:-10], "toy.json:12:22: not valid JSON: the file is cut off"),
         ("json", '[{"name": ' + "[" * 10**6 + "]" * 10**6 + "}]", "values are nested too deep"),
     ],
 )

@@ -68,7 +68,7 @@ def test_lmdb_keys_are_rows_and_values_images(folder: Any) -> None:
     images = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb/data.mdb")})
     assert images.read(rows[0]["image"]) == b"image aa"
     folder.write("broken_val_lmdb/data.mdb", b"nothing" * 1000)
-    with pytest.raises(BadRawError, match="no valid LMDB"):
+    with pytest.raises(BadRawError, match="not a valid LMDB"):
         folder.rows("lmdb", "broken_val_lmdb/data.mdb")
 
 
@@ -82,7 +82,7 @@ def test_an_lmdb_cut_short_is_refused_before_it_is_mapped(folder: Any) -> None:
     assert len(folder.rows("lmdb", "db/data.mdb")) == 200
     for number, size in enumerate((0, 100, 4096, 8192, len(whole) // 2)):
         folder.write(f"cut{number}/data.mdb", whole[:size])
-        with pytest.raises(BadRawError, match="cut short|no valid LMDB"):
+        with pytest.raises(BadRawError, match="cut short|not a valid LMDB"):
             folder.rows("lmdb", f"cut{number}/data.mdb")
 
 

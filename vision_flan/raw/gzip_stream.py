@@ -1,8 +1,8 @@
-"""Gzip files: as a stream, and as bytes at an offset through restart points.
+"""Reads gzip files as a stream, and at any offset through restart points.
 
 A restart point is a copy of the decompressor (its 32 KiB window and its state), taken while the file is read
 once from front to back. That one pass also checks every checksum, so a file that is cut short is noticed.
-Several gzip streams in a row are one file; what follows the last one and is no gzip is padding.
+Consecutive gzip streams are one file; anything after the last one is padding.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _HEAD = MAGIC + b"\x08"
 _PACKED = 1 << 16
 #: zlib: a gzip header and trailer, whose checksum and length are checked.
 _GZIP = 31
-#: About 40 KiB of memory a restart point: this many at most, for archives of any usual ratio.
+#: Most restart points in memory, of about 40 KiB each.
 _POINTS = 8192
 
 
 class _Cursor:
-    """A place in a gzip file from which it can be read on."""
+    """A position in a gzip file to continue reading from."""
 
     def __init__(self, read_at: ReadAt, packed_at: int = 0, inflate: Any = None) -> None:
         self._read_at = read_at
@@ -36,7 +36,7 @@ class _Cursor:
         self._started = inflate is not None
 
     def copy(self) -> _Cursor:
-        """The same place again; what is pending is read anew, so that a copy takes little memory."""
+        """Another cursor at this position; pending bytes are read again, so a copy takes little memory."""
         inflate = self.inflate.copy() if self.inflate else None
         other = _Cursor(self._read_at, self._packed_at - len(self._pending), inflate)
         other._started = self._started
@@ -52,7 +52,7 @@ class _Cursor:
         while True:
             if not self._pending:
                 self._more()
-            if self.inflate is None and not self._begin():
+            if self.inflate is None and not self._open_next():
                 return b""
             ended = not self._pending
             data = self.inflate.decompress(self._pending, at_most)
@@ -71,8 +71,8 @@ class _Cursor:
         self._pending += data
         return bool(data)
 
-    def _begin(self) -> bool:
-        """Whether another gzip stream begins here; padding after the last one is passed over."""
+    def _open_next(self) -> bool:
+        """Start the next gzip stream; False at the end of the file or at padding."""
         while len(self._pending) < len(_HEAD) and self._more():
             pass
         if self._started and not self._pending.startswith(_HEAD):
@@ -85,7 +85,7 @@ class _Cursor:
 
 
 class GzipIndex:
-    """Bytes of a gzip file at an uncompressed offset; from several threads at once.
+    """Reads a gzip file at uncompressed offsets, from several threads at once.
 
     Args:
         read_at: reads the compressed file.
@@ -100,7 +100,7 @@ class GzipIndex:
         self.size = 0
 
     def scan(self) -> Iterator[bytes]:
-        """The whole content, front to back; takes the restart points and learns `size` on its way."""
+        """The whole content, front to back; sets the restart points and `size`."""
         cursor, at, last = _Cursor(self._read_at), 0, 0
         while data := cursor.next(CHUNK):
             at += len(data)
@@ -131,9 +131,9 @@ class GzipIndex:
 
 
 class Forward:
-    """`read_at` over content that comes once, front to back; offsets must not go back.
+    """`read_at` over content that can be read only once; offsets must not decrease.
 
-    Skipping and reading hold one piece of the content at a time.
+    Holds one piece of the content at a time.
     """
 
     def __init__(self, content: Iterator[bytes]) -> None:
@@ -155,7 +155,7 @@ class Forward:
         return whole[:size]
 
     def drain(self) -> None:
-        """Read to the end, so that what checks the content has seen all of it."""
+        """Read to the end, so that every checksum is verified."""
         for _ in self._content:
             pass
 

@@ -21,7 +21,7 @@ from vision_flan.raw.names import escaped
 from vision_flan.raw.opening import os_error
 
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
-#: Links from link to link that are followed.
+#: Longest chain of links that is followed.
 _HOPS = 40
 _FORMAT_ERRORS = (
     EOFError, ValueError, IndexError, KeyError, OverflowError, MemoryError, zlib.error, lzma.LZMAError,
@@ -34,7 +34,7 @@ class OpenArchive(Protocol):
 
     #: Position of each member, by its name in the archive.
     rows: dict[str, int]
-    #: Members that are there but cannot be read, with what they are.
+    #: Members that cannot be read, with the reason.
     unread: dict[str, str]
 
     def size(self, name: str) -> int: ...
@@ -63,7 +63,7 @@ class IndexedArchive:
 
     @contextmanager
     def _indexing(self) -> Iterator[None]:
-        """Around the reading of the index: errors become ours, and the file does not stay open."""
+        """Wraps the reading of the index: turns errors into `VflanError`, and closes the file after one."""
         try:
             with reading(self.path):
                 self._length = os.fstat(self._descriptor).st_size
@@ -82,12 +82,12 @@ class IndexedArchive:
 
 
 def is_junk(path: str) -> bool:
-    """Whether a path is what desktops leave behind: `__MACOSX/`, AppleDouble files, thumbnails."""
+    """Whether desktops leave such files behind: `__MACOSX/`, AppleDouble files, thumbnails."""
     return any(part in _JUNK or part.startswith("._") for part in path.split("/"))
 
 
 def member_name(stored: str) -> str | None:
-    """A stored name as a path of the layout, None for names nobody may ask for (`..`, absolute, junk)."""
+    """A stored name as a path of the layout, None for names that are not allowed (`..`, absolute, junk)."""
     name = stored
     while name.startswith("./"):
         name = name[2:].lstrip("/")
@@ -101,7 +101,7 @@ def member_name(stored: str) -> str | None:
 
 
 def damaged(path: Path, what: str) -> BadRawError:
-    """The error for an archive that is not what its format says."""
+    """The error for an archive that does not match its format."""
     return BadRawError(
         f"the archive is damaged or cut short: {what}",
         where=Location(path),
@@ -120,7 +120,7 @@ def damaged_member(path: Path, name: str, what: str) -> DamagedFileError:
 
 @contextmanager
 def reading(path: Path, member: str | None = None) -> Iterator[None]:
-    """The one place where what libraries raise about an archive becomes an error of ours.
+    """Turns whatever libraries raise about an archive into a `VflanError`.
 
     Args:
         member: the member that is read; None for the archive as a whole.
@@ -128,7 +128,7 @@ def reading(path: Path, member: str | None = None) -> Iterator[None]:
     Raises:
         DamagedFileError: the member is damaged.
         BadRawError: the archive is.
-        MachineError: the machine does not let us read it.
+        MachineError: access is refused.
     """
     try:
         yield
@@ -148,7 +148,7 @@ def _not_the_format(path: Path, member: str | None, error: Exception) -> BadRawE
 def resolve_links(
     links: Mapping[str, str], rows: dict[str, int], unread: dict[str, str], *, words: str = "symbolic link"
 ) -> None:
-    """Make links to members names of these members; what leads elsewhere becomes unread.
+    """Make links to members other names of those members; all other links become unread.
 
     Args:
         links: target by name; paths in the archive, see `link_target`. "" leads out of it.

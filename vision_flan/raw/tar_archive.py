@@ -28,23 +28,23 @@ from vision_flan.raw.tar_headers import (
     TarHeaders,
 )
 
-#: A sparse member states its size, whatever its data take: no more than this is made of one in memory.
+#: Largest sparse member that is expanded in memory: its stated size may far exceed its data.
 _LARGEST_SPARSE = 1 << 30
 
 
 class TarArchive(IndexedArchive):
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
-    .tar.gz is read through restart points. .tar.bz2 and .tar.xz cannot be entered in the middle: they are
-    decompressed once, to a temporary file (in `TMPDIR`) that vanishes with the process.
+    .tar.gz is read through restart points. .tar.bz2 and .tar.xz have no random access: they are
+    decompressed once, to an unnamed temporary file in `TMPDIR`.
 
     Args:
         packing: "", "gz", "bz2" or "xz".
-        is_whole: whether the file is known to be as long as upstream's; only then it may lack the block of
-            zeros that ends a tar, since without it nothing tells a whole archive from one that was cut.
+        is_whole: whether the file is known to be as long as upstream's. Only then may the block of zeros at
+            the end be missing, since nothing else shows that an archive was not cut short.
 
     Raises:
-        BadRawError: a header that is none, a member that is cut short.
+        BadRawError: an invalid header, a member that is cut short.
     """
 
     def __init__(self, path: Path, packing: str = "", *, is_whole: bool = False) -> None:
@@ -83,7 +83,7 @@ class TarArchive(IndexedArchive):
         while len(data) < size:
             more = self._read_at(offset + len(data), size - len(data))
             if not more:
-                raise EOFError(f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+                raise EOFError(f"{size} bytes expected at offset {offset}, found {len(data)}")
             data += more
         return data
 
@@ -112,9 +112,9 @@ class TarArchive(IndexedArchive):
             forward.drain()
             self._length, self._read_at = packed.size, packed.read_at
         if not headers.marked and headers.end != self._length:
-            raise EOFError(f"its last member ends at byte {headers.end:,}, there are {self._length:,}")
+            raise EOFError(f"its last member ends at byte {headers.end:,} of {self._length:,}")
         if not headers.marked and not (is_whole and headers.end):
-            raise EOFError("it is empty" if not headers.end else "it does not end as a tar does, in zeros")
+            raise EOFError("it is empty" if not headers.end else "it does not end in zeros as a tar does")
         if links[HARD_LINK] or links[SYMBOLIC_LINK]:
             both = links[SYMBOLIC_LINK] | links[HARD_LINK]
             resolve_links(both, self.rows, self.unread)
@@ -125,7 +125,7 @@ class TarArchive(IndexedArchive):
         name = member_name(member.name)
         if name is None:
             return
-        for known in links.values():  # a name that comes again stands for its last member
+        for known in links.values():  # the last member of a name wins
             known.pop(name, None)
         self.unread.pop(name, None)
         if not is_text(name):
@@ -144,7 +144,7 @@ class TarArchive(IndexedArchive):
 
 
 class GzipArchive:
-    """A single compressed file, `labels.csv.gz`, as an archive with the one member `labels.csv`."""
+    """A single compressed file such as `labels.csv.gz`, as an archive with one member, `labels.csv`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -173,7 +173,7 @@ class GzipArchive:
 
 
 def _unpacked(path: Path, packing: str) -> int:
-    """The descriptor of a temporary file without a name that holds the decompressed archive."""
+    """Decompress an archive; returns the descriptor of an unnamed temporary file."""
     opener = bz2.open if packing == "bz2" else lzma.open
     try:
         with reading(path), opener(path) as packed, tempfile.TemporaryFile(prefix="vflan-") as target:
@@ -185,6 +185,6 @@ def _unpacked(path: Path, packing: str) -> int:
             raise MachineError(
                 f"cannot decompress the archive to {tempfile.gettempdir()}: {error.__cause__.strerror}",
                 where=Location(path),
-                hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
+                hint=f"set TMPDIR to a folder with more space, or unpack it: tar -xf {path.name}",
             ) from error
         raise

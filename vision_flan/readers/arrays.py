@@ -1,4 +1,4 @@
-"""Readers `idx`, `binary` and `npz`: arrays of numbers, with or without a header."""
+"""Readers `idx`, `binary` and `npz`: arrays of numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 
 
 class _Records(BatchReader):
-    """Tables whose rows are the records of one array: a number (`_value`) or an image (`image`)."""
+    """Tables with a row per record of one array: a number (`_value`) or an image (`image`)."""
 
     def __init__(self, table: TableSpec, images: bool, number: pa.DataType) -> None:
         self._images = images
@@ -35,7 +35,7 @@ class _Records(BatchReader):
         unknown = [name for name in table.columns if name not in allowed]
         if unknown:
             raise SpecError(
-                f"table {table.name!r}: column {unknown[0]!r} is not in such a file",
+                f"table {table.name!r}: column {unknown[0]!r} is not a column of this format",
                 where=table.place,
                 hint="its records are images, in `image`" if images else "its numbers are in `_value`",
             )
@@ -61,7 +61,7 @@ class _Records(BatchReader):
         try:
             return pa.array(values.astype(values.dtype.newbyteorder("="))).cast(wanted)
         except pa.ArrowException as error:
-            raise BadRawError(f"numbers are no {wanted}: {error}", where=Location(file)) from error
+            raise BadRawError(f"its numbers are not valid {wanted}: {error}", where=Location(file)) from error
 
 
 class IdxReader(_Records):
@@ -92,7 +92,7 @@ class IdxReader(_Records):
         data = read_unpacked(raw, file)
         kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
         if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
-            raise BadRawError("no idx file: its first bytes are none of the format's", where=Location(file))
+            raise BadRawError("not an idx file: its header is wrong", where=Location(file))
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
         dtype = np.dtype(_IDX_TYPES[kind])
         start = 4 + 4 * dimensions
@@ -150,14 +150,14 @@ class BinaryReader(_Records):
                 stream.seek(number * self._size)
                 data = stream.read(self._size)
         if len(data) < self._size:
-            raise BadRawError(f"record {number} is not there", where=Location(file))
+            raise BadRawError(f"there is no record {number}", where=Location(file))
         values = np.frombuffer(data, self._dtype)
         return encode_png(image_array(values, self._order, file, self._shape), file)
 
     def _count(self, size: int, file: str) -> int:
         if size % self._size:
             raise BadRawError(
-                f"{size} bytes are no whole number of records of {self._size} bytes",
+                f"{size} bytes are not a whole number of records of {self._size} bytes",
                 where=Location(file),
                 hint=f"download the file again, or fix `record:` of table {self._table.name!r}",
             )
@@ -165,7 +165,7 @@ class BinaryReader(_Records):
 
 
 class NpzReader(RowReader):
-    """NumPy archives, one row each: columns are arrays by name, without dimension a number, else lists.
+    """NumPy archives, one row each: columns are arrays by name; scalars are numbers, other arrays lists.
 
     Option `images`: {array: image, order: HW}. The column `image` is then `@<table>/<file>`, and
     `@<table>/<file>#<i>` is image i of the array (without `#`, the whole array is one image).
@@ -203,7 +203,7 @@ class NpzReader(RowReader):
 
 
 def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array]:
-    """The arrays of these names that the file has."""
+    """The arrays of these names that are in the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(read_whole(raw, file))) as archive:
             members = set(archive.namelist())
@@ -211,7 +211,9 @@ def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array
                 name: _npy_member(archive, f"{name}.npy", file) for name in names if f"{name}.npy" in members
             }
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError) as error:
-        raise BadRawError(f"no valid npz: {error}", where=Location(file), hint="download it again") from error
+        raise BadRawError(
+            f"not a valid npz file: {error}", where=Location(file), hint="download it again"
+        ) from error
 
 
 def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:

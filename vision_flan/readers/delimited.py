@@ -1,4 +1,4 @@
-"""Reader `delimited`: CSV, TSV and their kin."""
+"""Reader `delimited`: CSV, TSV and similar formats."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class DelimitedReader(BatchReader):
 
     Options: `delimiter` (default: tab for .tsv, else comma); `quote` (default `"`, null: no quoting);
     `header` (default true); `names_in_file`, names of all columns where there is no header (default: the
-    declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: what Arrow takes
-    for NULL in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
-    a column of images in base64, which the table shows as references in `image`.
+    declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: Arrow's own
+    in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
+    a column of images in base64, which become references in `image`.
     """
 
     accepts_anything = True
@@ -52,9 +52,9 @@ class DelimitedReader(BatchReader):
         if nested or (self._image_column and "image" in table.columns):
             wrong = nested[0] if nested else "image"
             raise SpecError(
-                f"table {table.name!r}: column {wrong!r} cannot be declared so in delimited text",
+                f"table {table.name!r}: column {wrong!r} cannot be declared in delimited text",
                 where=table.place,
-                hint="declare VARCHAR and take it apart in SQL" if nested else "`image_column` makes `image`",
+                hint="declare VARCHAR and parse it in SQL" if nested else "`image_column` adds `image`",
             )
         super().__init__(table, images="image_column")
         self._encoding = encoding_of(table)
@@ -65,7 +65,7 @@ class DelimitedReader(BatchReader):
     def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
         self._refuse_double_names(raw, file)
         first = 0
-        # Arrow counts rows by a column, so a table of nothing but images reads theirs.
+        # Arrow counts rows by a column, so a table with only images reads that one.
         shown = self._table.columns or {self._image_column or "": pa.string()}
         for batch in self._stream(raw, file, shown):
             rows = batch.num_rows
@@ -112,16 +112,16 @@ class DelimitedReader(BatchReader):
                     yield batch
             except (pa.ArrowException, UnicodeError, EOFError, OSError) as error:
                 raise self._explained(raw, file, error) from error
-        if counted.count % 2:  # Arrow closes a quote at the end of the file without a word
+        if counted.count % 2:  # Arrow silently closes a quote at the end of the file
             self._refuse_unclosed_quote(raw, file)
 
     def _refuse_unclosed_quote(self, raw: RawDataset, file: str) -> None:
-        """Raise for a quote that is not closed; an odd number of quotes may also be a lone one in a cell."""
+        """Raise for an unclosed quote; an odd number of quotes may also be a literal one in a cell."""
         with TextStream(raw, file, self._encoding) as stream:
             line = unclosed_quote(stream.lines(), self._parse_options(file), self._skip_rows)
         if line:
             raise BadRawError(
-                "no valid delimited text: a quote opens in this record and is never closed",
+                "not valid delimited text: this record opens a quote that is never closed",
                 where=Location(file, line),
                 hint="fetch the file again if it was cut off, or fix the record; "
                 "`quote: null` reads quotes as they are",
@@ -133,13 +133,13 @@ class DelimitedReader(BatchReader):
         with TextStream(raw, file, self._encoding) as stream:
             line = first_record_over_lines(stream.lines(), self._parse_options(file), self._skip_rows)
         return BadRawError(
-            "no valid delimited text: a quoted cell spans lines",
+            "not valid delimited text: a quoted cell spans lines",
             where=Location(file, line),
             hint="close the quote, or set `allow_newlines: true` if cells may hold line breaks",
         )
 
     def _refuse_double_names(self, raw: RawDataset, file: str) -> None:
-        """Raise where the header has a declared column twice: Arrow would take the last without a word."""
+        """Raise if the header has a declared column twice: Arrow would silently take the last."""
         if not self._table.options.get("header", True):
             return
         options = self._parse_options(file)
@@ -160,7 +160,7 @@ class DelimitedReader(BatchReader):
         if not options.get("header", True):
             names = options.get("names_in_file") or list(self._table.columns)
         return pa.csv.ReadOptions(
-            use_threads=False,  # else errors do not tell the row
+            use_threads=False,  # otherwise errors lack the row
             block_size=_IMAGE_BLOCK if self._image_column else _BLOCK,
             skip_rows=self._skip_rows,
             column_names=names,
@@ -195,7 +195,7 @@ class DelimitedReader(BatchReader):
             hint = "quotes or delimiters differ: see `quote:`, `delimiter:`, `allow_newlines:`"
         what = text.removeprefix('"').removesuffix('"').replace("In CSV column", "column")
         return BadRawError(
-            f"no valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
+            f"not valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
         )
 
     def _empty(self, raw: RawDataset, file: str) -> BadRawError:
@@ -208,7 +208,7 @@ class DelimitedReader(BatchReader):
         )
 
     def _find_undecodable(self, raw: RawDataset, file: str) -> None:
-        """Raise for the first byte that is not in the file's encoding."""
+        """Raise for the first byte that is not valid in the file's encoding."""
         stream = TextStream(raw, file, self._encoding)
         try:
             while stream.read():

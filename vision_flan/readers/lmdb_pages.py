@@ -67,7 +67,7 @@ def _newest_meta(descriptor: int, path: Path) -> _Meta:
     second = _meta(os.pread(descriptor, _META.size, first.page_size)) if first else None
     if first is None or second is None or first.page_size != second.page_size:
         raise BadRawError(
-            "no valid LMDB environment: its first pages are not those of the format",
+            "not a valid LMDB environment: its first pages are wrong",
             where=Location(path),
             hint="unpack it again",
         )

@@ -20,14 +20,14 @@ from vision_flan.readers.reader import TableSpec
 
 _DATA = "/data.mdb"
 
-#: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
-#: lists a table's records and what opens their images are two readers.
+#: Open environments by path: LMDB allows each to be open once per process, and a table's records and images
+#: are read by two readers.
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
 
 class LmdbReader(BatchReader):
-    """LMDB environments, read without a lock, so a read-only disk will do.
+    """LMDB environments, read without a lock, so the disk may be read-only.
 
     `file` is the environment's `data.mdb`; `_file` is its folder. Columns: `_key`, the record's key as text,
     and `image`, the reference to its value. Rows are in the order of keys.
@@ -84,7 +84,7 @@ class LmdbReader(BatchReader):
                 path = raw.local_path(folder + _DATA)
                 if path is None:
                     raise MissingRawError(
-                        f"the LMDB environment {folder!r} is not unpacked",
+                        f"the LMDB environment {folder!r} is still in an archive, or missing",
                         where=Location(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
@@ -95,11 +95,11 @@ class LmdbReader(BatchReader):
         try:
             return key.decode()
         except UnicodeDecodeError:
-            raise BadRawError(f"the key {key!r} is no text", where=Location(folder)) from None
+            raise BadRawError(f"the key {key!r} is not text", where=Location(folder)) from None
 
 
 def _shared(lmdb: Any, folder: Path) -> Any:
-    """The environment of a folder, opened unless another reader has done so."""
+    """The environment of a folder, shared with other readers that have it open."""
     name = str(folder.resolve())
     environment = _OPEN.get(name)
     if environment is None:
@@ -108,7 +108,7 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
             raise BadRawError(
-                f"no valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
+                f"not a valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
             ) from error
         _OPEN[name] = environment
     return environment

@@ -1,4 +1,4 @@
-"""Whole files in memory, for parsers that need them there: no file takes more than its bytes justify."""
+"""Reads whole files into memory, for parsers that need that, and refuses decompression bombs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.streams import CHUNK
 from vision_flan.readers.text_stream import open_unpacked
 
-#: Bytes of a file, or of an array in it, that are read into memory at most.
+#: Most bytes of a file, or of an array in it, that are read into memory.
 LARGEST = 4 << 30
-#: From this size on, data that took less than 1/500 of it when compressed are a bomb, not a dataset.
+#: Above this size, data compressed to less than 1/500 are a bomb, not a dataset.
 _ANY_RATIO = 256 << 20
 _HIGHEST_RATIO = 500
 
@@ -51,7 +51,7 @@ def read_unpacked(raw: RawDataset, file: str) -> bytes:
 
 
 def refuse_bomb(size: int, packed: int, what: str, file: str) -> None:
-    """Refuse what is too large for memory, or far larger than its compressed bytes can justify.
+    """Refuse data too large for memory, or far larger than its compressed bytes can justify.
 
     Args:
         size: decompressed bytes.
