@@ -88,7 +88,7 @@ def test_a_line_that_does_not_match_is_an_error_or_counted(folder: Any) -> None:
     assert reader.skipped == 1
     with pytest.raises(BadRawError, match=r"line 2, column 'n': 'two' is not a valid int64"):
         folder.rows("lines", "list.txt", {"n": N}, line="{path} {n}")
-    with pytest.raises(SpecError, match="'label' is no field"):
+    with pytest.raises(SpecError, match="'label' is not a field"):
         folder.reader("lines", "list.txt", {"label": N}, line="{path} {n:d}")
     folder.write("bad.txt", b"ok\n\xff\n")
     with pytest.raises(BadRawError, match=r"bad.txt:2: byte 3 \(0xff\) is not UTF-8"):

@@ -192,9 +192,9 @@ def test_an_expression_beyond_the_lists_is_refused_by_name(expression: str, mess
     ("sql", "message"),
     [
         ("SELECT * FROM pg_catalog.pg_settings", "pg_catalog.pg_settings is not a table of the dataset"),
-        ("SELECT * FROM information_schema.tables", "information_schema.tables is no table"),
-        ("SELECT * FROM main.t", "main.t is no table"),
-        ("SELECT * FROM memory.main.t", "main.t is no table"),
+        ("SELECT * FROM information_schema.tables", "information_schema.tables is not a table"),
+        ("SELECT * FROM main.t", "main.t is not a table"),
+        ("SELECT * FROM memory.main.t", "main.t is not a table"),
         ("SELECT * FROM duckdb_settings()", "duckdb_settings() is not among"),
         ("SELECT * FROM read_text('/etc/passwd')", "read_text() is not among"),
         ("SELECT * FROM query('SELECT 1')", "query() is not"),

@@ -33,8 +33,8 @@ class Watch(Protocol):
 def walk(base: str, pattern: Pattern, confine: Confine, watch: Watch | None = None) -> Iterator[Found]:
     """Matching files below `base` (which ends in a slash), sorted by path, with their named parts.
 
-    Only one folder's names per level are in memory, so millions of files need little. Names that are not UTF-8
-    are never yielded; `watch` receives them.
+    Only one folder's names per level are in memory, so millions of files need little. Names that are not
+    UTF-8 are never yielded; `watch` receives them.
 
     Raises:
         BadRawError: what `confine` raises for links that lead out.

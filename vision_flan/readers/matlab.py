@@ -28,7 +28,7 @@ class MatlabReader(RowReader):
     (DOUBLE[] by default) per row or column. A single struct with `axis: rows`, or a file without
     `variable` whose variables are the declared columns, is a table whose columns have one length.
 
-    A declared list accepts vectors, a declared list of lists accepts matrices. An empty array is NULL. NaN is NULL.
+    A declared list accepts vectors, a declared list of lists accepts matrices. Empty arrays and NaN are NULL.
     """
 
     def __init__(self, table: TableSpec) -> None:

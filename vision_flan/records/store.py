@@ -277,8 +277,8 @@ class Candidates:
         )
 
     def _sort_to(self, stop: int) -> None:
-        """Sort as many rows as needed, with a reserve for drops: sorting millions of wide rows costs ten times
-        as much as finding the first few thousand."""
+        """Sort as many rows as needed, with a reserve for drops: sorting millions of wide rows costs ten
+        times as much as finding the first few thousand."""
         if stop <= self._sorted:
             return
         wanted = min(self.count, max(20_000, 4 * stop))

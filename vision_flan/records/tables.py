@@ -106,7 +106,8 @@ def view_tables(dataset: DatasetSpec, name: str) -> set[str]:
     unknown = sorted(names - known)
     if unknown:
         raise SpecError(
-            f"the view {name!r} reads {unknown[0]!r}, which is neither a table of the dataset nor a view above it",
+            f"the view {name!r} reads {unknown[0]!r}, which is neither a table of the dataset "
+            "nor a view above it",
             where=dataset.view_place(name),
             hint=f"there are: {', '.join(sorted(known))}",
         )
