@@ -5,11 +5,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.raw_folder import RawFolder
 from tests.toy import Toy
 from vision_flan.cli.main import run, vflan
 from vision_flan.spec.catalog import Catalog
+
+# a slow or busy machine is no reason for a property to fail
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 WITHOUT_TORCH = "torch is not installed: `make test` installs it"
 
