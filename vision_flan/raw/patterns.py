@@ -7,8 +7,8 @@ of the suffix does not matter (`.JPG` matches `.jpg`), and names match in either
 named parts are NFC.
 
 In a line of text fields may hold any character: each matches as little as possible, so the last one gets the
-rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends do not
-count.
+rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends are
+ignored.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _any_case_suffix(expression: str, text: str) -> str:
 
 
 def _segment(text: str, place: Location | None) -> str | None:
-    """The literal text of one path segment, None when it holds a field."""
+    """The literal text of one path segment, None if it contains a field."""
     _, _, first = _translate(text, _PATH_FIELDS, place) if text else ([], "", 0)
     return text.replace("{{", "{").replace("}}", "}") if first == len(text) else None
 

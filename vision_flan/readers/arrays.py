@@ -75,7 +75,7 @@ class IdxReader(_Records):
         array = self._load(raw, file)
         if (array.ndim > 2) != self._images or array.ndim == 2:
             raise BadRawError(
-                f"the file holds an array of shape {list(array.shape)}",
+                f"the file contains an array of shape {list(array.shape)}",
                 where=Location(file),
                 hint="declare `_value` for files of one dimension, and only for those",
             )

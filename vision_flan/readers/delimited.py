@@ -36,7 +36,7 @@ class DelimitedReader(BatchReader):
     """Delimited text, plain or .gz.
 
     Options: `delimiter` (default: tab for .tsv, else comma); `quote` (default `"`, null: no quoting);
-    `header` (default true); `names_in_file`, names of all columns where there is no header (default: the
+    `header` (default true); `names_in_file`, names of all columns if there is no header (default: the
     declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: Arrow's own
     in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
     a column of images in base64, which become references in `image`.

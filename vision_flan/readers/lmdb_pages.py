@@ -1,8 +1,8 @@
 """Checks the pages of an LMDB file before the library maps it into memory.
 
 The library trusts the file: an offset beyond the end, or a page that is its own child, kills the process or
-never returns. So each page of the tree that holds the records is checked here first; values on pages of
-their own (images, mostly) need only to lie in the file. Format: `mdb.c` of LMDB 0.9, 64-bit machines.
+never returns. So each page of the tree of records is checked here first; values on separate pages
+(images, mostly) only need to be inside the file. Format: `mdb.c` of LMDB 0.9, 64-bit machines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VERSION = 1
 _META = struct.Struct("=QHHHH II QQ " + "IHHQQQQQ" * 2 + "QQ")
 _PAGE = struct.Struct("=QHHHH")
 _BRANCH, _LEAF, _META_FLAG = 0x01, 0x02, 0x08
-#: Flags of a node: its value lies on pages of its own. Other flags mark trees inside the tree.
+#: Flag of a node whose value is on separate pages. Other flags mark trees inside the tree.
 _BIG = 0x01
 _NODE = 8
 _NO_ROOT = (1 << 64) - 1
@@ -130,7 +130,7 @@ class _Tree:
             self._check_values(page, number, values, low | high << 16, node_flags)
 
     def _check_values(self, page: bytes, number: int, values: Array, sizes: Array, flags: Array) -> None:
-        self._require((flags & ~_BIG == 0).all(), number, "holds a tree of its own, which is not read")
+        self._require((flags & ~_BIG == 0).all(), number, "contains another tree, which is not supported")
         big = flags == _BIG
         ends = values + np.where(big, 8, sizes)
         self._require((ends <= self._page_size).all(), number, "has a value outside of it")
@@ -143,8 +143,8 @@ class _Tree:
         last = (self._last + 1) * self._page_size
         self._require((stops <= last).all(), number, "has a value outside of the file")
 
-    def _require(self, holds: bool | np.bool, number: int, what: str) -> None:
-        if not holds:
+    def _require(self, condition: bool | np.bool, number: int, what: str) -> None:
+        if not condition:
             raise _damaged(self._path, f"page {number} {what}")
 
 

@@ -35,7 +35,7 @@ class QuoteCounter(io.RawIOBase):
 
 
 def spans_lines(batch: pa.RecordBatch) -> bool:
-    """Whether a text cell holds a line break."""
+    """Whether a text cell contains a line break."""
     texts = (column for column in batch.columns if pa.types.is_string(column.type))
     return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in texts)
 

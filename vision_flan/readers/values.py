@@ -156,7 +156,7 @@ def _as_text(value: Any, wanted: pa.DataType) -> str:
         return _json(value)
     if not isinstance(value, str):
         raise _UnfitError(value, wanted)
-    # JSON may hold half of a surrogate pair, which is no text; U+FFFD is what decoders put there.
+    # JSON may contain half of a surrogate pair, which is not text; decoders replace it by U+FFFD.
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
