@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.raw_folder import RawFolder
 from tests.toy import Toy
+from vision_flan.cli.main import run, vflan
+from vision_flan.spec.catalog import Catalog
+
+# a slow or busy machine is no reason for a property to fail
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 WITHOUT_TORCH = "torch is not installed: `make test` installs it"
 
@@ -28,3 +36,19 @@ def folder(tmp_path: Path) -> RawFolder:
     root = tmp_path / "toy"
     root.mkdir()
     return RawFolder(root)
+
+
+@pytest.fixture
+def compile_toy(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], tuple[int, str]]:
+    """Types `vflan compile --task toy_color`; returns the exit code and what the terminal shows."""
+    monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: toy.catalog))
+    monkeypatch.chdir(toy.root)
+
+    def typed() -> tuple[int, str]:
+        code = run(vflan, ["compile", "--task", "toy_color"])
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    return typed

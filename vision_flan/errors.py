@@ -1,7 +1,7 @@
 """Errors a user can act on: what is wrong, where, and what to do next.
 
 Every error that reaches the command line is a `VflanError`; `cli.main` prints its three parts and exits
-with its code. A traceback on the terminal is a bug of ours.
+with its code. A traceback on the terminal is a bug.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ class ExitCode(IntEnum):
     """Exit codes of every `vflan` command; scripts may rely on them."""
 
     OK = 0
-    FAILED = 1  # findings in a spec, a folder that does not verify, a name that nothing has
+    FAILED = 1  # findings in a spec, a folder that does not verify, an unknown name
     USAGE = 2  # click's own code for wrong arguments
-    MISSING_RAW = 3  # raw files are not there (yet)
-    BAD_RAW = 4  # raw files are there but cannot be read as the spec says
+    MISSING_RAW = 3  # raw files are missing
+    BAD_RAW = 4  # raw files exist but cannot be read as the spec says
     SYSTEM = 5  # disk full, no permission, folder locked by another run
     HUB = 6  # the Hub refused or cannot be reached
     INTERRUPTED = 130
@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Location:
-    """Where in which file; line and column count from 1, 0 means unknown."""
+    """A position in a file; lines and columns count from 1, 0 means unknown."""
 
     file: Path | str
     line: int = 0
@@ -45,7 +45,7 @@ class VflanError(Exception):
     """Something went wrong that the user can fix.
 
     Args:
-        what: one sentence that names the value that is wrong.
+        what: one sentence that names the wrong value.
         where: the file it is in.
         hint: the next step, usually a command.
     """
@@ -68,29 +68,29 @@ class SpecError(VflanError):
 
 
 class MissingRawError(VflanError):
-    """Raw files are not where they should be."""
+    """Raw files are missing."""
 
     exit_code = ExitCode.MISSING_RAW
 
 
 class BadRawError(VflanError):
-    """A raw file is there but is not what its format says."""
+    """A raw file does not match its format."""
 
     exit_code = ExitCode.BAD_RAW
 
 
 class DamagedFileError(BadRawError):
-    """One file or archive member is damaged. An image that is damaged drops its instance and is counted;
-    any other `BadRawError` says that the raw files cannot be used as they are, and stops the run."""
+    """One file or archive member is damaged. A damaged image drops its instance, which is counted; any other
+    `BadRawError` stops the run."""
 
 
 class MachineError(VflanError):
-    """The machine said no: disk full, no permission, a lock held by another run."""
+    """The machine refused: disk full, no permission, a lock held by another run."""
 
     exit_code = ExitCode.SYSTEM
 
 
 class HubError(VflanError):
-    """The Hub said no, or nothing."""
+    """The Hub refused, or did not answer."""
 
     exit_code = ExitCode.HUB

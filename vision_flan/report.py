@@ -1,4 +1,4 @@
-"""How long work shows itself; `cli.output` has a reporter for terminals, logs and scripts."""
+"""Progress of long-running work; `cli.output` has reporters for terminals, logs and scripts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What a long piece of work tells while it runs; may be called from several threads."""
+    """Receives progress of long-running work; may be called from several threads."""
 
     def stage(self, name: str, total: int | None = None) -> None:
         """A stage begins; `total` is its number of steps if known."""
         ...
 
     def advance(self, steps: int, size: int = 0) -> None:
-        """Steps done since the last call, and the bytes they moved."""
+        """Steps done since the last call, and the bytes they processed."""
         ...
 
     def note(self, message: str) -> None:
@@ -22,7 +22,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Tells nothing; for callers that do not show progress."""
+    """Discards progress, for callers that do not show it."""
 
     def stage(self, name: str, total: int | None = None) -> None:
         """A stage begins."""

@@ -80,7 +80,7 @@ def test_a_tar_without_its_end_is_whole_only_when_it_is_as_long_as_upstreams(tmp
     cut = WHOLE["x.tar"].rstrip(b"\0")
     cut += b"\0" * (-len(cut) % 512)
     (tmp_path / "x.tar").write_bytes(cut)
-    with pytest.raises(BadRawError, match="does not end as a tar does"):
+    with pytest.raises(BadRawError, match="does not end in zeros"):
         read_members(tmp_path, "x.tar")
     with pytest.raises(BadRawError, match=r"upstream's has 99,999"):
         read_members(tmp_path, "x.tar", 99_999)
@@ -179,4 +179,4 @@ def test_images_beside_the_matched_ones_are_said(tmp_path: Path, zipped: bool) -
     with RawDataset(tmp_path, "toy", [Archive("x.zip")] if zipped else []) as raw:
         raw.watch = leftovers
         assert [path for path, _ in raw.list("{folder}/{name}.jpg")] == ["a/1.jpg"]
-    assert list(leftovers.lines()) == ["1 images beside the matched ones match no table: a/2.jpeg"]
+    assert list(leftovers.lines()) == ["1 image beside the matched ones matches no table: a/2.jpeg"]

@@ -237,7 +237,7 @@ def test_a_zip_with_bytes_before_it_is_read(tmp_path: Path) -> None:
         (10, 99, "method 99"),
         (16, 7, "checksum"),
         (24, 9, "checksum"),
-        (42, 5, "no header"),
+        (42, 5, "no member header"),
     ],
 )
 def test_a_zip_member_that_cannot_be_read_is_told(

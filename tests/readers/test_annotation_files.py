@@ -65,12 +65,12 @@ BOMB = """<?xml version="1.0"?>
         (BOMB, "a.xml:2: the document declares a document type"),
         (BOMB.encode("utf-16"), "declares a document type"),
         ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "declares a document type"),
-        ("<a><v>rock & roll</v></a>", "a.xml:1:13: no valid XML: not well-formed"),
-        ("<a><v>", "a.xml:1:7: no valid XML: no element found"),
-        ("", "no valid XML"),
-        ('<?xml version="1.0" encoding="klingon"?><a/>', "no valid XML"),
-        (b"<a><v>\xff</v></a>", "no valid XML"),
-        ("<a><v>x</v></a>", "record 0, column 'v': 'x' is no int64"),
+        ("<a><v>rock & roll</v></a>", "a.xml:1:13: not valid XML: not well-formed"),
+        ("<a><v>", "a.xml:1:7: not valid XML: no element found"),
+        ("", "not valid XML"),
+        ('<?xml version="1.0" encoding="klingon"?><a/>', "not valid XML"),
+        (b"<a><v>\xff</v></a>", "not valid XML"),
+        ("<a><v>x</v></a>", "record 0, column 'v': 'x' is not a valid int64"),
     ],
 )
 def test_bad_xml_is_told_with_its_place(folder: Any, text: str | bytes, message: str) -> None:
@@ -181,7 +181,7 @@ def test_matlab_structs_in_structs_follow_the_declared_type(folder: Any) -> None
     kind = pa.list_(pa.struct([("x", F)]))
     rows = folder.rows("matlab", "mpii.mat", {"id": N, "joints": kind})
     assert [row["joints"] for row in rows] == [[{"x": 5.0}, {"x": 6.0}], [{"x": 7.0}]]
-    with pytest.raises(BadRawError, match=r"record 0, column 'joints': .* is no int64"):
+    with pytest.raises(BadRawError, match=r"record 0, column 'joints': .* is not a valid int64"):
         folder.rows("matlab", "mpii.mat", {"joints": N})
 
 
@@ -229,5 +229,5 @@ def test_matlab_7_3_files_read_the_same(folder: Any) -> None:
 def test_damaged_matlab_files_are_told(folder: Any, data: bytes) -> None:
     pytest.importorskip("h5py")
     folder.write("a.mat", data)
-    with pytest.raises(BadRawError, match=r"a.mat: no valid MATLAB file"):
+    with pytest.raises(BadRawError, match=r"a.mat: not a valid MATLAB file"):
         folder.rows("matlab", "a.mat", {"_value": S}, variable="v")

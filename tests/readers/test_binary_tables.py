@@ -38,7 +38,7 @@ def test_parquet_projects_and_casts_declared_columns(folder: Any) -> None:
     assert [(row["id"], row["box"]) for row in rows] == [("1", [{"name": "a", "x": 1}]), ("2", None)]
     with pytest.raises(BadRawError, match=r"no column 'nope'(.|\n)*columns are id, box, other"):
         folder.rows("parquet", "a.parquet", {"nope": S})
-    with pytest.raises(BadRawError, match="record 0, column 'other': 'p' is no int64"):
+    with pytest.raises(BadRawError, match="record 0, column 'other': 'p' is not a valid int64"):
         folder.rows("parquet", "a.parquet", {"other": N})
 
 
@@ -54,7 +54,7 @@ def test_parquet_images_are_read_from_their_row_group(folder: Any, nested: bool)
     assert rows[12]["image"] == "@t/a.parquet#12"
     assert [store.read(row["image"]) for row in rows[:25]] == images[:25]
     assert store.read(rows[3]["image"]) == images[3]
-    with pytest.raises(BadRawError, match="record 25: column 'image' holds no image"):
+    with pytest.raises(BadRawError, match="record 25: column 'image' has no image"):
         store.read("@t/a.parquet#25")
     with pytest.raises(MissingRawError, match="the file has 26"):
         store.read("@t/a.parquet#26")
@@ -64,7 +64,7 @@ def test_parquet_images_are_read_from_their_row_group(folder: Any, nested: bool)
 
 def test_damaged_parquet_is_told(folder: Any) -> None:
     folder.write("a.parquet", b"PAR1 nothing")
-    with pytest.raises(BadRawError, match=r"a.parquet: no valid Parquet"):
+    with pytest.raises(BadRawError, match=r"a.parquet: not valid Parquet"):
         folder.rows("parquet", "a.parquet", {"id": N})
     with pytest.raises(SpecError, match="'image'"):
         folder.reader("parquet", "a.parquet", {"image": S}, image_column="image")
@@ -167,7 +167,7 @@ def test_pickled_lists_and_dicts_are_rows(folder: Any) -> None:
     [
         ({"a": [1, 2], "v": [1]}, "different lengths: v 1, a 2"),
         ({"a": [1]}, "no key 'v'(.|\n)*keys are a"),
-        (5, "no dict and no list: 5"),
+        (5, "neither a dict nor a list: 5"),
     ],
 )
 def test_a_pickle_that_is_no_table_is_told(folder: Any, value: Any, message: str) -> None:
@@ -175,7 +175,7 @@ def test_a_pickle_that_is_no_table_is_told(folder: Any, value: Any, message: str
     with pytest.raises(BadRawError, match=message):
         folder.rows("pickle", "a.pkl", {"v": N, "a": N})
     folder.write("a.pkl", pickle.dumps(value)[:-3])
-    with pytest.raises(BadRawError, match="no valid pickle"):
+    with pytest.raises(BadRawError, match="not a valid pickle"):
         folder.rows("pickle", "a.pkl", {"v": N})
 
 
@@ -201,8 +201,8 @@ def test_idx_holds_labels_and_images(folder: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "columns", "message"),
     [
-        (b"", {}, "no idx file"),
-        (b"\x89PNG....", {}, "no idx file"),
+        (b"", {}, "not an idx file"),
+        (b"\x89PNG....", {}, "not an idx file"),
         (idx(np.zeros(3, np.uint8), 8)[:-1], {"_value": N}, "but 2 bytes follow"),
         (idx(np.zeros((3, 2, 2), np.uint8), 8), {"_value": N}, "shape \\[3, 2, 2\\]"),
         (idx(np.zeros(3, np.uint8), 8), {}, "shape \\[3\\]"),
@@ -230,21 +230,21 @@ def test_binary_records_are_column_major_images_or_numbers(folder: Any, suffix: 
         assert np.array_equal(
             pixels(reader.open_image(folder.raw, f"X.bin{suffix}#{number}")), images[number]
         )
-    with pytest.raises(BadRawError, match="record 5 is not there"):
+    with pytest.raises(BadRawError, match="there is no record 5"):
         reader.open_image(folder.raw, f"X.bin{suffix}#5")
     numbers = folder.rows("binary", f"y.bin{suffix}", {"_value": pa.int32()}, record={"dtype": "uint16"})
     assert [row["_value"] for row in numbers] == list(range(5))
     folder.write(f"X.bin{suffix}", pack(stored[:-1]))
-    with pytest.raises(BadRawError, match="359 bytes are no whole number of records of 72 bytes"):
+    with pytest.raises(BadRawError, match="359 bytes are not a whole number of records of 72 bytes"):
         folder.batches(reader)
 
 
 def test_binary_options_are_checked(folder: Any) -> None:
     with pytest.raises(SpecError, match="needs `record:`"):
         folder.reader("binary", "a.bin")
-    with pytest.raises(SpecError, match="column 'label' is not in such a file"):
+    with pytest.raises(SpecError, match="column 'label' is not a column of this format"):
         folder.reader("binary", "a.bin", {"label": N}, record={"dtype": "uint8"})
-    with pytest.raises(BadRawError, match="holds no images"):
+    with pytest.raises(BadRawError, match="has no images"):
         folder.reader("binary", "a.bin", record={"dtype": "uint8"}).open_image(folder.raw, "a.bin#0")
 
 
@@ -278,37 +278,8 @@ def test_npz_with_code_or_damage_is_told(folder: Any) -> None:
     with pytest.raises(BadRawError):
         reader.open_image(folder.raw, "a.npz")
     folder.write("cut.npz", (folder.root / "a.npz").read_bytes()[:-40])
-    with pytest.raises(BadRawError, match="no valid npz"):
+    with pytest.raises(BadRawError, match="not a valid npz file"):
         folder.rows("npz", "cut.npz", {"v": pa.list_(F)})
-
-
-def test_lmdb_keys_are_rows_and_values_images(folder: Any) -> None:
-    lmdb = pytest.importorskip("lmdb")
-    path = folder.root / "bedroom_val_lmdb"
-    environment = lmdb.open(str(path), map_size=1 << 20)
-    with environment.begin(write=True) as transaction:
-        for key in (b"bb", b"aa"):
-            transaction.put(key, b"image " + key)
-    environment.close()
-    reader = folder.reader("lmdb", "{class}_val_lmdb")
-    rows = [row for batch in folder.batches(reader) for row in batch.to_pylist()]
-    assert [row["_key"] for row in rows] == ["aa", "bb"]
-    assert rows[1] == {
-        "class": "bedroom", "_key": "bb", "image": "@t/bedroom_val_lmdb#bb",
-        "_file": "bedroom_val_lmdb", "_index": 1,
-    }  # fmt: skip
-    store = ImageStore(folder.raw, {"t": reader})
-    assert store.read(rows[1]["image"]) == b"image bb"
-    with pytest.raises(MissingRawError, match="'cc'"):
-        store.read("@t/bedroom_val_lmdb#cc")
-    with pytest.raises(BadRawError, match="has no key"):
-        store.read("@t/bedroom_val_lmdb")
-    # another reader of the same environment, as a compile has one for records and one for images
-    images = ImageStore(folder.raw, {"t": folder.reader("lmdb", "{class}_val_lmdb")})
-    assert images.read(rows[0]["image"]) == b"image aa"
-    folder.write("broken_val_lmdb/data.mdb", b"nothing" * 1000)
-    with pytest.raises(BadRawError, match="no valid LMDB"):
-        folder.rows("lmdb", "broken_val_lmdb")
 
 
 def test_image_store_reads_files_and_refuses_what_it_does_not_know(folder: Any) -> None:

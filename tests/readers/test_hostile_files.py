@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import pickle
 import struct
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.toy import DATASET, Toy
 from vision_flan.errors import BadRawError, VflanError
 from vision_flan.readers.pickled import restricted_loads
 
@@ -34,6 +36,7 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, pa.DataType]]] = {
     "matlab": ({"variable": "v"}, {"_value": F}),
     "pickle": ({"images": {"key": "i", "shape": [2, 2], "order": "HW"}}, {"v": S}),
     "idx": ({}, {}),
+    "binary": ({"record": {"shape": [2, 2], "dtype": "uint8", "order": "HW"}}, {}),
     "npz": ({"images": {"array": "i"}}, {"v": pa.list_(F)}),
 }
 
@@ -64,6 +67,7 @@ def _whole(reader: str) -> bytes:
         "parquet": lambda: _saved(lambda out: pq.write_table(table, out)),
         "xml": lambda: b"<a><v>x</v></a>",
         "pickle": lambda: pickle.dumps({"v": ["a", "b"], "i": images.reshape(2, 4)}),
+        "binary": images.tobytes,
         "idx": lambda: struct.pack(">HBBIII", 0, 8, 3, 2, 2, 2) + images.tobytes(),
         "npz": lambda: _saved(lambda out: np.savez(out, v=np.array([1.0, 2.0]), i=images)),
     }
@@ -191,21 +195,6 @@ def test_a_matlab_character_matrix_loses_its_padding(folder: Any) -> None:
     assert [row["_value"] for row in rows] == ["cat", "horse"]
 
 
-def test_an_lmdb_cut_short_is_refused_before_it_is_mapped(folder: Any) -> None:
-    lmdb = pytest.importorskip("lmdb")
-    environment = lmdb.open(str(folder.root / "db"), map_size=1 << 20)
-    with environment.begin(write=True) as transaction:
-        for number in range(200):
-            transaction.put(f"{number:03}".encode(), bytes(500))
-    environment.close()
-    whole = (folder.root / "db/data.mdb").read_bytes()
-    assert len(folder.rows("lmdb", "db")) == 200
-    for number, size in enumerate((0, 100, 4096, 8192, len(whole) // 2)):
-        folder.write(f"cut{number}/data.mdb", whole[:size])
-        with pytest.raises(BadRawError, match="cut short|no valid LMDB"):
-            folder.rows("lmdb", f"cut{number}")
-
-
 @pytest.mark.parametrize("reader", ["delimited", "lines", "text"])
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 def test_text_of_windows_is_told_with_its_encoding(folder: Any, reader: str, encoding: str) -> None:
@@ -231,5 +220,60 @@ def test_parquet_text_that_is_no_utf8_is_refused(folder: Any) -> None:
         pa.table({"v": ["plain words"]}), folder.root / "a", compression="none", use_dictionary=False
     )
     folder.write("a", (folder.root / "a").read_bytes().replace(b"plain", b"pl\xffin"))
-    with pytest.raises(BadRawError, match="no valid Parquet"):
+    with pytest.raises(BadRawError, match="not valid Parquet"):
         folder.rows("parquet", "a", {"v": S})
+
+
+@pytest.mark.parametrize("name", ["idx", "binary"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 1 << 16), mask=st.integers(0, 255))
+def test_arrays_in_a_cut_or_changed_gzip_are_read_or_refused(
+    folder: Any, name: str, at: int, mask: int
+) -> None:
+    packed = bytearray(gzip.compress(_whole(name)))
+    packed[at % len(packed)] ^= mask
+    folder.write("a.gz", packed if mask else packed[: at % len(packed)])
+    options, columns = TABLES[name]
+    reader = folder.reader(name, "a.gz", columns, **options)
+    try:
+        for batch in folder.batches(reader):
+            for row in batch.to_pylist():
+                reader.open_image(folder.raw, row["image"].removeprefix("@t/"))
+    except VflanError:
+        return
+
+
+CSV = "name,color\n" + "".join(f"{number:04}.png,{'rgby'[number % 4]}\n" for number in range(12))
+ROWS = [json.dumps({"name": f"{number:04}.png", "color": "rgby"[number % 4]}) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("reader", "content", "message"),
+    [
+        ("delimited", "", "toy.json: the file is empty\n  next: fetch it again"),
+        (
+            "delimited",
+            CSV.replace(",b", ',"b', 1),
+            "toy.json:4: not valid delimited text: this record opens",
+        ),
+        (
+            "delimited",
+            CSV + '0000.png,"r',
+            "toy.json:14: not valid delimited text: this record opens",
+        ),
+        ("json", "[" + ",".join(ROWS)[:200], "the file is cut off"),
+        ("json_lines", "\n".join(ROWS)[:-10], "toy.json:12:22: not valid JSON: the file is cut off"),
+        ("json", '[{"name": ' + "[" * 10**6 + "]" * 10**6 + "}]", "values are nested too deep"),
+    ],
+)
+def test_a_compile_of_a_broken_table_says_what_to_do(
+    toy: Toy, compile_toy: Any, reader: str, content: str, message: str
+) -> None:
+    toy.write_specs(DATASET.replace("reader: json", f"reader: {reader}"))
+    whole = {"delimited": CSV, "json": f"[{','.join(ROWS)}]", "json_lines": "\n".join(ROWS)}[reader]
+    (toy.raw / "toy/toy.json").write_text(whole)
+    assert compile_toy()[0] == 0
+    (toy.raw / "toy/toy.json").write_text(content)
+    code, shown = compile_toy()
+    assert code == 4 and message in shown, shown
+    assert "Traceback" not in shown

@@ -196,21 +196,21 @@ def test_a_truncated_document_is_never_read_as_whole(folder: Any, cut: int) -> N
     folder.write("a.json", whole[: len(whole) - cut])
     with pytest.raises(BadRawError) as caught:
         folder.rows("json", "a.json", {"data": pa.list_(pa.struct([("v", S)]))}, single=True)
-    assert "no valid JSON at byte" in caught.value.what
+    assert "not valid JSON at byte" in caught.value.what
     assert caught.value.where is not None
     assert caught.value.where.line >= 1
 
 
 def test_truncation_tells_line_and_byte(folder: Any) -> None:
     folder.write("a.json", '[{"é": 1},\n{"v": 2},\n{"v"')
-    with pytest.raises(BadRawError, match=r"a.json:3: no valid JSON at byte 26: the file is cut short"):
+    with pytest.raises(BadRawError, match=r"a.json:3: not valid JSON at byte 26: the file is cut off"):
         folder.rows("json", "a.json", {"v": N})
 
 
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, "no valid JSON"),
+        ("", {}, "not valid JSON"),
         ("[{} {}]", {}, "expected"),
         ('{"a" 1}', {"single": True}, "expected"),
         ("[{'a': 1}]", {}, "property name"),
@@ -218,7 +218,7 @@ def test_truncation_tells_line_and_byte(folder: Any) -> None:
         ('{"a": {"b": 1}}', {"at": "a.c"}, "no key 'c' in a"),
         ("[1]", {"at": "a"}, "no key 'a' in the document"),
         ('{"a": 5}', {"at": "a"}, "neither a list nor an object: 5"),
-        ("[5]", {}, "record 0 is no object: 5"),
+        ("[5]", {}, "record 0 is not an object: 5"),
         ("[" * 100_000, {}, "nested too deep"),
         ("[" + "9" * 5000 + "]", {}, "integer"),
     ],
@@ -242,7 +242,7 @@ def test_no_file_and_wrong_specs_are_told(folder: Any) -> None:
         folder.reader("json", "a.json", {"v": S}, encoding="klingon")
     with pytest.raises(SpecError, match="the path already gives it"):
         folder.reader("json", "{v}.json", {"v": S})
-    with pytest.raises(BadRawError, match="holds no images"):
+    with pytest.raises(BadRawError, match="has no images"):
         folder.reader("json", "a.json").open_image(folder.raw, "a.json#1")
 
 
@@ -286,3 +286,57 @@ def test_a_long_document_is_read_and_skipped_in_bounded_memory(folder: Any) -> N
         scanner.skip()
         longest = max(longest, len(scanner._text))
     assert longest < 4 << 20
+
+
+COLUMNS = {"v": S}
+
+
+def said(folder: Any, reader: str) -> str:
+    """What a person is told of the file `a`, "" when it is read."""
+    try:
+        folder.rows(reader, "a", COLUMNS)
+    except BadRawError as error:
+        return str(error)
+    return ""
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), min_size=1, max_size=4), st.data())
+def test_json_cut_at_any_character_is_called_cut_off(
+    folder: Any, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    text = json.dumps([{**row, "v": "text"} for row in rows], indent=data.draw(st.sampled_from([None, 1])))
+    cut = text[: data.draw(st.integers(0, len(text) - 1))]
+    folder.write("a", cut)
+    assert "cut off" in said(folder, "json") and "fetch the file again" in said(folder, "json")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), min_size=1, max_size=4), st.data())
+def test_json_lines_cut_in_the_last_line_are_called_cut_off(
+    folder: Any, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    lines = [json.dumps({**row, "v": "text"}) for row in rows]
+    last = lines[-1][: data.draw(st.integers(1, len(lines[-1]) - 1))]
+    folder.write("a", "\n".join([*lines[:-1], last]) + data.draw(st.sampled_from(["", "\n", "\n\n"])))
+    assert "cut off" in said(folder, "json_lines") and "fetch the file again" in said(folder, "json_lines")
+    folder.write("a", "\n".join([last, *lines]))
+    assert "not valid JSON" in said(folder, "json_lines") and "cut off" not in said(folder, "json_lines")
+
+
+@pytest.mark.parametrize("text", ['[{"v": tru3}]', '[{"v": "a"}; 1]', "[{'v': 1}]", "[nul]", '["\\u12x"]'])
+def test_wrong_json_is_not_called_cut_off(folder: Any, text: str) -> None:
+    folder.write("a", text)
+    assert said(folder, "json") and "cut off" not in said(folder, "json")
+
+
+@pytest.mark.parametrize("reader", ["json", "json_lines"])
+@pytest.mark.parametrize("opening", ["[", '{"v": '])
+def test_json_nested_a_million_deep_is_refused(folder: Any, reader: str, opening: str) -> None:
+    closing = {"[": "]"}.get(opening, "}")
+    deep = opening * 10**6 + "1" + closing * 10**6
+    folder.write("a", f'{{"v": {deep}}}' if reader == "json_lines" else f'[{{"v": {deep}}}]')
+    assert "nested too deep" in said(folder, reader)
+    # of a column that the table does not declare it is skipped, or refused just so
+    folder.write("a", f'{{"v": "x", "w": {deep}}}' if reader == "json_lines" else f'[{{"w": {deep}}}]')
+    assert said(folder, reader) == "" or "nested too deep" in said(folder, reader)

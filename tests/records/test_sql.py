@@ -172,8 +172,8 @@ def test_the_clauses_a_contributor_expects_are_allowed(sql: str) -> None:
         ("#1", "columns have names"),
         ("?", "no parameters"),
         ("$x", "no parameters"),
-        ("rowid", "rowid is no column"),
-        ("t.rowid", "rowid is no column"),
+        ("rowid", "rowid is not available"),
+        ("t.rowid", "rowid is not available"),
         ("(SELECT list_filter([1], lambda x: random() > x))", "random() is not"),
         ("CASE WHEN a THEN 1 ELSE [random()][1] END", "random() is not"),
         ("sum(a) OVER (ORDER BY random())", "random() is not"),
@@ -191,10 +191,10 @@ def test_an_expression_beyond_the_lists_is_refused_by_name(expression: str, mess
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("SELECT * FROM pg_catalog.pg_settings", "pg_catalog.pg_settings is no table of the dataset"),
-        ("SELECT * FROM information_schema.tables", "information_schema.tables is no table"),
-        ("SELECT * FROM main.t", "main.t is no table"),
-        ("SELECT * FROM memory.main.t", "main.t is no table"),
+        ("SELECT * FROM pg_catalog.pg_settings", "pg_catalog.pg_settings is not a table of the dataset"),
+        ("SELECT * FROM information_schema.tables", "information_schema.tables is not a table"),
+        ("SELECT * FROM main.t", "main.t is not a table"),
+        ("SELECT * FROM memory.main.t", "main.t is not a table"),
         ("SELECT * FROM duckdb_settings()", "duckdb_settings() is not among"),
         ("SELECT * FROM read_text('/etc/passwd')", "read_text() is not among"),
         ("SELECT * FROM query('SELECT 1')", "query() is not"),
@@ -274,7 +274,7 @@ def test_sql_that_is_nested_too_deeply_is_an_error(sql: str) -> None:
 
 def test_sql_that_is_too_long_is_an_error() -> None:
     error = refusal("SELECT '" + "x" * 20_000 + "'")
-    assert "20,000 are the most" in error.what and "label table" in error.hint
+    assert "the limit is 20,000" in error.what and "label table" in error.hint
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.toy import Toy
+from vision_flan.dataset.manifest import manifest_path, read_manifest
 from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.records.sql import arrow_type, check_select, unordered
 from vision_flan.records.store import RecordStore
@@ -67,9 +69,31 @@ def test_rows_without_a_key_and_with_a_key_seen_before_are_counted() -> None:
         with store_with(order) as store:
             candidates = store.prepare("SELECT * FROM t", "k", 0, HERE)
             assert candidates.dropped == {"no_key": 1, "duplicate_key": 1}
+            assert candidates.examples == {"no_key": "{'k': NULL, 'v': 3}", "duplicate_key": "a"}
             assert (candidates.total, candidates.count) == (4, 2)
             kept = {row["_key"]: row["v"] for row in candidates.block(0, 10)}
     assert kept == {"a": kept["a"], "b": 4}
+
+
+def test_the_examples_of_dropped_rows_are_short_and_do_not_depend_on_the_order_of_rows() -> None:
+    rows = [{"k": key, "v": text} for key in ("b", "a", None) for text in ("x\ny" * 300, "z", "x")]
+    found = set()
+    for order in (rows, rows[::-1]):
+        with store_with(order) as store:
+            found.add(tuple(store.prepare("SELECT * FROM t", "k", 0, HERE).examples.items()))
+    ((no_key, duplicate_key),) = found
+    assert no_key[1].startswith("{'k': NULL, 'v': x yx yx") and duplicate_key == ("duplicate_key", "a")
+    assert len(no_key[1]) <= 300
+
+
+def test_a_manifest_shows_an_example_of_each_reason(toy: Toy, compile_toy: Any) -> None:
+    records = [{"name": f"{number:04}.png", "color": "r"} for number in (0, 1, 2, 2, 1)]
+    toy.write_records([*records, {"name": None, "color": "g"}, {"color": "b"}])
+    assert compile_toy()[0] == 0
+    counts = read_manifest(manifest_path(toy.out, "toy_color")).counts
+    assert counts["dropped"] == {"duplicate_key": 2, "no_key": 2}
+    assert counts["examples"]["duplicate_key"] == "0001.png"
+    assert "'name': NULL, 'color': b" in counts["examples"]["no_key"]
 
 
 def test_which_of_two_rows_of_one_key_is_kept_does_not_depend_on_their_order() -> None:

@@ -55,8 +55,8 @@ def test_only_the_tables_behind_the_views_of_a_task_are_read(toy: Toy) -> None:
 @pytest.mark.parametrize(
     ("view", "message"),
     [
-        ("SELECT * FROM warm_later", "which is no table of the dataset and no view above it"),
-        ("SELECT * FROM loop", "which is no table of the dataset and no view above it"),
+        ("SELECT * FROM warm_later", "which is neither a table of the dataset nor a view above it"),
+        ("SELECT * FROM loop", "which is neither a table of the dataset nor a view above it"),
         ("SELECT color, random() AS r FROM records", "random"),
         ("DELETE FROM records", "one SELECT"),
         ("SELECT nothing FROM records", "nothing"),

@@ -47,7 +47,7 @@ def test_every_key_and_item_has_a_place() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("a: 1\na: 2", "'a' stands twice, first on line 1", 2),
+        ("a: 1\na: 2", "'a' occurs twice, first on line 1", 2),
         ("a: !!python/object/apply:os.system ['true']", "is not allowed", 1),
         ("a: !custom x", "is not allowed", 1),
         ("a: &anchor x\nb: *anchor", "anchors and aliases", 1),

@@ -274,7 +274,7 @@ def _check_unchanged(build: Build, identity: Identity, seen: Seen) -> None:
 
 def _counts(build: Build, candidates: Candidates, finished: list[Block]) -> dict[str, object]:
     dropped = Counter(candidates.dropped)
-    examples: dict[str, str] = {}
+    examples = dict(candidates.examples)
     for block in finished:
         dropped.update(block.dropped)
         examples = block.examples | examples  # the first in selection order stays

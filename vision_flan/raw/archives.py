@@ -1,4 +1,4 @@
-"""Archives in place: which format a file really has, and its members as paths of the layout."""
+"""Opens archives in place, by their real format, with members as paths of the layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vision_flan.raw.walk import Watch
 from vision_flan.raw.zip_archive import ZipArchive
 
 _PACKED = {b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
-_STRANGE = {
+_OTHER_FORMATS = {
     b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull where it comes from, then copy it again"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it: 7z x"),
     b"Rar!": ("a RAR archive", "unpack it: unar, or 7z x"),
@@ -36,7 +36,7 @@ class Archive:
         path: its file name in the raw folder; `*` matches numbered parts. .zip, .tar, .tar.gz (.tgz),
             .tar.bz2, .tar.xz, or a single .gz, whose one member is named like the file without `.gz`.
         into: the folder of the layout that its members appear under; "" is the raw folder itself.
-        bytes: the size of upstream's, where it is known.
+        bytes: size of upstream's file, where it is known.
     """
 
     path: str
@@ -50,9 +50,8 @@ class Mounted:
 
     Attributes:
         prefix: the folder its members appear under, "" or `folder/`.
-        wrapper: the one folder that all members lie in, "" or `folder/`; looked through when a path is not
-            there otherwise.
-        bytes, mtime_ns: of the archive, its size and time in nanoseconds.
+        wrapper: the only top-level folder, "" or `folder/`; also searched when a path is not found.
+        bytes, mtime_ns: size of the archive, and its modification time in nanoseconds.
     """
 
     path: str
@@ -75,7 +74,7 @@ class Mounted:
         return name if name in self.members.rows else None
 
     def why_unread(self, path: str) -> str | None:
-        """What a member is that is there but cannot be read; of a folder, what it is itself."""
+        """Why a member cannot be read, or the folder it is in; None for any other path."""
         if not path.startswith(self.prefix) or not self.members.unread:
             return None
         name = path[len(self.prefix) :]
@@ -114,11 +113,11 @@ class Mounted:
 
 
 def mount(root: Path, path: str, archive: Archive) -> Mounted:
-    """Open an archive by what it is, whatever its suffix says.
+    """Open an archive by its content, whatever its suffix.
 
     Raises:
-        BadRawError: it is no archive, or cut short.
-        MachineError: the machine does not let us read it.
+        BadRawError: it is not an archive, or is cut short.
+        MachineError: access is refused.
     """
     full = root / path
     try:
@@ -140,7 +139,7 @@ def mount(root: Path, path: str, archive: Archive) -> Mounted:
 
 
 def parts_of(root: Path, archive: Archive) -> list[str]:
-    """Names of the parts of an archive that was split, where the whole one is not there."""
+    """Names of the parts of a split archive, where the whole one is missing."""
     folder = (root / archive.path).parent
     name = Path(archive.path).name
     if "*" in archive.path or not folder.is_dir() or (root / archive.path).exists():
@@ -172,13 +171,13 @@ def _opened(path: Path, *, is_whole: bool) -> OpenArchive:
         return ZipArchive(path)
     if is_header(head) or (head and not head.strip(b"\0")):
         return TarArchive(path, is_whole=is_whole)
-    what, hint = _strange(head)
+    what, hint = _other_format(head)
     if what:
         raise BadRawError(f"the file is {what}, not an archive", where=Location(path), hint=hint)
     if lower.endswith(".zip"):
-        return ZipArchive(path)  # one with a program before it
+        return ZipArchive(path)  # self-extracting
     raise BadRawError(
-        f"the archive is damaged: its first bytes are {head[:8].hex(' ')}, no format that is read",
+        f"the archive is damaged: its first bytes are {head[:8].hex(' ')}, not a supported format",
         where=Location(path),
         hint="fetch it again, or unpack it and remove the archive",
     )
@@ -192,15 +191,18 @@ def _first_block(path: Path) -> bytes:
         return data
 
 
-def _strange(head: bytes) -> tuple[str, str]:
+def _other_format(head: bytes) -> tuple[str, str]:
     if not head:
         return "empty", "fetch it again"
-    for magic, said in _STRANGE.items():
+    for magic, known in _OTHER_FORMATS.items():
         if head.startswith(magic):
-            return said
+            return known
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return "an HTML or XML page", "fetch it again; a server asks for a login, or refuses, in such a page"
+        return (
+            "an HTML or XML page",
+            "fetch it again; servers send such pages to ask for a login",
+        )
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
         return "plain text", "fetch it again"
     return "", ""

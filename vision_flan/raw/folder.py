@@ -1,7 +1,7 @@
 """A dataset's raw folder: upstream's files as they are, unpacked or still in their archives.
 
-Every path a spec or a table names goes through here, and none leaves the folder. A path is looked up on disk,
-then in the dataset's archives, then in the same way in the raw folders it borrows from.
+Every path that a spec or a table names is resolved here, and none leaves the folder. A path is looked up on
+disk, then in the dataset's archives, then likewise in the raw folders it borrows from.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class RawFile:
 class RawDataset:
     """One dataset's raw folder. Methods may be called from several threads at once.
 
-    A path that is not there as it is asked for is looked for in the other Unicode normalization, with its
-    suffix in the other case, and through one wrapper folder: a lone folder of the raw folder or of an
-    archive, or a folder in a folder of the same name (`train2014/train2014/`).
+    A path that is not found as given is also tried in the other Unicode normalization, with its suffix in the
+    other case, and inside one wrapper folder: the only folder in the raw folder or in an archive, or a folder
+    in a folder of the same name (`train2014/train2014/`).
 
     Args:
-        root: the folder; it need not exist, and may be reached through symbolic links.
+        root: the folder, which may not exist yet and may be a symbolic link.
         dataset: the dataset's slug, for messages.
-        archives: archives to look into; those that are not there are passed over.
-        borrowed: raw folders to look into after this one.
+        archives: archives to search; missing ones are skipped.
+        borrowed: raw folders to search after this one.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RawDataset:
         Raises:
             MissingRawError: it is neither on disk nor in an archive.
             BadRawError: the path leaves the folder, or the archive is damaged.
-            MachineError: the machine does not let us read it.
+            MachineError: access is refused.
         """
         _refuse_unsafe(path)
         for raw, spelling in self._tries(path):
@@ -117,39 +117,34 @@ class RawDataset:
         return found
 
     def stamp(self, path: str) -> str:
-        """What tells that a file changed: its size, its time in nanoseconds, the folder or archive it is in.
+        """A text that changes when a file does: its size, its time in nanoseconds, its folder or archive.
 
-        An archive is looked at once, when it is opened; `changed_archive` looks again. Content that changes
-        under the same size and time is not told.
+        An archive is checked once, when it is opened; `changed_archive` checks again. A change that keeps
+        size and time goes unnoticed.
 
         Returns:
-            "" for a file that is not there.
+            "" for a missing file.
 
         Raises:
             BadRawError: the path leaves the folder.
-            MachineError: the machine does not let us read it.
+            MachineError: access is refused.
         """
         _refuse_unsafe(path)
-        for raw, spelling in self._tries(path):
-            descriptor = raw._disk.open(spelling)
-            if descriptor >= 0:
-                status = os.fstat(descriptor)
-                os.close(descriptor)
-                return f"{status.st_size} {status.st_mtime_ns} {raw.dataset}"
-            found = raw._member(spelling)
-            if found:
-                mounted, name = found
-                size = mounted.members.size(name)
-                return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
+        for raw, found in self._located(path):
+            if isinstance(found, os.stat_result):
+                return f"{found.st_size} {found.st_mtime_ns} {raw.dataset}"
+            mounted, name = found
+            size = mounted.members.size(name)
+            return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
         return ""
 
     def gone(self) -> Path | None:
-        """A raw folder that was there and is gone: this one, or one that it borrows from."""
+        """A raw folder that has disappeared: this one, or one that it borrows from."""
         folders = (self, *self.borrowed)
         return next((raw.root for raw in folders if raw._was_there and not raw.root.is_dir()), None)
 
     def changed_archive(self) -> Path | None:
-        """An open archive that is not on disk any more as it was when it was opened."""
+        """An open archive that has changed on disk since it was opened."""
         for raw in (self, *self.borrowed):
             for mounted in raw._mounted or ():
                 full = raw.root / mounted.path
@@ -162,7 +157,7 @@ class RawDataset:
         return None
 
     def exists(self, path: str) -> bool:
-        """Whether a file is there.
+        """Whether a file exists.
 
         Raises:
             BadRawError: the path leaves the folder.
@@ -172,8 +167,8 @@ class RawDataset:
     def list(self, pattern: Pattern | str) -> Iterator[Found]:
         """Paths that match, sorted, each with the pattern's named parts.
 
-        Borrowed folders are listed only when nothing here matches. What desktops leave behind is never
-        listed.
+        Borrowed folders are listed only when nothing here matches. Files that desktops leave behind
+        are never listed.
 
         Raises:
             BadRawError: a matching link leaves the folder.
@@ -189,7 +184,7 @@ class RawDataset:
                 return
 
     def local_path(self, path: str) -> Path | None:
-        """Where a file or folder is on disk, None when it is not unpacked; for libraries that want a name."""
+        """Path of a file or folder on disk, None when it is not unpacked; for libraries that need a path."""
         _refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             folder, _, name = spelling.rpartition("/")
@@ -201,7 +196,7 @@ class RawDataset:
         return None
 
     def close(self) -> None:
-        """Close the archives of this folder and of the borrowed ones. They open again when needed."""
+        """Close the archives of this folder and of the borrowed ones. They reopen when needed."""
         with self._lock:
             mounted, self._mounted = self._mounted or (), None
             for one in mounted:
@@ -210,11 +205,11 @@ class RawDataset:
             raw.close()
 
     def looked_in(self) -> str:
-        """Where files are looked for, in words, for errors."""
+        """The folders and archives that are searched, for error messages."""
         return "looked in " + ", in ".join(place for raw in (self, *self.borrowed) for place in raw._places())
 
     def split_archives(self) -> dict[str, Sequence[str]]:
-        """Parts of archives that were split, by the archive, where the whole one is not there."""
+        """Parts of split archives, by archive, where the whole one is missing."""
         found = {archive.path: parts_of(self.root, archive) for archive in self.archives}
         return {path: parts for path, parts in found.items() if parts}
 
@@ -226,7 +221,7 @@ class RawDataset:
         yield from (f"{self.root / name}" for name in self._names)
 
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
-        """Where to look, in order: as asked for, here and in borrowed folders; then spelled otherwise."""
+        """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
         all_raw = (self, *self.borrowed)
         for raw in all_raw:
             yield raw, path
@@ -236,17 +231,23 @@ class RawDataset:
 
     def _find(self, path: str) -> RawFile | None:
         _refuse_unsafe(path)
+        for _, found in self._located(path):
+            if isinstance(found, os.stat_result):
+                return RawFile(path, found.st_size, found.st_mtime)
+            mounted, name = found
+            return RawFile(path, mounted.members.size(name), mounted.mtime, mounted.path)
+        return None
+
+    def _located(self, path: str) -> Iterator[tuple[RawDataset, os.stat_result | tuple[Mounted, str]]]:
+        """Where a path is found, first to last: the status of a file on disk, or a member."""
         for raw, spelling in self._tries(path):
             descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
                 status = os.fstat(descriptor)
                 os.close(descriptor)
-                return RawFile(path, status.st_size, status.st_mtime)
-            found = raw._member(spelling)
-            if found:
-                mounted, name = found
-                return RawFile(path, mounted.members.size(name), mounted.mtime, mounted.path)
-        return None
+                yield raw, status
+            elif found := raw._member(spelling):
+                yield raw, found
 
     def _member(self, path: str) -> tuple[Mounted, str] | None:
         all_mounted = self._mounted if self._mounted is not None else self._mount()
@@ -320,6 +321,6 @@ def _merged(
 def _refuse_unsafe(path: str) -> None:
     if not is_inside(path) or not is_text(path):
         raise DamagedFileError(
-            f"path leaves the folder or is no plain relative path: {escaped(path[:300])!r}",
-            hint="paths are relative to the raw folder, with / and without ..",
+            f"path leaves the folder or is not a plain relative path: {escaped(path[:300])!r}",
+            hint="write paths relative to the raw folder, with / and without ..",
         )

@@ -1,4 +1,4 @@
-"""Where the files of a layout lie on disk: each folder of it, its wrappers, and no link that leads out."""
+"""Finds the files of a layout on disk, through wrapper folders but never outside the raw folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Folders:
     """The folders of one raw folder on disk.
 
     Args:
-        root: the raw folder; it need not exist.
+        root: the raw folder, which may not exist yet.
         dataset: the dataset's slug, for messages.
-        remember_absent: whether a folder that is not there is looked for once only.
+        remember_absent: whether to search for a missing folder only once.
 
     Attributes:
-        base: the raw folder with a slash at its end.
+        base: the raw folder with a trailing slash.
     """
 
     def __init__(self, root: Path, dataset: str, *, remember_absent: bool) -> None:
@@ -58,7 +58,7 @@ class Folders:
         return -1
 
     def _follow(self, full: str, path: str) -> int:
-        """Open a path whose last name is a link, when the link stays in the folder."""
+        """Open a path whose last name is a link, if the link stays in the folder."""
         real = self.confine(full, path)
         try:
             return os.open(real, OPEN_FLAGS)
@@ -68,7 +68,7 @@ class Folders:
             raise os_error(self.root / path, error) from error
 
     def of(self, folder: str, path: str) -> tuple[str, ...]:
-        """Folders on disk that may hold the files of a folder of the layout, each with a slash at its end."""
+        """Folders on disk that may hold the files of a folder of the layout, each with a trailing slash."""
         known = self._folders.get(folder)
         if known is not None:
             return known
@@ -79,8 +79,8 @@ class Folders:
             if is_folder(full):
                 self.confine(full, path)
                 found.append(full + "/" if candidate else full)
-        # An absent folder may still be unpacked while we run, so only what is there is remembered,
-        # unless archives make the search on disk a detour for every image.
+        # A missing folder may still be unpacked while we run, so only existing ones are remembered, unless
+        # there are archives: then every image would pay for another search on disk.
         if found or self._remember_absent:
             self._folders[folder] = tuple(found)
         return tuple(found)
@@ -90,7 +90,7 @@ class Folders:
         return [f"{wrapper}/{folder}" if folder else wrapper] if wrapper else []
 
     def wrapper(self) -> str:
-        """The one folder in the raw folder, "" when there are none or several."""
+        """The only folder in the raw folder, "" when there are none or several."""
         if self._wrapper_name is None:
             folders: list[str] = []
             try:
@@ -116,7 +116,7 @@ class Folders:
         return real
 
     def unwrapped(self, pattern: Pattern, watch: Watch | None) -> Iterator[Iterator[Found]]:
-        """Listings through a wrapper folder: the lone folder here, or a folder in one of the same name."""
+        """Listings through a wrapper folder: the only folder here, or a folder in one of the same name."""
         names = pattern.prefix.split("/") if pattern.prefix else []
         below = [self.wrapper()] if self.wrapper() else []
         below += [names[0]] if names and names[0] not in below else []
@@ -128,7 +128,7 @@ class Folders:
 
 
 def _doubled(folder: str) -> Iterator[str]:
-    """A folder with one of its names twice: `a/b` is looked for in `a/a/b` and `a/b/b`."""
+    """A folder with one of its names twice: `a/b` is also searched for in `a/a/b` and `a/b/b`."""
     names = folder.split("/") if folder else []
     for at, name in enumerate(names):
         yield "/".join((*names[: at + 1], name, *names[at + 1 :]))

@@ -1,34 +1,32 @@
-"""Gzip files: as a stream, and as bytes at an offset through restart points.
+"""Reads gzip files as a stream, and at any offset through restart points.
 
 A restart point is a copy of the decompressor (its 32 KiB window and its state), taken while the file is read
 once from front to back. That one pass also checks every checksum, so a file that is cut short is noticed.
-Several gzip streams in a row are one file; what follows the last one and is no gzip is padding.
+Consecutive gzip streams are one file; anything after the last one is padding.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vision_flan.raw.members import ReadAt, reading
+from vision_flan.raw.members import reading
+from vision_flan.raw.streams import CHUNK, ForwardStream, ReadAt
 
 MAGIC = b"\x1f\x8b"
 _HEAD = MAGIC + b"\x08"
-_CHUNK = 1 << 16
-_OUTPUT = 1 << 20
+_PACKED = 1 << 16
 #: zlib: a gzip header and trailer, whose checksum and length are checked.
 _GZIP = 31
-#: About 40 KiB of memory a restart point: this many at most, for archives of any usual ratio.
+#: Most restart points in memory, of about 40 KiB each.
 _POINTS = 8192
 
 
 class _Cursor:
-    """A place in a gzip file from which it can be read on."""
+    """A position in a gzip file to continue reading from."""
 
     def __init__(self, read_at: ReadAt, packed_at: int = 0, inflate: Any = None) -> None:
         self._read_at = read_at
@@ -38,7 +36,7 @@ class _Cursor:
         self._started = inflate is not None
 
     def copy(self) -> _Cursor:
-        """The same place again; what is pending is read anew, so that a copy takes little memory."""
+        """Another cursor at this position; pending bytes are read again, so a copy takes little memory."""
         inflate = self.inflate.copy() if self.inflate else None
         other = _Cursor(self._read_at, self._packed_at - len(self._pending), inflate)
         other._started = self._started
@@ -54,7 +52,7 @@ class _Cursor:
         while True:
             if not self._pending:
                 self._more()
-            if self.inflate is None and not self._begin():
+            if self.inflate is None and not self._open_next():
                 return b""
             ended = not self._pending
             data = self.inflate.decompress(self._pending, at_most)
@@ -68,13 +66,13 @@ class _Cursor:
                 return bytes(data)
 
     def _more(self) -> bool:
-        data = self._read_at(self._packed_at, _CHUNK)
+        data = self._read_at(self._packed_at, _PACKED)
         self._packed_at += len(data)
         self._pending += data
         return bool(data)
 
-    def _begin(self) -> bool:
-        """Whether another gzip stream begins here; padding after the last one is passed over."""
+    def _open_next(self) -> bool:
+        """Start the next gzip stream; False at the end of the file or at padding."""
         while len(self._pending) < len(_HEAD) and self._more():
             pass
         if self._started and not self._pending.startswith(_HEAD):
@@ -87,7 +85,7 @@ class _Cursor:
 
 
 class GzipIndex:
-    """Bytes of a gzip file at an uncompressed offset; from several threads at once.
+    """Reads a gzip file at uncompressed offsets, from several threads at once.
 
     Args:
         read_at: reads the compressed file.
@@ -102,9 +100,9 @@ class GzipIndex:
         self.size = 0
 
     def scan(self) -> Iterator[bytes]:
-        """The whole content, front to back; takes the restart points and learns `size` on its way."""
+        """The whole content, front to back; sets the restart points and `size`."""
         cursor, at, last = _Cursor(self._read_at), 0, 0
-        while data := cursor.next(_OUTPUT):
+        while data := cursor.next(CHUNK):
             at += len(data)
             yield data
             if at - last >= self._spacing and cursor.inflate is not None:
@@ -120,7 +118,7 @@ class GzipIndex:
         parts: list[bytes] = []
         while size > 0:
             skipped = offset - at
-            data = cursor.next(min(_OUTPUT, skipped if skipped > 0 else size))
+            data = cursor.next(min(CHUNK, skipped if skipped > 0 else size))
             if not data:
                 break
             at += len(data)
@@ -133,9 +131,9 @@ class GzipIndex:
 
 
 class Forward:
-    """`read_at` over content that comes once, front to back; offsets must not go back.
+    """`read_at` over content that can be read only once; offsets must not decrease.
 
-    Skipping and reading hold one piece of the content at a time.
+    Holds one piece of the content at a time.
     """
 
     def __init__(self, content: Iterator[bytes]) -> None:
@@ -157,7 +155,7 @@ class Forward:
         return whole[:size]
 
     def drain(self) -> None:
-        """Read to the end, so that what checks the content has seen all of it."""
+        """Read to the end, so that every checksum is verified."""
         for _ in self._content:
             pass
 
@@ -170,12 +168,12 @@ class Forward:
         return True
 
 
-class GunzipStream(io.RawIOBase):
-    """The decompressed content as a stream; seeking back starts again from the first byte.
+class GunzipStream(ForwardStream):
+    """The decompressed content as a stream.
 
     Args:
         below: the compressed file, seekable; closed with this stream.
-        path: what it is called, for errors.
+        path: its name in errors.
 
     Raises:
         BadRawError: the file is cut short or damaged.
@@ -188,49 +186,15 @@ class GunzipStream(io.RawIOBase):
 
     def _restart(self) -> None:
         self._cursor = _Cursor(self._read_below)
-        self._position = 0
 
     def _read_below(self, offset: int, size: int) -> bytes:
         if self._below.tell() != offset:
             self._below.seek(offset)
         return bytes(self._below.read(size))
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            while self._skip(1 << 62):
-                pass
-            target = self._position + offset
-        else:
-            target = offset + (self._position if whence == os.SEEK_CUR else 0)
-        if target < self._position:
-            self._restart()
-        while self._position < target and self._skip(target - self._position):
-            pass
-        return self._position
-
-    def _skip(self, size: int) -> int:
-        return len(self._next(size))
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        data = self._next(len(view)) if len(view) else b""
-        view[: len(data)] = data
-        return len(data)
-
     def _next(self, size: int) -> bytes:
         with reading(self._path):
-            data = self._cursor.next(min(size, _OUTPUT))
-        self._position += len(data)
-        return data
+            return self._cursor.next(min(size, CHUNK))
 
     def close(self) -> None:
         if not self.closed:

@@ -1,4 +1,4 @@
-"""What the archive formats share: names of members, errors, files over a part of another file."""
+"""What the archive formats share: names of members, links, errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -19,11 +20,8 @@ from vision_flan.errors import BadRawError, DamagedFileError, Location
 from vision_flan.raw.names import escaped
 from vision_flan.raw.opening import os_error
 
-#: Reads up to n bytes at an offset; shorter only at the end of the file.
-ReadAt = Callable[[int, int], bytes]
-
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
-#: Links from link to link that are followed.
+#: Longest chain of links that is followed.
 _HOPS = 40
 _FORMAT_ERRORS = (
     EOFError, ValueError, IndexError, KeyError, OverflowError, MemoryError, zlib.error, lzma.LZMAError,
@@ -36,7 +34,7 @@ class OpenArchive(Protocol):
 
     #: Position of each member, by its name in the archive.
     rows: dict[str, int]
-    #: Members that are there but cannot be read, with what they are.
+    #: Members that cannot be read, with the reason.
     unread: dict[str, str]
 
     def size(self, name: str) -> int: ...
@@ -48,13 +46,48 @@ class OpenArchive(Protocol):
     def close(self) -> None: ...
 
 
+class IndexedArchive:
+    """What archives with an index share: an open descriptor, and the offset and size of each member.
+
+    Args:
+        descriptor: of the file that offsets count in; closed with the archive.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.rows: dict[str, int] = {}
+        self.unread: dict[str, str] = {}
+        self._starts, self._sizes = array("Q"), array("Q")
+        self._descriptor = descriptor
+        self._length = 0
+
+    @contextmanager
+    def _indexing(self) -> Iterator[None]:
+        """Wraps the reading of the index: turns errors into `VflanError`, and closes the file after one."""
+        try:
+            with reading(self.path):
+                self._length = os.fstat(self._descriptor).st_size
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def size(self, name: str) -> int:
+        return int(self._sizes[self.rows[name]])
+
+
 def is_junk(path: str) -> bool:
-    """Whether a path is what desktops leave behind: `__MACOSX/`, AppleDouble files, thumbnails."""
+    """Whether desktops leave such files behind: `__MACOSX/`, AppleDouble files, thumbnails."""
     return any(part in _JUNK or part.startswith("._") for part in path.split("/"))
 
 
 def member_name(stored: str) -> str | None:
-    """A stored name as a path of the layout, None for names nobody may ask for (`..`, absolute, junk)."""
+    """A stored name as a path of the layout, None for names that are not allowed (`..`, absolute, junk)."""
     name = stored
     while name.startswith("./"):
         name = name[2:].lstrip("/")
@@ -68,7 +101,7 @@ def member_name(stored: str) -> str | None:
 
 
 def damaged(path: Path, what: str) -> BadRawError:
-    """The error for an archive that is not what its format says."""
+    """The error for an archive that does not match its format."""
     return BadRawError(
         f"the archive is damaged or cut short: {what}",
         where=Location(path),
@@ -87,7 +120,7 @@ def damaged_member(path: Path, name: str, what: str) -> DamagedFileError:
 
 @contextmanager
 def reading(path: Path, member: str | None = None) -> Iterator[None]:
-    """The one place where what libraries raise about an archive becomes an error of ours.
+    """Turns whatever libraries raise about an archive into a `VflanError`.
 
     Args:
         member: the member that is read; None for the archive as a whole.
@@ -95,7 +128,7 @@ def reading(path: Path, member: str | None = None) -> Iterator[None]:
     Raises:
         DamagedFileError: the member is damaged.
         BadRawError: the archive is.
-        MachineError: the machine does not let us read it.
+        MachineError: access is refused.
     """
     try:
         yield
@@ -115,7 +148,7 @@ def _not_the_format(path: Path, member: str | None, error: Exception) -> BadRawE
 def resolve_links(
     links: Mapping[str, str], rows: dict[str, int], unread: dict[str, str], *, words: str = "symbolic link"
 ) -> None:
-    """Make links to members names of these members; what leads elsewhere becomes unread.
+    """Make links to members other names of those members; all other links become unread.
 
     Args:
         links: target by name; paths in the archive, see `link_target`. "" leads out of it.
@@ -130,7 +163,7 @@ def resolve_links(
         elif target in rows:
             rows[name] = rows[target]
         elif target:
-            unread[name] = f"a {words} to {escaped(target)!r}, which is no file of the archive"
+            unread[name] = f"a {words} to {escaped(target)!r}, which is not a file of the archive"
         else:
             unread[name] = f"a {words} that leads out of the archive"
     for name in links:
@@ -143,37 +176,3 @@ def link_target(name: str, target: str) -> str:
         return ""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
     return "" if path == ".." or path.startswith("../") else path
-
-
-class Slice(io.RawIOBase):
-    """A read-only seekable file over bytes `start` to `start + size` of another one."""
-
-    def __init__(self, read_at: ReadAt, start: int, size: int) -> None:
-        self._read_at = read_at
-        self._start = start
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = max(0, min(len(view), self._size - self._position))
-        data = self._read_at(self._start + self._position, wanted) if wanted else b""
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -1,7 +1,7 @@
-"""Names of files: two spellings of the same characters, suffixes in either case, bytes that are no text.
+"""File names: Unicode normalization, suffixes in either case, and names that are not text.
 
-macOS writes names decomposed (NFD: e + combining accent), annotations hold them composed (NFC). The name as
-it is asked for goes first, always.
+macOS writes names decomposed (NFD: e + combining accent), annotations hold them composed (NFC). The name
+as given is always tried first.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from unicodedata import normalize
 
 SUFFIX = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,8}$", re.IGNORECASE)
 
-#: Suffixes of files that are images, for what is said about files that no table takes.
+#: Suffixes of image files, for reports about files that match no table.
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm",
 )  # fmt: skip
 
 
 def composed(name: str) -> str:
-    """The name in NFC; names of ASCII characters, which most are, cost nothing."""
+    """The name in NFC; ASCII names, which most are, pass unchanged."""
     return name if name.isascii() else normalize("NFC", name)
 
 
 def same_name(name: str) -> str:
-    """What two names share that differ in normalization or in the case of their suffix only."""
+    """A form shared by names that differ only in normalization or in the case of their suffix."""
     name = composed(name)
     found = SUFFIX.search(name)
     return name[: found.start()] + found[0].lower() if found else name
 
 
 def other_spellings(path: str) -> Iterator[str]:
-    """Spellings to try when a path is not there: the other normalization, the suffix in the other case."""
+    """Spellings to try when a path is not found: the other normalization, the suffix in the other case."""
     given = {path: None}
     if not path.isascii():
         given |= {normalize("NFC", path): None, normalize("NFD", path): None}
@@ -45,7 +45,7 @@ def other_spellings(path: str) -> Iterator[str]:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be written as UTF-8; one that the disk or an archive holds in other bytes cannot."""
+    """Whether a name is valid UTF-8; the disk or an archive may hold names in other bytes."""
     if name.isascii():
         return True
     try:
@@ -56,7 +56,7 @@ def is_text(name: str) -> bool:
 
 
 def escaped(name: str) -> str:
-    """A name for a message, with `\\xNN` for bytes that are no text."""
+    """A name for a message, with `\\xNN` for bytes that are not text."""
     raw = name.encode("utf-8", "surrogateescape") if _only_bytes(name) else name.encode("utf-8", "replace")
     return raw.decode("utf-8", "backslashreplace")
 

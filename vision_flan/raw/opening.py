@@ -1,4 +1,4 @@
-"""Opening and reading raw files: what the operating system says becomes an error a user can act on."""
+"""Opens and reads raw files, and turns errors of the operating system into errors a user can act on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location, MachineError, VflanError
 
-#: O_NONBLOCK: a pipe must not hang us.
+#: O_NONBLOCK: opening a pipe must not block.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 #: No file can have such a path, so it is not there. An archive member may still have it.
@@ -22,15 +22,15 @@ _REASONS = {
     errno.EACCES: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
     errno.EPERM: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
     errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --workers"),
-    errno.ESTALE: ("the network folder was mounted again", "run the same command again"),
+    errno.ESTALE: ("the network folder was mounted again", "retry; if it fails again, check the mount"),
 }
 
 
 def os_error(path: Path | str, error: OSError, doing: str = "read the file") -> VflanError:
-    """The error for what the operating system refuses. All of these stop a run.
+    """The error for a refusal by the operating system. All of them stop a run.
 
     Args:
-        doing: what was tried, after "cannot".
+        doing: the action that failed, as it follows "cannot".
     """
     if error.errno == errno.ELOOP:
         return BadRawError(
@@ -48,7 +48,7 @@ def open_descriptor(path: Path) -> int:
     """Open a file for `os.pread`.
 
     Raises:
-        MachineError: the machine does not let us read it.
+        MachineError: access is refused.
     """
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -82,10 +82,10 @@ def _exactly(descriptor: int, size: int) -> bytes:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a folder is there. A folder that cannot be looked into is no absent one.
+    """Whether a folder exists. A folder that cannot be accessed is an error, not a missing one.
 
     Raises:
-        MachineError: the machine does not let us look.
+        MachineError: access is refused.
         BadRawError: symbolic links lead in a circle.
     """
     try:

@@ -1,14 +1,14 @@
 """Path and line patterns of a spec: `train/{class}/{name}.png`, `{path} {label:d}`.
 
 In a path: `{name}` is one or more characters other than `/`, `{name:d}` one or more digits, `{name*}`
-anything, slashes and nothing included, `*` anything but `/`. Everything else is literal; `{{` and `}}` are
-braces. A name that occurs twice must hold the same text both times (`{class}/{class}_{n:d}.jpg`). The case of
-the suffix does not matter (`.JPG` matches `.jpg`), and names match in either Unicode normalization; the
+any text, with slashes or empty, `*` anything but `/`. Everything else is literal; `{{` and `}}` are
+braces. A name that occurs twice must match the same text both times (`{class}/{class}_{n:d}.jpg`). The case
+of the suffix does not matter (`.JPG` matches `.jpg`), and names match in either Unicode normalization; the
 named parts are NFC.
 
-In a line of text fields may hold any character: each takes as little as it can, so the last one gets the
-rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends do not
-count.
+In a line of text fields may hold any character: each matches as little as possible, so the last one gets the
+rest. `{name:d}` may have a minus sign, a space stands for one or more spaces, spaces at both ends are
+ignored.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Pattern:
     """A path pattern.
 
     Args:
-        text: the pattern as the spec has it.
-        place: where the spec has it, for errors.
+        text: the pattern as written in the spec.
+        place: its location in the spec, for errors.
 
     Attributes:
         names: names of the fields, in order, each once.
@@ -43,15 +43,15 @@ class Pattern:
         prefix: the literal folders before the first field, without a slash at the end; "" for none.
 
     Raises:
-        SpecError: a brace without its partner, an unknown field kind, a path that leaves the folder.
+        SpecError: an unmatched brace, an unknown field kind, a path that leaves the folder.
     """
 
     def __init__(self, text: str, place: Location | None = None) -> None:
         if not is_inside(text):
             raise SpecError(
-                f"path pattern {text!r} is no plain path below the raw folder",
+                f"path pattern {text!r} is not a plain path below the raw folder",
                 where=place,
-                hint="paths are relative, with / and without ..",
+                hint="write it relative to the raw folder, with / and without ..",
             )
         text = composed(text)
         self.text = text
@@ -91,8 +91,8 @@ class LinePattern:
     def __init__(self, text: str, place: Location | None = None) -> None:
         self.text = text
         self.names, expression, _ = _translate(text, _LINE_FIELDS, place)
-        blanks = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
-        self._match = re.compile(rf"[ \ufeff]*{blanks}[ \r]*").fullmatch
+        spaced = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
+        self._match = re.compile(rf"[ \ufeff]*{spaced}[ \r]*").fullmatch
 
     def match(self, line: str) -> dict[str, str] | None:
         """The named parts of a line (without its line end), None when it does not match."""
@@ -110,7 +110,7 @@ def _any_case_suffix(expression: str, text: str) -> str:
 
 
 def _segment(text: str, place: Location | None) -> str | None:
-    """The literal text of one path segment, None when it holds a field."""
+    """The literal text of one path segment, None if it contains a field."""
     _, _, first = _translate(text, _PATH_FIELDS, place) if text else ([], "", 0)
     return text.replace("{{", "{").replace("}}", "}") if first == len(text) else None
 
@@ -137,7 +137,7 @@ def _translate(
             continue
         if token[0] in "{}":
             raise SpecError(
-                f"pattern {text!r}: {token[0]!r} at position {token.start() + 1} has no partner",
+                f"pattern {text!r}: {token[0]!r} at position {token.start() + 1} is unmatched",
                 where=place,
                 hint="fields are {name}, {name:d} or {name*}; write {{ and }} for braces",
             )

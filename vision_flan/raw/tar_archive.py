@@ -9,21 +9,14 @@ import lzma
 import os
 import shutil
 import tempfile
-from array import array
 from pathlib import Path
 
 from vision_flan.errors import DamagedFileError, Location, MachineError
 from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
-from vision_flan.raw.members import (
-    ReadAt,
-    Slice,
-    link_target,
-    member_name,
-    reading,
-    resolve_links,
-)
+from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
+from vision_flan.raw.streams import ReadAt, Slice, read_up_to
 from vision_flan.raw.tar_headers import (
     FOLDER,
     HARD_LINK,
@@ -35,48 +28,33 @@ from vision_flan.raw.tar_headers import (
     TarHeaders,
 )
 
-#: A sparse member states its size, whatever its data take: no more than this is made of one in memory.
+#: Largest sparse member that is expanded in memory: its stated size may far exceed its data.
 _LARGEST_SPARSE = 1 << 30
 
 
-class TarArchive:
+class TarArchive(IndexedArchive):
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
-    .tar.gz is read through restart points. .tar.bz2 and .tar.xz cannot be entered in the middle: they are
-    decompressed once, to a temporary file (in `TMPDIR`) that vanishes with the process.
+    .tar.gz is read through restart points. .tar.bz2 and .tar.xz have no random access: they are
+    decompressed once, to an unnamed temporary file in `TMPDIR`.
 
     Args:
         packing: "", "gz", "bz2" or "xz".
-        is_whole: whether the file is known to be as long as upstream's; only then it may lack the block of
-            zeros that ends a tar, since without it nothing tells a whole archive from one that was cut.
+        is_whole: whether the file is known to be as long as upstream's. Only then may the block of zeros at
+            the end be missing, since nothing else shows that an archive was not cut short.
 
     Raises:
-        BadRawError: a header that is none, a member that is cut short.
+        BadRawError: an invalid header, a member that is cut short.
     """
 
     def __init__(self, path: Path, packing: str = "", *, is_whole: bool = False) -> None:
-        self.path = path
-        self.rows: dict[str, int] = {}
-        self.unread: dict[str, str] = {}
-        self._starts, self._sizes = array("Q"), array("Q")
+        super().__init__(
+            path, _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
+        )
         self._maps: dict[int, SparseMap] = {}
-        self._descriptor = _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
-        try:
-            with reading(path):
-                self._length = os.fstat(self._descriptor).st_size
-                self._read_at: ReadAt = self._pread
-                self._index(packing == "gz", is_whole)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def size(self, name: str) -> int:
-        return int(self._sizes[self.rows[name]])
+        self._read_at: ReadAt = self._pread
+        with self._indexing():
+            self._index(packing == "gz", is_whole)
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         row = self.rows[name]
@@ -105,7 +83,7 @@ class TarArchive:
         while len(data) < size:
             more = self._read_at(offset + len(data), size - len(data))
             if not more:
-                raise EOFError(f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+                raise EOFError(f"{size} bytes expected at offset {offset}, found {len(data)}")
             data += more
         return data
 
@@ -134,9 +112,9 @@ class TarArchive:
             forward.drain()
             self._length, self._read_at = packed.size, packed.read_at
         if not headers.marked and headers.end != self._length:
-            raise EOFError(f"its last member ends at byte {headers.end:,}, there are {self._length:,}")
+            raise EOFError(f"its last member ends at byte {headers.end:,} of {self._length:,}")
         if not headers.marked and not (is_whole and headers.end):
-            raise EOFError("it is empty" if not headers.end else "it does not end as a tar does, in zeros")
+            raise EOFError("it is empty" if not headers.end else "it does not end in zeros as a tar does")
         if links[HARD_LINK] or links[SYMBOLIC_LINK]:
             both = links[SYMBOLIC_LINK] | links[HARD_LINK]
             resolve_links(both, self.rows, self.unread)
@@ -147,7 +125,7 @@ class TarArchive:
         name = member_name(member.name)
         if name is None:
             return
-        for known in links.values():  # a name that comes again stands for its last member
+        for known in links.values():  # the last member of a name wins
             known.pop(name, None)
         self.unread.pop(name, None)
         if not is_text(name):
@@ -166,7 +144,7 @@ class TarArchive:
 
 
 class GzipArchive:
-    """A single compressed file, `labels.csv.gz`, as an archive with the one member `labels.csv`."""
+    """A single compressed file such as `labels.csv.gz`, as an archive with one member, `labels.csv`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -187,7 +165,7 @@ class GzipArchive:
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         with self.open(name) as stream, reading(self.path, name):
-            return stream.read(-1 if at_most is None else at_most)
+            return stream.read() if at_most is None else read_up_to(stream, at_most)
 
     def open(self, name: str) -> io.BufferedIOBase:
         below = os.fdopen(open_descriptor(self.path), "rb")
@@ -195,7 +173,7 @@ class GzipArchive:
 
 
 def _unpacked(path: Path, packing: str) -> int:
-    """The descriptor of a temporary file without a name that holds the decompressed archive."""
+    """Decompress an archive; returns the descriptor of an unnamed temporary file."""
     opener = bz2.open if packing == "bz2" else lzma.open
     try:
         with reading(path), opener(path) as packed, tempfile.TemporaryFile(prefix="vflan-") as target:
@@ -207,6 +185,6 @@ def _unpacked(path: Path, packing: str) -> int:
             raise MachineError(
                 f"cannot decompress the archive to {tempfile.gettempdir()}: {error.__cause__.strerror}",
                 where=Location(path),
-                hint=f"set TMPDIR to a roomier folder, or unpack it: tar -xf {path.name}",
+                hint=f"set TMPDIR to a folder with more space, or unpack it: tar -xf {path.name}",
             ) from error
         raise

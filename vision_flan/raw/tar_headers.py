@@ -1,7 +1,8 @@
 """Headers of tar archives: POSIX.1-2001 pax, the GNU extensions for long names, large sizes and sparse files.
 
-They are parsed by us: `tarfile` makes an object a member, which takes gigabytes for millions of images. What
-is no header raises `ValueError` or `EOFError`; `members.reading` makes an error of ours from it.
+They are parsed here because `tarfile` creates an object per member, which takes gigabytes for millions of
+images. An invalid header raises `ValueError` or `EOFError`, which `members.reading` turns
+into a `VflanError`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vision_flan.raw.members import ReadAt
+from vision_flan.raw.streams import ReadAt
 
 BLOCK = 512
 REGULAR = (b"0", b"\0", b"7", b"S")
@@ -24,7 +25,7 @@ SparseMap = list[tuple[int, int]]
 
 
 class Member(NamedTuple):
-    """One member: `size` when read, `packed` in the archive; `sparse` lists offset and length of its data."""
+    """One member: `size` as read, `packed` in the archive; `sparse` lists offsets and lengths of its data."""
 
     name: str
     kind: bytes
@@ -40,7 +41,7 @@ class TarHeaders:
 
     Attributes:
         end: the offset after the last member and its padding.
-        marked: whether a block of zeros ends the archive, as it should.
+        marked: whether the archive ends in a block of zeros, as it should.
     """
 
     def __init__(self, read_at: ReadAt) -> None:
@@ -132,7 +133,7 @@ class TarHeaders:
             raise ValueError(f"an extended header of {size} bytes at offset {start}")
         body = self._read_at(start, size)
         if len(body) < size:
-            raise EOFError(f"{size} bytes wanted at offset {start}, {len(body)} are there")
+            raise EOFError(f"{size} bytes expected at offset {start}, found {len(body)}")
         return body
 
 
@@ -158,7 +159,7 @@ def _checked_size(header: bytes, at: int) -> int:
             return 0 if b"1" <= header[156:157] <= b"6" else _number(header[124:136])
     except (ValueError, IndexError):
         pass
-    raise ValueError(f"no header of a member at offset {at}")
+    raise ValueError(f"no member header at offset {at}")
 
 
 def _text(field: bytes) -> str:
@@ -212,12 +213,12 @@ def _pax_records(body: bytes) -> list[tuple[str, str]]:
     records = []
     at = 0
     while at < len(body) and body[at]:
-        length_text, blank, _ = body[at : at + 20].partition(b" ")
+        length_text, space, _ = body[at : at + 20].partition(b" ")
         length = int(length_text) if length_text.isdigit() else 0
         record = body[at + len(length_text) + 1 : at + length]
         key, equals, value = record[:-1].partition(b"=")
-        if not blank or not equals or record[-1:] != b"\n":
-            raise ValueError(f"an extended header with no record at its byte {at}")
+        if not space or not equals or record[-1:] != b"\n":
+            raise ValueError(f"an extended header with an invalid record at its byte {at}")
         records.append((key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")))
         at += length
     return records

@@ -1,4 +1,4 @@
-"""Walk a folder for the files that match a pattern, entering only folders that can hold one."""
+"""Walks a folder for files that match a pattern, entering only folders that may contain one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from vision_flan.raw.patterns import Pattern
 #: A path of the layout and the pattern's named parts.
 Found = tuple[str, dict[str, str]]
 
-#: Takes a full path and its path below the root; raises when it leads out, returns its real path.
+#: Takes a full path and its path below the root; returns its real path, raises if it leads out.
 Confine = Callable[[str, str], str]
 
 
 class Watch(Protocol):
-    """Hears of files that a listing passes over."""
+    """Receives the files that a listing skips."""
 
     def unread(self, path: str, why: str) -> None:
-        """A file that the pattern asks for and that cannot be read."""
+        """A file that the pattern matches but that cannot be read."""
         ...
 
     def beside(self, paths: list[str]) -> None:
-        """Files in a folder where others matched, that do not match themselves."""
+        """Files that do not match, in a folder where others do."""
         ...
 
 
 def walk(base: str, pattern: Pattern, confine: Confine, watch: Watch | None = None) -> Iterator[Found]:
-    """Matching files below `base` (which ends in a slash), sorted by path, with the pattern's named parts.
+    """Matching files below `base` (which ends in a slash), sorted by path, with their named parts.
 
-    One folder's names are held at a time for each level, so millions of files need little memory. Names whose
-    bytes are no UTF-8 are never yielded; `watch` hears of them.
+    Only one folder's names per level are in memory, so millions of files need little. Names that are not
+    UTF-8 are never yielded; `watch` receives them.
 
     Raises:
         BadRawError: what `confine` raises for links that lead out.
@@ -78,7 +78,7 @@ def _folder(
 def _literal(
     base: str, folder: str, name: str, *, last: bool, confine: Confine
 ) -> tuple[list[str], set[str]]:
-    """The one file or folder of this name; in its absence, those that differ in normalization or suffix."""
+    """The file or folder of this name; if missing, those that differ in normalization or suffix case."""
     there = _is_file(base, folder + name, confine) if last else is_folder(base + folder + name)
     found = [name] if there else []
     if not there and (last or not name.isascii()):
@@ -104,7 +104,7 @@ def _names(full: str, *, files: bool, folders: bool) -> tuple[list[str], set[str
                     names.append(entry.name)
     except OSError as error:
         if error.errno in NO_SUCH_PATH:
-            return [], set()  # the raw folder itself is not there yet
+            return [], set()  # the raw folder itself does not exist yet
         raise os_error(full, error, "list the folder") from error
     names.sort()
     return names, links
@@ -117,7 +117,7 @@ def _is_folder(base: str, path: str, confine: Confine) -> bool:
     if not os.path.islink(full):  # noqa: PTH114 - string paths: this runs for every folder
         return True
     parent = os.path.realpath(os.path.dirname(full))  # noqa: PTH120
-    # A link to a folder above itself would be walked for ever.
+    # A link to a folder above itself would be walked forever.
     return not (parent + "/").startswith(confine(full, path) + "/")
 
 

@@ -1,6 +1,6 @@
 """Random access into .zip files.
 
-The central directory is read by us rather than by `zipfile`: an index of arrays takes a fifth of the memory
+The central directory is parsed here rather than by `zipfile`: an index of arrays takes a fifth of the memory
 of `ZipInfo` objects, and `os.pread` needs no lock. Format: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.3.
 """
 
@@ -16,16 +16,10 @@ from array import array
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location
-from vision_flan.raw.members import (
-    ReadAt,
-    Slice,
-    link_target,
-    member_name,
-    reading,
-    resolve_links,
-)
+from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
+from vision_flan.raw.streams import ForwardStream, ReadAt, Slice
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -35,7 +29,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _FULL = 0xFFFFFFFF
-#: Members up to this size are opened as bytes in memory, which makes them cheap to seek.
+#: Members up to this size are opened in memory, which makes seeking cheap.
 _IN_MEMORY = 32 << 20
 #: Longest target of a symbolic link.
 _LONGEST_LINK = 4096
@@ -46,7 +40,7 @@ _METHODS = {
 }  # fmt: skip
 
 
-class ZipArchive:
+class ZipArchive(IndexedArchive):
     """A .zip file; see `members.OpenArchive`.
 
     Raises:
@@ -54,29 +48,13 @@ class ZipArchive:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, int] = {}
-        self.unread: dict[str, str] = {}
+        super().__init__(path, open_descriptor(path))
         self._links: dict[str, int] = {}
-        self._starts, self._packed, self._sizes = array("Q"), array("Q"), array("Q")
-        self._sums, self._methods, self._flags = array("I"), array("H"), array("H")
-        self._descriptor = open_descriptor(path)
-        try:
-            with reading(path):
-                self._length = os.fstat(self._descriptor).st_size
-                self._index()
-                self._follow_links()
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def size(self, name: str) -> int:
-        return int(self._sizes[self.rows[name]])
+        self._packed, self._sums = array("Q"), array("I")
+        self._methods, self._flags = array("H"), array("H")
+        with self._indexing():
+            self._index()
+            self._follow_links()
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         return self._read_row(self.rows[name], name, at_most)
@@ -107,7 +85,7 @@ class ZipArchive:
             if wanted < size and len(data) >= wanted:
                 return data[:wanted]
             if len(data) != size or zlib.crc32(data) != self._sums[row]:
-                raise ValueError("it has another size or checksum than the index says")
+                raise ValueError("its size or checksum is not the one in the index")
             return data
 
     def _member_reader(self, name: str) -> ReadAt:
@@ -118,14 +96,14 @@ class ZipArchive:
         return read_at
 
     def _pread(self, offset: int, size: int) -> bytes:
-        """Exactly these bytes; a size that the file cannot have is refused before it is allocated."""
+        """Exactly these bytes; a size beyond the end of the file is refused before it is allocated."""
         if offset < 0 or offset + size > self._length:
-            raise EOFError(f"{size} bytes wanted at offset {offset}, the archive has {self._length}")
+            raise EOFError(f"{size} bytes expected at offset {offset}, the archive has {self._length}")
         data = os.pread(self._descriptor, size, offset)
         while len(data) < size:  # a single read returns 2 GiB at most
             more = os.pread(self._descriptor, size - len(data), offset + len(data))
             if not more:
-                raise EOFError(f"{size} bytes wanted at offset {offset}, {len(data)} are there")
+                raise EOFError(f"{size} bytes expected at offset {offset}, found {len(data)}")
             data += more
         return data
 
@@ -139,11 +117,11 @@ class ZipArchive:
         start = self._starts[row]
         local = _LOCAL.unpack(self._pread(start, _LOCAL.size))
         if local[0] != b"PK\3\4":
-            raise ValueError(f"no header of the member at offset {start}")
+            raise ValueError(f"no member header at offset {start}")
         return int(start + _LOCAL.size + local[9] + local[10])
 
     def _unpack(self, row: int, name: str, packed: bytes, wanted: int) -> bytes:
-        """The member's bytes; one byte more than wanted at most, whatever the data would inflate to."""
+        """The member's bytes, at most one more than wanted, whatever the data would inflate to."""
         method = self._methods[row]
         if method == _STORED:
             return packed
@@ -155,7 +133,7 @@ class ZipArchive:
             return _unpack_lzma(packed, wanted + 1)
         known = f" ({_METHODS[method]})" if method in _METHODS else ""
         raise BadRawError(
-            f"member {escaped(name)!r} is compressed by method {method}{known}, which is not read",
+            f"member {escaped(name)!r} is compressed by method {method}{known}, which is not supported",
             where=Location(self.path),
             hint="unpack the archive with `7z x` and remove it",
         )
@@ -168,14 +146,14 @@ class ZipArchive:
                 raise EOFError("its list of members ends in the middle")
             entry = _ENTRY.unpack_from(entries, at)
             if entry[0] != b"PK\1\2":
-                raise ValueError(f"entry {seen} of its list of members is no entry")
+                raise ValueError(f"entry {seen} of its list of members is not valid")
             name_end = at + _ENTRY.size + entry[10]
             stored = _decoded(entries[at + _ENTRY.size : name_end], entry[3])
             self._add(entry, stored, entries[name_end : name_end + entry[11]], shift)
             at = name_end + entry[11] + entry[12]
             seen += 1
         if at > len(entries) or (seen - count) & 0xFFFF:
-            raise ValueError(f"its list has {seen} members, its end says {count}")
+            raise ValueError(f"its list has {seen} members, its end record says {count}")
 
     def _add(self, entry: tuple[int, ...], stored: str, extra: bytes, shift: int) -> None:
         if "\\" in stored:  # some tools on Windows write these between folders
@@ -199,7 +177,7 @@ class ZipArchive:
         self._flags.append(entry[3])
 
     def _follow_links(self) -> None:
-        """A symbolic link is a member whose content is its target."""
+        """Resolve symbolic links, which are members whose content is the target."""
         targets = {}
         for name, row in self._links.items():
             try:
@@ -211,7 +189,7 @@ class ZipArchive:
         resolve_links(targets, self.rows, self.unread)
 
     def _directory(self) -> tuple[bytes, int, int]:
-        """The central directory, by how much offsets are off (bytes before the first member), its entries."""
+        """The central directory, the shift of its offsets (bytes before the archive), its entry count."""
         tail_start = max(0, self._length - _END.size - 65535)
         tail = self._pread(tail_start, self._length - tail_start)
         found = len(tail)
@@ -221,8 +199,8 @@ class ZipArchive:
             end = _END.unpack_from(tail, found)
             padding = tail[found + _END.size + end[7] :]
             directory = self._directory_at(tail_start + found, end)
-            # An archive that was cut may end in a whole one that it holds as a member: that has members
-            # before it, which a program before a self-extracting archive has not.
+            # An archive that was cut may end in a complete one stored as its member. Such a file starts with
+            # a member; a self-extracting archive starts with a program.
             if directory and (not directory[1] or (not padding and self._pread(0, 4) != b"PK\3\4")):
                 return directory
         raise EOFError("no list of members at its end")
@@ -233,7 +211,7 @@ class ZipArchive:
         if locator_start >= 0:
             locator = _LOCATOR64.unpack(self._pread(locator_start, _LOCATOR64.size))
             if locator[0] == b"PK\6\7":
-                # bytes before the archive shift it; its record lies right before the locator then
+                # bytes before the archive shift its record, which is then right before the locator
                 for place in (locator[2], locator_start - _END64.size):
                     if 0 <= place <= locator_start - _END64.size:
                         wide = _END64.unpack(self._pread(place, _END64.size))
@@ -252,8 +230,8 @@ class ZipArchive:
         return self._pread(offset + shift, size), shift, count
 
 
-class _Inflated(io.RawIOBase):
-    """A deflated member as a stream; seeking back starts again from its first byte."""
+class _Inflated(ForwardStream):
+    """A deflated member as a stream."""
 
     def __init__(self, packed: Slice, size: int, checksum: int, path: Path, name: str) -> None:
         self._packed = packed
@@ -266,52 +244,27 @@ class _Inflated(io.RawIOBase):
     def _restart(self) -> None:
         self._packed.seek(0)
         self._inflate = zlib.decompressobj(-15)
-        self._position = 0
         self._sum = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        target = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence] + offset
-        if target < self._position:
-            self._restart()
-        while self._position < target:
-            if not self.read(min(1 << 20, target - self._position)):
-                break
-        return self._position
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        with reading(self._path, self._name):
-            data = self._next(len(view))
-        view[: len(data)] = data
-        return len(data)
-
     def _next(self, size: int) -> bytes:
-        data = b""
-        while size and not data and not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
-            data = self._inflate.decompress(packed, size)
-            if not packed and not data:
-                raise EOFError("it ends in the middle")
-        self._position += len(data)
-        self._sum = zlib.crc32(data, self._sum)
-        if self._position > self._size or (size and not data and self._position < self._size):
-            raise ValueError("it has another size than the index says")
-        if size and not data and self._sum != self._expected:
-            raise ValueError("it has another checksum than the index says")
-        return data
+        with reading(self._path, self._name):
+            data = b""
+            while not data and not self._inflate.eof:
+                packed = self._inflate.unconsumed_tail or self._packed.read(1 << 17) or b""
+                data = self._inflate.decompress(packed, size)
+                if not packed and not data:
+                    raise EOFError("it ends in the middle")
+            self._sum = zlib.crc32(data, self._sum)
+            at = self._position + len(data)
+            if at > self._size or (not data and at < self._size):
+                raise ValueError("its size is not the one in the index")
+            if not data and self._sum != self._expected:
+                raise ValueError("its checksum is not the one in the index")
+            return data
 
 
 def _wide(entry: tuple[int, ...], extra: bytes) -> tuple[int, int, int]:
-    """Size, packed size and offset, from the Zip64 field where the entry says so."""
+    """Size, packed size and offset; from the Zip64 field where the entry refers to it."""
     size, packed, start = entry[9], entry[8], entry[16]
     at = 0
     while at + 4 <= len(extra):

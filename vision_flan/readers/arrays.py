@@ -1,4 +1,4 @@
-"""Readers `idx`, `binary` and `npz`: arrays of numbers, with or without a header."""
+"""Readers `idx`, `binary` and `npz`: arrays of numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +20,14 @@ from vision_flan.readers.layout import BATCH_ROWS, Parts, Row, no_images, split_
 from vision_flan.readers.pickled import restricted_loads
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
-from vision_flan.readers.text_stream import open_unpacked
+from vision_flan.readers.whole import read_unpacked, read_whole, refuse_bomb
 
 #: Type codes of the idx format, numbers big-endian (description on the MNIST page).
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 class _Records(BatchReader):
-    """Tables whose rows are the records of one array: a number (`_value`) or an image (`image`)."""
+    """Tables with a row per record of one array: a number (`_value`) or an image (`image`)."""
 
     def __init__(self, table: TableSpec, images: bool, number: pa.DataType) -> None:
         self._images = images
@@ -35,7 +35,7 @@ class _Records(BatchReader):
         unknown = [name for name in table.columns if name not in allowed]
         if unknown:
             raise SpecError(
-                f"table {table.name!r}: column {unknown[0]!r} is not in such a file",
+                f"table {table.name!r}: column {unknown[0]!r} is not a column of this format",
                 where=table.place,
                 hint="its records are images, in `image`" if images else "its numbers are in `_value`",
             )
@@ -61,7 +61,7 @@ class _Records(BatchReader):
         try:
             return pa.array(values.astype(values.dtype.newbyteorder("="))).cast(wanted)
         except pa.ArrowException as error:
-            raise BadRawError(f"numbers are no {wanted}: {error}", where=Location(file)) from error
+            raise BadRawError(f"its numbers are not valid {wanted}: {error}", where=Location(file)) from error
 
 
 class IdxReader(_Records):
@@ -75,7 +75,7 @@ class IdxReader(_Records):
         array = self._load(raw, file)
         if (array.ndim > 2) != self._images or array.ndim == 2:
             raise BadRawError(
-                f"the file holds an array of shape {list(array.shape)}",
+                f"the file contains an array of shape {list(array.shape)}",
                 where=Location(file),
                 hint="declare `_value` for files of one dimension, and only for those",
             )
@@ -89,10 +89,10 @@ class IdxReader(_Records):
         return encode_png(record_of(array, number, file), file)
 
     def _load(self, raw: RawDataset, file: str) -> Array:
-        data = _read_unpacked(raw, file)
+        data = read_unpacked(raw, file)
         kind, dimensions = (data[2], data[3]) if len(data) >= 4 else (0, 0)
         if data[:2] != b"\0\0" or kind not in _IDX_TYPES or not dimensions or len(data) < 4 + 4 * dimensions:
-            raise BadRawError("no idx file: its first bytes are none of the format's", where=Location(file))
+            raise BadRawError("not an idx file: its header is wrong", where=Location(file))
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
         dtype = np.dtype(_IDX_TYPES[kind])
         start = 4 + 4 * dimensions
@@ -113,6 +113,8 @@ class BinaryReader(_Records):
     Numbers of several bytes are little-endian.
     """
 
+    accepts_anything = True
+
     def __init__(self, table: TableSpec) -> None:
         record = table.options.get("record")
         if not record or ("shape" in record) != ("order" in record):
@@ -132,7 +134,7 @@ class BinaryReader(_Records):
         if self._images and not file.lower().endswith(".gz"):
             yield from self._batches_of(file, parts, self._count(raw.stat(file).bytes, file))
             return
-        data = _read_unpacked(raw, file)
+        data = read_unpacked(raw, file)
         count = self._count(len(data), file)
         yield from self._batches_of(file, parts, count if self._images else np.frombuffer(data, self._dtype))
 
@@ -141,21 +143,21 @@ class BinaryReader(_Records):
             raise no_images(self._table, locator)
         file, number = split_locator(locator)
         if file.lower().endswith(".gz"):
-            records = self._arrays.get(file, lambda: np.frombuffer(_read_unpacked(raw, file), np.uint8))
+            records = self._arrays.get(file, lambda: np.frombuffer(read_unpacked(raw, file), np.uint8))
             data = records[number * self._size : (number + 1) * self._size].tobytes()
         else:
             with raw.open(file) as stream:
                 stream.seek(number * self._size)
                 data = stream.read(self._size)
         if len(data) < self._size:
-            raise BadRawError(f"record {number} is not there", where=Location(file))
+            raise BadRawError(f"there is no record {number}", where=Location(file))
         values = np.frombuffer(data, self._dtype)
         return encode_png(image_array(values, self._order, file, self._shape), file)
 
     def _count(self, size: int, file: str) -> int:
         if size % self._size:
             raise BadRawError(
-                f"{size} bytes are no whole number of records of {self._size} bytes",
+                f"{size} bytes are not a whole number of records of {self._size} bytes",
                 where=Location(file),
                 hint=f"download the file again, or fix `record:` of table {self._table.name!r}",
             )
@@ -163,7 +165,7 @@ class BinaryReader(_Records):
 
 
 class NpzReader(RowReader):
-    """NumPy archives, one row each: columns are arrays by name, without dimension a number, else lists.
+    """NumPy archives, one row each: columns are arrays by name; scalars are numbers, other arrays lists.
 
     Option `images`: {array: image, order: HW}. The column `image` is then `@<table>/<file>`, and
     `@<table>/<file>#<i>` is image i of the array (without `#`, the whole array is one image).
@@ -201,43 +203,37 @@ class NpzReader(RowReader):
 
 
 def _npz_arrays(raw: RawDataset, file: str, names: list[str]) -> dict[str, Array]:
-    """The arrays of these names that the file has."""
+    """The arrays of these names that are in the file."""
     try:
-        with zipfile.ZipFile(io.BytesIO(raw.read_bytes(file))) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_whole(raw, file))) as archive:
             members = set(archive.namelist())
             return {
-                name: _npy_array(archive.read(f"{name}.npy"), file)
-                for name in names
-                if f"{name}.npy" in members
+                name: _npy_member(archive, f"{name}.npy", file) for name in names if f"{name}.npy" in members
             }
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise BadRawError(f"no valid npz: {error}", where=Location(file), hint="download it again") from error
-
-
-def _npy_array(data: bytes, file: str) -> Array:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(stream)
-    if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
-        return np.asarray(restricted_loads(data[stream.tell() :], file))
-    left = len(data) - stream.tell()
-    if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
-        raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
-    stream.seek(0)
-    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
-
-
-def _read_unpacked(raw: RawDataset, file: str) -> bytes:
-    if not file.lower().endswith(".gz"):
-        return raw.read_bytes(file)
-    try:
-        with open_unpacked(raw, file) as stream:
-            return stream.read()
-    except (EOFError, OSError, zlib.error) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError) as error:
         raise BadRawError(
-            f"the file's compression is damaged: {error}", where=Location(file), hint="download it again"
+            f"not a valid npz file: {error}", where=Location(file), hint="download it again"
         ) from error
+
+
+def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:
+    """An array of an npz; its sizes in the index and in its header are checked before it is decompressed."""
+    info = archive.getinfo(name)
+    refuse_bomb(info.file_size, info.compress_size, f"array {name!r}", file)
+    with archive.open(name) as member:
+        shape, in_columns, dtype = _npy_header(member)
+        left = info.file_size - member.tell()
+        if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
+            return np.asarray(restricted_loads(member.read(left), file))
+        if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
+            raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
+        data = member.read(left)
+    array: Array = np.frombuffer(data, dtype) if left else np.empty(math.prod(shape), dtype)
+    return array.reshape(shape, order="F" if in_columns else "C")
+
+
+def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    return np.lib.format.read_array_header_2_0(member)

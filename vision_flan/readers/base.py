@@ -1,4 +1,4 @@
-"""What readers have in common: the schema, batches of rows, and images by reference."""
+"""The base of all readers: the schema, batches of rows, and images by reference."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vision_flan.readers.reader import TableSpec
 
 
 class BatchReader:
-    """A reader of files one by one. A format says what is in a file, in `_file_batches`; one whose files
-    hold images says which, in `_image`. Whatever a parser raises becomes an error of the raw file here.
+    """A reader of one file after another. Subclasses read a file in `_file_batches`, and an image in it, if
+    the format has images, in `_image`. Whatever a parser raises becomes an error of the raw file here.
 
     Args:
-        columns: the columns a record fills; by default those the spec declares.
-        images: the option that makes the column `image` of references; "" where the format has none.
+        columns: the columns of a record; by default those the spec declares.
+        images: the option that adds the column `image` of references; "" if the format has none.
     """
 
-    #: Formats in which a Git LFS pointer or a web page would pass as text.
-    takes_any_text = False
+    #: Set for formats without a signature: a Git LFS pointer or a web page would pass as data.
+    accepts_anything = False
 
     def __init__(
         self, table: TableSpec, columns: Mapping[str, pa.DataType] | None = None, images: str = ""
@@ -37,7 +37,7 @@ class BatchReader:
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         for file, parts in self._layout.files(raw):
             with reading(raw, file, self._table.reader):
-                if self.takes_any_text:
+                if self.accepts_anything:
                     refuse_stand_in(raw, file)
                 yield from self._file_batches(raw, file, parts)
 
@@ -54,7 +54,7 @@ class BatchReader:
 
 
 class RowReader(BatchReader):
-    """A reader whose formats are read row by row; batches go across files, which may be many and small."""
+    """A reader that yields rows; batches span files, which may be many and small."""
 
     def batches(self, raw: RawDataset) -> Iterator[pa.RecordBatch]:
         yield from self._layout.batches(self._all_rows(raw))
@@ -62,7 +62,7 @@ class RowReader(BatchReader):
     def _all_rows(self, raw: RawDataset) -> Iterator[Row]:
         for file, parts in self._layout.files(raw):
             with reading(raw, file, self._table.reader):
-                if self.takes_any_text:
+                if self.accepts_anything:
                     refuse_stand_in(raw, file)
                 yield from self._rows(raw, file, parts)
 
@@ -74,7 +74,7 @@ class RowReader(BatchReader):
 def with_image_column(
     table: TableSpec, columns: Mapping[str, pa.DataType] | None, option: str
 ) -> dict[str, pa.DataType]:
-    """The columns of a table, with `image` where the spec sets the option that makes it.
+    """The columns of a table, with `image` if the spec sets the option that adds it.
 
     Raises:
         SpecError: the spec declares `image` too.
@@ -84,7 +84,7 @@ def with_image_column(
         return made
     if "image" in table.columns:
         raise SpecError(
-            f"table {table.name!r}: `{option}` makes the column 'image'",
+            f"table {table.name!r}: `{option}` adds the column 'image'",
             where=table.place,
             hint="drop it from `columns:`",
         )

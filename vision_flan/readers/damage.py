@@ -1,7 +1,7 @@
-"""What a parser raises becomes an error of the raw file, at one place.
+"""Turns what parsers raise into errors of the raw file, in one place.
 
 Parsers of damaged or hostile files raise anything. Every reader's `batches` and `open_image` go through
-`reading`, so that a person sees the file, what it is instead, and the next step.
+`reading`, so that users see the file, what is wrong with it, and the next step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vision_flan.raw.folder import RawDataset
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html")
-#: What the machine says, rather than the file.
+#: Errors of the machine rather than the file.
 _OF_MACHINE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM)
 )
@@ -30,12 +30,12 @@ _OF_MACHINE = frozenset(
 
 @contextmanager
 def reading(raw: RawDataset, file: str, reader: str) -> Iterator[None]:
-    """Turns whatever the reading of a file raises into an error a person can act on.
+    """Turns whatever reading a file raises into an error a user can act on.
 
     Raises:
         BadRawError: the file is a Git LFS pointer or a web page, or its parser failed.
-        MachineError: the disk or the limits of the machine.
-        VflanError: as the reader raised it.
+        MachineError: the disk failed, or a limit of the machine was reached.
+        VflanError: as raised by the reader.
     """
     try:
         yield
@@ -57,7 +57,7 @@ def reading(raw: RawDataset, file: str, reader: str) -> Iterator[None]:
 
 
 def refuse_stand_in(raw: RawDataset, file: str) -> None:
-    """Raise BadRawError for what often lies in a file's stead: a Git LFS pointer, a web page."""
+    """Raise BadRawError for common stand-ins for a file: a Git LFS pointer, a web page."""
     head = _head(raw, file)
     if head.startswith(_LFS):
         raise BadRawError(
@@ -91,7 +91,7 @@ def _unreadable(raw: RawDataset, file: str, reader: str, error: Exception) -> Ba
     if isinstance(error, RecursionError):
         what = "values are nested too deep"
     if isinstance(error, MemoryError):
-        what = "it asks for more memory than there is"
+        what = "it needs more memory than there is"
     return BadRawError(
         f"reader {reader!r} cannot read the file: {what[:300]}",
         where=Location(file),

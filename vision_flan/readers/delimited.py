@@ -1,15 +1,9 @@
-"""Reader `delimited`: CSV, TSV and their kin."""
+"""Reader `delimited`: CSV, TSV and similar formats."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import csv
-import os
 import re
-import tempfile
 import threading
-from array import array
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -17,10 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
+from vision_flan.readers.image_spool import ImageSpool
 from vision_flan.readers.layout import Parts, no_images, split_locator
+from vision_flan.readers.quotes import (
+    QuoteCounter,
+    first_record_over_lines,
+    records_of,
+    spans_lines,
+    unclosed_quote,
+)
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
 
@@ -34,13 +36,13 @@ class DelimitedReader(BatchReader):
     """Delimited text, plain or .gz.
 
     Options: `delimiter` (default: tab for .tsv, else comma); `quote` (default `"`, null: no quoting);
-    `header` (default true); `names_in_file`, names of all columns where there is no header (default: the
-    declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: what Arrow takes
-    for NULL in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
-    a column of images in base64, which the table shows as references in `image`.
+    `header` (default true); `names_in_file`, names of all columns if there is no header (default: the
+    declared columns); `skip_rows`; `encoding`; `null_values`, texts that are NULL (default: Arrow's own
+    in number columns, none in text columns); `allow_newlines` in quoted cells; `image_column`,
+    a column of images in base64, which become references in `image`.
     """
 
-    takes_any_text = True
+    accepts_anything = True
 
     def __init__(self, table: TableSpec) -> None:
         self._image_column: str | None = table.options.get("image_column")
@@ -50,19 +52,20 @@ class DelimitedReader(BatchReader):
         if nested or (self._image_column and "image" in table.columns):
             wrong = nested[0] if nested else "image"
             raise SpecError(
-                f"table {table.name!r}: column {wrong!r} cannot be declared so in delimited text",
+                f"table {table.name!r}: column {wrong!r} cannot be declared in delimited text",
                 where=table.place,
-                hint="declare VARCHAR and take it apart in SQL" if nested else "`image_column` makes `image`",
+                hint="declare VARCHAR and parse it in SQL" if nested else "`image_column` adds `image`",
             )
         super().__init__(table, images="image_column")
         self._encoding = encoding_of(table)
-        self._spools: dict[str, _ImageSpool] = {}
+        self._skip_rows = int(table.options.get("skip_rows", 0))
+        self._spools: dict[str, ImageSpool] = {}
         self._lock = threading.Lock()
 
     def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
         self._refuse_double_names(raw, file)
         first = 0
-        # Arrow counts rows by a column, so a table of nothing but images reads theirs.
+        # Arrow counts rows by a column, so a table with only images reads that one.
         shown = self._table.columns or {self._image_column or "": pa.string()}
         for batch in self._stream(raw, file, shown):
             rows = batch.num_rows
@@ -80,7 +83,7 @@ class DelimitedReader(BatchReader):
         with self._lock:
             if file not in self._spools:
                 cells = self._stream(raw, file, {self._image_column: pa.string()})
-                self._spools[file] = _ImageSpool(cells, file)
+                self._spools[file] = ImageSpool(cells, file)
         return self._spools[file].read(row)
 
     def _stream(
@@ -97,38 +100,57 @@ class DelimitedReader(BatchReader):
         )
         if self._encoding == "iso8859-1":
             self._find_undecodable(raw, file)
+        parse = self._parse_options(file)
         with open_unpacked(raw, file) as stream:
+            counted = QuoteCounter(stream, parse.quote_char)
             try:
-                yield from pa.csv.open_csv(
-                    pa.PythonFile(stream, mode="r"), self._read_options(), self._parse_options(file), convert
-                )
+                for batch in pa.csv.open_csv(
+                    pa.PythonFile(counted, mode="r"), self._read_options(), parse, convert
+                ):
+                    if not parse.newlines_in_values and spans_lines(batch):
+                        raise self._refused_quotes(raw, file)
+                    yield batch
             except (pa.ArrowException, UnicodeError, EOFError, OSError) as error:
-                if not isinstance(error, pa.ArrowInvalid) or "Empty CSV" not in str(error):
-                    raise self._explained(raw, file, error) from error
+                raise self._explained(raw, file, error) from error
+        if counted.count % 2:  # Arrow silently closes a quote at the end of the file
+            self._refuse_unclosed_quote(raw, file)
+
+    def _refuse_unclosed_quote(self, raw: RawDataset, file: str) -> None:
+        """Raise for an unclosed quote; an odd number of quotes may also be a literal one in a cell."""
+        with TextStream(raw, file, self._encoding) as stream:
+            line = unclosed_quote(stream.lines(), self._parse_options(file), self._skip_rows)
+        if line:
+            raise BadRawError(
+                "not valid delimited text: this record opens a quote that is never closed",
+                where=Location(file, line),
+                hint="fetch the file again if it was cut off, or fix the record; "
+                "`quote: null` reads quotes as they are",
+            )
+
+    def _refused_quotes(self, raw: RawDataset, file: str) -> BadRawError:
+        """The error for a quoted cell with a line break in it, which the table does not allow."""
+        self._refuse_unclosed_quote(raw, file)
+        with TextStream(raw, file, self._encoding) as stream:
+            line = first_record_over_lines(stream.lines(), self._parse_options(file), self._skip_rows)
+        return BadRawError(
+            "not valid delimited text: a quoted cell spans lines",
+            where=Location(file, line),
+            hint="close the quote, or set `allow_newlines: true` if cells may hold line breaks",
+        )
 
     def _refuse_double_names(self, raw: RawDataset, file: str) -> None:
-        """Raise where the header has a declared column twice: Arrow would take the last without a word."""
+        """Raise if the header has a declared column twice: Arrow would silently take the last."""
         if not self._table.options.get("header", True):
             return
         options = self._parse_options(file)
-        skipped = int(self._table.options.get("skip_rows", 0))
         with TextStream(raw, file, self._encoding) as stream:
-            lines = (line for line in islice(stream.lines(), skipped, None) if line.strip())
-            quote = options.quote_char or None
-            names = next(
-                csv.reader(
-                    lines,
-                    delimiter=options.delimiter,
-                    quotechar=quote,
-                    quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-                ),
-                [],
-            )
+            lines = (line for line in islice(stream.lines(), self._skip_rows, None) if line.strip())
+            names: list[str] = next(records_of(lines, options), [])
         for name in (*self._table.columns, *([self._image_column] if self._image_column else ())):
             if names.count(name) > 1:
                 raise BadRawError(
                     f"the header names the column {name!r} twice",
-                    where=Location(file, skipped + 1),
+                    where=Location(file, self._skip_rows + 1),
                     hint="rename one in the file, or read it with `header: false` and `names_in_file:`",
                 )
 
@@ -138,9 +160,9 @@ class DelimitedReader(BatchReader):
         if not options.get("header", True):
             names = options.get("names_in_file") or list(self._table.columns)
         return pa.csv.ReadOptions(
-            use_threads=False,  # else errors do not tell the row
+            use_threads=False,  # otherwise errors lack the row
             block_size=_IMAGE_BLOCK if self._image_column else _BLOCK,
-            skip_rows=int(options.get("skip_rows", 0)),
+            skip_rows=self._skip_rows,
             column_names=names,
             encoding="utf8" if self._encoding == "utf-8-sig" else self._encoding,
         )
@@ -159,21 +181,34 @@ class DelimitedReader(BatchReader):
         text = str(error)
         if isinstance(error, UnicodeError) or "UTF8" in text:
             self._find_undecodable(raw, file)
+        if "Empty CSV" in text:
+            return self._empty(raw, file)
+        if "straddles" in text or "Expected" in text:
+            self._refuse_unclosed_quote(raw, file)
         row = _ROW.search(text)
         hint = f"fix the file, or the options and columns of table {self._table.name!r}"
         if "does not exist in CSV" in text:
             hint = f"its header begins {self._header(raw, file)!r}; is `delimiter:` right?"
         elif "straddles" in text:
-            hint = "a quote is not closed, or a row is too long; `quote: null` reads quotes as they are"
+            hint = f"a row has more than {_BLOCK >> 20} MiB; is `delimiter:` right?"
         elif "Expected" in text:
             hint = "quotes or delimiters differ: see `quote:`, `delimiter:`, `allow_newlines:`"
         what = text.removeprefix('"').removesuffix('"').replace("In CSV column", "column")
         return BadRawError(
-            f"no valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
+            f"not valid delimited text: {what}", where=Location(file, int(row[1]) if row else 0), hint=hint
+        )
+
+    def _empty(self, raw: RawDataset, file: str) -> BadRawError:
+        if not self._header(raw, file):
+            return BadRawError("the file is empty", where=Location(file), hint="fetch it again")
+        return BadRawError(
+            "the file has no lines to read",
+            where=Location(file),
+            hint=f"fetch it again, or fix `skip_rows:` of table {self._table.name!r}",
         )
 
     def _find_undecodable(self, raw: RawDataset, file: str) -> None:
-        """Raise for the first byte that is not in the file's encoding."""
+        """Raise for the first byte that is not valid in the file's encoding."""
         stream = TextStream(raw, file, self._encoding)
         try:
             while stream.read():
@@ -187,39 +222,3 @@ class DelimitedReader(BatchReader):
             return next(stream.lines(), "")[:200]
         finally:
             stream.close()
-
-
-class _ImageSpool:
-    """Decoded images of one file, in a temporary file that vanishes with the process."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch], file: str) -> None:
-        self._file = file
-        self._ends = array("Q", [0])
-        self._damaged: dict[int, str] = {}
-        self._images = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - lives as long as we do
-        for batch in batches:
-            for cell in batch.column(0):
-                image = self._decoded(cell.as_py(), len(self._ends) - 1)
-                self._images.write(image)
-                self._ends.append(self._ends[-1] + len(image))
-        self._images.flush()
-
-    def read(self, row: int) -> bytes:
-        if row >= len(self._ends) - 1:
-            raise MissingRawError(
-                f"record {row} is not there, the file has {len(self._ends) - 1}", where=Location(self._file)
-            )
-        start, end = self._ends[row], self._ends[row + 1]
-        if start == end:
-            what = f"record {row} has no image"
-            if row in self._damaged:
-                what = f"record {row}: the image is no base64: {self._damaged[row]}"
-            raise DamagedFileError(what, where=Location(self._file), hint="download the file again")
-        return os.pread(self._images.fileno(), end - start, start)
-
-    def _decoded(self, cell: str | None, row: int) -> bytes:
-        try:
-            return base64.b64decode(cell or "", validate=True)
-        except (binascii.Error, ValueError) as error:
-            self._damaged[row] = str(error)
-            return b""

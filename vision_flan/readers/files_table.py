@@ -1,4 +1,4 @@
-"""Reader `files`: one row a file, from its path alone, for labels in folder names and lone images."""
+"""Reader `files`: one row per file, from its path alone, for labels in folder names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FilesReader:
     """Paths that match. No content is read.
 
     Columns: the named parts, VARCHAR or as declared, and `path`. Option `suffixes`: [.jpg, .png] keeps files
-    that end in one of these, in upper or lower case.
+    with one of these suffixes, in upper or lower case.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -31,7 +31,7 @@ class FilesReader:
         if unknown or "path" in self._pattern.names:
             wrong = unknown[0] if unknown else "path"
             raise SpecError(
-                f"table {table.name!r}: column {wrong!r} is no part of the path {table.file!r}",
+                f"table {table.name!r}: column {wrong!r} is not a part of the path {table.file!r}",
                 where=table.place,
                 hint=f"columns of this table are {', '.join(dict.fromkeys(names))}, _file and _index",
             )
@@ -63,7 +63,7 @@ class FilesReader:
 
     def _batch(self, rows: list[tuple[str, dict[str, str]]]) -> pa.RecordBatch:
         def error(at: int, what: str) -> BadRawError:
-            return BadRawError(what, where=Location(rows[at][0]), hint="fix the type of the column")
+            return BadRawError(what, where=Location(rows[at][0]), hint="fix the column's type")
 
         paths = pa.array([path for path, _ in rows], pa.string())
         arrays = [

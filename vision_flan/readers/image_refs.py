@@ -9,13 +9,13 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.lmdb_table import LmdbReader
 from vision_flan.readers.reader import Reader
 
-#: Bytes that are read of an image at most: one more than the largest image that is used (64 MiB), so that
-#: the check of images sees that it is too large, and a file of any size costs no more than this.
+#: Most bytes read of an image: one more than the largest allowed image (64 MiB), so that the image check
+#: sees that it is too large, and a file of any size costs no more than this.
 MOST_BYTES = (64 << 20) + 1
 
 
 class ImageStore:
-    """Opens the references that rows carry; see `vision_flan.readers.reader` for their two kinds."""
+    """Reads the images that rows refer to; see `vision_flan.readers.reader` for both kinds of references."""
 
     def __init__(self, raw: RawDataset, readers: Mapping[str, Reader]) -> None:
         self._raw = raw
@@ -23,7 +23,7 @@ class ImageStore:
         self._read_bytes = raw.read_bytes
 
     def file_of(self, ref: str) -> str:
-        """The file that holds an image: the reference itself, or the container it names a record of."""
+        """The file that contains an image: the reference itself, or the file whose record it names."""
         if ref[:1] != "@":
             return ref
         table, _, locator = ref[1:].partition("/")
@@ -45,7 +45,7 @@ class ImageStore:
         reader = self._readers.get(table)
         if reader is None or not slash:
             raise BadRawError(
-                f"image reference {ref!r} names no table that the task reads or names",
+                f"image reference {ref!r} names no table of the task",
                 hint=f"write @<table>/<file>#<record>; its tables are {', '.join(sorted(self._readers))}",
             )
         return reader.open_image(self._raw, locator)

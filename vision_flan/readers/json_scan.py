@@ -1,7 +1,7 @@
-"""JSON read as a stream: values are decoded one at a time from a window over the text.
+"""Reads JSON as a stream: values are decoded one at a time from a window over the text.
 
 `json.JSONDecoder.raw_decode` does the work in C. Where it fails because the window ends too early, the window
-grows; a value that is only skipped is entered instead, so that skipping a gigabyte needs no memory.
+grows; a value that is skipped is traversed instead, so that skipping a gigabyte needs no memory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,38 @@ from vision_flan.errors import BadRawError, Location
 from vision_flan.readers.text_stream import TextStream
 
 _BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
-#: An error this near to the window's end may come from its end: `-Infinity` and `\\uD83D` are the longest.
+#: An error this close to the window's end may be caused by it: `-Infinity` and `\\uD83D` are the longest.
 _NEAR = 16
 
 
+#: Parts of a number after its first digits, and the words that Python's parser accepts.
+_PART_OF_NUMBER = re.compile(r"\.|[eE][-+]?")
+_WORDS = ("true", "false", "null", "NaN", "-Infinity", "Infinity")
+CUT_OFF = "the file is cut off: "
+
+
+def is_cut_off(rest: str, problem: str) -> bool:
+    """Whether JSON text ends before its document does.
+
+    Args:
+        rest: the text from the place of the problem to its end.
+        problem: what the parser says.
+    """
+    rest = rest.strip(" \t\n\r")
+    if problem.startswith("Unterminated"):
+        return True
+    if problem.startswith("Invalid \\uXXXX"):
+        return len(rest) < len("\\u0000") and '"' not in rest
+    is_word = any(word.startswith(rest) and word != rest for word in _WORDS)
+    return is_word or _PART_OF_NUMBER.fullmatch(rest) is not None
+
+
 class JsonScanner:
-    """A position in a JSON text. Values are those of `json.loads`; NaN and Infinity, which are no
+    """A position in a JSON text. Values are those of `json.loads`; NaN and Infinity, which are not
     JSON, are None.
 
     Raises:
-        BadRawError: no JSON, or cut short; names line and byte.
+        BadRawError: not JSON, or cut off; names line and byte.
     """
 
     def __init__(self, stream: TextStream) -> None:
@@ -37,7 +59,7 @@ class JsonScanner:
         self._dropped = 0
 
     def peek(self) -> str:
-        """The next character that is no space, "" at the end."""
+        """The next character that is not a space, "" at the end."""
         while True:
             found = _BLANKS.match(self._text, self._at)
             self._at = found.end() if found else self._at
@@ -78,7 +100,7 @@ class JsonScanner:
             self.value()
 
     def members(self) -> Iterator[str]:
-        """Keys of the object here; after each, the caller takes or skips its value."""
+        """Keys of the object here; after each, the caller must read or skip its value."""
         self.take("{")
         if self.peek() == "}":
             self._at += 1
@@ -93,7 +115,7 @@ class JsonScanner:
                 return
 
     def items(self) -> Iterator[int]:
-        """Positions in the list here; after each, the caller takes or skips its value."""
+        """Positions in the list here; after each, the caller must read or skip its value."""
         self.take("[")
         if self.peek() == "]":
             self._at += 1
@@ -118,7 +140,7 @@ class JsonScanner:
         return mark == closing
 
     def _try_value(self) -> tuple[bool, Any]:
-        """Decode what is here; (False, None) when the window may end too early."""
+        """Decode the value here; (False, None) if the window may end too early."""
         if not self.peek():
             self.fail(self._at, "a value expected")
         try:
@@ -138,7 +160,7 @@ class JsonScanner:
         return True, value
 
     def _more(self, *, grow: bool = False) -> bool:
-        """Drop the text before the position and read on; `grow` doubles what is left of the window."""
+        """Drop the text before the position and read more; `grow` doubles the rest of the window."""
         wanted = len(self._text) - self._at if grow else 1
         self._lines += self._text.count("\n", 0, self._at)
         self._dropped += self._at
@@ -153,14 +175,14 @@ class JsonScanner:
         return not self._ended
 
     def fail(self, at: int, what: str) -> NoReturn:
-        """Raise for what is at an offset of the window."""
+        """Raise for a problem at an offset of the window."""
         rest = self._text[at:]
         encoding = "utf-8" if self._stream.encoding == "utf-8-sig" else self._stream.encoding
         byte = self._stream.bytes_read - len(rest.encode(encoding, "surrogatepass"))
         line = self._lines + self._text.count("\n", 0, at) + 1
-        cut = self._ended and not rest.strip()
+        cut = self._ended and is_cut_off(rest, what)
         raise BadRawError(
-            f"no valid JSON at byte {byte}: {'the file is cut short, ' if cut else ''}{what}",
+            f"not valid JSON at byte {byte}: {CUT_OFF if cut else ''}{what}",
             where=Location(self._stream.path, line),
             hint="fetch the file again" if cut else "fix the file, or declare another reader",
         )

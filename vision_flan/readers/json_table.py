@@ -20,11 +20,11 @@ from vision_flan.readers.values import shown
 class JsonReader(RowReader):
     """JSON documents.
 
-    Options: `at`, dotted path of the list or object that holds the rows (default: the document itself);
-    `single`, the object there is one row; `encoding`.
+    Options: `at`, dotted path of the list or object with the rows (default: the document itself);
+    `single`, whether the object there is one row; `encoding`.
 
-    A row of a list of objects has their declared keys, of a list of other values `_value`. A row of an
-    object has its key in `_key` besides. Declared, `_value` is the whole value, objects included.
+    A list of objects gives rows of their declared keys, a list of other values rows of `_value`. Rows of an
+    object also have its key, in `_key`. If declared, `_value` is the whole value, even if it is an object.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -99,7 +99,7 @@ class JsonReader(RowReader):
             return {**value, "_value": value} if self._whole else value
         if self._whole:
             return {"_value": value}
-        return self._fail(file, f"{label} is no object: {shown(value)}", "declare `_value` in `columns:`")
+        return self._fail(file, f"{label} is not an object: {shown(value)}", "declare `_value` in `columns:`")
 
     def _fail(self, file: str, what: str, hint: str) -> NoReturn:
         raise BadRawError(what, where=Location(file), hint=hint)

@@ -1,4 +1,4 @@
-"""Columns of a table and how readers fill them: parts of the path, declared columns, `_file`, `_index`."""
+"""The columns of a table and how readers fill them: path parts, declared columns, `_file`, `_index`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column, settled
 
-#: Bounds of a record batch; a row's size is what it takes in its file, so the second one is approximate.
+#: Bounds of a record batch; a row's size is its size in the file, so the second one is approximate.
 BATCH_ROWS = 8192
 BATCH_BYTES = 8 << 20
 
@@ -21,7 +21,7 @@ Parts = Mapping[str, str]
 
 
 class Row(NamedTuple):
-    """A record on its way to a batch: `position` becomes `_index`, `label` is for errors ("line 7")."""
+    """A record before it is in a batch: `position` becomes `_index`, `label` is for errors ("line 7")."""
 
     file: str
     parts: Parts
@@ -36,11 +36,11 @@ class Layout:
 
     Args:
         table: the declared table.
-        columns: the columns a record fills; by default those the spec declares.
+        columns: the columns of a record; by default those the spec declares.
 
     Attributes:
         pattern: the path pattern of the table's files.
-        columns: the columns a record fills, with their types.
+        columns: the columns of a record, with their types.
         schema: parts of the path, `columns`, `_file`, `_index`.
 
     Raises:
@@ -66,7 +66,7 @@ class Layout:
         """Files of the table, sorted.
 
         Raises:
-            MissingRawError: there is none.
+            MissingRawError: no file matches.
         """
         nothing = True
         for found in raw.list(self.pattern):
@@ -93,7 +93,7 @@ class Layout:
         )
 
     def batches(self, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
-        """Records as batches of bounded size, across files; a key that a record lacks is NULL.
+        """Records as batches of bounded size that may span files; keys missing from a record are NULL.
 
         Raises:
             BadRawError: a value does not fit its column; names file, record, column and value.
@@ -128,9 +128,9 @@ class Layout:
 
 
 def no_images(table: TableSpec, locator: str) -> BadRawError:
-    """The error for an image reference into a table whose format holds none."""
+    """The error for an image reference into a table whose format has no images."""
     return BadRawError(
-        f"image reference '@{table.name}/{locator}': reader {table.reader!r} holds no images here",
+        f"image reference '@{table.name}/{locator}': reader {table.reader!r} has no images here",
         where=table.place,
         hint="give the image's path in the layout instead",
     )

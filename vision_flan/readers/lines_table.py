@@ -1,4 +1,4 @@
-"""Readers `lines`, a row a line of a text list, and `text`, a row a text file."""
+"""Readers `lines`, one row per line of a text list, and `text`, one row per text file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class LinesReader(RowReader):
     """Text lists.
 
     Options: `line`, the pattern of a line, see `vision_flan.raw.patterns` (default `{_value}`);
-    `skip_rows`, lines to pass over at the start of each file; `skip_blank` (default true); `comment`, lines
-    that start with it are passed over; `on_mismatch`, error (default) or skip; `encoding`.
+    `skip_rows`, lines to skip at the start of each file; `skip_blank` (default true); `comment`, a prefix of
+    lines to skip; `on_mismatch`, error (default) or skip; `encoding`.
 
     Attributes:
-        skipped: lines passed over by `on_mismatch: skip` in the last full read.
+        skipped: lines skipped by `on_mismatch: skip` in the last full read.
     """
 
-    takes_any_text = True
+    accepts_anything = True
 
     def __init__(self, table: TableSpec) -> None:
         options = table.options
@@ -35,7 +35,7 @@ class LinesReader(RowReader):
         unknown = [name for name in table.columns if name not in self._line.names]
         if unknown:
             raise SpecError(
-                f"table {table.name!r}: column {unknown[0]!r} is no field of the line {self._line.text!r}",
+                f"table {table.name!r}: column {unknown[0]!r} is not a field of the line {self._line.text!r}",
                 where=table.place,
                 hint=f"fields are {', '.join(self._line.names) or 'none'}",
             )
@@ -80,7 +80,7 @@ class LinesReader(RowReader):
 class TextReader(RowReader):
     """Whole text files: `_value` is the text, without a byte order mark. Option `encoding`."""
 
-    takes_any_text = True
+    accepts_anything = True
 
     def __init__(self, table: TableSpec) -> None:
         super().__init__(table, {"_value": pa.string()})

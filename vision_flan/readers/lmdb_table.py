@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,27 +15,22 @@ from vision_flan.errors import BadRawError, Location, MachineError, MissingRawEr
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts
+from vision_flan.readers.lmdb_pages import check_pages
 from vision_flan.readers.reader import TableSpec
 
 _DATA = "/data.mdb"
 
-#: The start of a meta page on 64-bit machines: 16 bytes of page header, then magic and version (4 bytes
-#: each), address and size of the map (8 each), two trees of 48 bytes, of which the first begins with the
-#: page size, the last page (8) and the transaction (8).
-_META_BYTES = 152
-_MAGIC = 0xBEEFC0DE
-
-#: Environments that some reader holds open, by path: LMDB allows each to be open once in a process, and what
-#: lists a table's records and what opens their images are two readers.
+#: Open environments by path: LMDB allows each to be open once per process, and a table's records and images
+#: are read by two readers.
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
 
 class LmdbReader(BatchReader):
-    """LMDB environments, read without a lock, so a read-only disk will do.
+    """LMDB environments, read without a lock, so the disk may be read-only.
 
-    `file` is the folder of the environment; `_file` is too. Columns: `_key`, the record's key as text, and
-    `image`, the reference to its value. Rows are in the order of keys.
+    `file` is the environment's `data.mdb`; `_file` is its folder. Columns: `_key`, the record's key as text,
+    and `image`, the reference to its value. Rows are in the order of keys.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -47,9 +40,13 @@ class LmdbReader(BatchReader):
                 where=table.place,
                 hint="drop `columns:`",
             )
-        folder = table.file.removesuffix(_DATA).rstrip("/")
-        columns = {"_key": pa.string(), "image": pa.string()}
-        super().__init__(replace(table, file=folder + _DATA), columns)
+        if not table.file.endswith(_DATA):
+            raise SpecError(
+                f"table {table.name!r}: `file` must be the `data.mdb` of an LMDB environment",
+                where=table.place,
+                hint=f"write `file: {table.file.rstrip('/')}{_DATA}`",
+            )
+        super().__init__(table, {"_key": pa.string(), "image": pa.string()})
         self._environments: dict[str, Any] = {}
 
     def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
@@ -87,7 +84,7 @@ class LmdbReader(BatchReader):
                 path = raw.local_path(folder + _DATA)
                 if path is None:
                     raise MissingRawError(
-                        f"the LMDB environment {folder!r} is not unpacked",
+                        f"the LMDB environment {folder!r} is still in an archive, or missing",
                         where=Location(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
@@ -98,53 +95,20 @@ class LmdbReader(BatchReader):
         try:
             return key.decode()
         except UnicodeDecodeError:
-            raise BadRawError(f"the key {key!r} is no text", where=Location(folder)) from None
+            raise BadRawError(f"the key {key!r} is not text", where=Location(folder)) from None
 
 
 def _shared(lmdb: Any, folder: Path) -> Any:
-    """The environment of a folder, opened unless another reader has done so."""
+    """The environment of a folder, shared with other readers that have it open."""
     name = str(folder.resolve())
     environment = _OPEN.get(name)
     if environment is None:
-        _check_size(folder)
+        check_pages(folder / "data.mdb")
         try:
             environment = lmdb.open(name, readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
             raise BadRawError(
-                f"no valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
+                f"not a valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
             ) from error
         _OPEN[name] = environment
     return environment
-
-
-def _check_size(folder: Path) -> None:
-    """Refuse an environment whose file is shorter than its newest meta page says: the file is mapped into
-    memory, and reading beyond its end kills the process.
-
-    Raises:
-        BadRawError: no LMDB file of 64 bits, or cut short.
-    """
-    path = folder / "data.mdb"
-    with path.open("rb") as stream:
-        first = stream.read(_META_BYTES)
-        page = int.from_bytes(first[40:44], sys.byteorder) if len(first) == _META_BYTES else 0
-        if page.bit_count() != 1 or not 256 <= page <= 1 << 16 or not _is_meta(first):
-            raise BadRawError(
-                "no valid LMDB environment: its first page is none of the format's",
-                where=Location(path),
-                hint="unpack it again",
-            )
-        stream.seek(page)
-        metas = [meta for meta in (first, stream.read(_META_BYTES)) if _is_meta(meta)]
-    last_pages = [int.from_bytes(meta[136:144], sys.byteorder) for meta in metas]
-    size, wanted = path.stat().st_size, (max(last_pages) + 1) * page
-    if size < wanted:
-        raise BadRawError(
-            f"the LMDB file is cut short: {size:,} of {wanted:,} bytes",
-            where=Location(path),
-            hint="unpack or download it again",
-        )
-
-
-def _is_meta(page: bytes) -> bool:
-    return len(page) == _META_BYTES and int.from_bytes(page[16:20], sys.byteorder) == _MAGIC

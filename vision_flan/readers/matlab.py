@@ -23,12 +23,12 @@ class MatlabReader(RowReader):
 
     Options: `variable` (default: the only one); `field`, dotted path into structs; `axis`.
 
-    What is found there becomes rows: a struct array by its fields; a cell array of structs by their fields;
-    another cell array, or a vector, one `_value` an element; a matrix, with `axis: rows` or `columns`, one
-    `_values` (DOUBLE[] by default) a row or column. A single struct with `axis: rows`, or a file without
+    Rows come from a struct array, by its fields; a cell array of structs, by their fields; another cell
+    array or a vector, one `_value` per element; a matrix, with `axis: rows` or `columns`, one `_values`
+    (DOUBLE[] by default) per row or column. A single struct with `axis: rows`, or a file without
     `variable` whose variables are the declared columns, is a table whose columns have one length.
 
-    A declared list takes vectors, a declared list of lists matrices. An empty array is NULL. NaN is NULL.
+    A declared list accepts vectors, a declared list of lists accepts matrices. Empty arrays and NaN are NULL.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -65,7 +65,7 @@ class MatlabReader(RowReader):
         for name in self._field:
             struct = _only_struct(value)
             if struct is None or name not in struct:
-                keys = f"fields are {', '.join(struct)}" if struct else "it is no single struct"
+                keys = f"fields are {', '.join(struct)}" if struct else "it is not a single struct"
                 self._fail(file, f"no field {name!r} in the struct", f"{keys}; fix `field:`")
             value = struct[name]
         return value
@@ -78,13 +78,15 @@ class MatlabReader(RowReader):
                 self._fail(file, f"no {name!r} here", f"there are {', '.join(found)}")
             lists[name] = _column_elements(found[name], kind)
         if len({len(items) for items in lists.values()}) != 1:
-            told = ", ".join(f"{name} {len(items)}" for name, items in lists.items())
-            self._fail(file, f"columns have different lengths: {told}", "see `variable:` and `field:`")
+            lengths_text = ", ".join(f"{name} {len(items)}" for name, items in lists.items())
+            self._fail(
+                file, f"columns have different lengths: {lengths_text}", "see `variable:` and `field:`"
+            )
         for position, row in enumerate(zip(*lists.values(), strict=True)):
             yield Row(file, parts, position, dict(zip(lists, row, strict=True)))
 
     def _records(self, value: Array, file: str) -> Iterator[tuple[dict[str, Any], int]]:
-        """Records, not yet of their declared types, each with its approximate size."""
+        """Records before conversion to their declared types, each with its approximate size."""
         if self._axis is not None and value.dtype.names is None:
             matrix = np.atleast_2d(value)
             for line in matrix if self._axis == "rows" else np.moveaxis(matrix, 1, 0):
@@ -106,7 +108,7 @@ class MatlabReader(RowReader):
 
 
 def _only_struct(value: Any) -> dict[str, Any] | None:
-    """The struct in an array of one, looked for through cells of one."""
+    """The only struct in an array, also inside cells of one element."""
     while isinstance(value, np.ndarray) and value.size == 1:
         if value.dtype.names is None and value.dtype != object:
             return None
@@ -115,14 +117,14 @@ def _only_struct(value: Any) -> dict[str, Any] | None:
 
 
 def _column_elements(value: Array, kind: pa.DataType) -> list[Any]:
-    """A variable as a column: a row an element of a vector, a row of a matrix."""
+    """A variable as a column: one row per element of a vector or per row of a matrix."""
     if value.dtype.kind in "US" or value.ndim < 2 or min(value.shape) <= 1:
         return [_convert(element, kind) for element in elements(value)]
     return [_convert(line, kind) for line in value]
 
 
 def _convert(value: Any, kind: pa.DataType) -> Any:
-    """A value as what the declared type asks for; what does not fit is left for the column to refuse."""
+    """A value in the form of its declared type; the column refuses what does not fit."""
     if isinstance(value, np.ndarray) and pa.types.is_list(kind):
         if pa.types.is_list(kind.value_type) and value.ndim > 1:
             return [_convert(line, kind.value_type) for line in value]
@@ -136,13 +138,13 @@ def _convert(value: Any, kind: pa.DataType) -> Any:
         )
     plain = _plain(value)
     if pa.types.is_string(kind) and isinstance(plain, list) and isinstance(value, np.ndarray):
-        # cells mix words and arrays of numbers: the array is its JSON text
+        # cells mix words and arrays of numbers: arrays become their JSON text
         return json.dumps(plain, separators=(",", ":")) if value.dtype.kind in "biuf" else plain
     return [_convert(plain, kind.value_type)] if pa.types.is_list(kind) and plain is not None else plain
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as text, numbers, lists and dicts; arrays of one as their element, empty ones as None."""
+    """Arrays as text, numbers, lists and dicts; one-element arrays as their element, empty ones as None."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.generic):

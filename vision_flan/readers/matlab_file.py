@@ -1,6 +1,6 @@
-"""Variables of .mat files, v5 (scipy) and v7.3 (HDF5, h5py), in one form.
+"""Loads variables of .mat files, v5 (scipy) and v7.3 (HDF5, h5py), in the same form.
 
-A value is an array of two or more dimensions, as in MATLAB: of numbers or booleans; of `str`, one a row of
+A value is an array of two or more dimensions, as in MATLAB: of numbers or booleans; of `str`, one per row of
 characters; or of objects, the elements of a cell or struct array, where a struct is a dict of values.
 """
 
@@ -15,19 +15,20 @@ import numpy as np
 from vision_flan.errors import BadRawError, Location, MachineError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.pixels import Array
+from vision_flan.readers.whole import read_whole
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INSTALL = 'pip install "vision-flan[matlab]"'
 
 
 def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str, Array]:
-    """The variables of a file, or only one of them.
+    """The variables of a file, or one of them.
 
     Raises:
         BadRawError: the file is damaged.
         MachineError: the package that reads such files is not installed.
     """
-    data = raw.read_bytes(file)
+    data = read_whole(raw, file)
     is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
     try:
         return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
@@ -35,13 +36,13 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
         raise MachineError(f"MATLAB files need the package {error.name}", hint=_INSTALL) from None
     except _ElsewhereError as error:
         raise BadRawError(
-            f"no valid MATLAB file: {error}, which is not read",
+            f"not a valid MATLAB file: {error}, which is not supported",
             where=Location(file),
-            hint="write the data into the file itself",
+            hint="store the data in the file itself",
         ) from None
-    except Exception as error:  # the parsers raise anything for damaged files
+    except Exception as error:  # parsers raise anything for damaged files
         raise BadRawError(
-            f"no valid MATLAB file: {type(error).__name__}: {error}",
+            f"not a valid MATLAB file: {type(error).__name__}: {error}",
             where=Location(file),
             hint="download it again",
         ) from error
@@ -58,7 +59,7 @@ def elements(value: Array) -> Iterator[Any]:
 
 
 def text_rows(value: Array) -> list[str]:
-    """Rows of characters, without what pads the rows of a matrix to one length."""
+    """Rows of characters, without the padding of a matrix."""
     padding = "\0" if value.size == 1 else " \0"
     return [str(line).rstrip(padding) for line in value.ravel(order="F")]
 
@@ -86,26 +87,26 @@ def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
 
 
 def _member(group: Any, name: str) -> Any:
-    """A member of a group, unless it is a link, which may lead out of the file."""
+    """A member of a group; links are refused, since they may lead out of the file."""
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        # MATLAB writes no other; a soft link may go on to an external one
+        # MATLAB writes hard links only; a soft link may lead to an external one
         raise _ElsewhereError(f"{name!r} is a link, which may lead to another file")
     return group[name]
 
 
 class _ElsewhereError(Exception):
-    """Data that lies in another file, which a dataset's file could choose freely."""
+    """Data in another file, which a dataset's file could choose freely."""
 
 
 def _refuse_elsewhere(dataset: Any) -> None:
     if dataset.external or dataset.is_virtual:
-        raise _ElsewhereError(f"the data of {dataset.name!r} lies in another file")
+        raise _ElsewhereError(f"the data of {dataset.name!r} is in another file")
 
 
 def _from_hdf5(file: Any, item: Any) -> Array:
-    """A dataset or group of an HDF5 file; its axes are the other way round than in MATLAB."""
+    """A dataset or group of an HDF5 file; its axes are reversed compared with MATLAB."""
     import h5py
 
     if isinstance(item, h5py.Group):
@@ -141,6 +142,6 @@ def _struct_from_hdf5(file: Any, fields: dict[str, Any]) -> Array:
 
 def _objects(items: list[Any], shape: tuple[int, ...]) -> Array:
     flat = np.empty(len(items), dtype=object)
-    for at, item in enumerate(items):  # assignment of the list would make arrays of arrays
+    for at, item in enumerate(items):  # assigning the whole list would create arrays of arrays
         flat[at] = item
     return flat.reshape(shape, order="F")

@@ -22,7 +22,7 @@ class ParquetReader(BatchReader):
     """Parquet files; only declared columns are read.
 
     Option `image_column`: a column of encoded images, binary or a struct with a field `bytes` (as
-    `datasets` writes them), which the table shows as references in `image`.
+    `datasets` writes them), which become references in `image`.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -38,7 +38,7 @@ class ParquetReader(BatchReader):
             self._check_names(parquet, names, file)
             try:
                 for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
-                    batch.validate(full=True)  # Arrow lets bytes through that are no UTF-8
+                    batch.validate(full=True)  # Arrow accepts bytes that are not UTF-8
                     arrays = {name: self._cast(batch.column(name), name, file, first) for name in names}
                     refs = [f"@{self._table.name}/{file}#{first + row}" for row in range(batch.num_rows)]
                     arrays["image"] = pa.array(refs if self._image_column else [], pa.string())
@@ -57,22 +57,22 @@ class ParquetReader(BatchReader):
             image = image.get("bytes")
         if not isinstance(image, bytes):
             raise DamagedFileError(
-                f"record {row}: column {self._image_column!r} holds no image",
+                f"record {row}: column {self._image_column!r} has no image",
                 where=Location(file),
                 hint="an image is binary, or a struct with a field `bytes`",
             )
         return image
 
     def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[pa.ChunkedArray, int]:
-        """The images of the row group that holds a row, and the row's place in it.
+        """The images of a row's group, and the row's position in it.
 
-        Instances come in random order and a row group cannot be read in part, so groups are kept, up to a
+        Instances come in random order and a row group cannot be read in part, so groups are cached, up to a
         gigabyte for all threads together.
         """
         starts = self._starts_of(raw, file)
         if row >= starts[-1]:
             raise MissingRawError(
-                f"record {row} is not there, the file has {starts[-1]}", where=Location(file)
+                f"there is no record {row}, the file has {starts[-1]}", where=Location(file)
             )
         number = bisect.bisect_right(starts, row) - 1
         images = self._groups.get(f"{file}#{number}", lambda: self._load_group(raw, file, number))
@@ -126,8 +126,8 @@ def _opened(raw: RawDataset, file: str) -> pq.ParquetFile:
 
 
 def _damaged(file: str, error: Exception) -> BadRawError:
-    return BadRawError(f"no valid Parquet: {error}", where=Location(file), hint="download the file again")
+    return BadRawError(f"not valid Parquet: {error}", where=Location(file), hint="download the file again")
 
 
 def _unfit(file: str, row: int, what: str) -> BadRawError:
-    return BadRawError(f"record {row}, {what}", where=Location(file), hint="fix the type of the column")
+    return BadRawError(f"record {row}, {what}", where=Location(file), hint="fix the column's type")

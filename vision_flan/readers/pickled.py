@@ -1,4 +1,4 @@
-"""Reader `pickle`: arrays and plain containers. Everything else a pickle can name is code, and is refused."""
+"""Reader `pickle`: arrays and plain containers. Anything else that a pickle names is code, and is refused."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vision_flan.readers.layout import Parts, Row, no_images, split_locator
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
+from vision_flan.readers.whole import read_whole
 
 _CONTAINERS: dict[str, Any] = {
     "dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "str": str, "int": int,
@@ -33,7 +34,7 @@ _FROMBUFFER_MODULES = ("numpy.core.numeric", "numpy._core.numeric")
 def restricted_loads(data: bytes, file: str) -> Any:
     """The object in a pickle that holds only arrays, numbers, text and plain containers.
 
-    Text of Python 2 comes out as bytes where it is no ASCII.
+    Text of Python 2 that is not ASCII is returned as bytes.
 
     Raises:
         BadRawError: the pickle names anything else, or is damaged.
@@ -43,9 +44,9 @@ def restricted_loads(data: bytes, file: str) -> Any:
         return unpickler.load()
     except BadRawError:
         raise
-    except Exception as error:  # a damaged pickle raises whatever the callables it names raise
+    except Exception as error:  # a damaged pickle raises whatever its callables raise
         raise BadRawError(
-            f"no valid pickle: {type(error).__name__}: {error}",
+            f"not a valid pickle: {type(error).__name__}: {error}",
             where=Location(file),
             hint="download the file again",
         ) from error
@@ -70,37 +71,37 @@ class _Restricted(pickle.Unpickler):
         raise BadRawError(
             f"the pickle names {module}.{name}; only arrays and plain containers are read",
             where=Location(self._file),
-            hint="a pickle can run any code: look for the data in another format",
+            hint="a pickle can run any code: get the data in another format",
         )
 
 
-#: Empty arrays cost a file nothing, but each row costs us a list.
+#: Empty arrays take no bytes in a file, but each row takes a list in memory.
 _EMPTY_ROWS = 1 << 20
 
 
 class _Type:
-    """The word `numpy.ndarray` in a pickle; it makes nothing."""
+    """The name `numpy.ndarray` in a pickle; it creates nothing."""
 
 
 class _Dtype:
-    """A `numpy.dtype` as a pickle tells it: its code, then its byte order."""
+    """A `numpy.dtype` as pickled: its code, then its byte order."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         text = code.decode("ascii") if isinstance(code, bytes) else str(code)
         if not _CODE.fullmatch(text):
-            raise ValueError(f"arrays of {text[:20]!r} are not read")
+            raise ValueError(f"arrays of {text[:20]!r} are not supported")
         self.plain = np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
         order = state[1].decode() if isinstance(state[1], bytes) else state[1]
         if state[2] is not None or state[3] is not None or state[4] is not None:
-            raise ValueError("arrays of structs are not read")
+            raise ValueError("arrays of structs are not supported")
         if order == ">":
             self.plain = self.plain.newbyteorder(">")
 
 
 class _Array(np.ndarray):
-    """An array on its way out of a pickle: empty until its state is checked against the bytes that came."""
+    """An array being unpickled: empty until its state is checked against its bytes."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
@@ -115,7 +116,7 @@ def _payload(array: Array, fortran: bool) -> Any:
 
 
 def _checked_array(data: Any, dtype: Any, shape: Any, order: str) -> Array:
-    """An array of a plain type whose shape is filled by `data`, byte for byte."""
+    """An array of a plain type; `data` must fill its shape exactly."""
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise TypeError("an array without a type or a shape")
     if not all(type(size) is int and size >= 0 for size in shape):
@@ -129,7 +130,7 @@ def _checked_array(data: Any, dtype: Any, shape: Any, order: str) -> Array:
         for at, item in enumerate(data):
             flat[at] = item
         return flat.reshape(shape, order="F" if order == "F" else "C")
-    if isinstance(data, str):  # what protocol 0 and 1 write for bytes
+    if isinstance(data, str):  # how protocols 0 and 1 write bytes
         data = data.encode("latin-1")
     if not isinstance(data, bytes | bytearray | memoryview | pickle.PickleBuffer):
         raise TypeError("an array without bytes")
@@ -157,9 +158,9 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 
 def _sized_bytes(*given: Any) -> bytes:
-    """`bytes`, which would take a number for a length."""
+    """`bytes`, which would interpret a number as a length."""
     if given and not isinstance(given[0], str | bytes | bytearray | list | tuple):
-        raise ValueError("bytes of something else than text or numbers")
+        raise ValueError("bytes of something other than text or numbers")
     return bytes(*given)
 
 
@@ -170,7 +171,7 @@ def _sized_bytearray(*given: Any) -> bytearray:
 
 
 def _encode_latin1(text: str, encoding: str | bytes = "latin1") -> bytes:
-    """What pickles of protocol 2 call to carry bytes."""
+    """The function that pickles of protocol 2 use for bytes."""
     if encoding not in ("latin1", "latin-1", b"latin1", b"latin-1"):
         raise ValueError(f"encoding {encoding!r}")
     return text.encode("latin-1")
@@ -183,11 +184,11 @@ _NUMPY = {"ndarray": _Type, "dtype": _Dtype, "_reconstruct": _reconstruct, "scal
 class PickleReader(RowReader):
     """Pickled tables.
 
-    A dict of lists or arrays of one length: a row for each position, columns by key (a value that is no list
-    is the same in each row). A list: a row for each item, columns by key for dicts, else `_value`. With
-    `_key` declared, a dict is a row for each of its items, `_key` and `_value`. Keys are decoded from bytes.
+    A dict of lists or arrays of one length: one row per position, columns by key (a value that is not a list
+    is the same in each row). A list: one row per item, columns by key for dicts, else `_value`. With `_key`
+    declared, a dict: one row per item, `_key` and `_value`. Keys are decoded from bytes.
 
-    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with an image a row, which the
+    Option `images`: {key: data, shape: [3, 32, 32], order: CHW}, an array with one image per row, which the
     table shows as references in `image`.
     """
 
@@ -210,7 +211,7 @@ class PickleReader(RowReader):
         return np.asarray(self._value_of(self._document(raw, file), self._images["key"], file))
 
     def _document(self, raw: RawDataset, file: str) -> Any:
-        document = restricted_loads(raw.read_bytes(file), file)
+        document = restricted_loads(read_whole(raw, file), file)
         return (
             {_text(key): value for key, value in document.items()} if isinstance(document, dict) else document
         )
@@ -220,15 +221,17 @@ class PickleReader(RowReader):
         if isinstance(document, dict) and "_key" in self._table.columns:
             for position, (key, value) in enumerate(document.items()):
                 plain = _plain(value)
-                yield Row(file, parts, position, {**_keyed(plain), "_key": str(key), "_value": plain})
+                yield Row(file, parts, position, {**_columns_of(plain), "_key": str(key), "_value": plain})
         elif isinstance(document, dict):
             yield from self._rows_of_columns(document, file, parts)
         elif isinstance(document, list | tuple | np.ndarray):
             for position, value in enumerate(document):
                 plain = _plain(value)
-                yield Row(file, parts, position, {**_keyed(plain), "_value": plain})
+                yield Row(file, parts, position, {**_columns_of(plain), "_value": plain})
         else:
-            raise BadRawError(f"the pickle is no dict and no list: {shown(document)}", where=Location(file))
+            raise BadRawError(
+                f"the pickle is neither a dict nor a list: {shown(document)}", where=Location(file)
+            )
 
     def _rows_of_columns(self, document: dict[Any, Any], file: str, parts: Parts) -> Iterator[Row]:
         values = {name: self._value_of(document, name, file) for name in self._table.columns}
@@ -237,8 +240,8 @@ class PickleReader(RowReader):
         if self._images:
             lengths[self._images["key"]] = len(images)
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise BadRawError(f"columns have different lengths: {told}", where=Location(file))
+            lengths_text = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise BadRawError(f"columns have different lengths: {lengths_text}", where=Location(file))
         for position in range(next(iter(lengths.values()), 1)):
             row = {
                 name: _plain(value[position] if name in lengths else value) for name, value in values.items()
@@ -249,7 +252,7 @@ class PickleReader(RowReader):
 
     def _value_of(self, document: Any, name: str, file: str) -> Any:
         if not isinstance(document, dict) or name not in document:
-            keys = ", ".join(map(str, document)) if isinstance(document, dict) else "none: it is no dict"
+            keys = ", ".join(map(str, document)) if isinstance(document, dict) else "none: it is not a dict"
             raise BadRawError(
                 f"no key {name!r} in the pickle", where=Location(file), hint=f"keys are {keys[:200]}"
             )
@@ -260,7 +263,7 @@ def _is_column(value: Any) -> bool:
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
-def _keyed(plain: Any) -> dict[str, Any]:
+def _columns_of(plain: Any) -> dict[str, Any]:
     return plain if isinstance(plain, dict) else {}
 
 

@@ -15,7 +15,7 @@ from vision_flan.errors import BadRawError, Location, MissingRawError
 
 Array = npt.NDArray[Any]
 
-#: zlib's own default, written out so that the bytes do not depend on Pillow's.
+#: zlib's own default, explicit so that the bytes do not depend on Pillow's.
 _COMPRESS_LEVEL = 6
 _CACHED_BYTES = 1 << 30
 #: Order of the axes -> how to transpose to height, width, channel. CWH is column-major, as in STL-10.
@@ -28,7 +28,7 @@ def image_array(values: Array, order: str, file: str, shape: Sequence[int] | Non
     Args:
         values: one image; flat, or in the shape of `order`.
         order: names of the axes, first to last: HWC, CHW, CWH or HW.
-        shape: sizes of these axes, where `values` is flat.
+        shape: sizes of these axes, if `values` is flat.
 
     Raises:
         BadRawError: the values do not fill the shape.
@@ -49,16 +49,16 @@ def encode_png(image: Array, file: str) -> bytes:
     """A PNG of 8 bits a channel, gray or RGB; the same bytes for the same values.
 
     Args:
-        image: [height, width] or [height, width, 1 | 3 | 4]; any numbers that are whole and within 0..255,
-            or booleans (true is white).
+        image: [height, width] or [height, width, 1 | 3 | 4]; whole numbers of any type within 0..255, or
+            booleans (true is white).
 
     Raises:
-        BadRawError: no image has this shape or these values.
+        BadRawError: these are not the shape and values of an image.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] in (3, 4)):
-        raise BadRawError(f"an array of shape {list(image.shape)} is no image", where=Location(file))
+        raise BadRawError(f"an array of shape {list(image.shape)} is not an image", where=Location(file))
     if image.dtype == np.bool_:
         image = image.astype(np.uint8) * 255
     if image.dtype != np.uint8:
@@ -66,7 +66,7 @@ def encode_png(image: Array, file: str) -> bytes:
             whole = image.astype(np.uint8)
         if not np.array_equal(whole, image):
             raise BadRawError(
-                f"an array of {image.dtype} is no image: values are not whole numbers in 0..255",
+                f"an array of {image.dtype} is not an image: values are not whole numbers in 0..255",
                 where=Location(file),
             )
         image = whole
@@ -83,7 +83,7 @@ def record_of(records: Array, number: int, file: str) -> Array:
     """
     if number >= len(records):
         raise MissingRawError(
-            f"record {number} is not there, the file has {len(records)}",
+            f"there is no record {number}, the file has {len(records)}",
             where=Location(file),
             hint="check the image reference that the task builds",
         )
@@ -100,7 +100,7 @@ Kept = TypeVar("Kept", bound=_Sized)
 
 
 class Cache(Generic[Kept]):
-    """Arrays or columns by name, up to a gigabyte; the longest unused leave first, one is always kept."""
+    """Arrays or columns by name, up to a gigabyte: least recently used go first, one always stays."""
 
     def __init__(self, limit: int = _CACHED_BYTES) -> None:
         self._limit = limit

@@ -1,15 +1,15 @@
-"""What every reader shares: the declared table, the reader's interface, references to images.
+"""The interface of readers: the declared table, the protocol, references to images.
 
 A reader knows one file format. It yields annotation columns as Arrow record batches, and never images:
-where a format holds images inside (arrays, LMDB, Parquet), the rows carry a reference, and the reader
-opens it later, for the chosen instances only.
+if a format contains images (arrays, LMDB, Parquet), its rows carry references, and the reader opens them
+later, for the selected instances only.
 
-Two columns are made by the readers, beside those a spec declares:
+Readers add two columns to those a spec declares:
 
 - `_file`: the file the row comes from, relative to the dataset's raw folder;
 - `_index`: position of the row in that file, from 0.
 
-A reference to an image is a string, so that SQL can carry and build it:
+A reference to an image is a string, so that SQL can pass and build it:
 
 - `train_images/0a1b.jpg`: a file in upstream's layout, on disk or inside an archive;
 - `@train/stl10_binary/train_X.bin#17`: record 17 of a file of the table `train`.
@@ -36,7 +36,7 @@ class TableSpec:
         reader: name of a registered reader.
         file: path pattern below the dataset's raw folder, see `vision_flan.raw.patterns`.
         options: the reader's own options, already checked against the JSON schema.
-        columns: declared columns and their Arrow types, in order (only those a reader takes from the file).
+        columns: declared columns and their Arrow types, in order (only those read from the file).
         place: where the table is declared, for errors.
     """
 
@@ -49,7 +49,7 @@ class TableSpec:
 
 
 class Reader(Protocol):
-    """A format. Made from a `TableSpec`; stateless apart from caches of what it opened."""
+    """A format. Created from a `TableSpec`; stateless except for caches of opened files."""
 
     def __init__(self, table: TableSpec) -> None: ...
 
@@ -62,7 +62,7 @@ class Reader(Protocol):
 
         Raises:
             MissingRawError: no file matches `table.file`.
-            BadRawError: a file is not what its format says; names file, line or record.
+            BadRawError: a file does not match its format; names file, line or record.
         """
         ...
 

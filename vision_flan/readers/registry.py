@@ -38,12 +38,12 @@ def make_reader(table: TableSpec) -> Reader:
     """The reader of a declared table.
 
     Raises:
-        SpecError: no such reader, or options and columns it cannot serve.
+        SpecError: no such reader, or options and columns it does not support.
     """
     reader = READERS.get(table.reader)
     if reader is None:
         raise SpecError(
-            f"table {table.name!r}: no reader is called {table.reader!r}",
+            f"table {table.name!r}: there is no reader {table.reader!r}",
             where=table.place,
             hint=f"readers are {', '.join(sorted(READERS))}",
         )

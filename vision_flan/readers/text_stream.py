@@ -1,4 +1,4 @@
-"""Text of raw files: decompressed, decoded in pieces, with the place of what cannot be decoded."""
+"""Text of raw files: decompressed and decoded in pieces, with the location of undecodable bytes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _C1 = re.compile("[\x80-\x9f]")
 
 
 def open_unpacked(raw: RawDataset, path: str) -> IO[bytes]:
-    """The file as a binary stream; gzip data in a file that ends in .gz are decompressed on the way."""
+    """The file as a binary stream; a file that ends in .gz is decompressed if it is gzip."""
     file = raw.open(path)
     if not path.lower().endswith(".gz"):
         return file
     is_gzip = file.read(2) == MAGIC
     file.seek(0)
-    if not is_gzip:  # a server may have decompressed it on the way
+    if not is_gzip:  # a server may have decompressed it in transit
         return file
     return cast("IO[bytes]", io.BufferedReader(GunzipStream(file, path), 1 << 17))
 
 
 def encoding_of(table: TableSpec) -> str:
-    """The text encoding a table declares; UTF-8 with or without a byte order mark where it declares none.
+    """The text encoding a table declares; UTF-8 with or without a byte order mark by default.
 
     Raises:
         SpecError: Python knows no such encoding.
@@ -41,7 +41,7 @@ def encoding_of(table: TableSpec) -> str:
         known = codecs.lookup(name).name
     except LookupError:
         raise SpecError(
-            f"table {table.name!r}: no text encoding is called {name!r}",
+            f"table {table.name!r}: there is no text encoding {name!r}",
             where=table.place,
             hint="for instance utf-8, latin-1, cp1252, utf-16",
         ) from None
@@ -113,12 +113,12 @@ class TextStream:
             yield from rest.rstrip("\r").split("\r")
 
     def _windows(self, found: re.Match[str], data: bytes) -> BadRawError:
-        """The error for a byte that latin-1 has no character for, and Windows does."""
+        """The error for a byte that is a control character in latin-1 but text in cp1252."""
         return BadRawError(
             f"byte {self.bytes_read + found.start()} (0x{data[found.start()]:02x}) is a control character "
-            "in latin-1, and a character in cp1252",
+            "in latin-1, but text in cp1252",
             where=Location(self.path, self._lines + 1 + data[: found.start()].count(b"\n")),
-            hint="the text is most likely of Windows: set `encoding: cp1252`",
+            hint="the text is most likely from Windows: set `encoding: cp1252`",
         )
 
     def _undecodable(self, error: UnicodeDecodeError, data: bytes, base: int) -> BadRawError:
@@ -129,5 +129,5 @@ class TextStream:
         return BadRawError(
             f"byte {base + error.start} (0x{bad}) is not {name} text",
             where=Location(self.path, line),
-            hint="give the table its encoding, for instance `encoding: cp1252`",
+            hint="declare the table's encoding, for instance `encoding: cp1252`",
         )

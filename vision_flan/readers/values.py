@@ -1,8 +1,8 @@
-"""Values of loosely typed formats (JSON, XML, pickle, MATLAB) as the Arrow types a spec declares.
+"""Converts values of loosely typed formats (JSON, XML, pickle, MATLAB) to the Arrow types a spec declares.
 
-To a declared string, numbers and booleans become their JSON text. To a declared number, numeric text is
-parsed. A number that is not finite is NULL. Anything else that does not fit, lists and objects where a text
-is declared among it, is an error of the raw file.
+For a declared string, numbers and booleans become their JSON text. For a declared number, numeric text is
+parsed. Numbers that are not finite become NULL. Anything else that does not fit, such as a list where text is
+declared, is an error of the raw file.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ def column(
     """Values of one column as an Arrow array of the wanted type.
 
     Args:
-        error: makes the error for the row at a position of `values`.
+        error: creates the error for the row at a position of `values`.
     """
     is_misread = _misread_finder(wanted)
     try:
         if is_misread is None or not any(map(is_misread, values)):
             return pa.array(values, wanted)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        pass  # some value is of another type: convert one by one, which also finds the one that cannot be
+        pass  # some value has another type: convert one by one, which also finds any that cannot be converted
     converted = []
     for row, value in enumerate(values):
         try:
             converted.append(_fit(value, wanted))
         except (ValueError, OverflowError, RecursionError, TypeError):
-            raise error(row, f"column {name!r}: {shown(value)} is no {wanted}") from None
+            raise error(row, f"column {name!r}: {shown(value)} is not a valid {wanted}") from None
         except _UnfitError as unfit:
             inside = f" (in {name}{unfit.inside})" if unfit.inside else ""
-            what = f"column {name!r}: {shown(unfit.value)} is no {unfit.wanted}{inside}"
+            what = f"column {name!r}: {shown(unfit.value)} is not a valid {unfit.wanted}{inside}"
             raise error(row, what) from None
     return pa.array(converted, wanted)
 
 
 def settled(array: pa.Array) -> pa.Array:
-    """A column as tables hold it: numbers that are not finite are NULL."""
+    """A column as stored in tables: numbers that are not finite become NULL."""
     if pa.types.is_floating(array.type):
         finite = pc.is_finite(array)
         if pc.all(finite).as_py() is not False:
@@ -94,7 +94,7 @@ def _finite(value: Any) -> Any:
 
 
 def _misread_finder(wanted: pa.DataType) -> Callable[[Any], bool] | None:
-    """Finds what Arrow converts without a word: 1.5 to the integer 1, "ab" to the list ["a", "b"]."""
+    """Finds values that Arrow silently misconverts: 1.5 to the integer 1, "ab" to the list ["a", "b"]."""
     if pa.types.is_integer(wanted):
         return _is_float
     if pa.types.is_struct(wanted):
@@ -115,7 +115,7 @@ def _is_float(value: object) -> bool:
 def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callable[[Any], bool]:
     def find(value: Any) -> bool:
         if not isinstance(value, dict):
-            return value is not None  # Arrow takes a list of pairs, an empty one too, for a struct
+            return value is not None  # Arrow reads a list of pairs, even an empty one, as a struct
         for name, in_field in fields:  # noqa: SIM110 - a generator doubles the time of reading VQAv2
             if in_field(value.get(name)):
                 return True
@@ -125,7 +125,7 @@ def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callab
 
 
 def shown(value: object) -> str:
-    """A value as an error quotes it."""
+    """A value as quoted in errors."""
     try:
         text = _json(value) if isinstance(value, dict | list | bool | None) else repr(value)
     except (RecursionError, TypeError, ValueError):  # nested too deep, or a number of thousands of digits
@@ -156,7 +156,7 @@ def _as_text(value: Any, wanted: pa.DataType) -> str:
         return _json(value)
     if not isinstance(value, str):
         raise _UnfitError(value, wanted)
-    # JSON may hold half of a surrogate pair, which is no text; U+FFFD is what decoders put there.
+    # JSON may contain half of a surrogate pair, which is not text; decoders replace it by U+FFFD.
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -178,7 +178,7 @@ def _as_integer(value: Any, wanted: pa.DataType) -> int:
     try:
         if isinstance(value, bool | int):
             return int(value)
-        if isinstance(value, str) and "_" not in value:  # Python takes 1_000 for a number
+        if isinstance(value, str) and "_" not in value:  # Python accepts 1_000 as a number
             text = value.strip()
             return int(text) if text.lstrip("+-").isdecimal() else _whole(float(text))
         if isinstance(value, float):

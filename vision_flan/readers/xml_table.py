@@ -1,4 +1,4 @@
-"""Reader `xml`: annotation files of the Pascal VOC kind."""
+"""Reader `xml`: annotation files such as those of Pascal VOC."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row
 from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.whole import read_whole
 
 
 class XmlReader(RowReader):
     """XML documents, one row each.
 
-    A declared column is the text of the child element of that name (the first, where there are several),
-    else the attribute of that name. A list column holds one item for each child of that name, a STRUCT is
-    filled from a child in the same way. `_text` is an element's own text. Spaces around text do not count.
+    A declared column is the text of the child element of that name (the first, if there are several), else
+    the attribute of that name. A list column has one item per child of that name, a STRUCT is filled from a
+    child in the same way. `_text` is an element's own text. Spaces around text are removed.
 
     Options: `at`, slash-separated names of the element to read instead of the root; `rows`, the same for
-    elements below it that are one row each.
+    the elements below it that become rows.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -33,7 +34,7 @@ class XmlReader(RowReader):
         self._rows_at = _steps(table.options.get("rows"))
 
     def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
-        data = raw.read_bytes(file)
+        data = read_whole(raw, file)
         root = _parsed(data, file)
         found = _descend([root], self._at)
         if not found:
@@ -92,7 +93,7 @@ def _parsed(data: bytes, file: str) -> Element:
 
     def refuse(*_: object) -> None:
         raise BadRawError(
-            "the document declares a document type or entities, which are not read",
+            "the document declares a document type or entities, which are refused",
             where=Location(file, parser.CurrentLineNumber),
             hint="remove the <!DOCTYPE ...> from the file",
         )
@@ -103,12 +104,12 @@ def _parsed(data: bytes, file: str) -> Element:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise BadRawError(
-            f"no valid XML: {expat.ErrorString(error.code)}",
+            f"not valid XML: {expat.ErrorString(error.code)}",
             where=Location(file, error.lineno, error.offset + 1),
             hint="fix the file, or download it again",
         ) from None
-    except (LookupError, ValueError) as error:  # an encoding that is unknown, or not one byte a character
+    except (LookupError, ValueError) as error:  # an unknown encoding, or one of several bytes per character
         raise BadRawError(
-            f"no valid XML: {error}", where=Location(file), hint="save the file as UTF-8"
+            f"not valid XML: {error}", where=Location(file), hint="save the file as UTF-8"
         ) from None
     return builder.close()

@@ -1,19 +1,19 @@
-"""What the SQL of a spec may call and cast to: our own list, the same for every version of the engine.
+"""What the SQL of a spec may call and cast to: a fixed list, the same for every version of the engine.
 
-Everything here depends on its arguments alone. Left out is what reads a clock, a setting, a file or a random
-source, what another version answers differently (`hash`, `typeof`), and what takes a function's name as text.
-docs/spec.md repeats the tables; a test compares them.
+Everything listed depends on its arguments alone. Not listed: functions that read a clock, a setting, a file
+or a random source, whose results differ between versions (`hash`, `typeof`), or that take a function's name
+as text. docs/spec.md repeats the tables; a test compares them.
 """
 
 from __future__ import annotations
 
 
 def names(*lists: str) -> frozenset[str]:
-    """The names of lists that are separated by spaces and lines."""
+    """The names in texts that separate them by spaces and lines."""
     return frozenset(" ".join(lists).split())
 
 
-#: Topic -> names of functions, as they are called or as the parser names a piece of syntax.
+#: Topic -> names of functions, as called or as the parser names a piece of syntax.
 FUNCTIONS = {
     "arithmetic": """
         + - * / // % ** ^ & | << >> ~ @ add subtract multiply divide mod fmod xor abs ceil ceiling
@@ -77,16 +77,16 @@ FUNCTIONS = {
 
 FUNCTION_NAMES = names(*FUNCTIONS.values())
 
-#: The functions that may stand in FROM.
+#: The functions allowed in FROM.
 TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
 
-#: Aggregates whose result, or its rounding, depends on the order of rows unless they say ORDER BY.
+#: Aggregates whose result, or its rounding, depends on the order of rows unless they have ORDER BY.
 ORDERED_AGGREGATES = names(
     "list array_agg string_agg group_concat listagg first last any_value arbitrary mode",
     "sum avg mean product stddev stddev_pop stddev_samp variance var_pop var_samp",
 )
 
-#: Window functions whose result depends on the order of rows unless OVER says ORDER BY.
+#: Window functions whose result depends on the order of rows unless OVER has ORDER BY.
 ORDERED_WINDOWS = frozenset(
     {"row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value", "fill"}
     | ORDERED_AGGREGATES
@@ -106,7 +106,7 @@ TYPES = {
 
 TYPE_NAMES = names(*TYPES.values())
 
-#: Names that are no column: the engine answers them from the clock or the session.
+#: Names that are not columns: the engine evaluates them from the clock or the session.
 SESSION_WORDS = names(
     """current_date current_time current_timestamp localtime localtimestamp current_user current_role
     session_user user current_catalog current_database current_schema"""
@@ -116,7 +116,7 @@ _DRAW = "draw with `derive:`, which depends on the seed and the key alone"
 _CLOCK = "a spec cannot read the clock: write the date, or take it from a column"
 _TABLE = "declare the file under `tables:` in dataset.yaml"
 
-#: Functions that a contributor may reach for -> what to write instead.
+#: Functions that contributors may try -> what to write instead.
 INSTEAD = (
     dict.fromkeys(("random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "setseed"), _DRAW)
     | dict.fromkeys(("now", "today", "get_current_timestamp", "transaction_timestamp"), _CLOCK)
@@ -124,11 +124,11 @@ INSTEAD = (
     | dict.fromkeys(("read_csv", "read_csv_auto", "read_json", "read_json_auto", "read_parquet"), _TABLE)
     | dict.fromkeys(("read_text", "read_blob", "glob", "parquet_scan", "sniff_csv"), _TABLE)
     | dict.fromkeys(
-        ("to_timestamp", "timezone", "make_timestamptz"), "epoch_ms() and strptime() know no zone"
+        ("to_timestamp", "timezone", "make_timestamptz"), "epoch_ms() and strptime() have no time zone"
     )
     | {
-        "hash": "md5() gives the same on every version",
-        "list_aggregate": "list_sum(), list_min(), list_max() and their like",
+        "hash": "md5() gives the same result in every version",
+        "list_aggregate": "list_sum(), list_min(), list_max() and similar functions",
         "typeof": "the type of a column is the one declared in dataset.yaml",
     }
 )

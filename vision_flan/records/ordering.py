@@ -1,4 +1,4 @@
-"""Order and draws that depend on the seed and the instance key alone.
+"""Ordering and sampling that depend only on the seed and the instance key.
 
 Not on file order, number of workers, library versions or Python's `hash()`: every number comes from MD5 in
 counter mode (a mixing function here, not a security measure).

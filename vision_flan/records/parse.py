@@ -1,6 +1,6 @@
-"""SQL as a tree: parsed by a locked engine without tables, bounded in length and depth.
+"""Parses SQL into a tree, with a locked engine without tables, bounded in length and depth.
 
-A tree is what `json_serialize_sql` gives: dicts and lists. An expression has a `class`, a query, a table
+A tree is the output of `json_serialize_sql`: dicts and lists. An expression has a `class`, a query, a table
 reference or a modifier has a `type` alone.
 """
 
@@ -18,7 +18,7 @@ from vision_flan.errors import Location, MachineError, SpecError, VflanError
 
 #: Characters of one SELECT; the longest of the shipped specs has 1,700.
 MAX_LENGTH = 20_000
-#: Levels of the tree, of which a subquery takes up to four; the deepest of the shipped specs has 45.
+#: Levels of the tree, up to four per subquery; the deepest of the shipped specs has 45.
 MAX_DEPTH = 300
 
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
@@ -36,12 +36,12 @@ def parser() -> duckdb.DuckDBPyConnection:
 
 
 def line_of(place: Location, line: int) -> Location:
-    """Location of a line of a text, from 1, that begins at `place`."""
+    """Location of a line, from 1, of a text that starts at `place`."""
     return Location(place.file, place.line + line - 1) if place.line and line > 1 else place
 
 
 def sql_error(error: duckdb.Error, place: Location) -> VflanError:
-    """DuckDB's message at the line of the spec it speaks of; `place` is that of the SQL's first line."""
+    """DuckDB's message at the line of the spec it refers to; `place` is that of the SQL's first line."""
     if isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException)):
         return machine_error(error)
     text = str(error)
@@ -52,12 +52,12 @@ def sql_error(error: duckdb.Error, place: Location) -> VflanError:
 
 
 def machine_error(error: duckdb.Error) -> MachineError:
-    """Memory or disk that DuckDB ran out of, which is no fault of the place in the SQL it was busy with."""
+    """The error for DuckDB running out of memory or disk, whatever SQL it was running."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
         hint="beyond the memory limit of 1 GB, tables spill to disk: beside the output for a compile, below "
-        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or joins all "
-        "with all, has to yield less",
+        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or a cross "
+        "join, has to yield less",
     )
 
 
@@ -66,13 +66,13 @@ def parse(sql: str, place: Location) -> Node:
     """The tree of one SELECT.
 
     Raises:
-        SpecError: no SQL, more or other than one SELECT, or longer or deeper than a spec needs.
+        SpecError: not SQL, not exactly one SELECT, or longer or deeper than allowed.
     """
     if len(sql) > MAX_LENGTH:
         raise SpecError(
-            f"the SQL has {len(sql):,} characters; {MAX_LENGTH:,} are the most",
+            f"the SQL has {len(sql):,} characters; the limit is {MAX_LENGTH:,}",
             where=place,
-            hint="a long list of values belongs into a label table",
+            hint="put a long list of values in a label table",
         )
     try:
         statements = parser().extract_statements(sql)
@@ -111,9 +111,9 @@ def _depth(tree: Any) -> int:
 
 
 def walk(tree: Node) -> Iterator[tuple[Node, frozenset[str]]]:
-    """Every dict of a tree, with the names of common tables (WITH) that it sees, in lower case.
+    """Every dict of a tree, with the names of common tables (WITH) in scope, in lower case.
 
-    A common table is seen by those after it and by the query it belongs to, not by itself nor elsewhere.
+    A common table is in scope for those after it and for the query it belongs to, but not for itself.
     """
     stack: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while stack:
@@ -130,11 +130,11 @@ def walk(tree: Node) -> Iterator[tuple[Node, frozenset[str]]]:
 
 
 def location(node: Node) -> int:
-    """Bytes of the SQL before a node; 0 where the parser does not say."""
+    """Bytes of the SQL before a node; 0 if the parser does not say."""
     found = node.get("query_location")
     return found if isinstance(found, int) and 0 <= found < 2**31 else 0
 
 
 def place_of(sql: str, at: int, place: Location) -> Location:
-    """Location of a byte of the SQL that begins at `place`."""
+    """Location of a byte of the SQL that starts at `place`."""
     return line_of(place, sql.encode("utf-8", "replace")[:at].count(b"\n") + 1)

@@ -1,7 +1,7 @@
-"""SQL of specs, checked before it runs: one SELECT of known tables, built from what docs/spec.md lists.
+"""Checks the SQL of specs before it runs: one SELECT from known tables, using what docs/spec.md lists.
 
-The check reads the parse tree and our own lists, never the engine's catalog: what is allowed is the same with
-every version of the engine. What is not listed is refused, kinds of nodes that nobody thought of included.
+The check reads the parse tree and fixed lists, never the engine's catalog: what is allowed is the same with
+every version of the engine. Whatever is not listed is refused, including unforeseen kinds of nodes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CLAUSES = names(
 _JOINS = frozenset({"REGULAR", "CROSS", "NATURAL", "DEPENDENT"})
 _JOIN_TYPES = frozenset({"INNER", "LEFT", "RIGHT", "OUTER", "SEMI", "ANTI"})
 
-#: Kinds that a contributor may try -> what is wrong with them, what to write instead.
+#: Kinds that contributors may try -> what is wrong with them, and what to write instead.
 _REFUSED = {
     "RECURSIVE_CTE_NODE": ("WITH RECURSIVE may never end", "range() and unnest() make rows"),
     "SHOW_REF": ("SHOW, DESCRIBE and SUMMARIZE are not for specs", "SELECT from the dataset's tables"),
@@ -69,7 +69,7 @@ def check_select(sql: str, place: Location) -> list[str]:
     """Names of the tables a SELECT reads.
 
     Raises:
-        SpecError: not exactly one SELECT, or something in it that is not part of the SQL of specs.
+        SpecError: not exactly one SELECT, or it uses something that is not part of the SQL of specs.
     """
     tree = parse(sql, place)
     problem = min(_problems(tree), key=lambda found: found.at, default=None)
@@ -79,10 +79,10 @@ def check_select(sql: str, place: Location) -> list[str]:
 
 
 def check_tables(sql: str, place: Location, known: Collection[str]) -> None:
-    """As `check_select`, of a SELECT that may read these tables.
+    """Like `check_select`, for a SELECT that may read only these tables.
 
     Raises:
-        SpecError: as `check_select`, or a table that is not among them.
+        SpecError: like `check_select`, or another table is read.
     """
     unknown = sorted(set(check_select(sql, place)) - set(known))
     if unknown:
@@ -94,13 +94,13 @@ def check_key(key: str, place: Location) -> None:
     """A task's `key`, which is one expression over the columns of its SELECT.
 
     Raises:
-        SpecError: more than one expression, a subquery, or what no SQL of a spec may hold.
+        SpecError: more than one expression, a subquery, or something that is not part of the SQL of specs.
     """
     sql = key_sql(key)
     try:
         check_select(sql, place)
     except SpecError as error:
-        # a bracket too many shows behind the key's last line, where the next key of the spec stands
+        # an extra parenthesis is reported after the key's last line, where the spec's next key is
         last = place.line + key.count("\n")
         where = place if error.where and error.where.line > last else error.where
         raise SpecError(error.what, where=where, hint=error.hint) from error
@@ -113,7 +113,7 @@ def check_key(key: str, place: Location) -> None:
         raise SpecError(
             "`key` is one expression over the SELECT's columns",
             where=place,
-            hint="join what it needs in `sql`, and name the column here",
+            hint="compute it as a column in `sql`, and name the column here",
         )
 
 
@@ -130,7 +130,7 @@ def _problems(tree: Node) -> Iterator[_Problem]:
     for node, _ in walk(tree):
         kind = node.get("type")
         if not isinstance(kind, str):
-            continue  # no node of the tree but a part of one
+            continue  # part of a node
         found = _expression(node) if "class" in node else _clause(node)
         if found:
             yield _Problem(location(node), *found)
@@ -182,7 +182,7 @@ def _column(names: list[str]) -> tuple[str, str] | None:
             f"for a column of that name, write it with its table: t.{names[0]}",
         )
     if names and names[-1] == "rowid":
-        return "rowid is no column of specs", "`_index` is the position of a record in its file"
+        return "rowid is not available in specs", "`_index` is the position of a record in its file"
     return None
 
 
@@ -191,18 +191,17 @@ def _clause(node: Node) -> tuple[str, str] | None:
     if kind not in _CLAUSES:
         return _refused(kind)
     if node.get("sample"):
-        return "a sample of rows is another one on every run", INSTEAD["random"]
+        return "a sample of rows differs from run to run", INSTEAD["random"]
     if node.get("at_clause"):
         return "AT (VERSION or TIMESTAMP) is not for specs", "the dataset's tables have one version"
     if kind == "BASE_TABLE" and _qualified(node):
         path = ".".join(str(node.get(part)) for part in ("schema_name", "table_name") if node.get(part))
-        return f"{path} is no table of the dataset", "a table is named as in dataset.yaml, without a schema"
+        return f"{path} is not a table of the dataset", "name a table as in dataset.yaml, without a schema"
     if kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name")).lower()
         if name not in TABLE_FUNCTIONS:
             hint = (
-                INSTEAD.get(name)
-                or "in FROM stand the dataset's tables, unnest(), range(), generate_series()"
+                INSTEAD.get(name) or "FROM takes the dataset's tables, unnest(), range(), generate_series()"
             )
             return f"{name}() is not among the functions of specs", hint
     if kind == "JOIN" and not (node.get("ref_type") in _JOINS and node.get("join_type") in _JOIN_TYPES):
@@ -224,7 +223,7 @@ def _refused(kind: str) -> tuple[str, str]:
 
 
 def unordered(sql: str) -> list[str]:
-    """What of a SELECT depends on the order of rows and has no ORDER BY: `list()`, `LIMIT`, `DISTINCT ON`."""
+    """Parts of a SELECT that depend on row order but have no ORDER BY: `list()`, `LIMIT`, `DISTINCT ON`."""
     return sorted({name for node, _ in walk(parse(sql, Location("sql"))) for name in _unordered(node)})
 
 
@@ -243,9 +242,9 @@ def _unordered(node: Node) -> Iterator[str]:
 
 
 def negated_columns(sql: str) -> list[tuple[str, int]]:
-    """Columns and struct fields that stand bare after NOT or beside `= false` or `<> true`, and their line.
+    """Columns and struct fields directly after NOT, or compared by `= false` or `<> true`, with their lines.
 
-    Each is NULL, neither true nor false, for a record that lacks the value.
+    For a record without a value, each is NULL, neither true nor false.
     """
     found: dict[str, int] = {}
     for node, _ in walk(parse(sql, Location("sql"))):

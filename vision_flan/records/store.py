@@ -1,7 +1,7 @@
-"""Rows: the tables of a dataset, reshaped by the task's SQL in a locked DuckDB, in selection order.
+"""Runs a task's SQL over the dataset's tables in a locked DuckDB, and yields its rows in selection order.
 
-The SQL of a spec is untrusted: external access is off, the configuration is locked, and what is not among the
-SQL of specs is refused here, whoever asks. Tables stream in from the readers and may spill to the work
+The SQL of a spec is untrusted: external access is off, the configuration is locked, and anything outside the
+SQL of specs is refused here, whoever calls. Tables stream in from the readers and may spill to the work
 folder; rows stream out in blocks.
 """
 
@@ -21,11 +21,14 @@ from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
 
-#: Memory DuckDB may hold before it spills; the readers' and writers' memory comes on top.
+#: Memory DuckDB may use before it spills; readers and writers need more.
 MEMORY_LIMIT = "1GB"
 
-#: What of a session decides results, set to the same everywhere. The time zone belongs to an extension that
-#: some builds lack; no type or function of specs depends on it.
+#: Characters of an example: a record may be long.
+_EXAMPLE_LENGTH = 300
+
+#: Session settings that affect results, the same everywhere. The time zone belongs to an extension that some
+#: builds lack; no type or function of specs depends on it.
 _SETTINGS = {
     "TimeZone": "UTC",
     "Calendar": "gregorian",
@@ -44,10 +47,10 @@ _OF_THE_TIME_ZONE_EXTENSION = frozenset({"TimeZone", "Calendar"})
 
 @contextmanager
 def _machine_errors() -> Iterator[None]:
-    """Memory and disk that run out are the machine's errors, wherever they show.
+    """Turns running out of memory or disk into the machine's error, wherever it happens.
 
     Raises:
-        MachineError: beyond the memory limit, and no room to spill.
+        MachineError: over the memory limit, with no space to spill.
     """
     try:
         yield
@@ -56,7 +59,7 @@ def _machine_errors() -> Iterator[None]:
 
 
 def _pin(con: duckdb.DuckDBPyConnection) -> None:
-    """Make a session answer as on any other machine, and let nobody change that."""
+    """Make a session behave as on any other machine, and lock it."""
     for name, value in _SETTINGS.items():
         try:
             con.execute(f"SET {name} = '{value}'")
@@ -80,10 +83,10 @@ def _config(spill: Path | None) -> dict[str, Any]:
 
 
 class RecordStore:
-    """Tables and candidates of one task. A context manager; closes its database.
+    """Tables and candidates of one task. A context manager that closes its database.
 
     Args:
-        work: folder for the database file and what spills; None keeps all in memory (checks of specs).
+        work: folder for the database file and spilled data; None keeps everything in memory (to check specs).
     """
 
     def __init__(self, work: Path | None = None) -> None:
@@ -110,7 +113,7 @@ class RecordStore:
             try:
                 yield from batches
             except BaseException as error:
-                # Arrow's C stream flattens exceptions to text: keep the real one for the caller
+                # Arrow's C stream turns exceptions into text: keep the original for the caller
                 failure.append(error)
                 raise
 
@@ -127,7 +130,7 @@ class RecordStore:
         return self._count(f'"{name}"')
 
     def load_labels(self, tables: Mapping[str, Mapping[str, str]]) -> None:
-        """Label tables become SQL tables `label_<name>(key, value)`."""
+        """Load label tables as SQL tables `label_<name>(key, value)`."""
         schema = pa.schema([("key", pa.string()), ("value", pa.string())])
         for name, labels in tables.items():
             columns = [list(labels.keys()), list(labels.values())]
@@ -135,10 +138,10 @@ class RecordStore:
             self.load(f"label_{name}", schema, iter([batch]))
 
     def create_view(self, name: str, sql: str, place: Location) -> None:
-        """A SELECT that later SQL may name as a table.
+        """Create a view, which later SQL may use as a table.
 
         Raises:
-            SpecError: it is not the SQL of a spec, or does not fit the tables.
+            SpecError: it is not valid SQL of a spec for these tables.
         """
         check_tables(sql, place, self._tables)
         self._run(f'CREATE VIEW "{name}" AS {sql}', place)
@@ -148,7 +151,7 @@ class RecordStore:
         """Columns and SQL types of a SELECT, without running it.
 
         Raises:
-            SpecError: it is not the SQL of a spec, or does not fit the tables.
+            SpecError: it is not valid SQL of a spec for these tables.
         """
         check_tables(sql, place, self._tables)
         return self._columns(sql, place)
@@ -157,7 +160,7 @@ class RecordStore:
         """Check a key over the columns of a SELECT that `describe` has passed.
 
         Raises:
-            SpecError: it is not one expression of the SQL of specs, or does not fit the columns.
+            SpecError: it is not one valid expression of the SQL of specs over these columns.
         """
         check_key(key, place)
         self._columns(f"SELECT CAST(({key}\n) AS VARCHAR) AS k FROM ({sql}\n) AS _", place)
@@ -172,16 +175,16 @@ class RecordStore:
             sql: one SELECT over the tables loaded.
             key: SQL expression of upstream's key over the SELECT's columns.
             seed: seed of the order.
-            place: where the SQL stands, for errors.
-            key_place: where the key stands.
+            place: location of the SQL, for errors.
+            key_place: location of the key.
 
         Raises:
-            SpecError: either is not the SQL of a spec, or does not run.
-            MachineError: memory and disk do not suffice.
+            SpecError: one of them is not the SQL of a spec, or does not run.
+            MachineError: there is not enough memory or disk.
         """
         columns = self.describe(sql, place)
         self.check_key(sql, key, key_place or place)
-        # rows of some readers have a `_key` of their own, which `key` may use and ours takes the place of
+        # rows of some readers have their own `_key`, which `key` may use and the task's key replaces
         fields = "* EXCLUDE (_key)" if "_key" in columns else "*"
         self._run(
             f"CREATE TABLE _candidates AS SELECT {fields}, CAST(({key}\n) AS VARCHAR) AS _key "
@@ -192,12 +195,25 @@ class RecordStore:
             "SELECT count(*), count(_key), count(DISTINCT _key) FROM _candidates"
         ).fetchall()[0]
         dropped = {"no_key": total - keyed, "duplicate_key": keyed - distinct}
+        dropped = {reason: count for reason, count in dropped.items() if count}
+        examples = {reason: self._example(reason) for reason in dropped}
         if keyed > distinct:
             self._con.execute(
                 "CREATE OR REPLACE TABLE _candidates AS SELECT * FROM _candidates AS c "
                 "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY md5(CAST(c AS VARCHAR))) = 1"
             )
-        return Candidates(self._con, seed, total, {k: v for k, v in dropped.items() if v})
+        return Candidates(self._con, seed, total, dropped, examples)
+
+    def _example(self, reason: str) -> str:
+        """One row dropped for a reason; the same one whatever the order in the files."""
+        sql = {
+            "no_key": "SELECT min(CAST(c AS VARCHAR)) FROM "
+            "(SELECT * EXCLUDE (_key) FROM _candidates WHERE _key IS NULL) AS c",
+            "duplicate_key": "SELECT min(_key) FROM "
+            "(SELECT _key FROM _candidates WHERE _key IS NOT NULL GROUP BY _key HAVING count(*) > 1)",
+        }
+        example = str(self._con.execute(sql[reason]).fetchall()[0][0])
+        return " ".join(example[:_EXAMPLE_LENGTH].split())
 
     def _columns(self, sql: str, place: Location) -> dict[str, str]:
         rows = self._run(f"DESCRIBE ({sql}\n)", place).fetchall()
@@ -214,20 +230,27 @@ class RecordStore:
 
 
 class Candidates:
-    """Rows in selection order: by MD5 of seed and key, whatever order the files had.
+    """Rows in selection order: by MD5 of seed and key, whatever the order in the files.
 
     Attributes:
-        total: records the SELECT yields.
-        dropped: reason -> number of rows that are no candidates (no key, duplicate key).
+        total: number of records that the SELECT yields.
+        dropped: reason -> number of rows that are not candidates (no key, duplicate key).
+        examples: reason -> one of these rows: its text if it has no key, else its key.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, seed: int, total: int, dropped: dict[str, int]
+        self,
+        con: duckdb.DuckDBPyConnection,
+        seed: int,
+        total: int,
+        dropped: dict[str, int],
+        examples: dict[str, str],
     ) -> None:
         self._con = con
         self._seed = seed
         self.total = total
         self.dropped = dropped
+        self.examples = examples
         self.count = total - sum(dropped.values())
         self._sorted = 0
 
@@ -243,8 +266,8 @@ class Candidates:
 
     @_machine_errors()
     def others(self, column: str, differ_in: str, rows: int) -> list[tuple[Any, Any]]:
-        """A pool of (value, group) pairs from which other records' values are drawn: the first
-        `rows` records of a selection order of their own."""
+        """A pool of (value, group) pairs to draw other records' values from: the first `rows` records in a
+        separate selection order."""
         order = order_sql(self._seed, "'others', chr(31), _key")
         return list(
             self._con.execute(
@@ -254,8 +277,8 @@ class Candidates:
         )
 
     def _sort_to(self, stop: int) -> None:
-        """Sort as many rows as are needed, with room for drops: a full sort of millions of wide rows
-        costs ten times the top few thousand."""
+        """Sort as many rows as needed, with a reserve for drops: sorting millions of wide rows costs ten
+        times as much as finding the first few thousand."""
         if stop <= self._sorted:
             return
         wanted = min(self.count, max(20_000, 4 * stop))

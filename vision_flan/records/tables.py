@@ -1,4 +1,4 @@
-"""From a dataset's spec to its tables and raw folder: which files a task needs, and where they lie."""
+"""Finds a task's tables and raw files by its spec, and loads its records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TaskSources:
 
     Attributes:
         readers: the tables its records come from, by name.
-        labels: label tables of the dataset and the task (the task's win).
+        labels: label tables of the dataset and the task (the task's override the dataset's).
         views: the views its SQL and those views read, in the order of dataset.yaml.
     """
 
@@ -46,7 +46,7 @@ def table_spec(dataset: DatasetSpec, name: str) -> TableSpec:
     """One declared table with Arrow types.
 
     Raises:
-        SpecError: a column type that SQL does not know.
+        SpecError: an unknown column type.
     """
     declared = dataset.tables[name]
     place = dataset.document.place("tables", name)
@@ -62,7 +62,7 @@ def task_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     """The readers and label tables of a task, whose SQL and key are checked before any raw file is read.
 
     Raises:
-        SpecError: as `select_sources`, or a key that is not one expression of the SQL of specs.
+        SpecError: like `select_sources`, or the key is not one expression of the SQL of specs.
     """
     sources = select_sources(task, catalog)
     check_key(task.key, task.key_place)
@@ -73,7 +73,7 @@ def select_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     """The readers and label tables of a task's SELECT.
 
     Raises:
-        SpecError: what is not the SQL of specs, or a table the dataset does not declare.
+        SpecError: not the SQL of specs, or a table the dataset does not declare.
     """
     dataset = catalog.dataset_of(task)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
@@ -106,7 +106,8 @@ def view_tables(dataset: DatasetSpec, name: str) -> set[str]:
     unknown = sorted(names - known)
     if unknown:
         raise SpecError(
-            f"the view {name!r} reads {unknown[0]!r}, which is no table of the dataset and no view above it",
+            f"the view {name!r} reads {unknown[0]!r}, which is neither a table of the dataset "
+            "nor a view above it",
             where=dataset.view_place(name),
             hint=f"there are: {', '.join(sorted(known))}",
         )
@@ -124,7 +125,7 @@ def _used_views(dataset: DatasetSpec, names: set[str]) -> tuple[str, ...]:
 
 
 def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
-    """A reader for every declared table: references to images may name any."""
+    """A reader for every declared table: image references may name any of them."""
     return {name: make_reader(table_spec(dataset, name)) for name in dataset.tables}
 
 
@@ -132,11 +133,11 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
     """The raw folder of a dataset, with its archives and those it borrows images from.
 
     Raises:
-        MissingRawError: neither the folder nor one it borrows from is there.
+        MissingRawError: the raw folder or the dataset's folder in it is missing.
     """
     if not root.is_dir():
         raise MissingRawError(
-            "the raw folder is not there", where=Location(root), hint="give --raw DIR or set VFLAN_RAW"
+            "the raw folder does not exist", where=Location(root), hint="give --raw DIR or set VFLAN_RAW"
         )
     borrowed = [
         RawDataset(
@@ -164,14 +165,15 @@ def load_records(
     """Read the tables of a task into a store and put its records in selection order.
 
     Raises:
-        BadRawError: a raw file is not what its format says.
+        BadRawError: a raw file does not match its format.
         SpecError: the SQL does not run.
     """
     store.load_labels(sources.labels)
     leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
-        raw.watch = leftovers if sources.dataset.tables[name]["reader"] == "files" else None
+        lists_images = sources.dataset.tables[name]["reader"] == "files"
+        raw.watch = leftovers if lists_images else leftovers.unread_only
         try:
             store.load(name, reader.schema(), _counted(reader.batches(raw), report))
         finally:
@@ -184,7 +186,7 @@ def load_records(
 
 
 def create_views(sources: TaskSources, store: RecordStore) -> None:
-    """Give a store whose tables are loaded the views of a task.
+    """Create a task's views in a store that has its tables.
 
     Raises:
         SpecError: a view's SQL does not run.
@@ -200,10 +202,10 @@ def _counted(batches: Iterator[pa.RecordBatch], report: Reporter) -> Iterator[pa
 
 
 def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | None:
-    """An error that names each missing file of the tables, where it comes from and where it goes.
+    """An error that names each missing file of the tables, its source and its destination.
 
     Raises:
-        BadRawError: an archive lies in parts.
+        BadRawError: an archive is split into parts.
     """
     for archive, parts in raw.split_archives().items():
         file = next(file for file in sources.dataset.files if file.path == archive)
@@ -230,7 +232,7 @@ def _in_parts(raw: RawDataset, archive: str, parts: Sequence[str]) -> BadRawErro
     zipped = any(part[-3:-2].lower() == "z" for part in parts)
     join = f"zip -s 0 {archive} --out whole.zip, with the last part {archive} beside them"
     return BadRawError(
-        f"{archive!r} lies in {len(parts)} parts: {', '.join(parts[:3])}",
+        f"{archive!r} is split into {len(parts)} parts: {', '.join(parts[:3])}",
         where=Location(raw.root),
         hint=f"join the parts: {join if zipped else 'cat ' + ' '.join(parts) + ' > ' + archive}",
     )
@@ -243,7 +245,7 @@ def _provides(file: UpstreamFile, path: str) -> bool:
 
 
 def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
-    """Each file with its URL, size and checksum; license; what a person has to do."""
+    """Each file with its URL, size and checksum; license; what to do by hand."""
     lines = []
     for file in files:
         facts = [
@@ -263,12 +265,12 @@ def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
 
 
 def next_step(dataset: DatasetSpec) -> str:
-    """The command or the page that gets the raw files."""
+    """The command or page to get the raw files from."""
     if dataset.access == "direct":
-        return f"vflan fetch {dataset.dataset}, or put the files there yourself; then the same command again"
+        return f"vflan fetch {dataset.dataset}, or put the files there yourself; then run this command again"
     if dataset.access == "manual":
         return (
             f"vflan fetch {dataset.dataset} downloads what it can and says what to get in a browser; "
-            "then the same command again"
+            "then run this command again"
         )
-    return f"get the files as {dataset.homepage} says, put them there; then the same command again"
+    return f"get the files as {dataset.homepage} says, put them there, then run this command again"

@@ -1,4 +1,4 @@
-"""Specs by id: where they lie, suites, aliases of the published release."""
+"""Finds specs by id, and knows suites and the aliases of the published release."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Catalog:
 
     @classmethod
     def default(cls) -> Catalog:
-        """The specs that ship with the package (or lie beside it in a checkout)."""
+        """The specs that ship with the package (or are beside it in a checkout)."""
         package = Path(__file__).resolve().parent.parent
         root = package if (package / "task_specs").is_dir() else package.parent
         return cls(root / "task_specs", root / "instructions")
@@ -53,7 +53,7 @@ class Catalog:
 
     @staticmethod
     def _is_label_table(path: Path) -> bool:
-        """Label tables lie beside the specs; a task spec starts its keys with `id:`."""
+        """Label tables are stored beside the specs; the first key of a task spec is `id:`."""
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.strip() and not line.startswith("#"):
@@ -91,7 +91,7 @@ class Catalog:
         """The task id for an id or an alias.
 
         Raises:
-            SpecError: no such task; names the nearest ones.
+            SpecError: no such task; lists similar ones.
         """
         if name in self.task_files:
             return name
@@ -103,7 +103,7 @@ class Catalog:
         """The tasks of a suite, in its file's order.
 
         Raises:
-            SpecError: no such suite; names those there are.
+            SpecError: no such suite; lists the known ones.
         """
         if name not in self.suites:
             raise SpecError(f"there is no suite {name!r}", hint="suites: " + ", ".join(sorted(self.suites)))
@@ -121,7 +121,7 @@ class Catalog:
         """A dataset by slug, checked against the schema.
 
         Raises:
-            SpecError: no such dataset, with where it was `asked` for; names the nearest ones.
+            SpecError: no such dataset; points to where it was `asked` for and lists similar ones.
         """
         if slug not in self._datasets:
             path = self.dataset_files.get(slug)
@@ -135,7 +135,7 @@ class Catalog:
         return self.dataset(task.dataset, task.place("dataset"))
 
     def instruction_file(self, task: str) -> Path:
-        """Where a task's Jinja instruction lies."""
+        """Path of a task's Jinja instruction."""
         return self.instructions / f"{task}.j2"
 
 
@@ -157,7 +157,7 @@ def load_labels(owner: DatasetSpec | TaskSpec, folder: Path) -> dict[str, dict[s
     """The label tables of a dataset or a task: name -> {raw value: shown name}.
 
     Raises:
-        SpecError: a file that is not there or is not a flat mapping.
+        SpecError: a file that is missing or is not a flat mapping.
     """
     tables: dict[str, dict[str, str]] = {}
     for name, content in owner.labels.items():

@@ -11,7 +11,7 @@ from vision_flan.errors import Location, VflanError
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing wrong in one place. `rule` is stable and documented in docs/spec.md."""
+    """One problem at one location. `rule` is stable and documented in docs/spec.md."""
 
     file: str
     line: int
@@ -23,18 +23,18 @@ class Finding:
 
 
 def at(place: Location, rule: str, message: str, hint: str = "", severity: str = "error") -> Finding:
-    """Make a finding at a place."""
+    """Make a finding at a location."""
     return Finding(str(place.file), place.line, place.column, rule, message, hint, severity)
 
 
 def from_error(error: VflanError, rule: str, fallback: Path) -> Finding:
-    """Turn an error that stopped a file into a finding of that file."""
+    """Turn an error that stopped the check of a file into a finding in it."""
     place = error.where or Location(fallback)
     return at(place, rule, error.what, error.hint)
 
 
 def as_text(findings: Iterable[Finding]) -> str:
-    """`file:line:column: severity: message [rule]`, the hint on a line of its own."""
+    """`file:line:column: severity: message [rule]`, the hint on its own line."""
     lines = []
     for found in sorted(findings):
         place = Location(found.file, found.line, found.column)

@@ -40,7 +40,7 @@ CATEGORIES = (
     "Texture Classification",
 )
 
-#: Paper, section 3.1: at most 10,000 instances a task.
+#: Paper, section 3.1: at most 10,000 instances per task.
 DEFAULT_LIMIT = 10_000
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -61,11 +61,11 @@ class UpstreamFile:
     """A file as upstream ships it.
 
     Attributes:
-        path: its name in the dataset's raw folder; may hold `*` for numbered parts.
-        url: where it is, None when it must be requested.
+        path: its name in the dataset's raw folder; may contain `*` for numbered parts.
+        url: its address, None when it must be requested.
         bytes: its size.
         into: for archives, the folder of the layout its members appear under.
-        provides: prefixes of the layout that come out of it.
+        provides: prefixes of the layout that it contains.
         note: how to get it, where a URL alone is not enough.
     """
 
@@ -171,7 +171,7 @@ class TaskSpec:
 
 
 def _first_line(key: Location, text: str) -> Location:
-    """Where a text begins: a block of YAML begins on the line below its key."""
+    """First line of a text: a YAML block starts on the line below its key."""
     return Location(key.file, key.line + 1) if text.endswith("\n") else key
 
 

@@ -31,7 +31,7 @@ def check_schema(document: Document, kind: str) -> list[Finding]:
     return sorted(set(found))
 
 
-# jsonschema types `instance` and `schema` of an error as anything or unset: `Any` says the same in less
+# jsonschema types an error's `instance` and `schema` as anything or unset: `Any` is no less precise
 def _explain(error: Any, document: Document) -> Iterator[Finding]:
     if error.validator in ("oneOf", "anyOf"):
         best = _branch_meant(error)
@@ -53,7 +53,7 @@ def _explain(error: Any, document: Document) -> Iterator[Finding]:
 
 
 def _branch_meant(error: Any) -> Any:
-    """Of the branches of a oneOf, the error of the one the author seems to mean."""
+    """The error from the branch of a oneOf that the author probably meant."""
     branches: dict[Any, list[Any]] = {}
     for context in error.context or ():
         branches.setdefault(context.schema_path[0], []).append(context)

@@ -1,4 +1,4 @@
-"""Safe YAML that remembers where each key stands.
+"""Safe YAML that keeps the location of each key.
 
 A spec arrives by pull request, so only plain data is read: no tags, no anchors (an alias bomb is one line),
 no duplicate keys. Scalars follow the YAML 1.2 core schema: `no`, `on` and `2012-01-01` stay text, which
@@ -31,12 +31,12 @@ _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 @dataclass(frozen=True)
 class Document:
-    """Parsed YAML: plain data, and the place of every key and list item.
+    """Parsed YAML: plain data, and the location of every key and list item.
 
     Attributes:
         path: the file.
         data: dicts, lists, str, int, float, bool, None.
-        places: place of each key path, such as ("tables", "imgs", "file").
+        places: location of each key path, such as ("tables", "imgs", "file").
     """
 
     path: Path
@@ -56,7 +56,7 @@ def load_yaml(path: Path) -> Document:
     """Read one YAML file.
 
     Raises:
-        SpecError: not there, too large, not UTF-8, not YAML, or YAML that specs do not allow;
+        SpecError: missing, too large, not UTF-8, not YAML, or YAML that specs do not allow;
             with line and column.
     """
     try:
@@ -104,7 +104,7 @@ def _refuse_anchors(text: str, path: Path, loader: Any) -> None:
 
 
 def _refuse_depth(text: str, path: Path, loader: Any) -> None:
-    """Composing goes as deep as the text does, which may be deeper than the stack of the C library."""
+    """Composing recurses as deep as the text nests, which may overflow the C library's stack."""
     if not _MAY_BE_DEEP.search(text) and text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
@@ -160,14 +160,14 @@ def _construct_mapping(
         key = str(key_node.value)
         if key in data:
             first = places[(*keys, key)]
-            raise SpecError(f"the key {key!r} stands twice, first on line {first.line}", where=place)
+            raise SpecError(f"the key {key!r} occurs twice, first on line {first.line}", where=place)
         places[(*keys, key)] = place
         data[key] = _construct(value_node, (*keys, key), path, places)
     return data
 
 
 def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
-    """YAML 1.2 core schema, except that only plain (unquoted) scalars become anything but text."""
+    """YAML 1.2 core schema, but only plain (unquoted) scalars become anything other than text."""
     text = str(node.value)
     if node.style in ("'", '"', "|", ">"):
         return text
@@ -179,7 +179,7 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
         raise SpecError(
             f"the number {text[:40]}... is too large",
             where=_place(node.start_mark, path),
-            hint="write it in quotes if it is text",
+            hint="quote it if it is text",
         )
     if _INT.match(text):
         # "007" is an id, not seven: a label table must not lose its zeros
