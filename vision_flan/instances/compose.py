@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.images import BadImageError, check_image, decoded, orientation, turned
+from vision_flan.instances.images import BadImageError, check_image, decoded
+from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer
 
 #: Longest side of a grid's cell in pixels, where the spec does not say.
@@ -79,7 +80,7 @@ def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
     right, bottom = min(image.width, round(x + width)), min(image.height, round(y + height))
     if right <= left or bottom <= top:
         raise BadImageError("empty_crop")
-    return encode_png(turned(image.crop((left, top, right, bottom)), orientation(data)))
+    return encode_png(orientation_of(data).image(image.crop((left, top, right, bottom))))
 
 
 def encode_png(image: Image.Image) -> bytes:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.instances.orientation import Box
 from vision_flan.instances.reading_order import reading_order
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
@@ -17,6 +19,9 @@ from vision_flan.records.store import Candidates
 
 #: Records from which `other` draws; a sample this large is as good as all of them, and fits memory.
 POOL_ROWS = 100_000
+
+#: Where a row has its image's `Orientation`; no field can have this name. Absent: stored as shown.
+ORIENTATION = " orientation"
 
 Row = Mapping[str, Any]
 
@@ -33,13 +38,15 @@ class Derived:
         name: the field.
         reads: fields it needs.
         make: (row, draws) -> value; raises NoValueError.
-        pool: (column, differ_in) when it needs values of other records, to be given to `bind`.
+        pool: (column, differ_in) when it needs values of other records.
+        needs_orientation: it needs the image's orientation in the row, under ORIENTATION.
     """
 
     name: str
     reads: frozenset[str]
     make: Callable[[Row, Draws], Any]
     pool: tuple[str, str] | None = None
+    needs_orientation: bool = False
 
 
 def plan_fields(
@@ -129,15 +136,29 @@ def _same(value: Any) -> str:
 
 
 def _reading_order(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
-    """A list of structs with a text and a box [x, y, width, height], as the texts in reading order."""
+    """Texts of a list of structs, ordered by their boxes [x, y, width, height] in the image as shown."""
     field = options["reading_order"]
     text, box = options.get("text", "text"), options.get("box", "box")
 
     def make(row: Row, draws: Draws) -> list[str]:
-        words = _list(row, field, place)
-        return reading_order([word[text] for word in words], [word[box] for word in words])
+        words = [word for word in _list(row, field, place) if word[text] is not None]
+        boxes = [_box(word[box]) for word in words]
+        orientation = row.get(ORIENTATION)
+        if orientation is not None:  # upstreams count stored pixels
+            boxes = [orientation.box(stored) for stored in boxes]
+        return reading_order([word[text] for word in words], boxes)
 
-    return Derived(name, frozenset([field]), make)
+    return Derived(name, frozenset([field]), make, needs_orientation=True)
+
+
+def _box(value: Any) -> Box:
+    try:
+        x, y, width, height = map(float, value)
+    except (TypeError, ValueError):
+        raise NoValueError("invalid_box") from None
+    if not all(map(math.isfinite, (x, y, width, height))):
+        raise NoValueError("invalid_box")
+    return x, y, width, height
 
 
 def _text(name: str, options: Any, renderer: Renderer, place: Location, _c: Candidates | None) -> Derived:

@@ -145,30 +145,6 @@ def decoded(data: bytes, *, upright: bool = True) -> Image.Image:
         return on_white(image)
 
 
-def orientation(data: bytes) -> int:
-    """How an image is to be turned: EXIF's orientation, 2 to 8; 1 where there is none."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.load()  # a PNG may have its EXIF behind the pixels
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in range(2, 9) else 1
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def turned(image: Image.Image, how: int) -> Image.Image:
-    """Stored pixels turned as an EXIF orientation asks."""
-    return image.transpose(_TURNS[how]) if how in _TURNS else image
-
-
 def on_white(image: Image.Image) -> Image.Image:
     """As RGB, with white where it is transparent: drawings in black often lie on transparent black, which
     plain `convert` would show as black on black. More than 8 bits a channel become 8."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import DamagedFileError, Location, MissingRawError
+from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
 from vision_flan.instances.compose import Composer
-from vision_flan.instances.derive import NoValueError, plan_fields
+from vision_flan.instances.derive import ORIENTATION, NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.options import OptionsPlan
+from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer, UnknownLabelError, read_template
 from vision_flan.instances.text_filters import is_clean
 from vision_flan.records.ordering import Draws
@@ -85,11 +86,35 @@ class InstanceMaker:
         self.target = renderer.compile(task.target, task.place("target"))
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
         self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
+        self._image_first = any(field.needs_orientation for field in self.fields)
+        if self._image_first:
+            self._refuse_late_image()
+
+    def _refuse_late_image(self) -> None:
+        """`reading_order` needs the image before any field is derived.
+
+        Raises:
+            SpecError: the image is composed, or its reference uses a derived field.
+        """
+        if self.composer:
+            what = "`reading_order` orders the words of one image; this task composes its image"
+            raise SpecError(what, where=self.task.place("compose"))
+        derived = {field.name for field in self.fields} | {"options"}
+        late = sorted(derived & {name for expression in self.images for name in expression.names})
+        if late:
+            raise SpecError(
+                f"`image` uses {late[0]!r}, which is derived after `reading_order` has read the image",
+                where=self.task.place("image"),
+                hint="make the reference to the image in SQL",
+            )
 
     def make(
         self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
     ) -> Instance | Dropped:
         """Render a row and read its image.
+
+        The image comes first only for a task with `reading_order`; a row whose text is dropped is dropped for
+        that reason either way.
 
         Args:
             row: a candidate; `_key` is upstream's key.
@@ -100,10 +125,14 @@ class InstanceMaker:
             BadRawError: what is wrong is no property of one image: a link that leads out, an encrypted
                 archive. A file that is missing or damaged drops the candidate.
         """
+        image = self._image(row, read, full_check) if self._image_first else None
+        if image is not None and not isinstance(image, Dropped):
+            row[ORIENTATION] = orientation_of(image[0])
         text = self.render(row)
         if isinstance(text, Dropped):
             return text
-        image = self._image(row, read, full_check)
+        if image is None:
+            image = self._image(row, read, full_check)
         if isinstance(image, Dropped):
             return image
         data, path = image
@@ -116,7 +145,10 @@ class InstanceMaker:
         return Instance(data, path, text.options, values)
 
     def render(self, row: dict[str, Any]) -> Text | Dropped:
-        """The text of an instance. Adds the derived fields to the row."""
+        """The text of an instance. Adds the derived fields to the row.
+
+        Without the image, `reading_order` takes it as stored upright; `make` looks.
+        """
         key = row["_key"]
         try:
             for field in self.fields:
