@@ -312,7 +312,7 @@ class TestBadSpecs:
     @pytest.mark.parametrize(
         ("old", "new", "message", "line"),
         [
-            ('target: "{{ color', 'target: "{{ color', "'color' is undefined", 10),
+            ('target: "{{ color', 'target: "{{ hue', "'hue' is undefined", 10),
             ("table: records", "table: record", "no table 'record'", 6),
             ("key: name", "key: nam", "nam", 7),
             ("table: records", "sql: SELECT * FROM read_csv('/etc/passwd')", "not among the functions", 6),
@@ -405,7 +405,7 @@ class TestInterruption:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr("vision_flan.build.compile.show", power_cut)
+            patched.setattr("vision_flan.build.compile.refresh_readme", power_cut)
             with pytest.raises(KeyboardInterrupt):
                 toy.compile()
         result = toy.compile()

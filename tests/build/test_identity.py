@@ -225,7 +225,7 @@ class TestSpecsThatChange:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("path: images.zip", "path: images.zip"),
+            ("path: images.zip", "path: photos.zip"),
             ("provides: [images/]", "provides: [images/], into: images"),
             ("{r: red,", "{r: rouge,"),
         ],
@@ -370,7 +370,7 @@ class TestInstalled:
     def shard(self, toy: Toy) -> Path:
         return toy.out / "toy_color/train-00000-of-00001.parquet"
 
-    def test_a_changed_shard_is_mended(self, toy: Toy, tmp_path: Path) -> None:
+    def test_a_changed_shard_is_fixed(self, toy: Toy, tmp_path: Path) -> None:
         toy.compile()
         data = bytearray(self.shard(toy).read_bytes())
         data[len(data) // 2] ^= 1
@@ -391,7 +391,7 @@ class TestInstalled:
         notes = Notes()
         toy.compile(notes, force=True)
         assert mine.exists() and test.exists() and not old.exists()
-        assert sum("none of ours" in note for note in notes.notes) == 2
+        assert sum("not written by vflan" in note for note in notes.notes) == 2
 
     def test_a_split_that_is_renamed_takes_its_shards_along(self, toy: Toy) -> None:
         toy.compile()
@@ -424,7 +424,7 @@ class TestInstalled:
             assert (toy.out / "README.md").read_bytes() == card
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b'{"manifest_version": 1}', b"null"])
-    def test_a_broken_manifest_of_another_task_is_said_and_left_out(self, toy: Toy, content: bytes) -> None:
+    def test_a_broken_manifest_of_another_task_is_reported_and_left_out(self, toy: Toy, content: bytes) -> None:
         toy.compile()
         (toy.out / "manifest/other.json").write_bytes(content)
         notes = Notes()
@@ -434,14 +434,14 @@ class TestInstalled:
         assert [problem.path for problem in found.problems] == ["manifest/other.json"]
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b'{"manifest_version": 1}'])
-    def test_a_broken_manifest_is_mended_by_compiling_again(
+    def test_a_broken_manifest_is_fixed_by_compiling_again(
         self, toy: Toy, tmp_path: Path, content: bytes
     ) -> None:
         toy.compile()
         manifest_path(toy.out, "toy_color").write_bytes(content)
         as_fresh(toy, toy.compile(), tmp_path)
 
-    def test_counts_that_were_changed_do_not_verify_and_are_mended(self, toy: Toy, tmp_path: Path) -> None:
+    def test_counts_that_were_changed_do_not_verify_and_are_fixed(self, toy: Toy, tmp_path: Path) -> None:
         manifest = toy.compile().manifest
         for key in ("written", "candidates", "not_needed"):
             wrong = replace(manifest, counts={**manifest.counts, key: 99})
