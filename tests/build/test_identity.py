@@ -424,7 +424,9 @@ class TestInstalled:
             assert (toy.out / "README.md").read_bytes() == card
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b'{"manifest_version": 1}', b"null"])
-    def test_a_broken_manifest_of_another_task_is_reported_and_left_out(self, toy: Toy, content: bytes) -> None:
+    def test_a_broken_manifest_of_another_task_is_reported_and_left_out(
+        self, toy: Toy, content: bytes
+    ) -> None:
         toy.compile()
         (toy.out / "manifest/other.json").write_bytes(content)
         notes = Notes()
