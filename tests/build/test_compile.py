@@ -464,7 +464,7 @@ class TestVerify:
         data = bytearray(shard.read_bytes())
         data[len(data) // 2] ^= 1
         shard.write_bytes(data)
-        assert "another sha256" in self.problems(toy.out)[0]
+        assert "a different sha256" in self.problems(toy.out)[0]
         shard.write_bytes(data[:-10])
         assert "bytes, the manifest says" in self.problems(toy.out)[0]
         shard.unlink()
