@@ -170,7 +170,11 @@ def _print_result(result: Any) -> None:
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this config.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
-    """Check a compiled folder against its manifests: every shard's size, sha256 and rows."""
+    """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
+
+    It also checks that the counts add up, and that there are no other Parquet files. It reads every byte, but
+    decodes no image; raw files are checked by `vflan compile`.
+    """
     from vision_flan.dataset.manifest import Verification, readable_manifests
     from vision_flan.dataset.manifest import verify as verify_folder
 

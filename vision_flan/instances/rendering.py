@@ -50,7 +50,7 @@ def _on_text(function: Callable[..., Any]) -> Callable[..., Any]:
     def on_text(*args: Any, **options: Any) -> Any:
         given = "" if args[value] is None else args[value]
         if no_text(given):
-            raise SecurityError(f"a {type(given).__name__} is no text; use `join`, or one of its items")
+            raise SecurityError(f"a {type(given).__name__} is not text; use `join`, or one of its items")
         if isinstance(given, str) and len(given) > MAX_RENDERED_CHARS:
             raise SecurityError(f"a text of more than {MAX_RENDERED_CHARS:,} characters")
         return function(*args[:value], given, *args[value + 1 :], **options)
@@ -76,7 +76,7 @@ def _round(value: float, precision: int = 0) -> float:
 def _shown(value: Any) -> Any:
     """The output of `{{ }}`: text and numbers; null is empty, lists and generators are errors."""
     if no_text(value):
-        raise SecurityError(f"a {type(value).__name__} is no text; use `join`, or one of its items")
+        raise SecurityError(f"a {type(value).__name__} is not text; use `join`, or one of its items")
     return "" if value is None else value
 
 
@@ -241,7 +241,7 @@ class Field:
             raise SpecError(f"there is no field {self.name!r} here", where=self.place, hint=hint)
         value = row[self.name]
         if no_text(value):
-            what = f"the field {self.name!r} is a {type(value).__name__}, no text"
+            what = f"the field {self.name!r} is a {type(value).__name__}, not text"
             raise SpecError(what, where=self.place, hint="use `join`, or one of its items")
         return "" if value is None else str(value)
 
