@@ -312,7 +312,7 @@ class TestBadSpecs:
     @pytest.mark.parametrize(
         ("old", "new", "message", "line"),
         [
-            ('target: "{{ color', 'target: "{{ color', "'color' is undefined", 10),
+            ('target: "{{ color', 'target: "{{ hue', "'hue' is undefined", 10),
             ("table: records", "table: record", "no table 'record'", 6),
             ("key: name", "key: nam", "nam", 7),
             ("table: records", "sql: SELECT * FROM read_csv('/etc/passwd')", "not among the functions", 6),
@@ -405,7 +405,7 @@ class TestInterruption:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr("vision_flan.build.compile.show", power_cut)
+            patched.setattr("vision_flan.build.compile.refresh_readme", power_cut)
             with pytest.raises(KeyboardInterrupt):
                 toy.compile()
         result = toy.compile()
@@ -464,7 +464,7 @@ class TestVerify:
         data = bytearray(shard.read_bytes())
         data[len(data) // 2] ^= 1
         shard.write_bytes(data)
-        assert "another sha256" in self.problems(toy.out)[0]
+        assert "a different sha256" in self.problems(toy.out)[0]
         shard.write_bytes(data[:-10])
         assert "bytes, the manifest says" in self.problems(toy.out)[0]
         shard.unlink()

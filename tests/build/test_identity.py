@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import zipfile
 from collections.abc import Callable
@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.toy import COLORS, DATASET, TASK, Toy, square
+from tests.toy import DATASET, TASK, Toy, square
 from vision_flan.build.compile import Result
+from vision_flan.build.inputs import LISTED_FILES
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
 from vision_flan.dataset.shards import BLOCK_ROWS
@@ -31,6 +34,15 @@ from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+#: A kind of change of the raw files, an image, a color.
+Edit = tuple[str, int, str]
+EDITS: st.SearchStrategy[Edit] = st.tuples(
+    st.sampled_from(["restore", "remove", "replace", "touch", "break", "records", "touch records"]),
+    st.integers(3, 11),
+    st.sampled_from("rgby"),
+)
 
 
 class Notes(Silent):
@@ -167,37 +179,112 @@ class TestRawFilesThatChange:
         assert result.built
         as_fresh(toy, result, tmp_path)
 
-    @pytest.mark.parametrize("seed", range(4))
-    def test_random_edits_always_end_as_a_fresh_build(self, toy: Toy, tmp_path: Path, seed: int) -> None:
-        draw = random.Random(seed)
-        toy.compile(limit=8)
-        for _ in range(6):
-            for _ in range(draw.randint(1, 3)):
-                edit(toy, draw)
-            as_fresh(toy, toy.compile(limit=8), tmp_path, limit=8)
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(runs=st.lists(st.lists(EDITS, min_size=1, max_size=3), min_size=1, max_size=4))
+    def test_any_edits_of_raw_files_end_as_a_fresh_build(self, runs: list[list[Edit]]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            toy = Toy(Path(folder))
+            toy.compile(limit=8)
+            for edits in runs:
+                for kind, image, color in edits:
+                    edit(toy, kind, image, color)
+                as_fresh(toy, toy.compile(limit=8), toy.root, limit=8)
 
 
-def edit(toy: Toy, draw: random.Random) -> None:
-    """One change of the raw files such as people make."""
-    images = sorted((toy.raw / "toy/images").iterdir())
-    image = draw.choice(images)
-    kind = draw.choice(["add", "remove", "replace", "touch", "break", "records", "touch records"])
-    if kind == "add":
-        toy.record(draw.randint(0, 11))
-    elif kind == "remove" and len(images) > 3:
-        image.unlink()
+def edit(toy: Toy, kind: str, image: int, color: str) -> None:
+    """One change of the raw files such as people make. The first three images stay good."""
+    path = toy.raw / f"toy/images/{image:04}.png"
+    if kind == "restore":
+        toy.record(image)
+    elif kind == "remove":
+        path.unlink(missing_ok=True)
     elif kind == "replace":
-        image.write_bytes(square(draw.choice(list(COLORS)), size=(draw.randint(2, 30), 8)))
+        path.write_bytes(square(color, size=(image + 2, 8)))
     elif kind == "touch":
-        image.touch()
+        path.touch()
     elif kind == "break":
-        image.write_bytes(b"<html>")
+        path.write_bytes(b"<html>")
     elif kind == "records":
-        names = [f"{i:04}.png" for i in range(12) if draw.random() < 0.9] or ["0000.png"]
-        toy.write_records([{"name": name, "color": draw.choice("rgby")} for name in names])
-        toy.record(0)
+        names = [f"{i:04}.png" for i in range(12) if i != image]
+        toy.write_records([{"name": name, "color": color} for name in names])
     else:
         (toy.raw / "toy/toy.json").touch()
+
+
+class TestVerifyRaw:
+    """`--verify-raw` as a user types it."""
+
+    @pytest.fixture
+    def compile_command(
+        self, toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> Callable[..., bool]:
+        monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: toy.catalog))
+        monkeypatch.chdir(toy.root)
+
+        def compiled(*options: str) -> bool:
+            """Whether the command built something."""
+            assert run(vflan, ["compile", "--task", "toy_color", "--json", *options]) == 0
+            return bool(json.loads(capsys.readouterr().out)[0]["built"])
+
+        return compiled
+
+    def test_content_that_changes_with_the_same_size_and_time_is_compiled_again(
+        self, toy: Toy, compile_command: Callable[..., bool]
+    ) -> None:
+        assert compile_command("--verify-raw") and not compile_command("--verify-raw")
+        path = toy.raw / "toy/toy.json"
+        before = path.stat()
+        path.write_bytes(path.read_bytes().replace(b'"r"', b'"g"', 1))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert not compile_command()
+        assert compile_command("--verify-raw")
+
+    def test_checksums_are_made_when_they_are_first_asked_for(
+        self, compile_command: Callable[..., bool]
+    ) -> None:
+        assert compile_command() and compile_command("--verify-raw") and not compile_command("--verify-raw")
+
+
+class TestManifest:
+    def table_of_files(self, toy: Toy, count: int) -> None:
+        """A table that is read from this many files, a record in each."""
+        for path in (toy.raw / "toy").glob("*.json"):
+            path.unlink()
+        toy.write_specs(DATASET.replace("file: toy.json", "file: 'records/{part:d}.json'"))
+        (toy.raw / "toy/records").mkdir(exist_ok=True)
+        for i in range(count):
+            (toy.raw / f"toy/records/{i}.json").write_text(json.dumps([toy.record(i)]))
+
+    def test_up_to_a_hundred_annotation_files_are_listed(self, toy: Toy) -> None:
+        self.table_of_files(toy, LISTED_FILES)
+        files = toy.compile().manifest.raw_files
+        assert len(files) == LISTED_FILES
+        assert {"path", "bytes", "mtime", "archive"} == set(files[0])
+
+    def test_of_more_there_is_a_summary_that_stays_small(self, toy: Toy) -> None:
+        self.table_of_files(toy, LISTED_FILES + 1)
+        first = toy.compile()
+        (summary,) = first.manifest.raw_files
+        sizes = [path.stat().st_size for path in (toy.raw / "toy/records").iterdir()]
+        assert summary["path"] == "records/{part:d}.json"
+        assert (summary["files"], summary["bytes"]) == (LISTED_FILES + 1, sum(sizes))
+        self.table_of_files(toy, 400)
+        second = toy.compile()
+        assert second.manifest.raw_files[0]["sha256"] != summary["sha256"]
+        assert len(second.manifest.to_json()) - len(first.manifest.to_json()) < 50
+
+    def test_the_summary_has_no_times_so_that_it_is_the_same_on_every_machine(self, toy: Toy) -> None:
+        self.table_of_files(toy, LISTED_FILES + 1)
+        before = toy.compile().manifest.raw_files
+        for path in (toy.raw / "toy/records").iterdir():
+            os.utime(path, (1, 1))
+        result = toy.compile()
+        assert result.built and result.manifest.raw_files == before
+
+    def test_images_are_counted_those_that_are_missing_apart(self, toy: Toy) -> None:
+        (toy.raw / "toy/images/0003.png").unlink()
+        images = toy.compile().manifest.images
+        assert (images["files"], images["missing"]) == (11, 1)
 
 
 class TestSpecsThatChange:
@@ -225,7 +312,7 @@ class TestSpecsThatChange:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("path: images.zip", "path: images.zip"),
+            ("path: images.zip", "path: photos.zip"),
             ("provides: [images/]", "provides: [images/], into: images"),
             ("{r: red,", "{r: rouge,"),
         ],
@@ -370,7 +457,7 @@ class TestInstalled:
     def shard(self, toy: Toy) -> Path:
         return toy.out / "toy_color/train-00000-of-00001.parquet"
 
-    def test_a_changed_shard_is_mended(self, toy: Toy, tmp_path: Path) -> None:
+    def test_a_changed_shard_is_fixed(self, toy: Toy, tmp_path: Path) -> None:
         toy.compile()
         data = bytearray(self.shard(toy).read_bytes())
         data[len(data) // 2] ^= 1
@@ -391,7 +478,7 @@ class TestInstalled:
         notes = Notes()
         toy.compile(notes, force=True)
         assert mine.exists() and test.exists() and not old.exists()
-        assert sum("none of ours" in note for note in notes.notes) == 2
+        assert sum("not written by vflan" in note for note in notes.notes) == 2
 
     def test_a_split_that_is_renamed_takes_its_shards_along(self, toy: Toy) -> None:
         toy.compile()
@@ -424,7 +511,9 @@ class TestInstalled:
             assert (toy.out / "README.md").read_bytes() == card
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b'{"manifest_version": 1}', b"null"])
-    def test_a_broken_manifest_of_another_task_is_said_and_left_out(self, toy: Toy, content: bytes) -> None:
+    def test_a_broken_manifest_of_another_task_is_reported_and_left_out(
+        self, toy: Toy, content: bytes
+    ) -> None:
         toy.compile()
         (toy.out / "manifest/other.json").write_bytes(content)
         notes = Notes()
@@ -434,14 +523,14 @@ class TestInstalled:
         assert [problem.path for problem in found.problems] == ["manifest/other.json"]
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[]", b'{"manifest_version": 1}'])
-    def test_a_broken_manifest_is_mended_by_compiling_again(
+    def test_a_broken_manifest_is_fixed_by_compiling_again(
         self, toy: Toy, tmp_path: Path, content: bytes
     ) -> None:
         toy.compile()
         manifest_path(toy.out, "toy_color").write_bytes(content)
         as_fresh(toy, toy.compile(), tmp_path)
 
-    def test_counts_that_were_changed_do_not_verify_and_are_mended(self, toy: Toy, tmp_path: Path) -> None:
+    def test_counts_that_were_changed_do_not_verify_and_are_fixed(self, toy: Toy, tmp_path: Path) -> None:
         manifest = toy.compile().manifest
         for key in ("written", "candidates", "not_needed"):
             wrong = replace(manifest, counts={**manifest.counts, key: 99})

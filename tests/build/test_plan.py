@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pets import TASK, pets_catalog, pets_raw
-from vision_flan.build.plan import PAPER_INSTANCES, Supply, choose_tasks, plan, read_quotas, water_fill
+from vision_flan.build.plan import PAPER_INSTANCES, Supply, allocate, choose_tasks, read_quotas, water_fill
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import read_manifest
 from vision_flan.errors import ExitCode, SpecError
@@ -70,43 +70,43 @@ def test_the_seed_decides_who_gets_the_odd_instance() -> None:
 
 
 def test_small_tasks_give_all_the_rest_the_cap_and_then_share_what_is_missing() -> None:
-    made = plan(
+    made = allocate(
         [supply("small", 4_000), supply("mid", 10_500), supply("large", 90_000)], suite="s", wanted=30_000
     )
     assert made.quotas == {"small": 4_000, "mid": 10_500, "large": 15_500}
     assert (made.total, made.missing) == (30_000, 0)
     assert {share.task: share.over_cap for share in made.shares} == {"small": 0, "mid": 500, "large": 5_500}
     reasons = {share.task: share.reason for share in made.shares}
-    assert reasons["small"] == reasons["mid"] == "everything there is"
-    assert reasons["large"] == "the cap, and a part of what is missing to the total"
+    assert reasons["small"] == reasons["mid"] == "all that is available"
+    assert reasons["large"] == "the cap plus a share of what the total lacks"
 
 
 def test_what_no_task_has_is_said_to_be_missing() -> None:
-    made = plan([supply("a", 10), supply("b", 20)], suite="s", wanted=100)
+    made = allocate([supply("a", 10), supply("b", 20)], suite="s", wanted=100)
     assert (made.total, made.missing) == (30, 70)
 
 
 def test_without_a_total_nobody_exceeds_the_cap() -> None:
-    made = plan([supply("a", 4_000), supply("b", 90_000)], suite="s", cap=500)
+    made = allocate([supply("a", 4_000), supply("b", 90_000)], suite="s", cap=500)
     assert made.quotas == {"a": 500, "b": 500}
     assert made.missing == 0
 
 
 def test_counted_goes_before_declared_and_unknown_is_taken_for_the_cap() -> None:
-    made = plan([supply("a", 4_000, counted=3_999), supply("b", None)], suite="s")
+    made = allocate([supply("a", 4_000, counted=3_999), supply("b", None)], suite="s")
     assert made.quotas == {"a": 3_999, "b": 10_000}
     assert [share.basis for share in made.shares] == ["counted", "unknown"]
     assert made.shares[1].reason == "availability unknown: the cap is assumed"
 
 
 def test_a_limit_of_the_spec_holds_even_when_instances_are_missing() -> None:
-    made = plan([supply("a", 40_000, limit=200), supply("b", 100)], suite="s", wanted=10_000)
+    made = allocate([supply("a", 40_000, limit=200), supply("b", 100)], suite="s", wanted=10_000)
     assert made.quotas == {"a": 200, "b": 100}
     assert made.shares[0].reason == "the limit of the spec"
 
 
 def test_a_total_below_the_cap_lowers_all_evenly() -> None:
-    made = plan([supply("a", 40_000), supply("b", 100), supply("c", 9_000)], suite="s", wanted=1_100)
+    made = allocate([supply("a", 40_000), supply("b", 100), supply("c", 9_000)], suite="s", wanted=1_100)
     assert made.quotas == {"a": 500, "b": 100, "c": 500}
 
 
@@ -153,7 +153,7 @@ def test_the_plan_is_a_table_with_the_total_below(catalog: Catalog) -> None:
     result = suite_plan()
     assert (
         result.stdout.splitlines()[1]
-        == "animal_pets\tAnimal Classification\t200\t\t200\t\teverything there is"
+        == "animal_pets\tAnimal Classification\t200\t\t200\t\tall that is available"
     )
     assert "1 tasks, 200 instances" in result.stderr
 
@@ -162,7 +162,7 @@ def test_raw_files_are_counted_where_they_are(catalog: Catalog, tmp_path: Path) 
     raw = tmp_path / "raw"
     raw.mkdir()
     (share,) = json.loads(suite_plan("--raw", str(raw), "--json").stdout)["tasks"]
-    assert (share["counted"], share["reason"]) == (None, "everything there is; no raw files")
+    assert (share["counted"], share["reason"]) == (None, "all that is available; no raw files")
     pets_raw(raw)
     (share,) = json.loads(suite_plan("--raw", str(raw), "--json").stdout)["tasks"]
     assert (share["counted"], share["available"], share["quota"], share["basis"]) == (10, 10, 10, "counted")
@@ -175,7 +175,7 @@ def test_raw_files_that_cannot_be_read_are_said_and_declared_is_used(
     (raw / "pets" / "pets.jsonl").write_text('{"id": 1,\n', "utf-8")
     result = suite_plan("--raw", str(raw))
     assert "animal_pets is not counted" in result.stderr
-    assert "\t200\t\t200\t\teverything there is; not counted: " in result.stdout
+    assert "\t200\t\t200\t\tall that is available; not counted: " in result.stdout
 
 
 def test_what_is_wanted_and_missing_is_said(catalog: Catalog) -> None:

@@ -77,7 +77,7 @@ def test_a_target_that_names_several_options_is_left_as_it_is() -> None:
 
 
 def test_more_than_26_lettered_options_are_a_spec_error() -> None:
-    with pytest.raises(SpecError, match="27 options have no letters"):
+    with pytest.raises(SpecError, match="27 options are more than there are letters"):
         OptionsPlan({"values": [str(i) for i in range(27)]}, {}, HERE)
 
 

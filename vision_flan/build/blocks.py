@@ -1,4 +1,4 @@
-"""Blocks of candidates, made by one worker each, in parallel, with the same result as one by one."""
+"""Blocks of candidates, each made by one worker. Any number of workers gives the same result."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import hashlib
 import json
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vision_flan.build.inputs import ImageInputs, Seen, Watch, changed_while_built, first_change
+from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.dataset.manifest import write_atomically
-from vision_flan.dataset.shards import BLOCK_ROWS, ShardWriter
-from vision_flan.instances.maker import Dropped, InstanceMaker
+from vision_flan.dataset.shards import BLOCK_ROWS, ShardFacts, ShardWriter
+from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
 from vision_flan.records.store import Candidates
 from vision_flan.report import Reporter
 
@@ -25,35 +26,41 @@ _REPORT_EVERY = 50
 #: Characters of an example: names in records may be long.
 _EXAMPLE_LENGTH = 300
 
+Row = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Block:
     """A finished block.
 
     Attributes:
-        file: its shard, in the folder of blocks.
-        at_most: rows after which it was to stop, None for no end.
-        content_bytes: images and texts in memory, which `dataset_info` calls num_bytes.
-        dropped: reason -> candidates dropped before it stopped.
-        examples: reason -> the first of them.
-        seen: the image files that were looked at.
+        at_most: the number of rows it was limited to, None for no limit.
+        shard: its file, with the name it has in the folder of blocks.
+        content_bytes: size of images and texts in memory, which `dataset_info` calls num_bytes.
+        dropped: reason -> number of candidates dropped, up to the limit.
+        examples: reason -> the first candidate dropped for it.
+        seen: the image files that were looked up.
     """
 
     index: int
-    file: str
     at_most: int | None
-    rows: int
-    bytes: int
-    sha256: str
+    shard: ShardFacts
     content_bytes: int
     dropped: dict[str, int]
     examples: dict[str, str]
     seen: Seen = field(default_factory=Seen)
 
-    def is_as_if_made_for(self, at_most: int | None) -> bool:
-        """Whether the block would be the same had it been told to stop after `at_most` rows."""
-        ran_out = self.at_most is None or self.rows < self.at_most
-        return self.at_most == at_most or (ran_out and (at_most is None or self.rows < at_most))
+    @classmethod
+    def from_json(cls, text: str) -> Block:
+        """Read back what `json.dumps(asdict(block))` wrote. Raises ValueError, TypeError or KeyError."""
+        data = json.loads(text)
+        return cls(**{**data, "shard": ShardFacts(**data["shard"]), "seen": Seen(**data["seen"])})
+
+    def can_reuse_for(self, at_most: int | None) -> bool:
+        """Whether the block would come out the same if limited to `at_most` rows."""
+        rows = self.shard.rows
+        used_all = self.at_most is None or rows < self.at_most
+        return self.at_most == at_most or (used_all and (at_most is None or rows < at_most))
 
 
 class BlockMaker:
@@ -61,10 +68,10 @@ class BlockMaker:
 
     Args:
         maker: renders rows.
-        inputs: reads images and notes their files.
-        folder: where blocks are kept until the config is complete.
+        inputs: reads images and records their files.
+        folder: where blocks are stored until the config is complete.
         full_check: decode every image.
-        report: told of rows and bytes as they are done.
+        report: receives rows and bytes as they are written.
     """
 
     def __init__(
@@ -81,17 +88,17 @@ class BlockMaker:
         self._folder.mkdir(exist_ok=True)
         self._full_check = full_check
         self._report = report
+        #: Set to make all workers stop.
         self.stop = threading.Event()
 
     def finished(self, index: int, at_most: int | None) -> Block | None:
         """A block that an earlier run finished, if it would come out the same now."""
         try:
-            facts = json.loads((self._folder / f"{index:05}.json").read_text("utf-8"))
-            block = Block(**{**facts, "seen": Seen(**facts["seen"])})
-            if not block.is_as_if_made_for(at_most):
+            block = Block.from_json(self._facts_file(index).read_text("utf-8"))
+            if not block.can_reuse_for(at_most):
                 return None
-            with (self._folder / block.file).open("rb") as file:
-                whole = hashlib.file_digest(file, "sha256").hexdigest() == block.sha256
+            with (self._folder / block.shard.path).open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == block.shard.sha256
         except (OSError, ValueError, TypeError, KeyError):
             return None
         sums = self._inputs.checksums
@@ -99,75 +106,59 @@ class BlockMaker:
             return None
         return None if first_change(self._inputs.raw, block.seen, checksums=sums) else block
 
-    def make(self, index: int, rows: list[dict[str, Any]], at_most: int | None) -> Block:
+    def make(self, index: int, rows: list[Row], at_most: int | None) -> Block:
         """Render, check and write the rows of a block until `at_most` are written.
 
         Raises:
-            MissingRawError, BadRawError: images went away or changed meanwhile.
+            MissingRawError, BadRawError: images disappeared or changed during the build.
         """
         known = self.finished(index, at_most)
         if known:
-            self._report.advance(known.rows, known.content_bytes)
+            self._report.advance(known.shard.rows, known.content_bytes)
             return known
         name = f"{index:05}.parquet"
         temporary = self._folder / f"{name}.tmp"
-        watch, drops = self._inputs.watch(), _Drops()
+        watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
         with ShardWriter(temporary) as writer:
-            content = self._write(rows, at_most, writer, watch, drops)
+            for row in rows:
+                if self.stop.is_set():
+                    raise KeyboardInterrupt
+                if progress.rows == at_most:
+                    break
+                instance = self._maker.make(row, watch.read, full_check=self._full_check)
+                if isinstance(instance, Dropped):
+                    drops.add(instance, row)
+                    continue
+                writer.add(instance)
+                progress.add(instance)
+        progress.report()
         if MISSING_IMAGE in drops.counts:
-            self._look_again(watch.seen)
-        facts = writer.facts(name)
+            self._check_still_there(watch.seen)
+        shard = writer.facts(name)
         temporary.replace(self._folder / name)
-        block = Block(
-            index, name, at_most, facts.rows, facts.bytes, facts.sha256, content,
-            dict(drops.counts), drops.examples, watch.seen,
-        )  # fmt: skip
-        write_atomically(self._folder / f"{index:05}.json", json.dumps(asdict(block)))
+        block = Block(index, at_most, shard, progress.bytes, dict(drops.counts), drops.examples, watch.seen)
+        write_atomically(self._facts_file(index), json.dumps(asdict(block)))
         return block
 
-    def _look_again(self, seen: Seen) -> None:
-        """An image that is missing may be a disk that is gone: then others are gone as well."""
+    def _facts_file(self, index: int) -> Path:
+        return self._folder / f"{index:05}.json"
+
+    def _check_still_there(self, seen: Seen) -> None:
+        """A missing image may mean that the disk is gone: then other files have changed too."""
         raw = self._inputs.raw
         changed = str(raw.gone() or first_change(raw, seen) or "")
         if changed:
             raise changed_while_built(raw, changed)
 
-    def _write(
-        self,
-        rows: list[dict[str, Any]],
-        at_most: int | None,
-        writer: ShardWriter,
-        watch: Watch,
-        drops: _Drops,
-    ) -> int:
-        content = told = written = told_rows = 0
-        for row in rows:
-            if self.stop.is_set():
-                raise KeyboardInterrupt
-            if at_most is not None and written >= at_most:
-                break
-            instance = self._maker.make(row, watch.read, full_check=self._full_check)
-            if isinstance(instance, Dropped):
-                drops.add(instance, row)
-                continue
-            writer.add(instance)
-            written += 1
-            content += instance.num_bytes
-            if written - told_rows >= _REPORT_EVERY:
-                self._report.advance(written - told_rows, content - told)
-                told, told_rows = content, written
-        self._report.advance(written - told_rows, content - told)
-        return content
-
 
 class _Drops:
-    """How many were dropped for each reason, and the first of them."""
+    """How many candidates were dropped for each reason, and the first of each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
 
-    def add(self, dropped: Dropped, row: dict[str, Any]) -> None:
+    def add(self, dropped: Dropped, row: Row) -> None:
         self.counts[dropped.reason] += 1
         if dropped.reason not in self.examples:
             record = f"record {row['_key']}"
@@ -175,53 +166,98 @@ class _Drops:
             self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
 
 
+class _Progress:
+    """Rows and bytes written to a block, reported every few rows."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._reported_rows = self._reported_bytes = 0
+        self.rows = self.bytes = 0
+
+    def add(self, instance: Instance) -> None:
+        self.rows += 1
+        self.bytes += instance.num_bytes
+        if self.rows - self._reported_rows >= _REPORT_EVERY:
+            self.report()
+
+    def report(self) -> None:
+        """Report what was written since the last report."""
+        self._report.advance(self.rows - self._reported_rows, self.bytes - self._reported_bytes)
+        self._reported_rows, self._reported_bytes = self.rows, self.bytes
+
+
 def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, workers: int) -> list[Block]:
     """Make blocks in selection order until the quota is full.
 
     Args:
         quota: rows wanted, None for all.
-        workers: blocks in the making at one time; the result is the same for any number.
+        workers: blocks made in parallel; the result is the same for any number.
 
     Returns:
-        The blocks in order. Stops after a first block without a single image: the raw folder is wrong.
-        A block is not begun where those in the making may fill the quota.
+        The blocks in order. It ends after a first block without a single image: the raw folder is wrong.
     """
     keep_freed_memory()
-    done: list[Block] = []
-    waiting: deque[tuple[list[dict[str, Any]], Future[Block]]] = deque()
-    start = index = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
+
+        def submit(index: int, rows: list[Row], at_most: int | None) -> Future[Block]:
+            return pool.submit(maker.make, index, _copies(rows), at_most)
+
+        queue = _Queue(candidates, workers, submit)
         try:
-            while start < candidates.count or waiting:
-                left = None if quota is None else quota - sum(block.rows for block in done)
-                if left is not None and left <= 0:
-                    break
-                while (
-                    len(waiting) < workers
-                    and start < candidates.count
-                    and (left is None or sum(len(begun) for begun, _ in waiting) < left)
-                ):
-                    rows = candidates.block(start, BLOCK_ROWS)
-                    waiting.append((rows, pool.submit(maker.make, index, _copies(rows), left)))
-                    start, index = start + BLOCK_ROWS, index + 1
-                rows, future = waiting.popleft()
-                block = future.result()
-                if not block.is_as_if_made_for(left):
-                    # it was begun when less was known of the blocks before it
-                    block = maker.make(block.index, _copies(rows), left)
-                done.append(block)
-                if len(done) == 1 and not block.rows and block.dropped.get(MISSING_IMAGE) == len(rows):
-                    break
-        except BaseException:
-            maker.stop.set()
-            raise
+            return _collect(maker, queue, quota)
         finally:
             maker.stop.set()
-            for _, future in waiting:
-                future.cancel()
+            queue.cancel()
+
+
+def _collect(maker: BlockMaker, queue: _Queue, quota: int | None) -> list[Block]:
+    done: list[Block] = []
+    left = quota
+    while left is None or left > 0:
+        queue.fill(left)
+        if not queue.waiting:
+            break
+        rows, future = queue.waiting.popleft()
+        block = future.result()
+        if not block.can_reuse_for(left):  # it was started before earlier drop counts were known
+            block = maker.make(block.index, _copies(rows), left)
+        done.append(block)
+        if len(done) == 1 and not block.shard.rows and block.dropped.get(MISSING_IMAGE) == len(rows):
+            break
+        left = None if left is None else left - block.shard.rows
     return done
 
 
-def _copies(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rendering adds fields to rows; a block that is made twice starts from what was read."""
+class _Queue:
+    """Blocks that were started and not yet collected, in selection order."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        workers: int,
+        submit: Callable[[int, list[Row], int | None], Future[Block]],
+    ) -> None:
+        self._candidates = candidates
+        self._workers = workers
+        self._submit = submit
+        self._index = 0
+        self.waiting: deque[tuple[list[Row], Future[Block]]] = deque()
+
+    def fill(self, left: int | None) -> None:
+        """Start blocks until all workers are busy, or the started blocks may fill the quota."""
+        while len(self.waiting) < self._workers and self._index * BLOCK_ROWS < self._candidates.count:
+            if left is not None and sum(len(rows) for rows, _ in self.waiting) >= left:
+                return
+            rows = self._candidates.block(self._index * BLOCK_ROWS, BLOCK_ROWS)
+            self.waiting.append((rows, self._submit(self._index, rows, left)))
+            self._index += 1
+
+    def cancel(self) -> None:
+        """Drop blocks that no worker has begun."""
+        for _, future in self.waiting:
+            future.cancel()
+
+
+def _copies(rows: list[Row]) -> list[Row]:
+    """Rendering adds fields to rows; a block that is made twice starts from the rows as they were read."""
     return [dict(row) for row in rows]

@@ -1,8 +1,8 @@
-"""What decides the bytes of a config, and whether a compiled one is still what it would become now.
+"""What decides the bytes of a config, and whether a compiled config is still what a build would make.
 
-The recipe is the spec's half: everything written by us that decides a byte. The annotation files are the raw
-half that is known before a build; the image files are known after it. Title, license, citation and their like
-decide no byte: they are renewed in the manifest without a build.
+The recipe is everything on the spec's side that decides a byte. On the raw side, the annotation files are
+known before a build, the image files after it. Title, license, citation and the like decide no byte: they
+are renewed in the manifest without a build.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from vision_flan import __version__
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
+from vision_flan.build.job import Build
 from vision_flan.dataset.manifest import Manifest, manifest_path, source_block, write_atomically
 from vision_flan.instances.rendering import read_template
 from vision_flan.raw.folder import RawDataset
@@ -23,13 +24,13 @@ from vision_flan.records.tables import TaskSources
 from vision_flan.spec.model import TaskSpec
 from vision_flan.versions import deciding_versions
 
-#: Fields of a task that decide no byte. The quota stands in the manifest by itself.
+#: Fields of a task that decide no byte. The quota has a field of its own in the manifest.
 _FACTS = ("title", "alias", "suites", "form", "allow", "available", "confidence", "limit")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Same identity and same images, same shards.
+    """The same identity and the same images make the same shards.
 
     Attributes:
         recipe: fields of the manifest.
@@ -40,37 +41,40 @@ class Identity:
     annotations: Seen
 
     def change(self, other: Identity) -> str | None:
-        """What another identity has different."""
+        """The first difference from another identity, None if there is none."""
         for key, value in self.recipe.items():
             if other.recipe.get(key) != value:
                 return {"spec_sha256": "the spec", "versions": "package versions"}.get(key, key)
         return differing(self.annotations.stamps, other.annotations.stamps)
 
 
-def identity_of(
-    task: TaskSpec, sources: TaskSources, raw: RawDataset, instruction: Path, quota: int | None,
-    seed: int, *, full_check: bool,
-) -> Identity:  # fmt: skip
-    """Everything that decides the bytes of a config, but for its images."""
+def identity_of(build: Build) -> Identity:
+    """Everything that decides the bytes of a config, except its images."""
     recipe = {
-        "spec_sha256": _spec_sha256(task, sources, raw, instruction),
+        "spec_sha256": _spec_sha256(build),
         "versions": {v.name: v.installed for v in deciding_versions() if v.installed}
         | {"vision_flan": __version__},
-        "seed": seed,
-        "limit": quota,
-        "image_check": "full" if full_check else "header",
+        "seed": build.options.seed,
+        "limit": build.quota,
+        "image_check": "full" if build.options.full_check else "header",
     }
-    return Identity(recipe, annotation_files(sources, raw))
+    return Identity(recipe, annotation_files(build.sources, build.raw))
+
+
+def with_sums(identity: Identity, raw: RawDataset) -> Identity:
+    """The identity with the checksums of its annotation files."""
+    return replace(identity, annotations=with_checksums(raw, identity.annotations))
 
 
 def image_tables(task: TaskSpec, sources: TaskSources) -> list[str]:
-    """Tables whose records a task's images may be: those it reads, and all where it builds references."""
+    """Tables that may hold a task's images: those it reads, or all tables if it builds references."""
     if "@" in json.dumps([task.document.data, sources.labels]):
         return sorted(sources.dataset.tables)
     return sorted(sources.readers)
 
 
-def _spec_sha256(task: TaskSpec, sources: TaskSources, raw: RawDataset, instruction: Path) -> str:
+def _spec_sha256(build: Build) -> str:
+    task, sources, raw = build.task, build.sources, build.raw
     recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
     tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}
     folders = [
@@ -78,20 +82,20 @@ def _spec_sha256(task: TaskSpec, sources: TaskSources, raw: RawDataset, instruct
         for folder in (raw, *raw.borrowed)
     ]
     views = {name: sources.dataset.views[name] for name in sources.views}
-    parts = [recipe, tables, views, sources.labels, read_template(instruction), folders]
+    parts = [recipe, tables, views, sources.labels, read_template(build.instruction), folders]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """What is kept beside a config, in its work folder, to tell whether it is up to date.
+    """What is stored in the work folder of a config, to tell whether it is up to date.
 
     Attributes:
         recipe, annotations: the identity it was built from.
-        images: image files that were looked at.
+        images: image files that were looked up.
         manifest: its text.
-        replaces: shards of the config before it, which go when it is installed.
+        replaces: shards of the previous config, to remove when this one is installed.
         shards: installed shard -> its size and time in nanoseconds; empty until it is installed.
     """
 
@@ -112,7 +116,7 @@ class BuildRecord:
 
     @classmethod
     def read(cls, path: Path) -> BuildRecord | None:
-        """The record of a file, None where it is not there or broken."""
+        """The record in a file, None if it is missing or broken."""
         try:
             data = json.loads(path.read_text("utf-8"))
             seen = {name: Seen(**data[name]) for name in ("annotations", "images")}
@@ -137,7 +141,7 @@ class BuildRecord:
 def damaged_output(record: BuildRecord, manifest: Manifest, out: Path) -> str | None:
     """A manifest or shard that is not as it was installed, None for none.
 
-    A shard is read again only where its size or time is another.
+    A shard is read again only if its size or time differs.
     """
     if manifest.to_json() != record.manifest:
         return manifest_path(Path(), manifest.task).as_posix()
@@ -159,7 +163,7 @@ def is_whole(path: Path, sha256: str) -> bool:
 
 
 def stat_of(path: Path) -> list[int] | None:
-    """Size and time in nanoseconds of a file."""
+    """Size and time in nanoseconds of a file, None if it is missing."""
     try:
         status = path.stat()
     except OSError:
@@ -176,13 +180,3 @@ def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
         "form": task.form,
         "source": source_block(sources.dataset),
     }
-
-
-def renewed(manifest: Manifest, task: TaskSpec, sources: TaskSources) -> Manifest:
-    """The manifest with the facts of the spec as they are now."""
-    return replace(manifest, **facts_of(task, sources))
-
-
-def keep_checksums(identity: Identity, raw: RawDataset) -> Identity:
-    """The identity with the checksums of its annotation files."""
-    return replace(identity, annotations=with_checksums(raw, identity.annotations))

@@ -1,8 +1,8 @@
-"""Which raw files a build read, and whether they are still as they were.
+"""Which raw files a build reads, and whether they have changed since.
 
-A stamp is size, time in nanoseconds and origin (`RawDataset.stamp`), taken before a file is read; a file
-that is not there has the stamp "", so that its arrival is noticed too. Content that changes under the same
-size and time is found by checksums alone, which are kept and compared where `--verify-raw` asks for them.
+A stamp is size, time in nanoseconds and origin (`RawDataset.stamp`), taken before a file is read. A missing
+file has the stamp "", so that its arrival is noticed too. Content that changes with the same size and time
+is found only by checksums, which `--verify-raw` keeps and compares.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import TaskSources
 
-#: Files of a table that a manifest lists one by one; of more it has their number and a checksum.
+#: A manifest lists up to this many files of a table; beyond it, their number and a checksum.
 LISTED_FILES = 100
 
-#: Begins the key of a listing among the stamps; no path of a layout has it.
+#: Prefix of a listing's key among the stamps; a path of a layout cannot have it.
 _LISTING = "\0listing "
 _REFUSED = "refused"
 
 
 @dataclass
 class Seen:
-    """Files that were looked at: path -> stamp, and path -> sha256 where checksums were asked for."""
+    """Files that were looked up: path -> stamp, and path -> sha256 if checksums are kept."""
 
     stamps: dict[str, str] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Seen) -> None:
+        """Merge another set of files into this one."""
         self.stamps.update(other.stamps)
         self.sums.update(other.sums)
 
 
 class ImageInputs:
-    """Reads images and notes their files.
+    """Reads images and records their files.
 
     Args:
         raw: the dataset's raw folder.
-        images: reads what references name.
+        images: resolves references to images.
         checksums: keep the sha256 of each file.
     """
 
@@ -58,7 +59,7 @@ class ImageInputs:
 
 
 class Watch:
-    """Reads images for one block; `seen` is what it looked at."""
+    """Reads images for one block; `seen` are the files it looked up."""
 
     def __init__(self, inputs: ImageInputs) -> None:
         self._inputs = inputs
@@ -77,7 +78,7 @@ class Watch:
 
 
 def stamp(raw: RawDataset, path: str) -> str:
-    """The stamp of a file; a path that no file can have has one of its own."""
+    """The stamp of a file; an impossible path has a stamp of its own."""
     try:
         return raw.stamp(path)
     except BadRawError:
@@ -85,7 +86,7 @@ def stamp(raw: RawDataset, path: str) -> str:
 
 
 def checksum(raw: RawDataset, path: str) -> str:
-    """sha256 of a file, "" where it is not there or damaged."""
+    """sha256 of a file, "" if it is missing or damaged."""
     try:
         digest = hashlib.sha256()
         with raw.open(path) as file:
@@ -97,10 +98,10 @@ def checksum(raw: RawDataset, path: str) -> str:
 
 
 def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str | None:
-    """The first file that is not as it was seen.
+    """The first file that has changed since it was looked up.
 
     Args:
-        checksums: compare contents too, of the files whose checksum is known.
+        checksums: compare contents too, for files whose checksum is known.
     """
     for path, was in seen.stamps.items():
         if not path.startswith(_LISTING) and stamp(raw, path) != was:
@@ -113,7 +114,7 @@ def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str
 
 
 def annotation_files(sources: TaskSources, raw: RawDataset) -> Seen:
-    """The files that a task's tables are read from; of tables of mere names, the names."""
+    """The files that a task's tables are read from; for tables of file names, only the names."""
     seen = Seen()
     for name in sources.readers:
         table = sources.dataset.tables[name]
@@ -133,7 +134,7 @@ def with_checksums(raw: RawDataset, seen: Seen) -> Seen:
 
 
 def differing(was: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """The first file, or listing of files, that two looks disagree on."""
+    """The first file, or listing of files, whose stamps differ."""
     for key in sorted(was.keys() | now.keys()):
         if was.get(key) != now.get(key):
             return f"the files that match {key[len(_LISTING) :]}" if key.startswith(_LISTING) else key
@@ -141,7 +142,7 @@ def differing(was: Mapping[str, str], now: Mapping[str, str]) -> str | None:
 
 
 def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[str, Any], ...]:
-    """What the manifest says of the annotation files: each one, or of many their number and a checksum."""
+    """Annotation files for the manifest: each one, or the number and a checksum of many."""
     found: dict[str, dict[str, Any]] = {}
     for name in sources.readers:
         table = sources.dataset.tables[name]
@@ -169,25 +170,45 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
 
 
 def image_files(seen: Seen) -> dict[str, Any]:
-    """What the manifest says of the image files: how many, how many are missing, a checksum of the rest's
-    paths and sizes. No times, which differ between machines."""
+    """Image files for the manifest: how many there are and how many are missing, and a checksum of paths and
+    sizes. No times, which differ between machines."""
     sizes = {path: size_of(was) for path, was in seen.stamps.items() if was not in ("", _REFUSED)}
     return {"files": len(sizes), "missing": len(seen.stamps) - len(sizes), "sha256": _digest(sizes)}
 
 
+def check_unchanged(raw: RawDataset, sources: TaskSources, annotations: Seen, images: Seen) -> None:
+    """Refuse to install a config whose raw files changed during the build.
+
+    Args:
+        annotations, images: the files as they were when they were read.
+
+    Raises:
+        MissingRawError, BadRawError: the raw folder is gone, or a file has changed.
+    """
+    if raw.gone() is not None:
+        raise changed_while_built(raw, "the folder is gone")
+    changed = (
+        raw.changed_archive()
+        or differing(annotations.stamps, annotation_files(sources, raw).stamps)
+        or first_change(raw, images)
+    )
+    if changed:
+        raise changed_while_built(raw, str(changed))
+
+
 def changed_while_built(raw: RawDataset, what: str) -> VflanError:
-    """The error for raw files that change, or go away, while they are read."""
+    """The error for raw files that change, or disappear, while they are read."""
     gone = raw.gone()
     if gone is not None:
         return MissingRawError(
-            "the raw folder went away during the build",
+            "the raw folder disappeared during the build",
             where=Location(gone),
-            hint="mount it again; then the same command again: finished shards are kept",
+            hint="mount it again and run the same command: finished shards are kept",
         )
     return BadRawError(
         f"raw files changed during the build: {what}",
         where=Location(raw.root),
-        hint="wait until nothing writes there; then the same command again",
+        hint="wait until nothing writes there, then run the same command",
     )
 
 

@@ -1,4 +1,4 @@
-"""A complete config moves into the compiled folder: the old manifest goes first, the new one comes last."""
+"""Move a complete config into the compiled folder: the old manifest goes first, the new one comes last."""
 
 from __future__ import annotations
 
@@ -10,78 +10,91 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from vision_flan.build.identity import BuildRecord, is_whole, stat_of
+from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole, stat_of
+from vision_flan.build.job import Build
 from vision_flan.build.locks import WORK_FOLDER, locked, remove_litter
+from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset
 from vision_flan.dataset.card import refresh_card
-from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
-from vision_flan.errors import Location
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
+from vision_flan.errors import Location, VflanError
 from vision_flan.report import Reporter
 
-COMPLETE = "complete.json"  # built, not yet installed
-INSTALLED = "installed.json"
-BEGUN = "build.json"
-BLOCKS = "blocks"
-_KEPT = {"lock", COMPLETE, INSTALLED, BEGUN, BLOCKS}
+
+def finished_config(build: Build, identity: Identity) -> BuildRecord | None:
+    """A config that an earlier run completed but did not install, if a build would make the same now."""
+    path = build.work / COMPLETE
+    record = BuildRecord.read(path)
+    if record is None:
+        return None
+    stale = record.stale(identity, build.raw, verify=build.options.verify_raw)
+    if stale is None and _has_all_shards(build, record):
+        return record
+    path.unlink()
+    return None
 
 
-def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Manifest:
+def install(build: Build, record: BuildRecord) -> Manifest:
     """Move a complete config into place.
 
-    Runs again from where it was cut off: what is moved already is not there to move.
+    After an interruption, a second call continues: shards that were moved are in place already.
     """
+    work, out = build.work, build.out
     manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
-    folder = out / manifest.task
-    folder.mkdir(exist_ok=True)
+    (out / manifest.task).mkdir(exist_ok=True)
     manifest_path(out, manifest.task).unlink(missing_ok=True)
-    finished = _finished_blocks(work)
+    finished = _finished_shards(work)
     for shard in manifest.shards:
         source = finished.get(shard.sha256)
         if source is not None and source.exists():
             move(source, out / shard.path)
-    _remove_old_shards(manifest, record, out, report)
+    _remove_old_shards(manifest, record, out, build.report)
     write_atomically(manifest_path(out, manifest.task), record.manifest)
     stamps = {shard.path: stat_of(out / shard.path) or [] for shard in manifest.shards}
     replace(record, shards=stamps, replaces=()).write(work / INSTALLED)
     (work / COMPLETE).unlink(missing_ok=True)
-    clear(work, keep={"lock", INSTALLED})
+    reset(work)
     return manifest
 
 
-def can_install(work: Path, out: Path, record: BuildRecord) -> bool:
-    """Whether every shard of a complete config is whole, in the work folder or moved already."""
-    manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
-    finished = _finished_blocks(work)
-    return all(
-        any(path is not None and is_whole(path, s.sha256) for path in (finished.get(s.sha256), out / s.path))
-        for s in manifest.shards
-    )
+def renew(build: Build, manifest: Manifest) -> Manifest:
+    """The installed manifest with the title, license and the like that the spec has now.
+
+    The record is written last: a run that is cut off before it makes the next one build again.
+
+    Returns:
+        The same object if nothing changed.
+    """
+    current = replace(manifest, **facts_of(build.task, build.sources))
+    if current.to_json() == manifest.to_json():
+        return manifest
+    record = BuildRecord.read(build.work / INSTALLED)
+    write_atomically(manifest_path(build.out, build.task.id), current.to_json())
+    if record:
+        replace(record, manifest=current.to_json()).write(build.work / INSTALLED)
+    return current
 
 
-def show(out: Path, report: Reporter) -> None:
-    """Bring README.md up to date with the manifests; says which of them it leaves out."""
+def refresh_readme(out: Path, report: Reporter) -> None:
+    """Bring README.md up to date with the manifests, and note those it leaves out."""
     with locked(out / WORK_FOLDER / "card.lock", wait=True):
         remove_litter(out, "README.md")
         for problem in refresh_card(out):
             report.note(f"README.md leaves out a config: {problem}")
 
 
-def tidy(work: Path, out: Path, task: str) -> None:
-    """Remove what a killed run of this task left behind."""
-    clear(work, keep=_KEPT)
-    for path in (work / BLOCKS).glob("*.tmp"):
-        path.unlink(missing_ok=True)
-    remove_litter(out / FOLDER, f"{task}.json")
-
-
-def clear(work: Path, keep: set[str]) -> None:
-    """Empty a work folder but for some names."""
-    for path in work.iterdir():
-        if path.name not in keep:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def shards_to_replace(build: Build) -> tuple[str, ...]:
+    """Shards to remove when the new config is installed: those of the manifest in place, or of the last
+    installation if an interrupted one has removed the manifest."""
+    try:
+        manifest = read_manifest(manifest_path(build.out, build.task.id))
+        return tuple(shard.path for shard in manifest.shards)
+    except (OSError, VflanError):
+        record = BuildRecord.read(build.work / INSTALLED)
+        return tuple(record.shards) if record else ()
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file; where it lies on another file system, copy it beside its place first."""
+    """Rename a file; copy it next to its target first if that is on another file system."""
     try:
         source.replace(target)
     except OSError as error:
@@ -96,20 +109,33 @@ def move(source: Path, target: Path) -> None:
         source.unlink()
 
 
-def _finished_blocks(work: Path) -> dict[str, Path]:
+def _has_all_shards(build: Build, record: BuildRecord) -> bool:
+    """Whether every shard of a complete config is whole, in the work folder or already moved."""
+    manifest = Manifest.from_json(record.manifest, Location(build.work / COMPLETE))
+    finished = _finished_shards(build.work)
+    return all(
+        any(
+            path is not None and is_whole(path, shard.sha256)
+            for path in (finished.get(shard.sha256), build.out / shard.path)
+        )
+        for shard in manifest.shards
+    )
+
+
+def _finished_shards(work: Path) -> dict[str, Path]:
     """Checksum -> shard, of the blocks in the work folder."""
     found = {}
     for path in sorted((work / BLOCKS).glob("*.json")):
         try:
-            block = json.loads(path.read_text("utf-8"))
-            found[block["sha256"]] = work / BLOCKS / block["file"]
+            shard = json.loads(path.read_text("utf-8"))["shard"]
+            found[shard["sha256"]] = work / BLOCKS / shard["path"]
         except (ValueError, KeyError, TypeError):
             continue
     return found
 
 
 def _remove_old_shards(manifest: Manifest, record: BuildRecord, out: Path, report: Reporter) -> None:
-    """Only what we wrote goes: shards of the config before, and what is named like a shard of this split."""
+    """Remove only what we wrote: shards of the replaced config, and files named like shards of this split."""
     ours = re.compile(rf"{re.escape(manifest.split)}-\d{{5}}-of-\d{{5}}\.parquet")
     keep = {shard.path for shard in manifest.shards}
     remove_litter(out / manifest.task, "*")
@@ -120,4 +146,4 @@ def _remove_old_shards(manifest: Manifest, record: BuildRecord, out: Path, repor
         if name in record.replaces or ours.fullmatch(path.name):
             path.unlink()
         else:
-            report.note(f"{path} is none of ours and stays; it is no part of the config")
+            report.note(f"{path} was not written by vflan: it stays, and is not part of the config")

@@ -1,4 +1,4 @@
-"""One process at a time in a task's work folder, and what the machine refuses as errors a user can act on."""
+"""One process per work folder, and errors of the machine that say what a user can do about them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vision_flan.errors import Location, MachineError
 
 WORK_FOLDER = ".vflan"
 
-_AGAIN = "then the same command again: finished shards are kept"
+_AGAIN = "then run the same command: finished shards are kept"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: errno -> what to do; anything else is the disk's or the file system's
+#: errno -> what to do; anything else is a fault of the disk or the file system
 _HINTS = (
     dict.fromkeys(_FULL, f"free some space, {_AGAIN}")
     | dict.fromkeys(
@@ -28,12 +28,12 @@ _HINTS = (
     )
     | dict.fromkeys(
         (errno.ENOENT, errno.ESTALE, errno.ENOTCONN),
-        f"a file or folder went away while it was in use: see that --out is there, {_AGAIN}",
+        f"a file or folder disappeared while it was in use: check that --out exists, {_AGAIN}",
     )
-    | dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open at one time: raise `ulimit -n`")
+    | dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open: raise `ulimit -n`")
     | {
         errno.ENAMETOOLONG: "choose an --out with a shorter path",
-        errno.ENOLCK: "its file system has no locks: choose an --out on a local disk",
+        errno.ENOLCK: "its file system does not support locks: choose an --out on a local disk",
     }
 )
 _TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
@@ -44,7 +44,7 @@ def task_lock(out: Path, task: str) -> Iterator[Path]:
     """The task's work folder, for one process at a time.
 
     Raises:
-        MachineError: another process has it.
+        MachineError: another process holds it.
     """
     work = out / WORK_FOLDER / task
     work.mkdir(parents=True, exist_ok=True)
@@ -54,15 +54,15 @@ def task_lock(out: Path, task: str) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file, which names who holds it."""
-    with path.open("a+") as file:  # the kernel lets go of the lock when the process dies
+    """Hold a lock file, which names its holder."""
+    with path.open("a+") as file:  # the kernel releases the lock when the process dies
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             file.seek(0)
             holder = file.read(200).strip() or "unknown"
             raise MachineError(
-                f"another compile of this task runs in this folder: {holder}",
+                f"another compile of this task is running in this folder: {holder}",
                 where=Location(path.parent),
                 hint="wait for it, or compile into another --out",
             ) from error
@@ -74,11 +74,11 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
 
 @contextmanager
 def machine_errors(out: Path) -> Iterator[None]:
-    """Whatever the machine refuses becomes a `MachineError` that says what to do."""
+    """Turn errors of the operating system and of DuckDB into a `MachineError` that says what to do."""
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader of our output is gone: no fault of the disk
+        raise  # the reader of our output is gone: not a fault of the disk
     except OSError as error:
         what = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
@@ -88,7 +88,7 @@ def machine_errors(out: Path) -> Iterator[None]:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
             where=Location(out),
-            hint="is there space for the work folder?",
+            hint="check that there is space for the work folder",
         ) from error
 
 
@@ -102,7 +102,7 @@ def remove_litter(folder: Path, name: str) -> None:
 
 def _alive(pid: int) -> bool:
     if pid == os.getpid():
-        return False  # of an earlier process with our number: we hold the lock and write nothing now
+        return False  # left by an earlier process with our id: we hold the lock and have no such file
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,4 +1,4 @@
-"""A task with its records read: what the plan, the checks and the preview look at."""
+"""A task with its records read, for the plan, the checks and the preview."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OpenTask:
     """A task whose records are read.
 
     Attributes:
-        read: gives the bytes behind a reference to an image.
+        read: returns the image behind a reference.
         labels: label tables by name.
     """
 
@@ -35,7 +35,7 @@ class OpenTask:
     read: Callable[[str], bytes]
 
     def maker(self, seed: int) -> InstanceMaker:
-        """What renders the task's records, with draws of a seed."""
+        """Renders the task's records, with random draws from a seed."""
         instruction = self.catalog.instruction_file(self.task.id)
         return InstanceMaker(self.task, self.labels, instruction, seed, self.candidates)
 
@@ -44,7 +44,7 @@ class OpenTask:
         return self.candidates.block(0, limit)
 
     def texts(self, limit: int, seed: int) -> Iterator[tuple[dict[str, Any], Text | Dropped]]:
-        """Candidates with the text they become, or why they are dropped. No image is read."""
+        """Candidates with their rendered text, or the reason they are dropped. No image is read."""
         maker = self.maker(seed)
         for row in self.rows(limit):
             yield row, maker.render(row)
@@ -54,7 +54,7 @@ class OpenTask:
 def open_task(
     name: str, raw_root: Path, catalog: Catalog, seed: int = 0, report: Reporter | None = None
 ) -> Iterator[OpenTask]:
-    """Read a task's records; memory and disk are let go of at the end.
+    """Read a task's records; memory and disk space are released at the end.
 
     Raises:
         SpecError, MissingRawError, BadRawError: as `compile_task`.
@@ -73,7 +73,7 @@ def open_task(
 
 
 def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
-    """Whether the annotation files of a task are in the raw folder (images are not looked for)."""
+    """Whether the annotation files of a task are in the raw folder (images are not checked)."""
     task = catalog.task(name)
     if not (raw_root / task.dataset).is_dir():
         return False
@@ -82,4 +82,4 @@ def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
         try:
             return missing_files(sources, raw) is None
         except BadRawError:
-            return False  # an archive that is cut or lies in parts: nothing can be made of it
+            return False  # an archive that is truncated or split: it cannot be read

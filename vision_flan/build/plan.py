@@ -1,8 +1,8 @@
-"""How many instances each task of a suite gets: the paper's cap, its total, and what raw files permit.
+"""How many instances each task of a suite gets: the paper's cap, its total, and what the raw files hold.
 
-Allocation is water-filling: task i gets min(available_i, level), the level being the lowest at which the
-sum reaches the total wanted. With the paper's cap of 10,000 as the start that is the same as: everything of
-the tasks with fewer, the cap for the rest, and what is still missing spread evenly over those that have more.
+Allocation is water-filling: task i gets min(available_i, level), where level is the lowest at which the sum
+reaches the total wanted. In terms of the paper's cap of 10,000: tasks with fewer instances give all of them,
+the others give the cap, and the rest of the total is spread evenly over the tasks that have more.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ PAPER_SUITE, PAPER_INSTANCES = "vision_flan", 1_664_261
 
 @dataclass(frozen=True)
 class Supply:
-    """What there is of a task.
+    """How many instances a task has.
 
     Attributes:
-        declared: `available` of the spec, None where nobody knows.
-        counted: records in the raw files, None where they are not there.
-        limit: the spec's own quota where it is below the paper's.
-        note: why the raw files were not counted, if that is worth saying.
+        declared: `available` of the spec, None if unknown.
+        counted: records in the raw files, None without raw files.
+        limit: the spec's own limit, if it is below the paper's cap.
+        note: why the raw files were not counted, "" if that needs no explanation.
     """
 
     task: str
@@ -44,19 +44,19 @@ class Supply:
     note: str = ""
 
     def usable(self, cap: int) -> int:
-        """Instances to plan with: counted before declared, the cap where neither is known."""
+        """Instances to plan with: the count, else the declared number, else the cap."""
         known = next((n for n in (self.counted, self.declared) if n is not None), cap)
         return known if self.limit is None else min(known, self.limit)
 
 
 @dataclass(frozen=True)
 class Share:
-    """A task's part of a plan.
+    """One task's share of a plan.
 
     Attributes:
-        available: what the plan reckons with; `basis` is `counted`, `declared` or `unknown`.
+        available: instances the plan assumes; `basis` is `counted`, `declared` or `unknown`.
         over_cap: instances above the cap.
-        reason: why the quota is what it is.
+        reason: what determined the quota.
     """
 
     task: str
@@ -73,11 +73,11 @@ class Share:
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """Who gets what.
+    """The quotas of a suite's tasks.
 
     Attributes:
-        wanted: instances asked for in all, None for as many as the cap allows.
-        level: no task gets more than this.
+        wanted: total instances requested, None for as many as the cap allows.
+        level: maximum quota of a task.
     """
 
     suite: str
@@ -98,7 +98,7 @@ class SuitePlan:
 
     @property
     def missing(self) -> int:
-        """Instances wanted that no task can give."""
+        """Instances requested that no task can supply."""
         return max((self.wanted or 0) - self.total, 0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,7 +116,47 @@ class SuitePlan:
         }
 
 
-def plan(
+@dataclass(frozen=True)
+class PlanOptions:
+    """What to plan.
+
+    Attributes:
+        cap: maximum instances per task, None for the paper's 10,000.
+        instances: total instances; None for the paper's total if nothing else is restricted in the paper's
+            suite, otherwise for as many as the cap allows.
+        tasks: number of tasks to choose, None for all.
+        seed: decides which tasks are chosen, and which get instances that cannot be split evenly.
+    """
+
+    cap: int | None = None
+    instances: int | None = None
+    tasks: int | None = None
+    seed: int = 0
+
+
+def plan_suite(
+    name: str, raw: Path | None, catalog: Catalog, options: PlanOptions, report: Reporter
+) -> SuitePlan:
+    """The quotas of a suite's tasks.
+
+    Args:
+        raw: count the records of tasks whose raw files are here; None uses the declared numbers.
+
+    Raises:
+        SpecError: no such suite, or one of its tasks has no valid spec.
+    """
+    found = supplies(catalog, name, raw, report)
+    cap = options.cap or DEFAULT_LIMIT
+    if options.tasks is not None:
+        found = choose_tasks(found, options.tasks, cap, options.seed)
+    wanted = options.instances
+    unrestricted = wanted is None and options.cap is None and options.tasks is None
+    if unrestricted and name == PAPER_SUITE:
+        wanted = PAPER_INSTANCES
+    return allocate(found, suite=name, cap=cap, wanted=wanted, seed=options.seed)
+
+
+def allocate(
     supplies: Iterable[Supply],
     *,
     suite: str,
@@ -127,9 +167,9 @@ def plan(
     """Give each task its quota.
 
     Args:
-        cap: what a task gets when it has that many; more only where `wanted` asks for it.
-        wanted: instances in all; reached exactly whenever the tasks have as many.
-        seed: decides which tasks get the last instances that cannot be split evenly.
+        cap: maximum instances per task; exceeded only if `wanted` requires it.
+        wanted: total instances; reached exactly if the tasks have that many.
+        seed: decides which tasks get the last instances, which cannot be split evenly.
     """
     rows = sorted(supplies, key=lambda supply: supply.task)
     available = {supply.task: supply.usable(cap) for supply in rows}
@@ -144,8 +184,8 @@ def plan(
 def water_fill(available: Mapping[str, int], wanted: int, seed: int = 0) -> tuple[dict[str, int], int]:
     """Quotas min(available, level) whose sum is `wanted`, and the level.
 
-    What the last step of the level cannot split evenly goes to tasks in an order that the seed decides. The
-    sum is smaller only when there is not as much.
+    Instances that cannot be split evenly go to tasks in an order that depends on the seed. The sum is smaller
+    only if fewer are available.
     """
     level = _level(sorted(available.values()), wanted)
     quotas = {task: min(count, level) for task, count in available.items()}
@@ -180,11 +220,11 @@ def _share(supply: Supply, available: int, quota: int, cap: int) -> Share:
     elif basis == "unknown":
         reason = "availability unknown: the cap is assumed"
     elif quota == available:
-        reason = "everything there is"
+        reason = "all that is available"
     elif quota > cap:
-        reason = "the cap, and a part of what is missing to the total"
+        reason = "the cap plus a share of what the total lacks"
     else:
-        reason = "the cap" if quota == cap else "its part of the total"
+        reason = "the cap" if quota == cap else "its share of the total"
     reason += f"; {supply.note}" if supply.note else ""
     return Share(
         supply.task, supply.category, supply.declared, supply.counted, available, basis, supply.confidence,
@@ -193,9 +233,9 @@ def _share(supply: Supply, available: int, quota: int, cap: int) -> Share:
 
 
 def choose_tasks(supplies: Iterable[Supply], count: int, per_task: int, seed: int = 0) -> list[Supply]:
-    """Tasks by seed, balanced over categories: a category gives its second task when all gave a first.
+    """Choose tasks by seed, balanced over categories: round by round, one task from each category.
 
-    Tasks that have `per_task` instances come first; others only when there are not enough of those.
+    Tasks with at least `per_task` instances come first; others are taken only if there are too few of them.
     """
     rich: dict[str, list[Supply]] = {}
     poor: dict[str, list[Supply]] = {}
@@ -215,10 +255,10 @@ def _in_turn(pools: Mapping[str, list[Supply]], seed: int) -> list[Supply]:
 
 
 def supplies(catalog: Catalog, suite: str, raw: Path | None, report: Reporter) -> list[Supply]:
-    """What there is of each task of a suite; counted by the record pass where raw files are.
+    """The supply of each task of a suite, counted by reading the records if there are raw files.
 
     Raises:
-        SpecError: no such suite, or a task of it has no valid spec.
+        SpecError: no such suite, or one of its tasks has no valid spec.
     """
     found = []
     for name in sorted(catalog.suite(suite)):
@@ -241,15 +281,15 @@ def _count(name: str, raw: Path, catalog: Catalog, report: Reporter) -> tuple[in
 
 
 def read_quotas(path: Path) -> dict[str, int]:
-    """Quotas of a plan that `vflan suite plan --json` wrote.
+    """The quotas in a plan written by `vflan suite plan --json`.
 
     Raises:
-        SpecError: no such file, or not such a plan.
+        SpecError: the file is missing or not such a plan.
     """
     try:
         quotas = json.loads(path.read_text("utf-8"))["quotas"]
         if not all(type(count) is int and count >= 0 for count in quotas.values()):
-            raise ValueError("a quota is a whole number")
+            raise ValueError("a quota must be a whole number")
         return {str(task): count for task, count in quotas.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vision_flan.cli.output import human_bytes, print_json, reporter
-from vision_flan.errors import ExitCode
+from vision_flan.cli.output import human_bytes, print_error, print_json, reporter
+from vision_flan.errors import ExitCode, VflanError
 
 raw_option = click.option(
     "--raw",
@@ -101,40 +101,33 @@ def compile(
 
     The same command again after Ctrl-C, a crash or a full disk goes on where it stopped.
     """
-    from vision_flan.build.compile import Options, compile_task
+    from vision_flan.build.compile import Options
+    from vision_flan.build.many import compile_many, select
     from vision_flan.build.plan import read_quotas
     from vision_flan.cli.versions import print_untested_notice
-    from vision_flan.errors import VflanError
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
-    quotas = {} if plan is None else read_quotas(plan)
-    of_suite = catalog.suite(suite) if suite is not None else ()
-    names = [*tasks, *of_suite] or [task for task, count in quotas.items() if count]
-    if not names:
-        raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     quota: Any = "spec" if limit is None else (limit or None)
     options = Options(seed, quota, workers, check_images == "full", force, verify_raw)
+    selection = select(catalog, options, tasks, suite, None if plan is None else read_quotas(plan))
+    if not selection:
+        raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
     if not as_json:  # the manifest has the versions
         print_untested_notice()
     results: list[dict[str, Any]] = []
     failed: VflanError | None = None
-    for name in names:
-        try:
-            with reporter(quiet=as_json) as report:
-                own = replace(options, limit=quotas.get(name, options.limit))
-                result = compile_task(name, raw, out, catalog, own, report)
-            results.append(_summary(result))
-            if not as_json:
-                _print_result(result)
-        except VflanError as error:
+    for outcome in compile_many(selection, raw, out, catalog, lambda: reporter(quiet=as_json)):
+        if outcome.error:
             if not keep_going:
-                raise
-            from vision_flan.cli.output import print_error
-
-            print_error(error)
-            results.append({"task": name, "error": str(error)})
-            failed = error
+                raise outcome.error
+            print_error(outcome.error)
+            results.append({"task": outcome.task, "error": str(outcome.error)})
+            failed = outcome.error
+        else:
+            results.append(_summary(outcome.result))
+            if not as_json:
+                _print_result(outcome.result)
     if as_json:
         print_json(results)
     if failed:
@@ -177,7 +170,11 @@ def _print_result(result: Any) -> None:
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this config.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
-    """Check a compiled folder against its manifests: every shard's size, sha256 and rows."""
+    """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
+
+    It also checks that the counts add up, and that there are no other Parquet files. It reads every byte, but
+    decodes no image; raw files are checked by `vflan compile`.
+    """
     from vision_flan.dataset.manifest import Verification, readable_manifests
     from vision_flan.dataset.manifest import verify as verify_folder
 

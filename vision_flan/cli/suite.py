@@ -57,21 +57,14 @@ def plan_command(
     The paper caps a task at 10,000 and has 1,664,261 in all; what the cap leaves missing is spread evenly
     over the tasks that have more.
     """
-    from vision_flan.build.plan import PAPER_INSTANCES, PAPER_SUITE, choose_tasks, plan, supplies
+    from vision_flan.build.plan import PlanOptions, plan_suite
     from vision_flan.spec.catalog import Catalog
-    from vision_flan.spec.model import DEFAULT_LIMIT
 
     if cap is not None and per_task is not None:
         raise click.UsageError("--cap and --per-task are the same; give one of them")
-    own = cap or per_task
+    options = PlanOptions(cap or per_task, instances, tasks, seed)
     with reporter(quiet=as_json) as report:
-        found = supplies(Catalog.default(), name, raw, report)
-    if tasks is not None:
-        found = choose_tasks(found, tasks, own or DEFAULT_LIMIT, seed)
-    wanted = instances
-    if instances is None and own is None and tasks is None and name == PAPER_SUITE:
-        wanted = PAPER_INSTANCES
-    made = plan(found, suite=name, cap=own or DEFAULT_LIMIT, wanted=wanted, seed=seed)
+        made = plan_suite(name, raw, Catalog.default(), options, report)
     if as_json:
         print_json(made.to_dict())
     else:

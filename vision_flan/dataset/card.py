@@ -1,7 +1,7 @@
 """README.md of a compiled folder and of a published dataset, made from the manifests.
 
-Made anew from whatever manifests are there, so configs that were compiled on different days or machines
-merge by copying their folders together, and two people may publish to one repository.
+It is regenerated from the manifests present, so that configs compiled on different days or machines can be
+merged by copying their folders together, and several people can publish to one repository.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SENSITIVE = {
     "location": "where an image was taken",
 }
 
-#: libyaml writes the 187 feature lists ten times faster than the Python dumper; the text is the same.
+#: libyaml writes the 187 feature lists ten times faster than the Python dumper, with the same text.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -66,10 +66,10 @@ def write_card(folder: Path) -> Path:
 
 
 def refresh_card(folder: Path) -> list[VflanError]:
-    """Write README.md of a compiled folder, if it is not what its manifests say.
+    """Write README.md of a compiled folder, if it does not match the manifests.
 
     Returns:
-        What is wrong with manifests that cannot be read: their configs are left out.
+        The errors of manifests that cannot be read; their configs are left out.
     """
     path = folder / "README.md"
     manifests, broken = readable_manifests(folder)
@@ -100,7 +100,7 @@ def render_published_card(
     Args:
         tasks: everything the repository holds, by task.
         gated: ask readers to accept the terms.
-        kept: front matter found there; keys that are not ours stay.
+        kept: front matter found there; keys that we do not write are kept.
     """
     front = front_matter(tasks)
     about = {
@@ -124,7 +124,7 @@ def render_published_card(
 
 
 def front_matter_of(card: str) -> dict[str, Any]:
-    """The front matter of a card; empty where there is none that can be read."""
+    """The front matter of a card; empty if there is none, or it cannot be parsed."""
     if not card.startswith("---\n") or "\n---\n" not in card[3:]:
         return {}
     try:
@@ -152,7 +152,7 @@ def front_matter(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
 
 
 def default_config(tasks: Mapping[str, PublishedTask]) -> str | None:
-    """What `load_dataset` opens when no config is named: TextOCR, else the first with images."""
+    """The config that `load_dataset` opens by default: TextOCR, or the first that has images."""
     whole = [name for name, task in tasks.items() if task.publication.form == WHOLE]
     if DEFAULT_CONFIG in whole:
         return DEFAULT_CONFIG
@@ -160,7 +160,7 @@ def default_config(tasks: Mapping[str, PublishedTask]) -> str | None:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's `size_categories` of so many rows."""
+    """The Hub's `size_categories` for a number of rows."""
     return next((name for bound, name in SIZES if rows < bound), "10M<n<100M")
 
 
@@ -197,7 +197,7 @@ def _template() -> jinja2.Template:
 
 
 def images(task: PublishedTask) -> str:
-    """Whether a task has its images, and on what ground if that is not its license."""
+    """Whether a task includes its images, and why if the license does not say so."""
     publication = task.publication
     if publication.form == RECIPE:
         return RECIPE
@@ -238,7 +238,7 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
 
 
 def _versions(tasks: Mapping[str, PublishedTask]) -> dict[str, list[str]]:
-    """Package -> the versions the configs were compiled with."""
+    """Package -> the versions that the configs were compiled with."""
     found: dict[str, set[str]] = {}
     for task in tasks.values():
         for package, version in task.manifest.versions.items():

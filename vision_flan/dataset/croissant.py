@@ -1,7 +1,7 @@
-"""Our own croissant.json: every config as a Croissant record set, with each source's license and citation.
+"""croissant.json: every config as a Croissant record set, with the license and citation of its source.
 
-The Hub makes one too, for the first hundred configs only and without the licenses of the sources. Format:
-Croissant 1.1 (docs.mlcommons.org/croissant), checked with mlcroissant.
+The Hub generates one too, but only for the first hundred configs and without the licenses of the sources. The
+format is Croissant 1.1 (docs.mlcommons.org/croissant), checked with mlcroissant.
 """
 
 from __future__ import annotations

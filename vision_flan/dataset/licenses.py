@@ -1,4 +1,4 @@
-"""LICENSES.md and CITATIONS.bib of a published dataset: a row and an entry for every source."""
+"""LICENSES.md and CITATIONS.bib of a published dataset, with a row and an entry for each source."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def by_source(tasks: Mapping[str, PublishedTask]) -> dict[str, list[PublishedTas
 
 
 def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
-    """LICENSES.md: a row a source with a link to where its license is stated."""
+    """LICENSES.md: one row per source, with a link to where its license is stated."""
     rows, notes = [], []
     for dataset, members in by_source(tasks).items():
         source = members[0].manifest.source
@@ -64,10 +64,10 @@ def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
 
 
 def license_name(license: Mapping[str, Any]) -> str:
-    """Its name, and its SPDX id where the name does not say it already."""
+    """The name of a license, with its SPDX id if the name does not include it."""
     name, spdx = cell(license["name"]), license.get("spdx")
-    said = spdx is None or _letters(spdx) in _letters(name)
-    return name if said else f"{name} (`{spdx}`)"
+    included = spdx is None or _letters(spdx) in _letters(name)
+    return name if included else f"{name} (`{spdx}`)"
 
 
 def _letters(text: str) -> str:
@@ -75,7 +75,7 @@ def _letters(text: str) -> str:
 
 
 def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:
-    """CITATIONS.bib: the paper, and every source once."""
+    """CITATIONS.bib: the paper, and each source once."""
     entries = [PAPER_BIBTEX]
     seen = {citation_key(PAPER_BIBTEX)}
     for dataset, members in by_source(tasks).items():
@@ -104,7 +104,7 @@ def citation_key(entry: str) -> str:
 
 
 def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
-    """The keys in CITATIONS.bib that these tasks ask to cite."""
+    """The keys in CITATIONS.bib to cite for these tasks."""
     return sorted({citation_key(bibtex(t.manifest.dataset, t.manifest.source)) for t in tasks})
 
 

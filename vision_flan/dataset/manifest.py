@@ -1,6 +1,6 @@
 """What a compiled config was made from and what it holds; `verify` checks a folder against it.
 
-One JSON file a config, `manifest/<task>.json`, written last: a config without one is not complete.
+Each config has one JSON file, `manifest/<task>.json`. It is written last: without it, a config is incomplete.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ class Manifest:
 
     Attributes:
         spec_sha256: checksum of the task, its dataset's tables and labels, and its instruction.
-        versions: of the packages whose change may change bytes.
-        raw_files: raw files the tables were read from: path, bytes, mtime; of many a checksum.
-        images: image files that were looked at: how many, how many are missing, a checksum.
-        limit: the quota, None for none.
+        versions: of the packages that affect bytes.
+        raw_files: raw files the tables were read from: path, bytes, mtime; for many files, their number and
+            a checksum.
+        images: image files that were looked up: how many there are and how many are missing, a checksum.
+        limit: maximum instances, None for no limit.
         counts: candidates, written, dropped by reason, an example of each reason, not_needed.
-        num_bytes: of the images and texts in memory, as `dataset_info.dataset_size` counts them.
-        source: title, homepage, license, citation of the dataset, for card and publisher.
+        num_bytes: size of images and texts in memory, for `dataset_info.dataset_size`.
+        source: title, homepage, license and citation of the dataset, for the card and for publishing.
     """
 
     task: str
@@ -78,7 +79,7 @@ class Manifest:
         """Parse a manifest.
 
         Raises:
-            VflanError: not a manifest, or of a newer version than this package knows.
+            VflanError: not a manifest, or one of a newer version.
         """
         try:
             data = json.loads(text)
@@ -90,7 +91,7 @@ class Manifest:
                     hint="upgrade vision-flan",
                 )
             _check_types(data)
-            data.pop("published", None)  # how the Hub has it: vision_flan.dataset.publication
+            data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
             data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
@@ -102,15 +103,15 @@ class Manifest:
 
 
 def _check_types(data: Mapping[str, Any]) -> None:
-    """A hand-edited manifest must not fail later, in the card or the publisher."""
+    """Check what the card and publishing rely on, so that a hand-edited manifest fails here."""
     wanted = {"task": str, "split": str, "category": str, "counts": dict, "versions": dict, "source": dict}
     for name, kind in wanted.items():
         if not isinstance(data[name], kind):
-            raise TypeError(f"{name!r} is no {'text' if kind is str else 'mapping'}")
+            raise TypeError(f"{name!r} is not a {'text' if kind is str else 'mapping'}")
 
 
 def source_block(dataset: DatasetSpec) -> dict[str, Any]:
-    """The facts of a dataset that card and publisher need."""
+    """The facts of a dataset for the card and for publishing."""
     return {
         "title": dataset.title,
         "homepage": dataset.homepage,
@@ -123,6 +124,7 @@ def source_block(dataset: DatasetSpec) -> dict[str, Any]:
 
 
 def manifest_path(folder: Path, task: str) -> Path:
+    """The manifest of a task in a compiled folder."""
     return folder / FOLDER / f"{task}.json"
 
 
@@ -131,7 +133,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         OSError: it cannot be read.
-        VflanError: it is no manifest, or another task's.
+        VflanError: it is not a manifest, or belongs to another task.
     """
     try:
         text = path.read_text("utf-8")
@@ -142,7 +144,7 @@ def read_manifest(path: Path) -> Manifest:
     manifest = Manifest.from_json(text, Location(path))
     if manifest.task != path.stem:
         raise VflanError(
-            f"the manifest is of the task {manifest.task!r}",
+            f"the manifest belongs to the task {manifest.task!r}",
             where=Location(path),
             hint="compile the task again",
         )
@@ -155,7 +157,7 @@ def read_manifests(folder: Path) -> dict[str, Manifest]:
 
 
 def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, VflanError]]:
-    """The manifests of a compiled folder, by task, sorted; and what is wrong with those that are broken."""
+    """The manifests of a compiled folder by task, sorted, and the errors of those that are broken."""
     found: dict[str, Manifest] = {}
     broken: dict[str, VflanError] = {}
     for path in sorted((folder / FOLDER).glob("*.json")):
@@ -167,7 +169,7 @@ def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, Vfl
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that a reader sees the old one or the new one."""
+    """Write a small text file; a reader sees either the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -182,7 +184,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a compiled folder."""
+    """A fault of a compiled folder."""
 
     task: str
     path: str
@@ -191,7 +193,7 @@ class Problem:
 
 @dataclass
 class Verification:
-    """Result of `verify`: what was checked and what is wrong."""
+    """Result of `verify`: what was checked, and the faults found."""
 
     tasks: int = 0
     shards: int = 0
@@ -200,14 +202,18 @@ class Verification:
 
 
 def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
-    """Check every shard's size, sha256 and rows against the manifests, and that the counts add up.
+    """Check a compiled folder against its manifests.
+
+    Checked are every shard's size, sha256 and number of rows, the sums of the counts, and that no other
+    Parquet file lies in a config's folder. Values are not decoded, so `num_bytes` is not checked; neither is
+    README.md, which the next compile rewrites. `compile` checks raw files.
 
     Args:
         folder: a compiled folder.
         tasks: only these.
 
     Yields:
-        (bytes read since the last, the verification so far); the last one is complete.
+        (bytes read since the last item, the verification so far); the last item is complete.
     """
     result = Verification()
     manifests, broken = readable_manifests(folder)
@@ -248,7 +254,7 @@ def _check_shard(folder: Path, task: str, shard: ShardFacts, result: Verificatio
         return 0
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-            result.problems.append(Problem(task, shard.path, "has another sha256 than the manifest says"))
+            result.problems.append(Problem(task, shard.path, "has a different sha256 than in the manifest"))
         elif (rows := _rows_of(path)) != shard.rows:
             message = f"has {rows:,} rows, the manifest says {shard.rows:,}"
             result.problems.append(Problem(task, shard.path, message))
@@ -264,13 +270,13 @@ def _rows_of(path: Path) -> int:
 
 
 def _sums(counts: Mapping[str, Any], rows: int) -> Iterator[str]:
-    """What does not add up in the counts of a manifest with so many rows."""
+    """Counts that do not add up, in a manifest with this many rows."""
     try:
         written, candidates = int(counts["written"]), int(counts["candidates"])
         dropped = sum(int(count) for count in counts["dropped"].values())
         rest = int(counts.get("not_needed", 0))
     except (KeyError, TypeError, ValueError, AttributeError):
-        yield "has counts that are no numbers"
+        yield "has counts that are not numbers"
         return
     if written != rows:
         yield f"says {written:,} were written, its shards have {rows:,} rows"

@@ -1,8 +1,8 @@
-"""In which form a compiled task may be published, and the recipe form that holds no image.
+"""The form in which a compiled task may be published, and the recipe form, which has no images.
 
-Licenses decide (`source.license.redistribute_images` of the manifest): `yes` goes out whole, `unclear` whole
-only when asked for, `no` as a recipe. A recipe has every column but the image, and instead of it where the
-image is in upstream's layout, its sha256 and its size; `vflan rehydrate` makes the task whole again.
+The license decides (`source.license.redistribute_images` of the manifest): `yes` is published whole,
+`unclear` whole only on request, `no` as a recipe. A recipe has all columns except the image; in its place it
+has the path in the upstream layout, the sha256 and the size. `vflan rehydrate` restores the images.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Publication:
-    """How a task is (to be) published.
+    """How a task is published.
 
     Attributes:
         form: whole or recipe.
         license: yes, unclear or no, as the source's fact sheet says.
-        reason: why a restricted task goes out whole, in the words of whoever holds the rights.
+        reason: why a restricted task is published whole, as stated by the publisher.
         shards: the files in the repository.
     """
 
@@ -58,7 +58,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class PublishedTask:
-    """A manifest and the form it is published in: what `manifest/<task>.json` on the Hub says."""
+    """A manifest and its form of publication: `manifest/<task>.json` on the Hub."""
 
     manifest: Manifest
     publication: Publication
@@ -72,7 +72,7 @@ class PublishedTask:
         return sum(shard.rows for shard in self.publication.shards)
 
     def to_json(self) -> str:
-        """The manifest with a `published` block; times of raw files are left out, they differ by machine."""
+        """The manifest with a `published` block. Times of raw files are omitted: they differ by machine."""
         data = json.loads(self.manifest.to_json())
         for file in data["raw_files"]:
             file.pop("mtime", None)
@@ -81,7 +81,7 @@ class PublishedTask:
 
     @classmethod
     def from_json(cls, text: str, place: Location) -> PublishedTask:
-        """Read `manifest/<task>.json` of a repository; one without `published` is taken as whole."""
+        """Read `manifest/<task>.json` of a repository; without `published`, the task is whole."""
         try:
             data = json.loads(text)
         except ValueError:
@@ -95,7 +95,7 @@ class PublishedTask:
 
 
 def license_of(manifest: Manifest) -> str:
-    """yes, unclear or no; whatever else is said counts as no."""
+    """yes, unclear or no; any other value counts as no."""
     verdict = str(manifest.source.get("license", {}).get("redistribute_images", "no"))
     return verdict if verdict in ("yes", "unclear") else "no"
 
@@ -106,7 +106,7 @@ def decide(manifest: Manifest, *, include_unclear: bool, allowed: Mapping[str, s
     Args:
         manifest: of the compiled task.
         include_unclear: publish images whose license is unclear.
-        allowed: task -> reason, for tasks the publisher holds the rights of.
+        allowed: task -> reason, for tasks whose rights the publisher holds.
     """
     license = license_of(manifest)
     if license == "yes" or (license == "unclear" and include_unclear):
@@ -146,7 +146,7 @@ def recipe_schema() -> pa.Schema:
 
 
 def recipes_cached(manifest: Manifest, cache: Path) -> bool:
-    """Whether the recipes of these very shards were made before."""
+    """Whether the recipes of these shards exist already."""
     return all(_cached(cache, shard).exists() for shard in manifest.shards)
 
 
@@ -155,9 +155,9 @@ def _cached(cache: Path, shard: ShardFacts) -> Path:
 
 
 def write_recipes(folder: Path, manifest: Manifest, cache: Path) -> Iterator[tuple[Path, ShardFacts]]:
-    """Make the recipe of every shard of a task, one for one.
+    """Make one recipe for each shard of a task.
 
-    A recipe is named after its shard's checksum in `cache`, so it is made once.
+    In `cache`, a recipe is named after the checksum of its shard, so that it is made only once.
 
     Yields:
         (the local file, its facts with the path in the repository).

@@ -1,8 +1,8 @@
 """Parquet shards that `datasets` reads with full features; the same rows give the same bytes.
 
-Written straight with pyarrow (docs/design.md: two to six times faster than through `datasets`). Images are
-not compressed, row groups are small enough to start a stream and to page the viewer, and content-defined
-chunking lets the Hub store only what changed when a config is rebuilt.
+They are written directly with pyarrow (docs/design.md: two to six times faster than through `datasets`).
+Images are not compressed, row groups are small so that streams and the viewer start quickly, and
+content-defined chunking lets the Hub store only what changed when a config is rebuilt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from vision_flan.columns import COLUMNS, IMAGE, IMAGE_TYPE, OPTIONS_TYPE, TEXT_COLUMNS, arrow_schema
 from vision_flan.instances.maker import Instance
 
-#: Candidates a shard is made of; its rows are those that were not dropped.
+#: Candidates per shard; its rows are those that were not dropped.
 BLOCK_ROWS = 1_000
 ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 256 * 2**20
@@ -31,13 +31,13 @@ _COMPRESSION = {name: "zstd" for name in _SCHEMA.names if name not in (IMAGE, "o
     "image.path": "zstd",
     "options.list.element": "zstd",
 }
-#: Columns that repeat themselves; a dictionary of images would hold them twice.
+#: Columns with repeated values; a dictionary of images would hold them twice.
 _DICTIONARY = ["instruction", "target", "task", "category", "source", "options.list.element"]
 
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What is known of a finished shard; `path` is relative to the compiled folder."""
+    """A finished shard; `path` is relative to the compiled folder."""
 
     path: str
     rows: int
@@ -50,9 +50,9 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Arrow's own file: one of Python's would cost a copy of every page, under the interpreter lock. It is
-        # not synced to the disk, which takes longer than all the rest; a killed process loses nothing by it,
-        # and after a power cut `vflan verify` finds what was lost
+        # Arrow's own file: a Python file would copy every page while holding the interpreter lock. It is not
+        # synced, which would take longer than everything else. A killed process loses nothing; after a power
+        # cut, `vflan verify` finds what was lost
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pq.ParquetWriter(
             self._file,
@@ -79,7 +79,7 @@ class ShardWriter:
                 self._flush()
                 self._writer.close()
         finally:
-            self._writer.is_open = False  # or it writes a footer when it is collected: the file is closed
+            self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
             self._file.close()
 
     def add(self, instance: Instance) -> None:
@@ -90,7 +90,7 @@ class ShardWriter:
             self._flush()
 
     def facts(self, path: str) -> ShardFacts:
-        """Rows, size and checksum of the closed shard, under the path it will have."""
+        """Rows, size and checksum of the closed shard, with its final path."""
         with self._path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return ShardFacts(path, self._rows, self._path.stat().st_size, sha256)
@@ -121,7 +121,7 @@ def record_batch(instances: list[Instance]) -> pa.RecordBatch:
 
 
 def _binary_array(values: list[bytes]) -> pa.Array:
-    """Bytes as an Arrow array with one copy; `pa.array` grows its buffer and copies several times."""
+    """Bytes as an Arrow array with one copy; `pa.array` grows its buffer, which copies several times."""
     offsets = np.zeros(len(values) + 1, dtype=np.int32)
     np.cumsum([len(value) for value in values], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]

@@ -1,7 +1,7 @@
-"""Images that a task makes from others: grids with captions, crops. Only here are pixels encoded.
+"""Images composed from others: grids with captions, crops. Only this module encodes pixels.
 
-PNG at a fixed compression level, so that the bytes depend on the pixels and the versions of Pillow and zlib
-alone; both stand in the manifest.
+It writes PNG at a fixed compression level, so that the bytes depend only on the pixels and on the versions of
+Pillow and the zlib it comes with. The manifest records Pillow's.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.images import BadImageError, check_image, decoded, orientation, turned
+from vision_flan.instances.images import BadImageError, check_image, decoded
+from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer
 
-#: Longest side of a grid's cell in pixels, where the spec does not say.
+#: Default longest side of a grid's cell, in pixels.
 DEFAULT_CELL = 224
 GAP = 8
 CAPTION_HEIGHT = 22
@@ -26,10 +27,10 @@ Read = Callable[[str], bytes]
 
 
 def compose_grids(grids: Sequence[tuple[list[bytes], int, list[str], int]]) -> bytes:
-    """Grids below one another, on white.
+    """Stack grids vertically on a white background.
 
     Args:
-        grids: per grid the encoded images, the number of columns, a caption an image (or none at all),
+        grids: for each grid, the encoded images, the number of columns, a caption per image (or no captions),
             and the longest side of a cell in pixels.
     """
     drawn = [_grid(*grid) for grid in grids]
@@ -67,8 +68,9 @@ def _grid(images: list[bytes], columns: int, captions: list[str], cell: int) -> 
 
 
 def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
-    """Cut [x, y, width, height] out of an image. The box counts pixels as stored, as upstreams do; the cut is
-    then turned as the image's EXIF asks.
+    """Crop [x, y, width, height] from an image.
+
+    The box counts stored pixels, as upstream boxes do; the crop is then turned as EXIF says.
 
     Raises:
         BadImageError: the box has no pixel inside the image.
@@ -79,7 +81,7 @@ def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
     right, bottom = min(image.width, round(x + width)), min(image.height, round(y + height))
     if right <= left or bottom <= top:
         raise BadImageError("empty_crop")
-    return encode_png(turned(image.crop((left, top, right, bottom)), orientation(data)))
+    return encode_png(orientation_of(data).image(image.crop((left, top, right, bottom))))
 
 
 def encode_png(image: Image.Image) -> bytes:
@@ -93,12 +95,12 @@ def _decoded(data: bytes, *, upright: bool = True) -> Image.Image:
     check_image(data)
     try:
         return decoded(data, upright=upright)
-    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
+    except Exception as error:  # Pillow raises many types of errors for damaged files
         raise BadImageError("broken_image") from error
 
 
 class Composer:
-    """`compose:` of a task: what it reads of a row, and the image it makes of it."""
+    """`compose:` of a task: which fields it reads, and the image it makes from them."""
 
     def __init__(self, spec: Mapping[str, Any], renderer: Renderer, place: Callable[..., Location]) -> None:
         self._place = place("compose")
@@ -111,13 +113,13 @@ class Composer:
         self.reads = frozenset(reads)
 
     def references(self, row: Mapping[str, Any]) -> list[str]:
-        """References to the images it needs, in order; they also name the composed image."""
+        """References to its source images, in order; the composed image is named after them."""
         if self._crop:
             return [self._image.render(row)]
         return [str(ref) for grid in self._grids for ref in self._cells(row, grid)]
 
     def make(self, row: Mapping[str, Any], read: Read) -> bytes:
-        """The composed image as PNG. Raises what `read` raises, and BadImageError."""
+        """The composed image as PNG. Raises BadImageError and what `read` raises."""
         if self._crop:
             data = read(self._image.render(row))
             return crop(data, self._box(row, data))

@@ -1,45 +1,52 @@
-"""Fields made for each instance: draws, negatives from other records, reading order, texts.
+"""Fields derived for each instance: random choices, negatives from other records, reading order, texts.
 
-`derive:` of a task spec names one operation a field; each is a small function here, found by name.
+`derive:` of a task spec names one operation per field; each operation is a small function in this module.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.instances.orientation import Box
 from vision_flan.instances.reading_order import reading_order
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 
-#: Records from which `other` draws; a sample this large is as good as all of them, and fits memory.
+#: Records that `other` samples from: large enough to represent all of them, and fits in memory.
 POOL_ROWS = 100_000
+
+#: Key of an image's `Orientation` in a row; no field can have this name. Without it, stored as shown.
+ORIENTATION = " orientation"
 
 Row = Mapping[str, Any]
 
 
 class NoValueError(Exception):
-    """A field cannot be made for this record; the message is the reason it is dropped for."""
+    """A field cannot be derived for this record; the message is the reason for dropping it."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A field and how it is made.
+    """A derived field.
 
     Attributes:
         name: the field.
         reads: fields it needs.
         make: (row, draws) -> value; raises NoValueError.
-        pool: (column, differ_in) when it needs values of other records, to be given to `bind`.
+        pool: (column, differ_in) if it needs values of other records.
+        needs_orientation: it needs the image's orientation, at the row's key ORIENTATION.
     """
 
     name: str
     reads: frozenset[str]
     make: Callable[[Row, Draws], Any]
     pool: tuple[str, str] | None = None
+    needs_orientation: bool = False
 
 
 def plan_fields(
@@ -48,13 +55,13 @@ def plan_fields(
     place: Callable[..., Location],
     candidates: Candidates | None = None,
 ) -> list[Derived]:
-    """The derived fields of a task in order.
+    """The derived fields of a task, in order.
 
     Args:
         spec: `derive:` of the task.
         renderer: compiles `text`.
-        place: gives the place of a key path, for errors.
-        candidates: records for `other`; None while a spec is only checked.
+        place: returns the location of a key path, for errors.
+        candidates: records for `other`; None when only checking a spec.
     """
     fields = []
     for name, options in spec.items():
@@ -64,7 +71,7 @@ def plan_fields(
 
 
 def _choice(name: str, options: Any, _r: Renderer, _p: Location, _c: Candidates | None) -> Derived:
-    """One of the values written in the spec."""
+    """One of the values in the spec."""
     values = list(options["choice"])
     return Derived(name, frozenset(), lambda row, draws: values[draws.below(len(values))])
 
@@ -95,7 +102,7 @@ def _sample(name: str, options: Any, _r: Renderer, place: Location, _c: Candidat
 
 
 def _other(name: str, options: Any, _r: Renderer, _p: Location, candidates: Candidates | None) -> Derived:
-    """The value of another record whose `differ_in` is not this one's; with `count`, a list of them."""
+    """The value of another record with a different `differ_in`; with `count`, a list of such values."""
     field, group, count = options["other"], options["differ_in"], options.get("count")
     pool = candidates.others(field, group, POOL_ROWS) if candidates else []
 
@@ -109,7 +116,7 @@ def _other(name: str, options: Any, _r: Renderer, _p: Location, candidates: Cand
 def _walk(
     pool: Sequence[tuple[Any, Any]], row: Row, field: str, group: str, draws: Draws, count: int
 ) -> list[Any]:
-    """Values from a random start of the pool on, which is itself in random order."""
+    """Values of the pool, which is in random order, from a random position onward."""
     seen = {_same(row[field])}
     found: list[Any] = []
     start = draws.below(len(pool)) if pool else 0
@@ -124,24 +131,38 @@ def _walk(
 
 
 def _same(value: Any) -> str:
-    """Texts that a reader would call the same are no negatives of one another."""
+    """Texts that read alike are not valid negatives: compare them in this form."""
     return " ".join(str(value).casefold().split()).rstrip(".?! ")
 
 
 def _reading_order(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
-    """A list of structs with a text and a box [x, y, width, height], as the texts in reading order."""
+    """Texts of a list of structs, ordered by their boxes [x, y, width, height] in the image as shown."""
     field = options["reading_order"]
     text, box = options.get("text", "text"), options.get("box", "box")
 
     def make(row: Row, draws: Draws) -> list[str]:
-        words = _list(row, field, place)
-        return reading_order([word[text] for word in words], [word[box] for word in words])
+        words = [word for word in _list(row, field, place) if word[text] is not None]
+        boxes = [_box(word[box]) for word in words]
+        orientation = row.get(ORIENTATION)
+        if orientation is not None:  # upstreams count stored pixels
+            boxes = [orientation.box(stored) for stored in boxes]
+        return reading_order([word[text] for word in words], boxes)
 
-    return Derived(name, frozenset([field]), make)
+    return Derived(name, frozenset([field]), make, needs_orientation=True)
+
+
+def _box(value: Any) -> Box:
+    try:
+        x, y, width, height = map(float, value)
+    except (TypeError, ValueError):
+        raise NoValueError("invalid_box") from None
+    if not all(map(math.isfinite, (x, y, width, height))):
+        raise NoValueError("invalid_box")
+    return x, y, width, height
 
 
 def _text(name: str, options: Any, renderer: Renderer, place: Location, _c: Candidates | None) -> Derived:
-    """A Jinja text."""
+    """A text from a Jinja template."""
     template = renderer.compile(options["text"], place)
     return Derived(name, template.names, lambda row, draws: template.render(row))
 

@@ -1,7 +1,7 @@
-"""Headers of JPEG, PNG and WebP files, read without decoding: is the file plain enough to trust its pixels?
+"""Headers of JPEG, PNG and WebP files, parsed without decoding: is the file plain enough to trust its pixels?
 
-A function answers None for whatever is unusual; `images` then decodes the file. What stays unchecked is
-compressed data: of a JPEG and a WebP (which have no checksums) and of a PNG whose checksums are right.
+Each function returns None for anything unusual; `images` then decodes the file. Compressed data stays
+unchecked: that of a JPEG or WebP, which have no checksums, and that of a PNG whose checksums are correct.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import zlib
 from functools import lru_cache
 from typing import NamedTuple
 
-#: Segments of a JPEG's header, or steps over what lies between them; photographs have 10 to 300.
+#: Limits on segments in a JPEG's header, and on steps to walk them; photographs have 10 to 300.
 MAX_SEGMENTS = 1_000
 MAX_JPEG_STEPS = 10_000
-#: Chunks of a PNG; writers put 8 KB or more into one.
+#: Limit on chunks of a PNG; writers put 8 KB or more into each.
 MAX_CHUNKS = 20_000
 
 _DHT, _DQT, _DRI, _SOS = 0xC4, 0xDB, 0xDD, 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman
 _PROGRESSIVE = 0xC2
 _WEIGHTS = tuple(1 << (15 - i) for i in range(16))
-#: Chunks of a PNG that tell nothing that Pillow would act on when it decodes.
+#: Chunks of a PNG that do not change how Pillow decodes it.
 _PNG_PLAIN = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"bKGD")
 )
 
 
 class BadHeaderError(Exception):
-    """A header of so many parts that reading it would take seconds, or of a kind that viewers do not open."""
+    """A header with so many parts that parsing takes seconds, or of a kind that viewers cannot open."""
 
 
 class Plain(NamedTuple):
-    """Size in pixels, and the EXIF block where there is one."""
+    """Size in pixels, and the EXIF block if there is one."""
 
     width: int
     height: int
@@ -39,8 +39,8 @@ class Plain(NamedTuple):
 
 
 def plain_jpeg(data: bytes) -> Plain | None:
-    """The header of a JPEG (ITU-T T.81, B.2) that libjpeg decodes: tables, one frame of 8 bits with 1, 3 or
-    4 components, and a scan that finds its tables.
+    """The header of a JPEG (ITU-T T.81, B.2) that libjpeg can decode: tables, one 8-bit frame with 1, 3 or
+    4 components, and a scan whose tables are defined.
 
     Raises:
         BadHeaderError: more than MAX_SEGMENTS segments.
@@ -77,7 +77,7 @@ def plain_jpeg(data: bytes) -> Plain | None:
 
 
 def _harmless(marker: int, start: bytes, length: int) -> bool:
-    """A segment that neither Pillow nor libjpeg stumbles over."""
+    """A segment that neither Pillow nor libjpeg fails on."""
     if marker == _DRI:
         return length == 6
     if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or length < 4:
@@ -89,7 +89,7 @@ def _harmless(marker: int, start: bytes, length: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _tables(segment: bytes) -> int:
-    """The tables a DHT or DQT segment defines, a bit each; 0 where one is not valid.
+    """The tables that a DHT or DQT segment defines, one bit each; 0 if any is invalid.
 
     Bits 0 to 3 are the DC tables, 4 to 7 the AC tables, 8 to 11 the quantization tables.
     """
@@ -107,7 +107,7 @@ def _tables(segment: bytes) -> int:
         counts = segment[at + 1 : at + 17]
         total = sum(counts)
         symbols = segment[at + 17 : at + 17 + total]
-        # the code of ones only is reserved, so lengths must leave room for it; a DC symbol is a bit count
+        # the all-ones code is reserved, so lengths must leave room for it; a DC symbol is a bit count
         room = sum(count * weight for count, weight in zip(counts, _WEIGHTS, strict=False))
         if not 0 < total <= 256 or room >= 1 << 16 or (kind == 0 and max(symbols, default=16) > 15):
             return 0
@@ -118,7 +118,7 @@ def _tables(segment: bytes) -> int:
 
 @lru_cache(maxsize=256)
 def _decodable(frame: bytes, scan: bytes, tables: int) -> bool:
-    """Whether frame (marker, length, precision, number and list of components) and first scan fit."""
+    """Whether a frame (marker, length, precision, components) and its first scan are consistent."""
     marker, count = frame[0], (len(frame) - 5) // 3
     length, parts = int.from_bytes(frame[1:3]), scan[2] if len(scan) > 2 else 0
     if frame[3] != 8 or len(frame) < 5 or frame[4] not in (1, 3, 4):
@@ -153,10 +153,10 @@ def _has_tables(selector: int, tables: int, both: bool) -> bool:
 
 
 def bound_jpeg(data: bytes) -> None:
-    """Walk a JPEG's header as Pillow does, byte by byte where it is padded.
+    """Walk a JPEG's header as Pillow does, byte by byte over padding.
 
     Raises:
-        BadHeaderError: more than MAX_JPEG_STEPS steps to the first scan, or another frame than these.
+        BadHeaderError: more than MAX_JPEG_STEPS steps to the first scan, or an unsupported kind of frame.
     """
     at = 2
     for _ in range(MAX_JPEG_STEPS):
@@ -177,7 +177,7 @@ def bound_jpeg(data: bytes) -> None:
 
 
 def plain_png(data: bytes) -> bool | None:
-    """Whether a PNG's chunks are whole and only such as need no decoding to trust; None where it is damaged.
+    """Whether a PNG can be trusted without decoding, by the kinds of its chunks; None if it is damaged.
 
     Raises:
         BadHeaderError: more than MAX_CHUNKS chunks.
@@ -202,7 +202,7 @@ def plain_png(data: bytes) -> bool | None:
 
 
 def plain_webp(data: bytes) -> Plain | None:
-    """The header of a WebP file that is one image and nothing else (RFC 9649): the chunk fills the file."""
+    """The header of a WebP file that holds one image and nothing else (RFC 9649)."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 32:
         return None
     length = int.from_bytes(data[16:20], "little")

@@ -1,8 +1,8 @@
-"""Is this an image we can hand on as it is? The bytes are never changed.
+"""Check whether an image can be passed on unchanged, and decode images for display.
 
-What passes, `datasets` and the trainer decode. Decoding every JPEG costs 2 ms and twenty times the copying
-(docs/design.md), so a plain JPEG, PNG or WebP is trusted by its header and its ends (`image_headers`);
-anything else is decoded just as `load_dataset` does it. `full=True` decodes all.
+What passes the check can be decoded by `datasets` and the trainer. Decoding a JPEG takes 2 ms, twenty times
+as long as copying it (docs/design.md), so a plain JPEG, PNG or WebP is accepted by its header and its end
+(`image_headers`); any other file is decoded as `load_dataset` does. `full=True` decodes all files.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from vision_flan.instances.image_headers import (
     plain_webp,
 )
 
-#: Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
+#: Pillow's limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 64 * 2**20
 
-#: Pillow's readers that may open a file; a camera's MPO comes as a JPEG.
+#: Pillow plugins that may open a file; the MPO files of cameras are opened as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _JPEG_END = b"\xff\xd9"
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
-#: Modes that Pillow cannot turn into RGB.
+#: Modes that Pillow cannot convert to RGB.
 _NOT_SHOWN = ("LAB",)
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Format by content (not by suffix), size in pixels as stored (EXIF rotation is left alone)."""
+    """Format by content (not by suffix), and size in stored pixels (before EXIF rotation)."""
 
     format: str
     width: int
@@ -46,14 +46,14 @@ class ImageFacts:
 
 
 class BadImageError(Exception):
-    """The image cannot be used; the message is the reason it is dropped for."""
+    """The image cannot be used; the message is the reason for dropping it."""
 
 
 def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
     """Check the bytes of one image.
 
     Raises:
-        BadImageError: empty_image (no bytes, or the one pixel that shops send for an image they lack),
+        BadImageError: empty_image (no bytes, or the single pixel that shops serve as a placeholder),
             image_too_large, not_an_image, broken_image, animated_image.
     """
     if not data:
@@ -97,7 +97,7 @@ def _check_opened(data: bytes, full: bool) -> ImageFacts:
             _check_shown(image)
     except BadImageError:
         raise
-    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
+    except Exception as error:  # Pillow raises many types of errors for damaged files
         raise BadImageError("broken_image") from error
     return facts
 
@@ -107,36 +107,37 @@ def _may_be(plain: Plain) -> bool:
 
 
 def _check_exif(block: bytes) -> None:
-    """Read an EXIF block as `datasets` does when it decodes, on an image of one pixel."""
+    """Parse an EXIF block on an image of one pixel, as `datasets` does when it decodes."""
     probe = Image.new("L", (1, 1))
     probe.info["exif"] = block
     try:
         if probe.getexif().get(ExifTags.Base.Orientation) is not None:
             ImageOps.exif_transpose(probe)
-    except Exception as error:  # struct.error, KeyError, TypeError ...: Pillow says no more
+    except Exception as error:  # struct.error, KeyError, TypeError ...: undocumented
         raise BadImageError("broken_image") from error
 
 
 def _check_shown(image: Image.Image) -> None:
-    """Turn one pixel of a decoded image into RGB, as the trainer does with all of them."""
+    """Convert one pixel of a decoded image to RGB, as the trainer does with the whole image."""
     if image.mode in _NOT_SHOWN:
         raise BadImageError("broken_image")
     on_white(image.crop((0, 0, 1, 1)))
 
 
-# Pillow warns at the limit, and of odd EXIF: what matters of it is enforced here, with a reason of its own
+# Pillow warns at its size limit and about odd EXIF; what matters is enforced above, with a drop reason
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")
 
 
 def decoded(data: bytes, *, upright: bool = True) -> Image.Image:
-    """An image as RGB on white, turned as its EXIF asks: what `load_dataset` shows.
+    """An image as RGB on white, turned as EXIF says, as `load_dataset` shows it.
 
     Args:
-        upright: False leaves the pixels as stored, where boxes of upstream fit them.
+        upright: False leaves the pixels as stored, to which upstream boxes refer.
 
     Raises:
-        OSError, ValueError and what else Pillow raises of a damaged file; none for what passed `check_image`.
+        OSError, ValueError and other errors of Pillow for damaged files; none for images that passed
+            `check_image`.
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.load()
@@ -145,33 +146,9 @@ def decoded(data: bytes, *, upright: bool = True) -> Image.Image:
         return on_white(image)
 
 
-def orientation(data: bytes) -> int:
-    """How an image is to be turned: EXIF's orientation, 2 to 8; 1 where there is none."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.load()  # a PNG may have its EXIF behind the pixels
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in range(2, 9) else 1
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def turned(image: Image.Image, how: int) -> Image.Image:
-    """Stored pixels turned as an EXIF orientation asks."""
-    return image.transpose(_TURNS[how]) if how in _TURNS else image
-
-
 def on_white(image: Image.Image) -> Image.Image:
-    """As RGB, with white where it is transparent: drawings in black often lie on transparent black, which
-    plain `convert` would show as black on black. More than 8 bits a channel become 8."""
+    """Convert to RGB on a white background. Black drawings are often stored on transparent black, which a
+    plain `convert` would turn into black on black. More than 8 bits per channel are scaled to 8."""
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image).convert("RGB")
     if not image.has_transparency_data:
@@ -181,8 +158,9 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Gray of 16 bits by its range (65535 is white), integers of 32 bits and floats by what they hold: the
-    least is black, the greatest white. What is not a number is black; one value alone is middle gray."""
+    """Scale 16-bit gray by its full range (65535 is white), and 32-bit integers and floats by their own
+    range: the minimum is black, the maximum white. NaN is black; an image of a single value is middle
+    gray."""
     values = np.asarray(image).astype(np.float64)
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))
@@ -201,5 +179,5 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         raise BadImageError("image_too_large") from error
     except UnidentifiedImageError as error:
         raise BadImageError("broken_image" if data.startswith(_MAGIC) else "not_an_image") from error
-    except Exception as error:  # Pillow lets out whatever a damaged file makes it stumble over
+    except Exception as error:  # Pillow raises many types of errors for damaged files
         raise BadImageError("broken_image") from error

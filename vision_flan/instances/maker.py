@@ -1,4 +1,4 @@
-"""A row becomes an instance, or is dropped for a reason that is counted."""
+"""Turns a row into an instance, or drops it for a reason that is counted."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import DamagedFileError, Location, MissingRawError
+from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
 from vision_flan.instances.compose import Composer
-from vision_flan.instances.derive import NoValueError, plan_fields
+from vision_flan.instances.derive import ORIENTATION, NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.options import OptionsPlan
+from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer, UnknownLabelError, read_template
 from vision_flan.instances.text_filters import is_clean
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
 
-#: Name of the options' own draw; a derived field cannot have it (it starts with a space).
+#: Random stream of the options; no derived field can have this name (it starts with a space).
 _OPTIONS_DRAW = " options"
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One row of a config. `image_path` is the reference upstream, `values` the text columns."""
+    """One row of a config. `image_path` is the upstream reference, `values` are the text columns."""
 
     image: bytes
     image_path: str
@@ -39,7 +40,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Why a candidate is not written; `detail` is the image, or what is wrong with its file."""
+    """Why a candidate is not written; `detail` is its image, or what is wrong with the image file."""
 
     reason: str
     detail: str = ""
@@ -47,7 +48,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The text half of an instance, before its image is read."""
+    """The text of an instance."""
 
     instruction: str
     input: str
@@ -57,14 +58,14 @@ class Text:
 
 
 class InstanceMaker:
-    """Everything of a task that is compiled once: templates, options, derived fields.
+    """Makes the instances of a task. Templates, options and derived fields are compiled once.
 
     Args:
         task: the spec.
         labels: label tables by name.
         instruction: the task's .j2 file.
-        seed: seed of all draws.
-        candidates: records that `other` draws from; None while a spec is only checked.
+        seed: seed of all random choices.
+        candidates: records that `other` samples from; None when only checking a spec.
     """
 
     def __init__(
@@ -85,25 +86,53 @@ class InstanceMaker:
         self.target = renderer.compile(task.target, task.place("target"))
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
         self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
+        self._image_first = any(field.needs_orientation for field in self.fields)
+        if self._image_first:
+            self._refuse_late_image()
+
+    def _refuse_late_image(self) -> None:
+        """`reading_order` needs the image before any field is derived.
+
+        Raises:
+            SpecError: the image is composed, or its reference uses a derived field.
+        """
+        if self.composer:
+            what = "`reading_order` needs a single source image, but this task composes its image"
+            raise SpecError(what, where=self.task.place("compose"))
+        derived = {field.name for field in self.fields} | {"options"}
+        late = sorted(derived & {name for expression in self.images for name in expression.names})
+        if late:
+            raise SpecError(
+                f"`image` uses {late[0]!r}, which is derived after `reading_order` has read the image",
+                where=self.task.place("image"),
+                hint="make the reference to the image in SQL",
+            )
 
     def make(
         self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
     ) -> Instance | Dropped:
         """Render a row and read its image.
 
+        The image is read first only if the task has `reading_order`. If text and image both fail, the reason
+        is that of the text in either case.
+
         Args:
             row: a candidate; `_key` is upstream's key.
-            read: gives the bytes behind a reference.
+            read: returns the bytes of a referenced image.
             full_check: decode every image.
 
         Raises:
-            BadRawError: what is wrong is no property of one image: a link that leads out, an encrypted
-                archive. A file that is missing or damaged drops the candidate.
+            BadRawError: the fault is not one of a single image: a link out of the folder, an encrypted
+                archive. A missing or damaged file only drops the candidate.
         """
+        image = self._image(row, read, full_check) if self._image_first else None
+        if image is not None and not isinstance(image, Dropped):
+            row[ORIENTATION] = orientation_of(image[0])
         text = self.render(row)
         if isinstance(text, Dropped):
             return text
-        image = self._image(row, read, full_check)
+        if image is None:
+            image = self._image(row, read, full_check)
         if isinstance(image, Dropped):
             return image
         data, path = image
@@ -116,7 +145,10 @@ class InstanceMaker:
         return Instance(data, path, text.options, values)
 
     def render(self, row: dict[str, Any]) -> Text | Dropped:
-        """The text of an instance. Adds the derived fields to the row."""
+        """The text of an instance. Adds the derived fields to the row.
+
+        `reading_order` takes the image as stored upright unless the row has its orientation.
+        """
         key = row["_key"]
         try:
             for field in self.fields:
@@ -148,7 +180,7 @@ class InstanceMaker:
     def _image(
         self, row: dict[str, Any], read: Callable[[str], bytes], full: bool
     ) -> tuple[bytes, str] | Dropped:
-        """The image and what it is called upstream."""
+        """The image and its upstream reference."""
         path = ""
         try:
             if self.composer:

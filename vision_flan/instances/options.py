@@ -1,4 +1,4 @@
-"""The answers to choose from: which ones, in what order, and how they are shown."""
+"""Answer options: which ones, in what order, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LETTERS = "letters"
 class OptionsPlan:
     """`options:` of a task.
 
-    The right answer is always among the options, then what `include` names, then values of the pool
-    (`values`, `labels` or `field`) drawn at random up to `count`, without those that `except` names.
+    The options are the correct answer, the fields in `include`, and random values from the pool (`values`,
+    `labels` or `field`) up to `count`, excluding the fields in `except`.
     """
 
     def __init__(
@@ -39,36 +39,36 @@ class OptionsPlan:
         size = self.count or len(self._pool)
         if self.style == LETTERS and size > 26:
             raise SpecError(
-                f"{size} options have no letters",
+                f"{size} options are more than there are letters",
                 where=place,
                 hint="set `style: lines`, or `count` to at most 26",
             )
 
     @property
     def reads(self) -> frozenset[str]:
-        """Fields the options are made of."""
+        """Fields that the options use."""
         return frozenset((*self._include, *self._except, *((self._field,) if self._field else ())))
 
     def build(self, row: Mapping[str, Any], answer: str, draws: Draws) -> list[str]:
-        """The options in the order shown.
+        """The options in display order.
 
         Raises:
-            NoValueError: fewer than two, or the answer is among what `except` names.
+            NoValueError: fewer than two options, or the answer is not in the pool.
         """
         pool = self._pool if self._field is None else tuple(_texts(row[self._field]))
         wanted = [answer] if self.one_answer else []
         for name in self._include:
             wanted.extend(_texts(row[name]))
-        barred = {text for name in self._except for text in _texts(row[name])}
+        excluded = {text for name in self._except for text in _texts(row[name])}
         if self.one_answer and self._pool and answer not in self._pool:
             raise NoValueError("target_not_in_options")
-        chosen = self._fill(list(dict.fromkeys(wanted)), pool, barred, draws)
+        chosen = self._fill(list(dict.fromkeys(wanted)), pool, excluded, draws)
         if len(chosen) < 2:
             raise NoValueError("too_few_options")
         return draws.shuffled(chosen) if self._shuffled else self._in_given_order(chosen, pool)
 
-    def _fill(self, wanted: list[str], pool: tuple[str, ...], barred: set[str], draws: Draws) -> list[str]:
-        rest = [text for text in dict.fromkeys(pool) if text not in wanted and text not in barred]
+    def _fill(self, wanted: list[str], pool: tuple[str, ...], excluded: set[str], draws: Draws) -> list[str]:
+        rest = [text for text in dict.fromkeys(pool) if text not in wanted and text not in excluded]
         if self.count is None:
             return wanted + rest
         return wanted + draws.sample(rest, self.count - len(wanted)) if len(wanted) < self.count else wanted
@@ -79,13 +79,13 @@ class OptionsPlan:
         return sorted(chosen, key=lambda text: rank.get(text, len(rank)))
 
     def shown(self, options: list[str]) -> str:
-        """The options as the prompt shows them."""
+        """The options as text for the prompt."""
         if self.style == LETTERS:
             return "\n".join(f"({letter(i)}) {text}" for i, text in enumerate(options))
         return "\n".join(f"- {text}" for text in options)
 
     def target(self, answer: str, options: list[str]) -> str:
-        """The answer as the model is to give it: with its letter where letters are shown."""
+        """The expected answer; it includes its letter if the options have letters."""
         if self.style == LETTERS and self.one_answer:
             return f"({letter(options.index(answer))}) {answer}"
         return answer

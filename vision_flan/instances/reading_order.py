@@ -1,9 +1,9 @@
 """Words of an image in the order a person reads them: lines from top to bottom, words from left to right.
 
-Upstreams of scene text give boxes in no order (TextOCR, https://textvqa.org/textocr/), so lines are found
-from the boxes: going through the words by x, a word continues the line whose last word it overlaps most in
-height, if by at least half of the lower of the two; else it begins a line. Following the last word, not the
-line's mean, lets a line climb or fall.
+Scene text datasets list boxes in no particular order (TextOCR, https://textvqa.org/textocr/), so the lines
+are inferred from the boxes. Words are visited by x; each continues the line whose last word it overlaps most
+vertically, if by at least half the height of the shorter of the two, and otherwise starts a new line.
+Comparing with the last word, not with the line's mean, lets a line slope.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-#: Share of the lower box that must overlap in height for two words to stand in one line.
+#: Share of the shorter box's height that must overlap for two words to be on one line.
 MIN_OVERLAP = 0.5
 
 
@@ -31,7 +31,7 @@ def reading_order(texts: Sequence[str], boxes: Sequence[Sequence[float]]) -> lis
 
     Args:
         texts: the words.
-        boxes: one [x, y, width, height] a word, pixels, origin top left.
+        boxes: one [x, y, width, height] per word, in pixels of the image as shown, origin top left.
 
     Returns:
         The same words; repeated ones stay.
@@ -47,7 +47,7 @@ def reading_order(texts: Sequence[str], boxes: Sequence[Sequence[float]]) -> lis
             line = _Line()
             lines.append(line)
         line.words.append((top, top + height, text))
-    # sorting is stable: lines of one height stay in the order of their first word's x
+    # the sort is stable: lines at the same height stay in the order of their first word's x
     return [text for line in sorted(lines, key=lambda line: line.middle) for _, _, text in line.words]
 
 

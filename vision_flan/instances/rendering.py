@@ -1,8 +1,8 @@
-"""Jinja templates of specs, in a sandbox that a pull request cannot leave, stall or fill.
+"""Jinja templates of specs, in a sandbox that a malicious pull request cannot escape, stall or exhaust.
 
-What a template may do: put fields into text, `if`, `for`, `set`, and the filters below. It may not call
-methods, reach attributes that are not fields, define macros, import, or loop without end: every loop draws
-on one budget a render. Undefined names are errors.
+A template may insert fields, use `if`, `for` and `set`, and the filters below. It may not call methods,
+access attributes that are not fields, define macros, import, or loop without end: all loops of a render share
+one budget of steps. Undefined names are errors.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class UnknownLabelError(Exception):
-    """A raw value that its label table does not know; the instance is dropped and counted."""
+    """A raw value is not in its label table; the instance is dropped and counted."""
 
 
-#: Filters of Jinja that are of use here and cannot fill memory.
+#: Useful filters of Jinja that cannot exhaust memory.
 JINJA_FILTERS = (
     "abs", "default", "first", "float", "int", "last", "length", "lower", "replace", "reverse",
     "round", "sort", "string", "title", "trim", "truncate", "unique", "upper", "list", "min", "max", "map",
@@ -43,14 +43,14 @@ JINJA_FILTERS = (
 
 
 def _on_text(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of text: null is no text, a list or a generator is an error, and so is a text too long."""
-    value = 1 if hasattr(function, "jinja_pass_arg") else 0  # Jinja may put its environment first
+    """Make a filter take text only: null is empty; lists, generators and too long texts are errors."""
+    value = 1 if hasattr(function, "jinja_pass_arg") else 0  # Jinja may pass its environment first
 
     @wraps(function)
     def on_text(*args: Any, **options: Any) -> Any:
         given = "" if args[value] is None else args[value]
         if no_text(given):
-            raise SecurityError(f"a {type(given).__name__} is no text; use `join`, or one of its items")
+            raise SecurityError(f"a {type(given).__name__} is not text; use `join`, or one of its items")
         if isinstance(given, str) and len(given) > MAX_RENDERED_CHARS:
             raise SecurityError(f"a text of more than {MAX_RENDERED_CHARS:,} characters")
         return function(*args[:value], given, *args[value + 1 :], **options)
@@ -59,7 +59,7 @@ def _on_text(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _replace(text: str, old: str, new: str) -> str:
-    """Jinja's `replace`, bounded: every hit may put in a long text."""
+    """Jinja's `replace` with a bounded result: each match may insert a long text."""
     text, old, new = str(text), str(old), str(new)
     if len(text) + text.count(old) * len(new) > MAX_RENDERED_CHARS:
         raise SecurityError(f"a text of more than {MAX_RENDERED_CHARS:,} characters")
@@ -67,21 +67,21 @@ def _replace(text: str, old: str, new: str) -> str:
 
 
 def _round(value: float, precision: int = 0) -> float:
-    """Jinja's `round`, to at most 15 digits."""
+    """Jinja's `round` with at most 15 digits."""
     if abs(precision) > 15:
         raise SecurityError("round takes at most 15 digits")
     return round(float(value), precision)
 
 
 def _shown(value: Any) -> Any:
-    """What `{{ }}` writes: text and numbers; null is nothing, and a list or generator has no text."""
+    """The output of `{{ }}`: text and numbers; null is empty, lists and generators are errors."""
     if no_text(value):
-        raise SecurityError(f"a {type(value).__name__} is no text; use `join`, or one of its items")
+        raise SecurityError(f"a {type(value).__name__} is not text; use `join`, or one of its items")
     return "" if value is None else value
 
 
 class _Budget(threading.local):
-    """Loop steps left in the render that runs on this thread; renders do not nest."""
+    """Loop steps left in the current render of this thread; renders do not nest."""
 
     left = MAX_LOOP_STEPS
 
@@ -90,7 +90,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["*", "**", "%", "+"])
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic on small numbers only: `"a" * 10**9` fills memory in one step."""
+        """Restrict arithmetic to small numbers: `"a" * 10**9` would exhaust memory in one step."""
         if operator == "+" and type(left) is type(right) and isinstance(left, str | list):
             if len(left) + len(right) > MAX_RENDERED_CHARS:
                 raise SecurityError(f"a + of more than {MAX_RENDERED_CHARS:,} characters or items")
@@ -107,7 +107,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """No calls: what a template needs is a filter. Loops may ask `loop.cycle` and its like no more."""
+        """No calls at all, `loop.cycle` included: templates use filters instead."""
         return False
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -167,7 +167,7 @@ class Renderer:
             names = frozenset(find_undeclared_variables(tree))
             for loop in tree.find_all(nodes.For):
                 loop.iter = nodes.Filter(loop.iter, "_counted", [], [], None, None)
-            for joined in tree.find_all(nodes.Concat):  # a ~ b, where a null is no text either
+            for joined in tree.find_all(nodes.Concat):  # in a ~ b, null is empty too
                 joined.nodes = [nodes.Filter(part, "string", [], [], None, None) for part in joined.nodes]
             code = self._env.compile(tree)
         except TemplateSyntaxError as error:
@@ -204,7 +204,7 @@ def _refuse_statements(tree: nodes.Template, place: Location) -> None:
 
 
 def _refuse_built_lists(tree: nodes.Template, place: Location) -> None:
-    """Lists of lists bound to names step by step take exponential time to compare or write."""
+    """Nested lists built up step by step can take exponential time to compare or write."""
     bound = [node.node for node in tree.find_all(nodes.Assign)] + [f.iter for f in tree.find_all(nodes.For)]
     for expression in bound:
         kinds = (nodes.List, nodes.Tuple, nodes.Dict)
@@ -219,14 +219,14 @@ def _refuse_built_lists(tree: nodes.Template, place: Location) -> None:
 
 
 def _inner(place: Location, line: int) -> Location:
-    """Line of a template: its own file counts from 1, a value in YAML from its key's line."""
+    """The location of a template's line; for a value in YAML, the line of its key."""
     if str(place.file).endswith(".j2"):
         return Location(place.file, line)
     return place
 
 
 class Field:
-    """A bare name: the field itself, without Jinja."""
+    """A bare field name, rendered without Jinja."""
 
     def __init__(self, name: str, place: Location) -> None:
         self.name = name
@@ -234,20 +234,20 @@ class Field:
         self.place = place
 
     def render(self, row: Mapping[str, Any]) -> str:
-        """The field as text; None is empty. Raises SpecError: no such field, or it is a list or struct."""
+        """The field as text; None is empty. Raises SpecError for an unknown field, a list or a struct."""
         if self.name not in row:
             near = difflib.get_close_matches(self.name, row, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"fields are: {', '.join(sorted(row))}"
             raise SpecError(f"there is no field {self.name!r} here", where=self.place, hint=hint)
         value = row[self.name]
         if no_text(value):
-            what = f"the field {self.name!r} is a {type(value).__name__}, no text"
+            what = f"the field {self.name!r} is a {type(value).__name__}, not text"
             raise SpecError(what, where=self.place, hint="use `join`, or one of its items")
         return "" if value is None else str(value)
 
 
 class Compiled:
-    """A compiled template: `names` are the fields it uses."""
+    """A compiled template; `names` are the fields it uses."""
 
     def __init__(self, template: Template, names: frozenset[str], place: Location, budget: _Budget) -> None:
         self._template = template
@@ -257,11 +257,11 @@ class Compiled:
         self._static = None if names else self.render({})
 
     def render(self, row: Mapping[str, Any]) -> str:
-        """The rendered text, without white space at its ends.
+        """The rendered text, without surrounding white space.
 
         Raises:
-            SpecError: an undefined name, a forbidden operation, too long a text or loop.
-            UnknownLabelError: a value its label table does not know.
+            SpecError: an undefined name, a forbidden operation, a text or loop that is too long.
+            UnknownLabelError: a value is not in its label table.
         """
         if getattr(self, "_static", None) is not None:
             return str(self._static)
@@ -277,7 +277,7 @@ class Compiled:
         return text.strip()
 
     def _join(self, pieces: Iterable[str]) -> str:
-        """The pieces as one text; stops before a loop over long fields fills memory."""
+        """Join the pieces; stop before a loop over long fields exhausts memory."""
         text, size = [], 0
         for piece in pieces:
             size += len(piece)
@@ -292,10 +292,10 @@ Expression = Field | Compiled
 
 
 def read_template(path: Path) -> str:
-    """Text of an instruction file.
+    """The text of an instruction file.
 
     Raises:
-        SpecError: not there, not UTF-8, or larger than a template may be.
+        SpecError: the file is missing or not UTF-8.
     """
     try:
         raw = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Filters of templates that make text: articles, sentences, lists in words."""
+"""Text filters of templates: articles, sentences, lists in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from jinja2 import Undefined
 
-#: Longest text that a filter takes or makes.
+#: Maximum length of a filter's result.
 MAX_TEXT_CHARS = 200_000
 
 _QUOTED_APART = re.compile(r'" ([^"]*) "')
@@ -34,12 +34,12 @@ _NUMBER = re.compile(r"\d[\d,]*")
 _TRAILING = " ,;:–—-"
 
 
-#: Values of fields that have a text of their own; `Undefined` raises an error that says more.
+#: Types of field values with a text form; `Undefined` raises a more specific error.
 _TEXTUAL = (str, int, float, Decimal, date, time, timedelta, UUID, NoneType, Undefined)
 
 
 def no_text(value: Any) -> bool:
-    """Whether a value has no text of its own: a list, a struct, a generator, whose text would be Python's."""
+    """Whether a value has no text form: for a list, a struct or a generator, `str` gives Python code."""
     return not isinstance(value, _TEXTUAL)
 
 
@@ -50,12 +50,12 @@ def as_text(value: Any) -> str:
         TypeError: it is a list, a struct or a generator.
     """
     if no_text(value):
-        raise TypeError(f"a {type(value).__name__} is no text; use `join`, or one of its items")
+        raise TypeError(f"a {type(value).__name__} is not text; use `join`, or one of its items")
     return str(value)
 
 
 def is_clean(*texts: str) -> bool:
-    """Whether texts can be written: no NUL and no half of a surrogate pair."""
+    """Whether texts can be stored: they have no NUL and no lone surrogate."""
     for text in texts:
         if "\0" in text:
             return False
@@ -67,7 +67,7 @@ def is_clean(*texts: str) -> bool:
 
 
 def article(noun: str) -> str:
-    """The noun behind "a" or "an", by sound: a unicycle, an hour, an iron, an LED, an 8."""
+    """The noun with "a" or "an", by sound: a unicycle, an hour, an iron, an LED, an 8."""
     word = as_text(noun).strip()
     if not word:
         return ""
@@ -90,18 +90,18 @@ def _takes_an(word: str) -> bool:
 
 
 def squeeze(text: str) -> str:
-    """Text with runs of white space as single spaces and none at the ends."""
+    """Text with each run of white space as one space, and none at the ends."""
     return " ".join(str(text).split())
 
 
 def question_mark(text: str) -> str:
-    """Text that ends in exactly one question mark, whatever it ended in; nothing stays nothing."""
+    """Text with exactly one question mark in place of its final punctuation; empty text stays empty."""
     asked = squeeze(text).rstrip("?.! ")
     return asked and f"{asked}?"
 
 
 def sentence(text: str) -> str:
-    """Text with a capital first letter and a period, unless it ends in a mark of its own."""
+    """Text with a capital first letter and a period, unless it ends in other punctuation."""
     text = squeeze(text).rstrip(_TRAILING)
     body = text.rstrip(".!?…")
     if body != text:
@@ -114,45 +114,45 @@ def sentence(text: str) -> str:
     if not inner or inner[-1] in ".!?…":
         return text
     quoted = text[-1] == "”" or (text[-1] == '"' and text.count('"') % 2 == 0)
-    if quoted and inner == text[:-1]:  # in American English the period stands within quotation marks
+    if quoted and inner == text[:-1]:  # American English puts the period inside quotation marks
         return inner.rstrip(_TRAILING) + "." + text[-1]
     return text + "."
 
 
 def unescape(text: str) -> str:
-    """Text with HTML's named and numbered characters as themselves: `&amp;` as `&`, `&#233;` as `é`."""
+    """Text with HTML character references decoded: `&amp;` as `&`, `&#233;` as `é`."""
     return html.unescape(str(text))
 
 
 def detokenize(text: str) -> str:
-    """What a tokenizer set apart, as one types it: `the dog 's bed ( new ) .` as `the dog's bed (new).`"""
+    """Text with the spaces of a tokenizer removed: `the dog 's bed ( new ) .` as `the dog's bed (new).`"""
     text = _QUOTED_APART.sub(r'"\1"', squeeze(text))
     return _BLANK_BEFORE.sub(r"\1", _BLANK_BEHIND.sub(r"\1", text))
 
 
 def unglue(text: str) -> str:
-    """Text with a space between sentences that lost it: `A cat.It sits.` as `A cat. It sits.`"""
+    """Text with missing spaces between sentences restored: `A cat.It sits.` as `A cat. It sits.`"""
     return _GLUED.sub(r"\1 \2", str(text))
 
 
 def capital(text: str) -> str:
-    """Text with a capital first letter; the rest stays as it is."""
+    """Text with a capital first letter; the rest is unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def spaced(text: str) -> str:
-    """Text with underscores as spaces."""
+    """Text with underscores replaced by spaces."""
     return squeeze(str(text).replace("_", " "))
 
 
 def pad(value: Any, width: int) -> str:
-    """A number with leading zeros to a width of at most 40; nothing stays nothing."""
+    """A number with leading zeros, up to a width of 40; empty text stays empty."""
     digits = str(value)
     return digits and digits.zfill(min(int(width), 40))
 
 
 def join(items: Iterable[Any], separator: str = "") -> str:
-    """The texts of a list with a separator between them; nulls are left out."""
+    """The texts of a list joined by a separator, without nulls."""
     parts = [as_text(item) for item in items if item is not None]
     if sum(map(len, parts)) + len(parts) * len(separator) > MAX_TEXT_CHARS:
         raise ValueError(f"a text of more than {MAX_TEXT_CHARS:,} characters")
@@ -160,7 +160,7 @@ def join(items: Iterable[Any], separator: str = "") -> str:
 
 
 def enumerate_and(items: Iterable[Any], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`; nulls are left out."""
+    """A list in words: `a`, `a and b`, `a, b and c`; without nulls."""
     words = [as_text(item) for item in items if item is not None]
     if len(words) < 2:
         return "".join(words)
@@ -168,7 +168,7 @@ def enumerate_and(items: Iterable[Any], last: str = "and") -> str:
 
 
 def position(items: Iterable[Any], item: Any) -> int:
-    """Index of an item in a list, from 0."""
+    """Index of an item in a list, starting at 0."""
     return list(items).index(item)
 
 
@@ -179,7 +179,7 @@ def letter(index: int) -> str:
     return chr(ord("A") + index)
 
 
-#: Filters of templates, by name; docs/spec.md lists them from these docstrings.
+#: Filters of templates, by name; docs/spec.md lists them.
 FILTERS: dict[str, Callable[..., Any]] = {
     "article": article,
     "squeeze": squeeze,
@@ -197,7 +197,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "letter": letter,
 }
 
-#: Filters that take text, ours and Jinja's. To them a null is no text; Jinja would write "None".
+#: Filters that take text, ours and Jinja's. They treat null as empty; Jinja would write "None".
 TEXT_FILTERS = (
     "article", "squeeze", "question_mark", "sentence", "capital", "spaced", "unescape", "detokenize",
     "unglue", "pad", "lower", "replace", "string", "title", "trim", "truncate", "upper",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 from PIL import Image
 
@@ -52,10 +53,14 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
             size, boxes = draw.lines_of_words(lines, rng)
             words = [pair for line in zip(lines, boxes, strict=True) for pair in zip(*line, strict=True)]
             image = draw.word_scene(size, words, rng)
-            tree.image(f"train_images/{image_id}.jpg", _as_stored(image, index))
-            # val images, too, say "train/"; the archive has neither folder
-            put_image(image_id, _image(image_id, size, split, "train"))
+            sideways = index % 50 == 3
+            tree.image(f"train_images/{image_id}.jpg", _as_stored(image, index, sideways))
+            # val images, too, say "train/"; neither folder is that of the archive
+            stored = (size[1], size[0]) if sideways else size
+            put_image(image_id, _image(image_id, stored, split, "train"))
             annotations = dict(_annotations(image_id, words, rng))
+            if sideways:
+                annotations = {key: _turned(record, size[0]) for key, record in annotations.items()}
             for key, record in annotations.items():
                 put_word(key, record)
             put_link(image_id, list(annotations))
@@ -79,9 +84,9 @@ def _word(rng: Random) -> str:
     return ILLEGIBLE if rng.random() < 0.08 else text.sign_word(rng)
 
 
-def _as_stored(image: Image.Image, index: int) -> Drawing:
-    if index % 50 == 3:
-        return quirks.exif_rotated(image)
+def _as_stored(image: Image.Image, index: int, sideways: bool) -> Drawing:
+    if sideways:  # a camera held upright: the stored pixels lie on their side, and EXIF says so
+        return quirks.exif_rotated(image.transpose(Image.Transpose.ROTATE_90), orientation=6)
     return quirks.grayscale(image) if index % 50 == 11 else image
 
 
@@ -90,7 +95,7 @@ def _image(image_id: str, size: draw.Size, split: str, folder: str) -> dict[str,
     return {"id": image_id, "width": size[0], "height": size[1], "set": split, "file_name": name}
 
 
-def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str, dict[str, object]]]:
+def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records in an order that is not the reading order; numbers in ids count from 1 in that order."""
     for number, (word, (left, top, wide, high)) in enumerate(rng.sample(words, len(words)), start=1):
         key = f"{image_id}_{number}"
@@ -111,6 +116,17 @@ def _annotations(image_id: str, words: Words, rng: Random) -> Iterator[tuple[str
                 "area": round(width * height, 2),
             },
         )
+
+
+def _turned(record: dict[str, Any], width: int) -> dict[str, Any]:
+    """An annotation of an upright image of this width, in the pixels stored on their side."""
+    x, y, wide, high = record["bbox"]
+    points = record["points"]
+    corners = [edge for px, py in zip(points[::2], points[1::2], strict=True) for edge in (py, width - px)]
+    return record | {
+        "bbox": [y, round(width - x - wide, 2), high, wide],
+        "points": [round(edge, 2) for edge in corners],
+    }
 
 
 def _truth(mini: Miniature, image_id: str, words: Words) -> None:

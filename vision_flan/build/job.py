@@ -1,0 +1,74 @@
+"""One task to compile: what it is made from, where it goes, and how; and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_flan.dataset.manifest import Manifest
+from vision_flan.raw.folder import RawDataset
+from vision_flan.records.tables import TaskSources
+from vision_flan.report import Reporter
+from vision_flan.spec.model import TaskSpec
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile. Only `seed`, `limit` and `full_check` affect the shards.
+
+    Attributes:
+        limit: maximum instances; "spec" takes the task's own limit, None takes all.
+        workers: threads (reading, hashing and writing release the interpreter lock).
+        full_check: decode every image instead of checking its header and end.
+        force: build even if the config is up to date.
+        verify_raw: keep checksums of all raw files that are read, and compare them with earlier ones.
+    """
+
+    seed: int = 0
+    limit: int | str | None = "spec"
+    workers: int = 2
+    full_check: bool = False
+    force: bool = False
+    verify_raw: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """A compiled config.
+
+    Attributes:
+        folder: the compiled folder.
+        built: False if the config was already up to date.
+        renewed: the shards were up to date, but license, title or the like were not.
+    """
+
+    manifest: Manifest
+    folder: Path
+    built: bool
+    renewed: bool = False
+
+
+@dataclass(frozen=True)
+class Build:
+    """The build of one task.
+
+    Attributes:
+        instruction: the task's .j2 file.
+        out: the compiled folder.
+        work: folder for unfinished files; this process holds its lock.
+    """
+
+    task: TaskSpec
+    sources: TaskSources
+    raw: RawDataset
+    instruction: Path
+    options: Options
+    out: Path
+    work: Path
+    report: Reporter
+
+    @property
+    def quota(self) -> int | None:
+        """Maximum instances, None for all."""
+        limit = self.options.limit
+        return self.task.limit if limit == "spec" else limit  # type: ignore[return-value]

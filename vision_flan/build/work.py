@@ -1,0 +1,53 @@
+"""The work folder of a task, `.vflan/<task>/`: unfinished files, and records of what is finished."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from vision_flan.build.identity import BuildRecord, Identity
+from vision_flan.build.inputs import Seen
+from vision_flan.build.locks import remove_litter
+from vision_flan.dataset.manifest import FOLDER
+
+#: What the blocks in the folder are being made from.
+STARTED = "build.json"
+#: The config is complete but not yet installed.
+COMPLETE = "complete.json"
+#: The config in the compiled folder.
+INSTALLED = "installed.json"
+#: Folder of finished blocks.
+BLOCKS = "blocks"
+
+_LOCK = "lock"
+
+
+def tidy(work: Path, out: Path, task: str) -> None:
+    """Remove what a killed run of this task left behind, except what the next run can use."""
+    clear(work, keep={_LOCK, COMPLETE, INSTALLED, STARTED, BLOCKS})
+    for path in (work / BLOCKS).glob("*.tmp"):
+        path.unlink(missing_ok=True)
+    remove_litter(out / FOLDER, f"{task}.json")
+
+
+def open_or_reset(work: Path, identity: Identity) -> None:
+    """Keep the blocks of an interrupted run of the same build; remove those of any other build.
+
+    The record of the installed config stays until it is replaced.
+    """
+    started = BuildRecord.read(work / STARTED)
+    if started is None or started.identity.change(identity):
+        reset(work)
+        BuildRecord(identity.recipe, identity.annotations, Seen(), "").write(work / STARTED)
+
+
+def reset(work: Path) -> None:
+    """Remove everything but the lock and the record of the installed config."""
+    clear(work, keep={_LOCK, INSTALLED})
+
+
+def clear(work: Path, keep: set[str]) -> None:
+    """Empty a work folder, except for some names."""
+    for path in work.iterdir():
+        if path.name not in keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
