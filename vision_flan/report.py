@@ -1,4 +1,4 @@
-"""How long work shows itself; `cli.output` has a reporter for terminals, logs and scripts."""
+"""How long work reports its progress; `cli.output` has reporters for terminals and logs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What a long piece of work tells while it runs; may be called from several threads."""
+    """Takes the progress of a long piece of work; may be called from several threads.
+
+    Names and messages may hold text of specs and raw files: an implementation escapes control characters.
+    """
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """A stage begins; `total` is its number of steps if known."""
+        """A stage starts; `total` is its number of steps if known."""
         ...
 
     def advance(self, steps: int, size: int = 0) -> None:
@@ -22,10 +25,10 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Tells nothing; for callers that do not show progress."""
+    """Reports nothing; for callers that show no progress."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """A stage begins."""
+        """A stage starts."""
 
     def advance(self, steps: int, size: int = 0) -> None:
         """Steps done."""
