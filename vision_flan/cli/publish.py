@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
     from vision_flan.hub.plan import Choices, Plan
+    from vision_flan.hub.publish import Outcome, Publisher
 
 
 @click.command(
@@ -78,47 +79,46 @@ def publish(
     if pull_request and (branch != "main" or tag):
         raise click.UsageError("--pr cannot be used with --branch or --tag; tag after the merge")
     from vision_flan.hub.plan import Choices, advice
-    from vision_flan.hub.progress import Progress, counted
-    from vision_flan.hub.publish import Publisher
-    from vision_flan.hub.waiting import Patience
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import task_ids
 
     catalog = Catalog.default()
-    choices = Choices(
-        include_unclear,
-        dict.fromkeys(task_ids(catalog, allowed), reason.strip()),
-        task_ids(catalog, remove),
-        task_ids(catalog, tasks),
-        private,
-        gated or "",
-        tag,
-    )
-    progress = Progress()
-    publisher = Publisher(
-        _api(),
-        repo_id,
-        folder,
-        choices,
-        branch,
-        pull_request,
-        Patience(lambda text: progress.say(plain(text))),
-        progress,
-    )
+    reasons = dict.fromkeys(task_ids(catalog, allowed), reason.strip())
+    chosen, removed = task_ids(catalog, tasks), task_ids(catalog, remove)
+    choices = Choices(include_unclear, reasons, removed, chosen, private, gated or "", tag)
+    publisher = _publisher(repo_id, folder, choices, branch, pull_request)
     plan = publisher.plan()
-    said = advice(plan, choices)
+    warnings = advice(plan, choices)
     if not as_json:
-        _print_plan(plan, choices, said)
-    if dry_run:
-        if show_card:
+        _print_plan(plan, choices, warnings)
+    result: dict[str, object] = _plan_facts(plan, warnings)
+    if dry_run and show_card:
+        result["card"] = plan.documents["README.md"]
+        if not as_json:
             echo(plan.documents["README.md"])
-        if as_json:
-            print_json(_plan_facts(plan, said))
-        return
-    outcome = publisher.run(plan)
+    if not dry_run:
+        outcome = publisher.run(plan)
+        result |= {"commits": list(outcome.commits), "head": outcome.head}
+        if not as_json:
+            _print_outcome(outcome)
     if as_json:
-        print_json({**_plan_facts(plan, said), "commits": list(outcome.commits), "head": outcome.head})
-    elif outcome.commits:
+        print_json(result)
+
+
+def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_request: bool) -> Publisher:
+    from vision_flan.hub.progress import Progress
+    from vision_flan.hub.publish import Publisher
+    from vision_flan.hub.waiting import Patience
+
+    progress = Progress()
+    patience = Patience(lambda text: progress.say(plain(text)))
+    return Publisher(_api(), repo_id, folder, choices, branch, pull_request, patience, progress)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    from vision_flan.hub.progress import counted
+
+    if outcome.commits:
         echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
     else:
         echo(f"nothing to send, the Hub is up to date: {outcome.url}")
@@ -170,7 +170,7 @@ def _api() -> HfApi:
     return HfApi(library_name="vision-flan")
 
 
-def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
+def _plan_facts(plan: Plan, warnings: list[str]) -> dict[str, object]:
     return {
         "repository": plan.repo_id,
         "tasks": [
@@ -186,11 +186,11 @@ def _plan_facts(plan: Plan, said: list[str]) -> dict[str, Any]:
         ],
         "documents": list(plan.changed_documents),
         "bytes": plan.bytes,
-        "advice": said,
+        "advice": warnings,
     }
 
 
-def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
+def _print_plan(plan: Plan, choices: Choices, warnings: list[str]) -> None:
     from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED
     from vision_flan.hub.progress import counted, size
     from vision_flan.hub.publish import commits_of
@@ -221,5 +221,5 @@ def _print_plan(plan: Plan, choices: Choices, said: list[str]) -> None:
     echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
     if plan.changed_documents:
         echo(f"renewed: {', '.join(plan.changed_documents)}")
-    for line in said:
+    for line in warnings:
         echo(f"note: {line}")
