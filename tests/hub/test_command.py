@@ -111,3 +111,20 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "target of 00000-of-00001-0"
+
+
+def test_publish_takes_published_names_and_json_is_one_document_with_the_card(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    folder = compile_folder(tmp_path / "mine", {"object_cinic10_animal": "yes", "ocr_one": "no"})
+    alias = "cinic-10+image_classification_animal"
+    process = vflan(
+        hub, tmp_path, "publish", str(folder), REPO, "--task", alias, "--dry-run", "--show-card", "--json"
+    )
+    code, out, errors = finished(process)
+    assert code == 0, errors
+    document = json.loads(out)
+    assert [task["task"] for task in document["tasks"]] == ["object_cinic10_animal"]
+    assert "object_cinic10_animal" in document["card"]
+    code, _, errors = finished(vflan(hub, tmp_path, "publish", str(folder), REPO, "--task", "nosuch"))
+    assert code == ExitCode.FAILED and "nosuch: no such task in this folder" in errors
