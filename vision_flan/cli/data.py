@@ -185,7 +185,7 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     else:
         for problem in problems:
             echo(f"{problem['path']}: {problem['message']}")
-        state_text = f"{len(problems)} problems" if problems else "all as the manifests say"
+        state_text = f"{len(problems)} problems" if problems else "all match the manifests"
         echo(f"{result.tasks} configs, {result.shards} shards, {human_bytes(result.bytes)}: {state_text}")
     if problems:
         raise SystemExit(ExitCode.FAILED)

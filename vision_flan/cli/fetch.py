@@ -27,7 +27,7 @@ Examples:
   vflan fetch textocr --raw ~/raw --file TextOCR_0.1_train.json --yes
   vflan fetch textocr --check-links"""
 )
-@click.argument("dataset", required=False, metavar="DATASET|TASK")
+@click.argument("dataset", required=False, metavar="[DATASET|TASK]")
 @raw_option
 @click.option("--file", "names", multiple=True, metavar="NAME", help="Only this file; * matches.")
 @click.option("--yes", is_flag=True, help="Do not ask before a download.")

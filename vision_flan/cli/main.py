@@ -77,9 +77,9 @@ Completion of commands and options, in ~/.bashrc (or zsh_source in ~/.zshrc):
     "--verbose",
     is_flag=True,
     is_eager=True,
-    help="With --version: also the packages that decide bytes, and whether they are the tested ones.",
+    help="With --version: also the packages that affect the shards, and whether they are the tested ones.",
 )
-@click.option("--json", "as_json", is_flag=True, is_eager=True, help="With --version: the same as JSON.")
+@click.option("--json", "as_json", is_flag=True, is_eager=True, help="With --version: print it as JSON.")
 def vflan(verbose: bool, as_json: bool) -> None:
     """Vision-Flan as source: compile, check, publish and train on its tasks.
 
@@ -91,7 +91,7 @@ def vflan(verbose: bool, as_json: bool) -> None:
     """
     if verbose or as_json:
         option = "--verbose" if verbose else "--json"
-        raise click.UsageError(f"{option} before a command goes with --version only")
+        raise click.UsageError(f"{option} before a command is for --version only")
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -167,7 +167,7 @@ def _reader_gone() -> int:
 
 
 def _discard(*, err: bool = True) -> None:
-    """Let what cannot be written go nowhere, or the interpreter tries it again at its end."""
+    """Send what cannot be written to the null device; the interpreter would flush it again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr) if err else (sys.stdout,):
         if stream is not None:

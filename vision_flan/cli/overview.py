@@ -150,7 +150,9 @@ def _source_line(source: Source, dataset: str) -> str:
 
 
 def _license_lines(facts: TaskDetails | DatasetDetails) -> list[str]:
-    lines = [f"  license      {facts['license']}; images may be passed on: {facts['redistribute_images']}"]
+    lines = [
+        f"  license      {facts['license']}; images may be redistributed: {facts['redistribute_images']}"
+    ]
     if facts["license_note"]:
         lines.append(f"               {facts['license_note']}")
     return [*lines, f"  access       {facts['access']} {facts['how_to_get']}"]

@@ -28,7 +28,7 @@ Examples:
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("repo_id", metavar="OWNER/NAME")
 @click.option("--dry-run", is_flag=True, help="Print the plan; send nothing.")
-@click.option("--show-card", is_flag=True, help="With --dry-run: print the card as it would stand.")
+@click.option("--show-card", is_flag=True, help="With --dry-run: print the card that would be written.")
 @click.option(
     "--task",
     "tasks",
@@ -71,8 +71,8 @@ def publish(
 ) -> None:
     """Publish a compiled FOLDER to the dataset repository OWNER/NAME on the Hugging Face Hub.
 
-    Only what the Hub lacks is sent. Licenses decide: images that may not be passed on stay here, and
-    the task goes out as a recipe. The same command again after an interruption continues.
+    Only what the Hub lacks is sent. Licenses decide: images that must not be redistributed stay
+    here, and their task is published as a recipe. After an interruption the same command resumes.
     """
     if allowed and not reason.strip():
         raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')

@@ -82,8 +82,8 @@ def plan_command(
 ) -> None:
     """Show for each task of SUITE its available instances, its quota, and why.
 
-    The paper caps a task at 10,000 and has 1,664,261 in total; the instances that the cap leaves out are
-    spread evenly over the tasks that have more.
+    The paper caps a task at 10,000 and has 1,664,261 in total; what is missing to that total is spread
+    evenly over the tasks that have more.
     """
     from vision_flan.build.plan import PAPER_INSTANCES, PAPER_SUITE, choose_tasks, plan, supplies
     from vision_flan.spec.catalog import Catalog
