@@ -213,6 +213,14 @@ def test_json_is_one_document_whatever_goes_wrong(arguments: list[str], code: in
         assert document["problems"]
 
 
+@pytest.mark.parametrize("option", [["--json"], ["--format", "json"], ["--format=json"]])
+def test_validate_has_errors_as_json_by_both_its_options(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = printed(capsys, "validate", "ocr_textocrr", *option, code=ExitCode.FAILED)
+    assert json.loads(out)["error"]["hint"].startswith("did you mean ocr_textocr")
+
+
 # --- completion
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import StringIO, TextIOWrapper
+from itertools import pairwise
 
 import click
 
@@ -96,12 +97,18 @@ def vflan(verbose: bool, as_json: bool) -> None:
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors are printed, never raised."""
-    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(command, arguments, as_json)
+        return _run(command, arguments, _wants_json(sys.argv[1:] if arguments is None else arguments))
     except OSError as error:  # the error itself cannot be printed
         _discard()
         return ExitCode.READER_GONE if error.errno == errno.EPIPE else ExitCode.SYSTEM
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether errors are JSON too; looked up here, as wrong arguments leave nothing parsed."""
+    return (
+        "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+    )
 
 
 def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool) -> int:
