@@ -305,7 +305,16 @@ def test_json_is_free_of_control_characters_and_means_the_same(text: str) -> Non
     assert output.plain(line) == line
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["show", "toy_color"], ["compile", "--task", "toy_color"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["show", "toy"],
+        ["show", "toy_color"],
+        ["fetch", "toy", "--dry-run"],
+        ["compile", "--task", "toy_color"],
+    ],
+)
 @pytest.mark.parametrize("columns", [40, 200])
 def test_control_characters_of_a_spec_never_reach_the_terminal(
     arguments: list[str], columns: int, toy: Toy
