@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     SYSTEM = 5  # disk full, no permission, folder locked by another run
     HUB = 6  # the Hub refused or cannot be reached
     INTERRUPTED = 130
+    READER_GONE = 141  # the reader of our output ended first, as in `vflan list | head -1`
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receives progress of long-running work; may be called from several threads."""
+    """Takes the progress of a long piece of work; may be called from several threads.
+
+    Names and messages may hold text of specs and raw files: an implementation escapes control characters.
+    """
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """A stage begins; `total` is its number of steps if known."""
+        """A stage starts; `total` is its number of steps if known."""
         ...
 
     def advance(self, steps: int, size: int = 0) -> None:
@@ -25,7 +28,7 @@ class Silent:
     """Discards progress, for callers that do not show it."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """A stage begins."""
+        """A stage starts."""
 
     def advance(self, steps: int, size: int = 0) -> None:
         """Steps done."""

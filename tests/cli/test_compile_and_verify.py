@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli.console import on_specs, on_terminal
 from tests.toy import Toy
 from vision_flan.cli.main import run, vflan
 from vision_flan.spec.catalog import Catalog
@@ -108,41 +105,8 @@ def test_verify_names_what_is_wrong_and_says_it_in_json(
 
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_time_left(toy: Toy) -> None:
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom vision_flan.cli.main import run, vflan\n"
-        "from vision_flan.spec.catalog import Catalog\n"
-        f"root = Path({str(toy.root)!r})\n"
-        "Catalog.default = classmethod(lambda cls: cls(root / 'task_specs', root / 'instructions'))\n"
-        "sys.exit(run(vflan, ['compile', '--task', 'toy_color', '--raw', str(root / 'raw'),"
-        " '--out', str(root / 'vision-flan')]))"
-    )
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=theirs, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:
-                break  # Linux's way to say that the other end is closed
-            if not piece:
-                break
-            shown += piece
-        assert process.wait() == 0, shown
-    text = shown.decode()
+    arguments = ["compile", "--task", "toy_color", "--raw", str(toy.raw), "--out", str(toy.out)]
+    code, text = on_terminal(*arguments, columns=120, command=on_specs(toy.root))
+    assert code == 0, text
     assert "writing toy_color" in text and "/s" in text
     assert "12 instances of 12 records" in text
-
-
-def test_a_reader_of_our_output_that_goes_away_is_no_error(toy: Toy) -> None:
-    script = Path(sys.executable).parent / "vflan"
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {script} list | head -1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr

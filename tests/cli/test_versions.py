@@ -70,7 +70,7 @@ def test_how_to_print_the_version_is_said_with_version_only(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(vflan, [option, "list"]) == 2
-    assert f"{option} before a command goes with --version only" in capsys.readouterr().err
+    assert f"{option} before a command is for --version only" in capsys.readouterr().err
 
 
 @pytest.fixture

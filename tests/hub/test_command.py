@@ -111,3 +111,34 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "target of 00000-of-00001-0"
+
+
+def test_publish_takes_published_names_and_json_is_one_document_with_the_card(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    folder = compile_folder(tmp_path / "mine", {"object_cinic10_animal": "yes", "ocr_one": "no"})
+    alias = "cinic-10+image_classification_animal"
+    process = vflan(
+        hub, tmp_path, "publish", str(folder), REPO, "--task", alias, "--dry-run", "--show-card", "--json"
+    )
+    code, out, errors = finished(process)
+    assert code == 0, errors
+    document = json.loads(out)
+    assert [task["task"] for task in document["tasks"]] == ["object_cinic10_animal"]
+    assert "object_cinic10_animal" in document["card"]
+    code, _, errors = finished(vflan(hub, tmp_path, "publish", str(folder), REPO, "--task", "nosuch"))
+    assert code == ExitCode.FAILED and "nosuch: no such task in this folder" in errors
+
+
+def test_rehydrate_takes_published_names(hub: HubServer, tmp_path: Path) -> None:
+    folder = compile_folder(tmp_path / "mine", {"object_cinic10_animal": "no"})
+    code, _, errors = finished(vflan(hub, tmp_path, "publish", str(folder), REPO))
+    assert code == 0, errors
+    (tmp_path / "raw").mkdir()
+    answers = []
+    for name in ("object_cinic10_animal", "cinic-10+image_classification_animal"):
+        folders = ["--raw", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
+        answers.append(finished(vflan(hub, tmp_path, "rehydrate", REPO, "--task", name, *folders)))
+    assert answers[0] == answers[1] and "has no task" not in answers[0][2]
+    code, _, errors = finished(vflan(hub, tmp_path, "rehydrate", REPO, "--task", "nosuch"))
+    assert code == ExitCode.HUB and "has no task nosuch" in errors

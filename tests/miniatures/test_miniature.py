@@ -87,11 +87,14 @@ def test_lenders_hold_images_of_several_borrowers_and_then_their_own(tmp_path: P
     assert (tmp_path / "mscoco/annotations/captions_train2014.json").exists()
 
 
-def test_an_unknown_dataset_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    for name in ("nothing", "../textocr", "", "__init__"):
-        with pytest.raises(SpecError, match="no miniature") as error:
-            registry.make(name, tmp_path, 3, 0)
-        assert "textocr" in error.value.hint
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("nothing", "`vflan list`"), ("../textocr", "mean textocr"), ("", "list"), ("__init__", "list")],
+)
+def test_an_unknown_dataset_is_answered_with_the_nearest_ones(tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(SpecError, match="no miniature") as error:
+        registry.make(name, tmp_path, 3, 0)
+    assert hint in error.value.hint
     assert not list(tmp_path.iterdir())
 
 

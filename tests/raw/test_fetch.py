@@ -545,9 +545,50 @@ def test_a_dry_run_downloads_nothing(
         catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw", monkeypatch, "--dry-run"
     )
     assert result.exit_code == ExitCode.OK
-    assert "images.zip  3.0 MB: to download" in result.stdout
+    assert "downloads:\n  images.zip  3.0 MB (not there yet)\n    from http://" in result.stdout
+    assert "  total: 1 file, 3.0 MB still to come\n" in result.stdout
     assert upstream.seen == []
     assert not (tmp_path / "raw").exists()
+
+
+def test_a_dry_run_groups_what_is_there_what_comes_and_what_a_person_gets(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [
+        zip_at(upstream, path="there.zip", provides=[]),
+        zip_at(upstream, path="other.zip", provides=[]),
+        zip_at(upstream, path="part.zip", provides=[]),
+        {"path": "labels.csv", "url": f"{upstream.url}/labels.csv"},
+        {"path": "faces.zip", "note": "Ask for it."},
+        {"path": "boxes.zip", "bytes": 5},
+    ]
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    (tmp_path / "raw" / "pets" / "there.zip").write_bytes(CONTENT)
+    (tmp_path / "raw" / "pets" / "other.zip").write_bytes(b"mine")
+    (tmp_path / "raw" / "pets" / "part.zip.part").write_bytes(CONTENT[:1_000_000])
+    catalog = catalog_with(tmp_path, files)
+    result = vflan_fetch(catalog, tmp_path / "raw", monkeypatch, "--dry-run")
+    assert result.stdout.splitlines()[2:] == [
+        "present:",
+        "  there.zip  3.0 MB (checksum right)",
+        "present, but not upstream's file:",
+        "  other.zip  3.0 MB (it has 4 bytes, upstream's has 3,000,000)",
+        "  left as it is; remove it to fetch upstream's",
+        "downloads:",
+        "  part.zip  3.0 MB (resumes where it stopped)",
+        f"    from {upstream.url}/images.zip",
+        "  labels.csv  size unknown (not there yet)",
+        f"    from {upstream.url}/labels.csv",
+        "  total: 2 files, 2.0 MB still to come, and 1 of unknown size",
+        "by hand: Write to pets@example.org.",
+        "  faces.zip  size unknown (Ask for it.)",
+        "  boxes.zip  5 B (access is direct)",
+    ]
+    told = json.loads(vflan_fetch(catalog, tmp_path / "raw", monkeypatch, "--dry-run", "--json").stdout)
+    assert told["download_bytes"] == 2_000_000
+    assert [file["state"] for file in told["files"]] == [
+        "present", "different", "download", "download", "by_hand", "by_hand"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vision_flan.cli.output import human_bytes, print_error, print_json, reporter
-from vision_flan.errors import ExitCode, VflanError
-
-raw_option = click.option(
-    "--raw",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="VFLAN_RAW",
-    default="raw",
-    show_default=True,
-    help="Folder with one sub-folder a dataset, in upstream's own layout. [env: VFLAN_RAW]",
+from vision_flan.cli.options import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    json_option,
+    limit_option,
+    out_option,
+    raw_option,
+    seed_option,
+    workers_option,
 )
-
-_LIMIT = click.IntRange(min=0)
-_URL = re.compile(r"^[a-z][a-z0-9+.-]+:/")
-
-
-def local_folder(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
-    """Refuse a URL where a folder is wanted, before any work begins."""
-    if _URL.match(str(value)):
-        raise click.BadParameter(f"{value} is no folder of this machine; URLs are not written yet")
-    return value
+from vision_flan.cli.output import echo, facts_of, human_bytes, print_error, print_json, reporter
+from vision_flan.errors import ExitCode, VflanError
 
 
 @click.command(
@@ -46,42 +36,29 @@ Examples:
 @click.option("--suite", help="All tasks of a suite.")
 @click.option(
     "--plan",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Tasks and instances as `vflan suite plan --json` says.",
+    type=EXISTING_FILE,
+    help="Tasks and instances as `vflan suite plan --json` prints them.",
 )
 @raw_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="vision-flan",
-    show_default=True,
-    callback=local_folder,
-    help="The compiled folder; other configs in it stay.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of selection, options and negatives.")
-@click.option("--limit", type=_LIMIT, help="Instances a task, 0 for all. Default: the spec's (mostly 10000).")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=2,
-    show_default=True,
-    help="Blocks in the making at one time. The shards are the same for any number.",
-)
+@out_option
+@seed_option
+@limit_option
+@workers_option
 @click.option(
     "--check-images",
     type=click.Choice(["header", "full"]),
     default="header",
     show_default=True,
-    help="full decodes every image: some 20 times slower on photographs.",
+    help="full decodes every image: about 20 times slower on photographs.",
 )
-@click.option("--force", is_flag=True, help="Compile even what is up to date.")
+@click.option("--force", is_flag=True, help="Compile even tasks that are up to date.")
 @click.option(
     "--verify-raw",
     is_flag=True,
-    help="Keep checksums of the raw files that are read, and compare with those kept.",
+    help="Keep checksums of the raw files that are read, and compare them with the kept ones.",
 )
-@click.option("--keep-going", is_flag=True, help="With several tasks: go on after one that fails.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--keep-going", is_flag=True, help="With several tasks: continue after one that fails.")
+@json_option
 def compile(
     tasks: tuple[str, ...],
     suite: str | None,
@@ -99,7 +76,7 @@ def compile(
 ) -> None:
     """Compile tasks from raw files to a folder that `load_dataset` opens.
 
-    The same command again after Ctrl-C, a crash or a full disk goes on where it stopped.
+    After Ctrl-C, a crash or a full disk the same command resumes where it stopped.
     """
     from vision_flan.build.compile import Options
     from vision_flan.build.many import compile_many, select
@@ -122,7 +99,7 @@ def compile(
             if not keep_going:
                 raise outcome.error
             print_error(outcome.error)
-            results.append({"task": outcome.task, "error": str(outcome.error)})
+            results.append({"task": outcome.task, "error": facts_of(outcome.error)})
             failed = outcome.error
         else:
             results.append(_summary(outcome.result))
@@ -152,23 +129,29 @@ def _print_result(result: Any) -> None:
     counts = manifest.counts
     if not result.built:
         state = "up to date, facts renewed" if result.renewed else "up to date"
-        click.echo(f"{manifest.task}: {state}, {manifest.rows:,} instances (--force compiles it again)")
+        echo(f"{manifest.task}: {state}, {manifest.rows:,} instances (--force compiles it again)")
         return
-    click.echo(
+    echo(
         f"{manifest.task}: {manifest.rows:,} instances of {counts['candidates']:,} records, "
         f"{len(manifest.shards)} shards, {human_bytes(manifest.download_size)}"
     )
     for reason, count in counts["dropped"].items():
         example = counts.get("examples", {}).get(reason)
-        click.echo(f"  dropped {count:,}: {reason}" + (f", as {example}" if example else ""))
+        echo(f"  dropped {count:,}: {reason}" + (f", as {example}" if example else ""))
     call = f"load_dataset({str(result.folder)!r}, {manifest.task!r}, split={manifest.split!r})"
-    click.echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
+    echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
 
 
 @click.command(epilog="\b\nExample:\n  vflan verify vision-flan")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this config.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    help="Only this config: a task id or its name in the published release.",
+)
+@json_option
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
@@ -177,27 +160,29 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """
     from vision_flan.dataset.manifest import Verification, readable_manifests
     from vision_flan.dataset.manifest import verify as verify_folder
+    from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.names import find_configs
 
     result = Verification()
-    total = sum(len(manifest.shards) for manifest in readable_manifests(folder)[0].values())
+    manifests, broken = readable_manifests(folder)
+    names = find_configs(Catalog.default(), tasks, [*manifests, *broken], folder)
+    total = sum(len(found.shards) for task, found in manifests.items() if not names or task in names)
     with reporter(quiet=as_json) as report:
         report.stage("verifying", total)
-        for size, state in verify_folder(folder, list(tasks)):
+        for size, state in verify_folder(folder, names):
             result = state
             report.advance(1 if size else 0, size)
     problems = [asdict(problem) for problem in result.problems]
     if not result.tasks:
-        problems.append({"task": "", "path": str(folder), "message": "holds no compiled config"})
+        problems.append({"task": "", "path": str(folder), "message": "has no compiled config"})
     if as_json:
         print_json(
             {"configs": result.tasks, "shards": result.shards, "bytes": result.bytes, "problems": problems}
         )
     else:
         for problem in problems:
-            click.echo(f"{problem['path']}: {problem['message']}")
-        state_text = f"{len(problems)} problems" if problems else "all as the manifests say"
-        click.echo(
-            f"{result.tasks} configs, {result.shards} shards, {human_bytes(result.bytes)}: {state_text}"
-        )
+            echo(f"{problem['path']}: {problem['message']}")
+        state_text = f"{len(problems)} problems" if problems else "all match the manifests"
+        echo(f"{result.tasks} configs, {result.shards} shards, {human_bytes(result.bytes)}: {state_text}")
     if problems:
         raise SystemExit(ExitCode.FAILED)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from vision_flan import __version__
-from vision_flan.cli.output import print_json, print_table, reporter
+from vision_flan.cli.options import EITHER, FILE, json_option, local_folder
+from vision_flan.cli.output import echo, print_json, print_table, reporter
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.evaluate.registry import score as score_of
@@ -25,11 +26,11 @@ Examples:
       --judge https://api.openai.com/v1 --judge-model gpt-4-0613"""
 )
 @click.argument("name", type=click.Choice(list(BENCHMARKS)))
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=EITHER)
 @click.option(
     "--truth",
-    type=click.Path(path_type=Path),
-    help="The benchmark's questions and truths, where the answers lack them.",
+    type=EITHER,
+    help="The benchmark's questions and references, if the answers lack them.",
 )
 @click.option(
     "--judge", "url", default="none", help="URL of an OpenAI-compatible server, or none.", show_default=True
@@ -38,8 +39,8 @@ Examples:
 @click.option(
     "--judge-cache",
     "cache",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the judge's replies; they are not asked for again.  [default: PATH.NAME.judge.jsonl]",
+    type=FILE,
+    help="File of the judge's replies; none is requested twice.  [default: PATH.NAME.judge.jsonl]",
 )
 @click.option(
     "--judge-key",
@@ -52,8 +53,10 @@ Examples:
     "--runs", type=click.IntRange(1), default=5, show_default=True, help="Gradings of an answer (mm_vet)."
 )
 @click.option("--spacy-model", default="en_core_web_sm", show_default=True, help="Entity recognizer (wit).")
-@click.option("--partial", is_flag=True, help="Score the answers that are there, not the whole benchmark.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--partial", is_flag=True, help="Score the answers given, even if the benchmark has more questions."
+)
+@json_option
 def score(
     name: str,
     path: Path,
@@ -69,7 +72,7 @@ def score(
 ) -> None:
     """Score the answers in PATH by the rules of benchmark NAME.
 
-    PATH is our answers.jsonl or the benchmark's own result file or folder, from any model.
+    PATH is an answers.jsonl or the benchmark's own result file or folder, from any model.
     Wrong or incomplete answers are an error that names file and line.
     """
     judge = None
@@ -88,7 +91,7 @@ def score(
 
 def show(found: Score) -> None:
     """A score as text: the figure, its parts, its judge and its notes."""
-    click.echo(
+    echo(
         f"{found.benchmark}: {found.metric} {figure(found.value, found.percent)} ({found.count:,} questions)"
     )
     if found.parts:
@@ -98,9 +101,9 @@ def show(found: Score) -> None:
     if found.judge:
         judge = found.judge
         versions = ", ".join(judge.versions) or "version unknown"
-        click.echo(f"judge: {judge.model} ({versions}) {judge.url}, {judge.replies:,} replies")
+        echo(f"judge: {judge.model} ({versions}) {judge.url}, {judge.replies:,} replies")
     for note in found.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def figure(value: float, percent: float) -> str:
@@ -147,7 +150,7 @@ def tables(models: tuple[str, ...], form: str) -> None:
         if not separator or not name or not folder:
             raise click.UsageError(f"{text!r} is not MODEL=FOLDER")
         if name in ours or name in PAPER:
-            raise click.UsageError(f"the model {name!r} stands in the table already")
-        ours[name] = read_scores(Path(folder))
+            raise click.UsageError(f"the model {name!r} is in the table already")
+        ours[name] = read_scores(local_folder(folder))
     table = rows(ours)
-    click.echo(markdown(table) if form == "markdown" else as_csv(table))
+    echo(markdown(table) if form == "markdown" else as_csv(table))

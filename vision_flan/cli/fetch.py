@@ -1,56 +1,74 @@
-"""`vflan fetch`: get a dataset's raw files, or learn how."""
+"""`vflan fetch`: get a dataset's raw files, or read how to get them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.data import raw_option
-from vision_flan.cli.output import human_bytes, print_error, print_json, reporter
+from vision_flan.cli.options import json_option, raw_option
+from vision_flan.cli.output import echo, human_bytes, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
 
 if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step
+    from vision_flan.raw.link_check import LinkAnswer
     from vision_flan.spec.model import DatasetSpec
-
-_SAYS = {
-    "present": "is there",
-    "unpacked": "is there, unpacked",
-    "different": "is there, but is another file",
-    "download": "to download",
-    "by_hand": "to get by hand",
-}
 
 
 @click.command(
     epilog="""\b
 Examples:
   vflan fetch textocr --raw ~/raw --dry-run
-  vflan fetch textocr --raw ~/raw --file TextOCR_0.1_train.json --yes"""
+  vflan fetch ocr_textocr --raw ~/raw
+  vflan fetch textocr --raw ~/raw --file TextOCR_0.1_train.json --yes
+  vflan fetch textocr --check-links"""
 )
-@click.argument("dataset")
+@click.argument("dataset", required=False, metavar="[DATASET|TASK]")
 @raw_option
 @click.option("--file", "names", multiple=True, metavar="NAME", help="Only this file; * matches.")
 @click.option("--yes", is_flag=True, help="Do not ask before a download.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, download nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def fetch(dataset: str, raw: Path, names: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Get a dataset's raw files.
+@click.option("--dry-run", is_flag=True, help="Print what would happen; download nothing.")
+@click.option(
+    "--check-links",
+    "links_only",
+    is_flag=True,
+    help="Print what each URL answers, of the dataset or of all datasets; download nothing.",
+)
+@json_option
+def fetch(
+    dataset: str | None,
+    raw: Path,
+    names: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    links_only: bool,
+    as_json: bool,
+) -> None:
+    """Download a dataset's raw files.
 
-    Downloads what may be downloaded, and names what must be asked for by hand. A file that is
-    there is never overwritten. After a cut the same command goes on where it stopped.
+    Downloads the files that a link gives, and lists those to get by hand. An existing file is never
+    overwritten. After an interruption the same command resumes where it stopped.
     """
-    from vision_flan.raw.fetch import BY_HAND, DIFFERENT, DOWNLOAD, check_space, plan
+    from vision_flan.raw.fetch import Action, check_space, plan
     from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.names import find_dataset
 
-    spec = Catalog.default().dataset(dataset)
+    catalog = Catalog.default()
+    if dataset is None and not links_only:
+        raise click.UsageError("give a dataset, or a task of it; `vflan list` shows them")
+    if links_only:
+        slugs = catalog.dataset_files if dataset is None else [find_dataset(catalog, dataset)]
+        _check_links([catalog.dataset(slug) for slug in slugs], as_json=as_json)
+        return
+    spec = catalog.dataset(find_dataset(catalog, dataset or ""))
     steps = plan(spec, raw, names)
     if not as_json:
         _print_plan(spec, steps, raw)
-    coming = [step for step in steps if step.action == DOWNLOAD]
+    coming = [step for step in steps if step.action is Action.DOWNLOAD]
     check_space(coming, raw)
     errors: dict[str, VflanError] = {}
     if coming and not dry_run:
@@ -59,24 +77,56 @@ def fetch(dataset: str, raw: Path, names: tuple[str, ...], yes: bool, dry_run: b
         errors = _download(coming, quiet=as_json)
     if as_json:
         print_json(_document(spec, steps, raw, errors, dry_run))
+    _exit({step.action for step in steps}, errors, dry_run)
+
+
+def _exit(actions: set[str], errors: Mapping[str, VflanError], dry_run: bool) -> None:
     if errors:
         raise SystemExit(next(iter(errors.values())).exit_code)
-    if any(step.action == DIFFERENT for step in steps):
+    if "different" in actions:
         raise SystemExit(ExitCode.BAD_RAW)
-    if any(step.action == BY_HAND for step in steps) and not dry_run:
+    if "by_hand" in actions and not dry_run:
         raise SystemExit(ExitCode.MISSING_RAW)
 
 
+def _check_links(datasets: Iterable[DatasetSpec], *, as_json: bool) -> None:
+    from vision_flan.raw.link_check import check_links
+
+    answers = []
+    for answer in check_links(datasets):
+        answers.append(answer)
+        if not as_json:
+            _print_answer(answer)
+    bad = sum(bool(answer.problem) for answer in answers)
+    if as_json:
+        print_json({"links": [asdict(answer) for answer in answers]})
+    else:
+        echo(f"{len(answers)} links, {bad} with a problem")
+    if bad:
+        raise SystemExit(ExitCode.MISSING_RAW)
+
+
+def _print_answer(answer: LinkAnswer) -> None:
+    length = "length unknown" if answer.length is None else f"{answer.length:,} bytes"
+    said = f"{answer.status}, {answer.content_type or 'no type'}, {length} ({answer.method})"
+    echo(f"{answer.dataset}/{answer.path}: {said if answer.status else 'no answer'}")
+    echo(f"  {answer.url}")
+    if answer.problem:
+        echo(f"  problem: {answer.problem}")
+
+
 def _confirmed(steps: Sequence[Step]) -> bool:
-    size = human_bytes(sum(step.bytes_left for step in steps))
+    from vision_flan.raw.fetch import total_bytes
+
     try:
+        size = human_bytes(total_bytes(steps))
         return click.confirm(f"Download {len(steps)} files, {size} still to come?", err=True)
     except click.Abort as error:
-        raise click.UsageError("nobody is there to ask: give --yes, or --dry-run") from error
+        raise click.UsageError("no terminal to confirm on; pass --yes, or --dry-run") from error
 
 
 def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
-    """Bring what can be brought; one file that fails does not keep the others."""
+    """Download everything possible; one failure does not stop the rest."""
     from vision_flan.raw.fetch import download
 
     errors: dict[str, VflanError] = {}
@@ -90,31 +140,64 @@ def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
         else:
             checked = "checksum right" if step.file.md5 or step.file.sha256 else "no checksum is known"
             if not quiet:
-                click.echo(f"{step.path}: {human_bytes(step.path.stat().st_size)}, {checked}")
+                echo(f"{step.path}: {human_bytes(step.path.stat().st_size)}, {checked}")
     return errors
 
 
 def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: Path) -> None:
-    click.echo(f"{dataset.title}, {dataset.homepage}")
-    click.echo(f"  license: {dataset.license.name}; into {raw / dataset.dataset}")
-    for step in steps:
-        size = f"  {human_bytes(step.file.bytes)}" if step.file.bytes else ""
-        click.echo(f"  {step.file.path}{size}: {_SAYS[step.action]} ({' '.join(step.reason.split())})")
-        if step.action in ("by_hand", "download") and step.file.url:
-            click.echo(f"    from {step.file.url}")
-    if any(step.action == "by_hand" for step in steps):
-        click.echo(f"  by hand: {' '.join(dataset.how_to_get.split()) or 'see ' + dataset.homepage}")
-    if any(step.action == "different" for step in steps):
-        click.echo("  a file that is another one stays as it is; remove it to fetch upstream's")
+    from vision_flan.raw.fetch import Action
+
+    groups = {action: [step for step in steps if step.action is action] for action in Action}
+    echo(f"{dataset.title}, {dataset.homepage}")
+    echo(f"  license: {dataset.license.name}; into {raw / dataset.dataset}")
+    _print_group("present", groups[Action.PRESENT] + groups[Action.UNPACKED])
+    _print_group("present, but not upstream's file", groups[Action.DIFFERENT])
+    if groups[Action.DIFFERENT]:
+        echo("  left as it is; remove it to fetch upstream's")
+    _print_group("downloads", groups[Action.DOWNLOAD])
+    if groups[Action.DOWNLOAD]:
+        _print_total(groups[Action.DOWNLOAD])
+    by_hand = groups[Action.BY_HAND]
+    if by_hand:
+        echo(f"by hand: {' '.join(dataset.how_to_get.split()) or 'see ' + dataset.homepage}")
+        _print_files(by_hand)
     for other in dataset.borrows:
-        click.echo(f"  images come from {other} too: vflan fetch {other}")
+        echo(f"images come from {other} too: vflan fetch {other}")
+
+
+def _print_group(title: str, steps: Sequence[Step]) -> None:
+    if steps:
+        echo(f"{title}:")
+        _print_files(steps)
+
+
+def _print_files(steps: Sequence[Step]) -> None:
+    from vision_flan.raw.fetch import Action
+
+    for step in steps:
+        size = human_bytes(step.file.bytes) if step.file.bytes is not None else "size unknown"
+        reason = " ".join(step.reason.split())
+        echo(f"  {step.file.path}  {size}" + (f" ({reason})" if reason else ""))
+        if step.action in (Action.BY_HAND, Action.DOWNLOAD) and step.file.url:
+            echo(f"    from {step.file.url}")
+
+
+def _print_total(steps: Sequence[Step]) -> None:
+    from vision_flan.raw.fetch import total_bytes
+
+    unknown = sum(step.file.bytes is None for step in steps)
+    files = f"{len(steps)} file{'' if len(steps) == 1 else 's'}"
+    more = f", and {unknown} of unknown size" if unknown else ""
+    echo(f"  total: {files}, {human_bytes(total_bytes(steps))} still to come{more}")
 
 
 def _document(
-    dataset: DatasetSpec, steps: Sequence[Step], raw: Path, errors: dict[str, VflanError], dry_run: bool
-) -> dict[str, Any]:
+    dataset: DatasetSpec, steps: Sequence[Step], raw: Path, errors: Mapping[str, VflanError], dry_run: bool
+) -> dict[str, object]:
+    from vision_flan.raw.fetch import Action, total_bytes
+
     def state(step: Step) -> str:
-        if step.action != "download" or dry_run:
+        if step.action is not Action.DOWNLOAD or dry_run:
             return step.action
         return "failed" if step.file.path in errors else "downloaded"
 
@@ -125,6 +208,7 @@ def _document(
         "access": dataset.access,
         "how_to_get": " ".join(dataset.how_to_get.split()),
         "borrows": list(dataset.borrows),
+        "download_bytes": total_bytes(steps),
         "files": [
             {
                 "path": step.file.path,

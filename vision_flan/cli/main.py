@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from io import StringIO, TextIOWrapper
+from itertools import pairwise
 
 import click
 
 from vision_flan import __version__
-from vision_flan.cli.output import print_error
-from vision_flan.errors import ExitCode, MachineError, VflanError
+from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
+from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 
-#: command -> (module, attribute); loaded when it is asked for, so that `vflan --help` starts at once
+#: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.specs", "new"),
-    "list": ("vision_flan.cli.specs", "list_tasks"),
-    "show": ("vision_flan.cli.specs", "show"),
+    "list": ("vision_flan.cli.overview", "list_tasks"),
+    "show": ("vision_flan.cli.overview", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
     "preview": ("vision_flan.cli.specs", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
@@ -56,54 +60,127 @@ def _print_version(context: click.Context, option: click.Parameter, wanted: bool
 
         print_versions(as_json=context.params["as_json"])
     else:
-        click.echo(f"vflan, version {__version__}")
+        echo(f"vflan, version {__version__}")
     context.exit()
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(  # not eager, as the two that say how are: so their order does not matter
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Completion of commands and options, in ~/.bashrc (or zsh_source in ~/.zshrc):
+  eval "$(_VFLAN_COMPLETE=bash_source vflan)\"""",
+)
+@click.option(  # not eager, as its two modifiers are: so their order does not matter
     "--version", is_flag=True, expose_value=False, callback=_print_version, help="Show the version and exit."
 )
 @click.option(
     "--verbose",
     is_flag=True,
     is_eager=True,
-    help="With --version: also the packages that decide bytes, and whether they are the tested ones.",
+    help="With --version: also the packages that affect the shards, and whether they are the tested ones.",
 )
-@click.option("--json", "as_json", is_flag=True, is_eager=True, help="With --version: the same as JSON.")
+@click.option("--json", "as_json", is_flag=True, is_eager=True, help="With --version: print it as JSON.")
 def vflan(verbose: bool, as_json: bool) -> None:
     """Vision-Flan as source: compile, check, publish and train on its tasks.
 
     \b
     Exit codes: 0 done, 1 findings or an unknown name, 2 wrong arguments,
     3 raw files missing, 4 raw files unreadable, 5 disk or permissions,
-    6 the Hub, 130 interrupted.
+    6 the Hub, 130 interrupted, 141 the reader of the output ended first.
+    With --json an error is a JSON document too: code, message, hint, where.
     """
     if verbose or as_json:
         option = "--verbose" if verbose else "--json"
-        raise click.UsageError(f"{option} before a command goes with --version only")
+        raise click.UsageError(f"{option} before a command is for --version only")
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors are printed, never raised."""
     try:
+        return _run(command, arguments, _wants_json(sys.argv[1:] if arguments is None else arguments))
+    except OSError as error:  # the error itself cannot be printed
+        _discard()
+        return ExitCode.READER_GONE if error.errno == errno.EPIPE else ExitCode.SYSTEM
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether errors are JSON too; looked up here, as wrong arguments leave nothing parsed."""
+    return (
+        "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+    )
+
+
+def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool) -> int:
+    stdout, stderr = sys.stdout, sys.stderr
+    try:
         _check_working_directory()
         result = command.main(args=arguments, standalone_mode=False)
+        _flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
     except VflanError as error:
-        print_error(error)
-        return error.exit_code
+        return _failed(error, as_json)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _misused(error, as_json)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command again goes on where this one stopped", err=True)
+        echo("interrupted; the same command again resumes where this one stopped", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as `| head` does
-        return ExitCode.OK
+    except OSError as error:
+        return _refused(error, as_json)
     except SystemExit as end:
+        if sys.stdout is not stdout:  # click turns EPIPE into SystemExit(1), and puts a wrapper there
+            sys.stdout, sys.stderr = stdout, stderr
+            return _reader_gone()
         return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+
+
+def _failed(error: VflanError, as_json: bool) -> int:
+    print_error(error)
+    if as_json:
+        print_json({"error": facts_of(error)})
+    return error.exit_code
+
+
+def _misused(error: click.ClickException, as_json: bool) -> int:
+    text = StringIO()
+    error.show(text)
+    echo(text.getvalue().rstrip("\n"), err=True)
+    if as_json:
+        usage = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{usage.command_path} --help" if usage else ""
+        print_json({"error": error_facts(error.format_message(), error.exit_code, hint)})
+    return error.exit_code
+
+
+def _refused(error: OSError, as_json: bool) -> int:
+    """An error of the machine that no room of the package turned into one of ours."""
+    if error.errno == errno.EPIPE:
+        return _reader_gone()
+    if isinstance(error.filename, str | bytes):
+        where = Location(os.fsdecode(error.filename))
+        return _failed(MachineError(error.strerror or str(error), where=where), as_json)
+    _discard(err=False)
+    return _failed(MachineError(f"cannot write: {error.strerror or error}"), as_json=False)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _reader_gone() -> int:
+    _discard()
+    return ExitCode.READER_GONE
+
+
+def _discard(*, err: bool = True) -> None:
+    """Send what cannot be written to the null device; the interpreter would flush it again at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr) if err else (sys.stdout,):
+        if stream is not None:
+            with suppress(OSError):  # a stream of a test has no descriptor
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _check_working_directory() -> None:
@@ -111,12 +188,13 @@ def _check_working_directory() -> None:
         os.getcwd()  # noqa: PTH109
     except OSError as error:
         raise MachineError(
-            f"the working directory is gone: {error.strerror}", hint="cd to a folder that is there"
+            f"the working directory is gone: {error.strerror}", hint="cd to an existing folder"
         ) from error
 
 
 def main() -> None:
     """Console script `vflan`."""
+    _never_refuse_a_character()
     sys.exit(run(vflan))
 
 
@@ -124,4 +202,12 @@ def compile_main() -> None:
     """Console script `vflan-compile`: the same command as `vflan compile`."""
     from vision_flan.cli.data import compile as compile_command
 
+    _never_refuse_a_character()
     sys.exit(run(compile_command))
+
+
+def _never_refuse_a_character() -> None:
+    """Escape what the encoding of an output (ASCII, Latin-1) lacks, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,20 +1,21 @@
-"""`vflan publish`, `vflan rehydrate`: a compiled folder to the Hub, and a recipe back to a full config."""
+"""`vflan publish`, `vflan rehydrate`: a compiled folder to the Hub, and a recipe to a complete config."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.data import raw_option
-from vision_flan.cli.output import print_json, print_table, reporter
+from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option, raw_option
+from vision_flan.cli.output import echo, plain, print_json, print_table, reporter
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
     from vision_flan.hub.plan import Choices, PublishPlan
+    from vision_flan.hub.publish import Outcome, Publisher
 
 
 @click.command(
@@ -24,12 +25,18 @@ Examples:
   vflan publish vision-flan ORG/vision-flan --include-unclear --tag v1.0.0
   vflan publish vision-flan ORG/vision-flan --allow-restricted scene_300w --reason "We hold the rights." """
 )
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("repo_id", metavar="OWNER/NAME")
 @click.option("--dry-run", is_flag=True, help="Print the plan; send nothing.")
-@click.option("--show-card", is_flag=True, help="With --dry-run: print the card as it would stand.")
-@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Publish only this task of the folder.")
-@click.option("--include-unclear", is_flag=True, help="Send images whose license is unclear, too.")
+@click.option("--show-card", is_flag=True, help="With --dry-run: print the card that would be written.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    help="Publish only this task: an id or its name in the published release.",
+)
+@click.option("--include-unclear", is_flag=True, help="Also send images whose license is unclear.")
 @click.option(
     "--allow-restricted",
     "allowed",
@@ -37,14 +44,14 @@ Examples:
     metavar="TASK",
     help="Send the images of a restricted task whose rights you hold. Needs --reason.",
 )
-@click.option("--reason", default="", help="Why; it is written into the card.")
-@click.option("--remove", multiple=True, metavar="TASK", help="Take a task off the Hub.")
+@click.option("--reason", default="", help="Why you may; it is written into the card.")
+@click.option("--remove", multiple=True, metavar="TASK", help="Remove a task from the Hub.")
 @click.option("--private", is_flag=True, help="Create the repository as private.")
-@click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers accept the terms first.")
+@click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers must accept the terms first.")
 @click.option("--tag", default="", help="Set a tag, with an entry in CHANGELOG.md.")
 @click.option("--branch", default="main", show_default=True, help="Publish to a branch.")
 @click.option("--pr", "pull_request", is_flag=True, help="Publish to a pull request on the Hub.")
-@click.option("--json", "as_json", is_flag=True, help="Print plan and result as JSON.")
+@json_option
 def publish(
     folder: Path,
     repo_id: str,
@@ -64,43 +71,58 @@ def publish(
 ) -> None:
     """Publish a compiled FOLDER to the dataset repository OWNER/NAME on the Hugging Face Hub.
 
-    Only what is not there yet is sent. Licenses decide: images that may not be passed on stay here, and
-    the task goes out as a recipe. The same command again after an interruption continues.
+    Only what the Hub lacks is sent. Licenses decide: images that must not be redistributed stay
+    here, and their task is published as a recipe. After an interruption the same command resumes.
     """
     if allowed and not reason.strip():
         raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')
     if pull_request and (branch != "main" or tag):
-        raise click.UsageError("--pr goes with neither --branch nor --tag; tag after the merge")
+        raise click.UsageError("--pr cannot be used with --branch or --tag; tag after the merge")
     from vision_flan.hub.plan import Choices
-    from vision_flan.hub.progress import Progress, counted
-    from vision_flan.hub.publish import Publisher
-    from vision_flan.hub.waiting import Patience
     from vision_flan.hub.warnings import warnings
+    from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.names import task_ids
 
-    choices = Choices(
-        include_unclear, dict.fromkeys(allowed, reason.strip()), remove, tasks, private, gated or "", tag
-    )
-    progress = Progress()
-    publisher = Publisher(
-        _api(), repo_id, folder, choices, branch, pull_request, Patience(progress.say), progress
-    )
+    catalog = Catalog.default()
+    reasons = dict.fromkeys(task_ids(catalog, allowed), reason.strip())
+    chosen, removed = task_ids(catalog, tasks), task_ids(catalog, remove)
+    choices = Choices(include_unclear, reasons, removed, chosen, private, gated or "", tag)
+    publisher = _publisher(repo_id, folder, choices, branch, pull_request)
     plan = publisher.plan()
     warned = warnings(plan, choices, publisher.catalog)
     if not as_json:
         _print_plan(plan, choices, warned)
-    if dry_run:
-        if show_card:
-            click.echo(plan.documents["README.md"])
-        if as_json:
-            print_json(_plan_facts(plan, warned))
-        return
-    outcome = publisher.run(plan)
+    result: dict[str, object] = _plan_facts(plan, warned)
+    if dry_run and show_card:
+        result["card"] = plan.documents["README.md"]
+        if not as_json:
+            echo(plan.documents["README.md"])
+    if not dry_run:
+        outcome = publisher.run(plan)
+        result |= {"commits": list(outcome.commits), "head": outcome.head}
+        if not as_json:
+            _print_outcome(outcome)
     if as_json:
-        print_json({**_plan_facts(plan, warned), "commits": list(outcome.commits), "head": outcome.head})
-    elif outcome.commits:
-        click.echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
+        print_json(result)
+
+
+def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_request: bool) -> Publisher:
+    from vision_flan.hub.progress import Progress
+    from vision_flan.hub.publish import Publisher
+    from vision_flan.hub.waiting import Patience
+
+    progress = Progress()
+    patience = Patience(lambda text: progress.say(plain(text)))
+    return Publisher(_api(), repo_id, folder, choices, branch, pull_request, patience, progress)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    from vision_flan.hub.progress import counted
+
+    if outcome.commits:
+        echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
     else:
-        click.echo(f"nothing to send, the Hub has it all: {outcome.url}")
+        echo(f"nothing to send, the Hub is up to date: {outcome.url}")
 
 
 @click.command(
@@ -111,26 +133,20 @@ Example:
 @click.argument("repo_id", metavar="OWNER/NAME")
 @raw_option
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without images.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="vision-flan",
-    show_default=True,
-    help="The compiled folder; other configs in it stay.",
-)
+@out_option
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revision: str) -> None:
-    """Make the recipes of OWNER/NAME whole with your own raw files, and check the result."""
+    """Complete the recipes of OWNER/NAME with your own raw files, and check the result."""
     from vision_flan.hub.progress import counted
     from vision_flan.hub.rehydrate import SHARDS, Rehydrator
     from vision_flan.hub.waiting import Patience
     from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.names import task_ids
 
+    catalog = Catalog.default()
     with reporter() as report:
-        rehydrator = Rehydrator(
-            _api(), repo_id, raw, out, Catalog.default(), report, Patience(report.note), revision
-        )
-        remote, published = rehydrator.tasks(tasks)
+        rehydrator = Rehydrator(_api(), repo_id, raw, out, catalog, report, Patience(report.note), revision)
+        remote, published = rehydrator.tasks(task_ids(catalog, tasks))
         for task in published:
             done = rehydrator.run(remote, task)
             what = (
@@ -140,13 +156,13 @@ def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revisi
             )
             report.note(f"{done.task}: {done.manifest.rows:,} instances, {what}")
     if not published:
-        click.echo(f"every task of {repo_id} is whole; `load_dataset` opens them as they are")
+        echo(f"every task of {repo_id} is complete; `load_dataset` opens them as they are")
     else:
-        click.echo(f"{out}: {counted(len(published), 'task')} whole again")
+        echo(f"{out}: {counted(len(published), 'task')} completed")
 
 
 def _api() -> HfApi:
-    """The client without its own bars: our progress says the same in one line."""
+    """The client without its own progress bars; ours takes one line."""
     from huggingface_hub import HfApi
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
@@ -155,7 +171,7 @@ def _api() -> HfApi:
     return HfApi(library_name="vision-flan")
 
 
-def _plan_facts(plan: PublishPlan, warned: list[str]) -> dict[str, Any]:
+def _plan_facts(plan: PublishPlan, warned: list[str]) -> dict[str, object]:
     return {
         "repository": plan.repo_id,
         "tasks": [
@@ -203,8 +219,8 @@ def _print_plan(plan: PublishPlan, choices: Choices, warned: list[str]) -> None:
         if plan.having(action)
     )
     commits = counted(commits_of(plan, choices), "commit")
-    click.echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
+    echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
     if plan.changed_documents:
-        click.echo(f"renewed: {', '.join(plan.changed_documents)}")
+        echo(f"renewed: {', '.join(plan.changed_documents)}")
     for line in warned:
-        click.echo(f"note: {line}")
+        echo(f"note: {line}")

@@ -1,4 +1,4 @@
-"""`vflan suite plan`: how many instances of each task."""
+"""`vflan suite list`, `vflan suite plan`: the suites, and how many instances each task of one gets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.output import print_json, print_table, reporter
+from vision_flan.cli.options import EXISTING_FOLDER, json_option
+from vision_flan.cli.output import echo, print_json, print_table, reporter
 
 if TYPE_CHECKING:
     from vision_flan.build.plan import SuitePlan
@@ -17,7 +18,29 @@ _COUNT = click.IntRange(min=1)
 
 @click.group()
 def suite() -> None:
-    """Suites of tasks: who gets how many instances."""
+    """Suites of tasks: list them, plan the instances of each task."""
+
+
+@suite.command("list", epilog="\b\nExample:\n  vflan suite list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the suites: title, tasks, instances available."""
+    from vision_flan.review.overview import list_suites
+    from vision_flan.spec.catalog import Catalog
+
+    found = list_suites(Catalog.default())
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [row["suite"], f"{row['tasks']:,}", _available(row["available"], row["unknown"]), row["title"]]
+        for row in found
+    ]
+    print_table("Suites", ("suite", "tasks", "available", "title"), rows)
+
+
+def _available(known: int, unknown: int) -> str:
+    return f"{known:,}" + (f" and {unknown} tasks unknown" if unknown else "")
 
 
 @suite.command(
@@ -33,15 +56,20 @@ Then: vflan compile --plan plan.json --raw ~/raw""",
 @click.argument("name", metavar="SUITE")
 @click.option(
     "--raw",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=EXISTING_FOLDER,
     help="Count the records of tasks whose raw files are here.",
 )
-@click.option("--cap", type=_COUNT, help="What a task gets that has it. Default: 10000, the paper's.")
-@click.option("--instances", type=_COUNT, help="Instances in all. Default for vision_flan: 1664261.")
+@click.option("--cap", type=_COUNT, help="Maximum instances per task. Default: 10000, the paper's.")
+@click.option("--instances", type=_COUNT, help="Instances in total. Default for vision_flan: 1664261.")
 @click.option("--tasks", type=_COUNT, help="Only this many tasks, by seed, balanced over categories.")
-@click.option("--per-task", type=_COUNT, help="The same as --cap, for use with --tasks.")
-@click.option("--seed", default=0, show_default=True, help="Which tasks, and who gets an odd instance.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, for compile --plan.")
+@click.option("--per-task", type=_COUNT, help="Same as --cap, for use with --tasks.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Decides which tasks, and which of them get a left-over instance.",
+)
+@json_option
 def plan_command(
     name: str,
     raw: Path | None,
@@ -52,16 +80,16 @@ def plan_command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Show for each task of SUITE what there is, what it gets, and why.
+    """Show for each task of SUITE its available instances, its quota, and why.
 
-    The paper caps a task at 10,000 and has 1,664,261 in all; what the cap leaves missing is spread evenly
-    over the tasks that have more.
+    The paper caps a task at 10,000 and has 1,664,261 in total; what is missing to that total is spread
+    evenly over the tasks that have more.
     """
     from vision_flan.build.plan import PlanOptions, plan_suite
     from vision_flan.spec.catalog import Catalog
 
     if cap is not None and per_task is not None:
-        raise click.UsageError("--cap and --per-task are the same; give one of them")
+        raise click.UsageError("--cap and --per-task are the same; give only one")
     options = PlanOptions(cap or per_task, instances, tasks, seed)
     with reporter(quiet=as_json) as report:
         made = plan_suite(name, raw, Catalog.default(), options, report)
@@ -90,13 +118,13 @@ def _print_plan(made: SuitePlan) -> None:
         rows,
     )
     over = [share for share in made.shares if share.over_cap]
-    click.echo(f"{len(made.shares)} tasks, {made.total:,} instances", err=True)
+    echo(f"{len(made.shares)} tasks, {made.total:,} instances", err=True)
     if made.wanted is not None:
         gap = f"{made.missing:,} are missing: no task has more" if made.missing else "reached exactly"
-        click.echo(f"wanted {made.wanted:,}: {gap}", err=True)
+        echo(f"wanted {made.wanted:,}: {gap}", err=True)
     if over:
         most = max(share.over_cap for share in over)
-        click.echo(
+        echo(
             f"{len(over)} tasks exceed the cap of {made.cap:,}, by up to {most:,} (level {made.level:,})",
             err=True,
         )

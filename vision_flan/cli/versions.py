@@ -5,10 +5,8 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 
-import click
-
 from vision_flan import __version__
-from vision_flan.cli.output import print_json
+from vision_flan.cli.output import echo, print_json
 from vision_flan.versions import DecidingVersion, deciding_versions, untested_notice
 
 
@@ -19,21 +17,21 @@ def print_versions(*, as_json: bool) -> None:
         states = [{**asdict(package), "state": _state(package)} for package in packages]
         print_json({"vision_flan": __version__, "python": python, "packages": states})
         return
-    click.echo(f"vflan, version {__version__}\npython {python}")
+    echo(f"vflan, version {__version__}\npython {python}")
     said = {
         "tested": "{name} {installed}, the tested one",
         "untested": "{name} {installed}, not the tested {tested}",
         "absent": "{name} is not installed, {tested} is tested",
     }
     for package in packages:
-        click.echo(said[_state(package)].format(**asdict(package)))
+        echo(said[_state(package)].format(**asdict(package)))
 
 
 def print_untested_notice() -> None:
-    """Say on standard error, in one line, which packages are not the tested ones; nothing if all are."""
+    """Print to standard error, in one line, which packages are not the tested ones; nothing if all are."""
     notice = untested_notice()
     if notice:
-        click.echo(notice, err=True)
+        echo(notice, err=True)
 
 
 def _state(package: DecidingVersion) -> str:

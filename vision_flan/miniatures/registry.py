@@ -16,6 +16,7 @@ from typing import cast
 
 from vision_flan.errors import SpecError
 from vision_flan.miniatures.miniature import Miniature
+from vision_flan.spec.nearest import did_you_mean
 
 Generator = Callable[[Miniature], None]
 _SLUG = re.compile(r"[a-z0-9_]+")
@@ -32,11 +33,12 @@ def find(dataset: str) -> Generator:
     """The generator of `dataset`.
 
     Raises:
-        SpecError: there is none; the message lists the existing ones.
+        SpecError: there is none; the message names the nearest ones.
     """
     known = available()
     if not _SLUG.fullmatch(dataset) or dataset not in known:
-        raise SpecError(f"no miniature of a dataset {dataset!r}", hint=f"choose one of: {', '.join(known)}")
+        hint = did_you_mean(dataset, known, "`vflan list` shows all datasets")
+        raise SpecError(f"no miniature of a dataset {dataset!r}", hint=hint)
     name = f"_{dataset}" if dataset[0].isdigit() else dataset
     module = importlib.import_module(f"vision_flan.miniatures.datasets.{name}")
     return cast(Generator, module.generate)

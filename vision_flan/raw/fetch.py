@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Final
@@ -26,10 +27,18 @@ from vision_flan.raw.transfer import Transfer, validator_file
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
-PRESENT, UNPACKED, DIFFERENT, DOWNLOAD, BY_HAND = "present", "unpacked", "different", "download", "by_hand"
-
 #: `access` of datasets whose files a link gives: all of them, or some beside those that a page gives.
-_LINKED: Final = ("direct", "manual")
+LINKED: Final = ("direct", "manual")
+
+
+class Action(StrEnum):
+    """What happens to a file."""
+
+    PRESENT = "present"  # and right, as far as is known
+    UNPACKED = "unpacked"  # what it provides is present
+    DIFFERENT = "different"  # present, but not the file that upstream ships: left alone
+    DOWNLOAD = "download"
+    BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,13 @@ class Step:
 
     Attributes:
         path: where it goes.
-        action: `present` (and right), `unpacked` (what it provides is there), `different` (there, but not
-            the file that upstream ships: left alone), `download`, or `by_hand`.
         reason: why, in words.
-        done: bytes of it that an earlier run brought.
+        done: its bytes that an earlier run downloaded.
     """
 
     file: UpstreamFile
     path: Path
-    action: str
+    action: Action
     reason: str
     done: int = 0
 
@@ -56,7 +63,7 @@ class Step:
 
     @property
     def bytes_left(self) -> int:
-        return max((self.file.bytes or 0) - self.done, 0) if self.action == DOWNLOAD else 0
+        return max((self.file.bytes or 0) - self.done, 0) if self.action == Action.DOWNLOAD else 0
 
 
 def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> list[Step]:
@@ -74,6 +81,11 @@ def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> lis
     return [_decide(dataset, file, raw_root / dataset.dataset) for file in wanted]
 
 
+def total_bytes(steps: Sequence[Step]) -> int:
+    """Bytes still to download, of the files whose size is known."""
+    return sum(step.bytes_left for step in steps)
+
+
 def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
     wrong = wrong_path(file.path)
     if wrong:
@@ -84,18 +96,20 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
     if "*" in file.path:
         found = len(list(folder.glob(file.path)))
         if found:
-            return Step(file, path, PRESENT, f"{found} files, not checked")
-        return Step(file, path, BY_HAND, "several files; see where they are")
+            return Step(file, path, Action.PRESENT, f"{found} files, not checked")
+        return Step(file, path, Action.BY_HAND, "several files; see where they are")
     _stays_inside(path, folder)
     if os.path.lexists(path) and path.exists():
         wrong = what_differs(path, file)
         return (
-            Step(file, path, DIFFERENT, wrong) if wrong else Step(file, path, PRESENT, _known_of(file, path))
+            Step(file, path, Action.DIFFERENT, wrong)
+            if wrong
+            else Step(file, path, Action.PRESENT, _known_of(file, path))
         )
     if file.provides and all(_is_there(folder, prefix) for prefix in file.provides):
-        return Step(file, path, UNPACKED, ", ".join(file.provides))
-    if dataset.access not in _LINKED or not file.url:
-        return Step(file, path, BY_HAND, file.note or f"access is {dataset.access}")
+        return Step(file, path, Action.UNPACKED, ", ".join(file.provides))
+    if dataset.access not in LINKED or not file.url:
+        return Step(file, path, Action.BY_HAND, file.note or f"access is {dataset.access}")
     wrong = wrong_url(file.url)
     if wrong:
         raise SpecError(
@@ -105,9 +119,9 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
         )
     page = page_instead_of_file(file.url, file.path)
     if page:
-        return Step(file, path, BY_HAND, page)
+        return Step(file, path, Action.BY_HAND, page)
     done = _bytes_of_part(path.with_name(path.name + ".part"))
-    return Step(file, path, DOWNLOAD, "goes on where it stopped" if done else "not there yet", done)
+    return Step(file, path, Action.DOWNLOAD, "resumes where it stopped" if done else "not there yet", done)
 
 
 def _stays_inside(path: Path, folder: Path) -> None:
@@ -201,7 +215,7 @@ def check_space(steps: Sequence[Step], raw_root: Path) -> None:
     Raises:
         MachineError: fewer bytes are free than are still to come.
     """
-    wanted = sum(step.bytes_left for step in steps)
+    wanted = total_bytes(steps)
     folder = next(path for path in (raw_root, *raw_root.resolve().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     if wanted > free:

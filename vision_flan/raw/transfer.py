@@ -46,7 +46,7 @@ class _CutError(Exception):
     """The connection ended early; the rest can be asked for."""
 
 
-class _SchemeError(Exception):
+class SchemeError(Exception):
     """A redirect leads out of HTTP, or to an address that cannot be asked for."""
 
 
@@ -58,8 +58,14 @@ class _OnlyHttp(HTTPRedirectHandler):
         scheme = target.partition(":")[0].lower() if ":" in target.partition("/")[0] else ""
         if scheme not in ("", "http", "https"):
             fp.close()
-            raise _SchemeError(f"the server sends us on to {target!r}, which is not http or https")
+            raise SchemeError(f"the server sends us on to {target!r}, which is not http or https")
         return super().http_error_302(req, fp, code, msg, headers)
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and req.get_method() == "HEAD":
+            request.method = "HEAD"  # urllib would ask for the whole file
+        return request
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
@@ -76,18 +82,24 @@ _HANDLERS = (
 )
 
 
-def ask(url: str, headers: Mapping[str, str]) -> HTTPResponse:
+def ask(
+    url: str, headers: Mapping[str, str], *, method: str = "GET", timeout: float = TIMEOUT
+) -> HTTPResponse:
     """Send one request; redirects are followed within http and https.
+
+    Args:
+        timeout: seconds without a byte.
 
     Raises:
         HTTPError, URLError, HTTPException, OSError: as urllib.
+        SchemeError: a redirect leads out of http and https.
     """
     opener = OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
     common = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
-    request = Request(url, headers={**common, **headers})
-    return cast(HTTPResponse, opener.open(request, timeout=TIMEOUT))
+    request = Request(url, headers={**common, **headers}, method=method)
+    return cast(HTTPResponse, opener.open(request, timeout=timeout))
 
 
 def validator_file(part: Path) -> Path:
@@ -216,7 +228,7 @@ class Transfer:
                     raise _CutError(f"the server answers {error.code} {error.reason}") from error
                 self._kind = error.headers.get("Content-Type", "")
                 raise self.refuse(f"the server answers {error.code} {error.reason}") from error
-        except _SchemeError as error:
+        except SchemeError as error:
             raise self.refuse(str(error)) from error
         except (URLError, HTTPException, OSError) as error:
             raise _CutError(f"cannot reach the server: {getattr(error, 'reason', error)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from vision_flan.errors import Location, SpecError
 from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
 
@@ -103,10 +103,11 @@ class Catalog:
         """The tasks of a suite, in its file's order.
 
         Raises:
-            SpecError: no such suite; lists the known ones.
+            SpecError: no such suite; names the nearest ones, or all.
         """
         if name not in self.suites:
-            raise SpecError(f"there is no suite {name!r}", hint="suites: " + ", ".join(sorted(self.suites)))
+            known = "suites: " + ", ".join(sorted(self.suites))
+            raise SpecError(f"there is no suite {name!r}", hint=did_you_mean(name, self.suites, known))
         return self.suites[name]
 
     def task(self, name: str) -> TaskSpec:
@@ -140,8 +141,7 @@ class Catalog:
 
 
 def _unknown(kind: str, name: str, known: Collection[str], asked: Location | None = None) -> SpecError:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"`vflan list` shows all {kind}s"
+    hint = did_you_mean(name, known, f"`vflan list` shows all {kind}s")
     return SpecError(f"there is no {kind} {name!r}", where=asked, hint=hint)
 
 

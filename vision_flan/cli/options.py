@@ -1,0 +1,90 @@
+"""Options and argument types that several commands share."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+class LocalPath(click.Path):
+    """A path of this machine.
+
+    A URL is refused before any work starts, so no folder `s3:` is made; so is a name that is not UTF-8, which
+    manifests, Parquet and DuckDB cannot hold.
+    """
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        text = os.fspath(value)
+        kind = "folder" if not self.file_okay else "file" if not self.dir_okay else "path"
+        if _URL.match(text):
+            self.fail(f"{text} is a URL; give a {kind} on this machine", param, ctx)
+        if not _is_unicode(text):
+            self.fail(f"{text!r} is not UTF-8; rename the {kind}, or give a link to it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no byte of it came from the command line as a surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+FOLDER = LocalPath(file_okay=False)
+EXISTING_FOLDER = LocalPath(file_okay=False, exists=True)
+FILE = LocalPath(dir_okay=False)
+EXISTING_FILE = LocalPath(dir_okay=False, exists=True)
+EITHER = LocalPath()
+
+
+def local_folder(text: str) -> Path:
+    """A folder that is a part of an argument, checked as a folder option is."""
+    return Path(os.fsdecode(FOLDER(text)))
+
+
+raw_option = click.option(
+    "--raw",
+    type=FOLDER,
+    envvar="VFLAN_RAW",
+    default="raw",
+    show_default=True,
+    help="Folder with one sub-folder per dataset, in upstream's own layout. [env: VFLAN_RAW]",
+)
+out_option = click.option(
+    "--out",
+    type=FOLDER,
+    default="vision-flan",
+    show_default=True,
+    help="The compiled folder; other configs in it stay.",
+)
+seed_option = click.option(
+    "--seed", default=0, show_default=True, help="Seed of selection, options and negatives."
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    help="Instances per task, 0 for all. Default: the spec's (mostly 10000).",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Blocks built in parallel. The shards are the same for any number.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
