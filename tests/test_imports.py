@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: but without a circle.
 ORDER = [
     "errors", "columns", "report", "versions", "spec", "raw", "readers", "records", "instances", "dataset",
-    "build", "hub", "miniatures", "review", "train", "evaluate", "cli",
+    "build", "hub", "miniatures", "review", "train", "evaluate", "api", "cli",
 ]  # fmt: skip
 
 
