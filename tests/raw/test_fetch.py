@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,11 +18,12 @@ from click.testing import CliRunner, Result
 from vision_flan.cli.main import vflan
 from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
 from vision_flan.raw import fetch as fetching
+from vision_flan.raw import transfer
 from vision_flan.raw.fetch import check_space, download, plan
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
-CONTENT = hashlib.shake_256(b"pets").digest(3_000_000)
+CONTENT = b"PK\x03\x04" + hashlib.shake_256(b"pets").digest(2_999_996)
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
@@ -40,6 +42,9 @@ class Upstream:
     status: int = 200
     ranges: bool = True
     etag: str = '"v1"'
+    length: bool = True
+    encoding: str = ""
+    redirect: str = ""
     cuts: list[int] = field(default_factory=list)
     seen: list[str | None] = field(default_factory=list)
 
@@ -52,6 +57,12 @@ def upstream() -> Iterator[Upstream]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if state.redirect:
+                self.send_response(302)
+                self.send_header("Location", state.redirect)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             wanted = self.headers.get("Range")
             state.seen.append(wanted)
             start = int(wanted[6:-1]) if wanted and state.ranges else 0
@@ -62,7 +73,15 @@ def upstream() -> Iterator[Upstream]:
                 state.status if state.status != 200 else 416 if wanted and not body else 206 if start else 200
             )
             self.send_header("Content-Type", state.kind)
-            self.send_header("Content-Length", str(len(body)))
+            if state.length:
+                self.send_header("Content-Length", str(len(body)))
+            else:
+                self.send_header("Connection", "close")
+                self.close_connection = True
+            if state.encoding:
+                self.send_header("Content-Encoding", state.encoding)
+            if wanted and not body:
+                self.send_header("Content-Range", f"bytes */{len(state.content)}")
             self.send_header("ETag", state.etag)
             if start:
                 last = len(state.content) - 1
@@ -89,7 +108,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+    monkeypatch.setattr(transfer, "PAUSE", 0.0)
 
 
 DATASET = """\
@@ -148,7 +167,7 @@ def test_a_transfer_that_is_given_up_keeps_its_part_and_goes_on_next_time(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     catalog, raw = catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw"
-    upstream.cuts = [700_000] + [0] * fetching.ATTEMPTS
+    upstream.cuts = [700_000] + [0] * transfer.ATTEMPTS
     with pytest.raises(MissingRawError, match=r"cut after 700,000 of 3,000,000 bytes") as failure:
         bring(catalog, raw)
     assert "same command again" in failure.value.hint
@@ -170,13 +189,14 @@ def test_a_server_without_ranges_starts_over(upstream: Upstream, tmp_path: Path)
 
 def test_pieces_of_two_versions_of_a_file_are_never_joined(upstream: Upstream, tmp_path: Path) -> None:
     catalog = catalog_with(tmp_path, [zip_at(upstream, md5=None, bytes=None)])
-    upstream.cuts = [1_000_000] + [0] * fetching.ATTEMPTS
+    upstream.cuts = [1_000_000] + [0] * transfer.ATTEMPTS
     with pytest.raises(MissingRawError):
         bring(catalog, tmp_path / "raw")
     upstream.cuts.clear()
-    upstream.content, upstream.etag = CONTENT[::-1], '"v2"'
+    other = CONTENT[:4] + CONTENT[:3:-1]
+    upstream.content, upstream.etag = other, '"v2"'
     bring(catalog, tmp_path / "raw")
-    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == CONTENT[::-1]
+    assert (tmp_path / "raw" / "pets" / "images.zip").read_bytes() == other
 
 
 def test_a_part_of_unknown_origin_without_a_checksum_is_not_trusted(
@@ -211,7 +231,7 @@ def test_a_passing_server_error_is_tried_again(upstream: Upstream, tmp_path: Pat
     upstream.status = 503
     with pytest.raises(MissingRawError, match="503"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
-    assert len(upstream.seen) == fetching.ATTEMPTS
+    assert len(upstream.seen) == transfer.ATTEMPTS
     assert names_in(tmp_path / "raw") == []
 
 
@@ -237,7 +257,7 @@ def test_another_size_is_refused_before_anything_is_written(upstream: Upstream, 
 def test_a_wrong_checksum_leaves_nothing_behind(
     upstream: Upstream, tmp_path: Path, known: dict[str, str]
 ) -> None:
-    with pytest.raises(BadRawError, match="came whole, but its checksum is not"):
+    with pytest.raises(BadRawError, match="came whole, but its (md5|sha256) is"):
         bring(catalog_with(tmp_path, [zip_at(upstream, **known)]), tmp_path / "raw")
     assert names_in(tmp_path / "raw") == []
 
@@ -275,6 +295,132 @@ def test_what_does_not_fit_on_the_disk_is_refused(upstream: Upstream, tmp_path: 
     steps = plan(catalog_with(tmp_path, [zip_at(upstream, bytes=10**18)]).dataset("pets"), tmp_path / "raw")
     with pytest.raises(MachineError, match="bytes are still to come"):
         check_space(steps, tmp_path / "raw")
+
+
+# --- what comes must be what the name says
+
+
+JUNK = {
+    b"<!DOCTYPE html><html>sign in</html>": "an HTML page",
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>": "an XML error message",
+    b'{"error": "login required"}': "a JSON error message",
+    b"": "an empty file",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n": "a Git LFS pointer",
+}
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.json", "a.csv", "a.mat", "a.parquet", "a.bin"])
+@pytest.mark.parametrize("junk", JUNK)
+def test_junk_without_size_or_checksum_is_refused_by_its_first_bytes(
+    upstream: Upstream, tmp_path: Path, junk: bytes, name: str
+) -> None:
+    upstream.content, upstream.kind = junk, "application/octet-stream"
+    file = {"path": name, "url": f"{upstream.url}/{name}"}
+    with pytest.raises((MissingRawError, BadRawError), match=JUNK[junk]) as failure:
+        bring(catalog_with(tmp_path, [file]), tmp_path / "raw")
+    if junk:
+        assert "(Content-Type: application/octet-stream)" in failure.value.what
+    assert names_in(tmp_path / "raw") == []
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_transfer_that_exceeds_the_declared_size_is_stopped(
+    upstream: Upstream, tmp_path: Path, length: bool
+) -> None:
+    upstream.length = length
+    with pytest.raises(MissingRawError, match="more than the 5 bytes|gives 3,000,000 bytes"):
+        bring(catalog_with(tmp_path, [zip_at(upstream, md5=None, bytes=5)]), tmp_path / "raw")
+    assert names_in(tmp_path / "raw") == []
+
+
+def test_an_answer_without_a_length_that_is_too_short_is_asked_for_the_rest(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.length, upstream.cuts = False, [1000]
+    bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert upstream.seen == [None, "bytes=1000-"]
+
+
+def test_a_shorter_file_without_a_length_is_refused(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.length, upstream.content = False, CONTENT[:1000]
+    with pytest.raises(MissingRawError, match="gives 1,000 bytes, the file has 3,000,000"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert names_in(tmp_path / "raw") == []
+
+
+def test_a_part_that_starts_over_each_time_is_given_up(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.length, upstream.ranges, upstream.content = False, False, CONTENT[:1000]
+    with pytest.raises(MissingRawError, match="1,000 of 3,000,000 bytes"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+
+
+def test_a_whole_part_of_unknown_size_is_taken_when_the_server_has_no_more(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    catalog = catalog_with(tmp_path, [zip_at(upstream, bytes=None)])
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    (tmp_path / "raw" / "pets" / "images.zip.part").write_bytes(CONTENT)
+    bring(catalog, tmp_path / "raw")
+    assert upstream.seen == ["bytes=3000000-"]
+    assert names_in(tmp_path / "raw") == ["images.zip"]
+
+
+def test_gzip_on_the_way_is_refused_but_a_gz_file_may_be_called_so(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.encoding = "gzip"
+    with pytest.raises(MissingRawError, match="Content-Encoding: gzip"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    upstream.content = b"\x1f\x8b" + bytes(100)
+    bring(catalog_with(tmp_path, [{"path": "a.tar.gz", "url": f"{upstream.url}/a.tar.gz"}]), tmp_path / "raw")
+    assert (tmp_path / "raw" / "pets" / "a.tar.gz").read_bytes() == upstream.content
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a.zip", "data:,x"])
+def test_a_redirect_out_of_http_is_refused(upstream: Upstream, tmp_path: Path, target: str) -> None:
+    upstream.redirect = target
+    with pytest.raises(MissingRawError, match="not http or https"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert names_in(tmp_path / "raw") == []
+
+
+# --- what is on the disk already
+
+
+@pytest.mark.parametrize("name", ["images.zip.part", "images.zip.part.etag"])
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to(path.parents[2] / "mine"), os.mkfifo])
+def test_a_part_that_is_a_link_or_a_fifo_is_never_written_through(
+    upstream: Upstream, tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    make(tmp_path / "raw" / "pets" / name)
+    with pytest.raises(MachineError, match="not a file of ours"):
+        bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_fifo_in_place_of_a_file_is_another_file_and_nothing_waits_for_it(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "raw" / "pets").mkdir(parents=True)
+    os.mkfifo(tmp_path / "raw" / "pets" / "images.zip")
+    (step,) = plan(catalog_with(tmp_path, [zip_at(upstream)]).dataset("pets"), tmp_path / "raw")
+    assert (step.action, step.reason) == ("different", "it is a FIFO, not a file")
+
+
+def test_a_subfolder_that_leads_out_is_refused_but_the_folder_itself_may_be_a_link(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "pets").symlink_to(tmp_path / "disk")
+    bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "disk" / "sub").symlink_to(tmp_path / "outside")
+    with pytest.raises(MachineError, match="leads out of"):
+        bring(catalog_with(tmp_path, [zip_at(upstream, path="sub/images.zip")]), tmp_path / "raw")
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 # --- the plan
@@ -326,6 +472,39 @@ def test_files_are_chosen_by_name(upstream: Upstream, tmp_path: Path) -> None:
     assert len(actions(catalog, tmp_path / "raw", "*.txt")) == 1
     with pytest.raises(SpecError, match=r"has no file 'labels.csv'"):
         actions(catalog, tmp_path / "raw", "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"url": "https://example.org/é.zip"}, "write %C3%A9"),
+        ({"url": "http://[::1/a.zip"}, "is no URL"),
+        ({"url": "http://example.org:port/a.zip"}, "is no URL"),
+        ({"path": "a\0.zip"}, "is no file name"),
+        ({"path": "a" * 300 + ".zip"}, "too long a name"),
+    ],
+)
+def test_a_url_or_a_path_that_cannot_be_used_is_said(
+    upstream: Upstream, tmp_path: Path, facts: dict[str, str], says: str
+) -> None:
+    with pytest.raises(SpecError, match=says):
+        actions(catalog_with(tmp_path, [zip_at(upstream, **facts)]), tmp_path / "raw")
+
+
+@pytest.mark.parametrize("access", ["direct", "manual"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://drive.google.com/file/d/1/images.zip",
+        "https://example.org/pets/",
+        "https://dropbox.com/a.zip",
+    ],
+)
+def test_a_link_to_a_page_is_got_by_hand_and_a_file_beside_it_is_downloaded(
+    upstream: Upstream, tmp_path: Path, url: str, access: str
+) -> None:
+    files = [zip_at(upstream, url=url), zip_at(upstream, path="copy.zip", provides=[])]
+    assert actions(catalog_with(tmp_path, files, access), tmp_path / "raw") == ["by_hand", "download"]
 
 
 @pytest.mark.parametrize("path", ["../images.zip", "/etc/passwd"])

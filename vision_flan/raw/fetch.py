@@ -1,41 +1,35 @@
 """`vflan fetch`: download what may be downloaded, name what a person has to ask for.
 
 Decide, then do: `plan` looks at the folder and says what happens to each file, `download` does it for one.
-pooch keeps the checksum and the move into place; the transfer is ours, since pooch's own starts over after a
-cut: bytes go to `<name>.part`, which stays, and the next run asks for the rest (RFC 9110, section 14).
+`transfer` brings the bytes to `<name>.part`, which stays after a cut. Size, first bytes and checksum are
+checked there; only what passes gets the file's name.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import os
 import shutil
-import time
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from http.client import HTTPException, HTTPResponse
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from pathlib import Path
+from typing import IO, Final
 
-import pooch
-
-from vision_flan import __version__
-from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, Location, MachineError, SpecError
+from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
+from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
+from vision_flan.raw.transfer import Transfer, validator_file
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
 PRESENT, UNPACKED, DIFFERENT, DOWNLOAD, BY_HAND = "present", "unpacked", "different", "download", "by_hand"
 
-#: Attempts that bring nothing before a transfer is given up; one that brings bytes starts the count anew.
-ATTEMPTS = 4
-#: Seconds before the second attempt; doubled each time.
-PAUSE = 1.0
-TIMEOUT = 60.0
-_CHUNK = 1 << 20
-_MEGABYTE = 1_000_000
+#: `access` of datasets whose files a link gives: all of them, or some beside those that a page gives.
+_LINKED: Final = ("direct", "manual")
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,8 @@ def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> lis
     """Decide about each file of a dataset, or about the named ones (`*` matches). Reads checksums.
 
     Raises:
-        SpecError: a name that is no file of the dataset, or a path that leaves the folder.
+        SpecError: a name that is no file of the dataset, or a path or URL that cannot be used.
+        MachineError: a sub-folder or a `.part` is a symbolic link out of the folder, or no plain file.
     """
     for name in names:
         if not any(fnmatchcase(file.path, name) for file in dataset.files):
@@ -80,24 +75,87 @@ def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> lis
 
 
 def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
-    if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
-        raise SpecError(f"{file.path!r} leaves the raw folder", where=dataset.document.place("files"))
+    wrong = wrong_path(file.path)
+    if wrong:
+        raise SpecError(
+            wrong, where=dataset.document.place("files"), hint="a relative path below the raw folder"
+        )
     path = folder / file.path
     if "*" in file.path:
         found = len(list(folder.glob(file.path)))
         if found:
             return Step(file, path, PRESENT, f"{found} files, not checked")
         return Step(file, path, BY_HAND, "several files; see where they are")
-    if path.exists():
+    _stays_inside(path, folder)
+    if os.path.lexists(path) and path.exists():
         wrong = what_differs(path, file)
-        return Step(file, path, DIFFERENT, wrong) if wrong else Step(file, path, PRESENT, "size and checksum")
+        return (
+            Step(file, path, DIFFERENT, wrong) if wrong else Step(file, path, PRESENT, _known_of(file, path))
+        )
     if file.provides and all(_is_there(folder, prefix) for prefix in file.provides):
         return Step(file, path, UNPACKED, ", ".join(file.provides))
-    if dataset.access != "direct" or not file.url:
+    if dataset.access not in _LINKED or not file.url:
         return Step(file, path, BY_HAND, file.note or f"access is {dataset.access}")
-    part = path.with_name(path.name + ".part")
-    done = part.stat().st_size if part.exists() else 0
+    wrong = wrong_url(file.url)
+    if wrong:
+        raise SpecError(
+            f"{file.path}: {wrong}",
+            where=dataset.document.place("files", dataset.files.index(file)),
+            hint="the link as a browser copies it",
+        )
+    page = page_instead_of_file(file.url, file.path)
+    if page:
+        return Step(file, path, BY_HAND, page)
+    done = _bytes_of_part(path.with_name(path.name + ".part"))
     return Step(file, path, DOWNLOAD, "goes on where it stopped" if done else "not there yet", done)
+
+
+def _stays_inside(path: Path, folder: Path) -> None:
+    """Refuse a sub-folder that is a link out of the dataset's folder; that folder itself may be a link."""
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise MachineError(
+            f"{path.parent} is a symbolic link that leads out of {folder}",
+            where=Location(path),
+            hint="a folder in its place; only the dataset's folder itself may be a link",
+        )
+
+
+def _bytes_of_part(part: Path) -> int:
+    """Bytes that an earlier run brought.
+
+    Raises:
+        MachineError: the `.part`, or what stands beside it, is no plain file.
+    """
+    for path in (part, validator_file(part)):
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISREG(mode):
+            raise MachineError(
+                f"it is {_kind_of_node(mode)}, not a file of ours",
+                where=Location(path),
+                hint=f"remove {path}",
+            )
+    return part.stat().st_size if part.exists() else 0
+
+
+def _kind_of_node(mode: int) -> str:
+    kinds = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _known_of(file: UpstreamFile, path: Path) -> str:
+    if path.is_dir():
+        return "a folder, not checked"
+    if file.md5 or file.sha256:
+        return "checksum right"
+    return "size right, no checksum known" if file.bytes is not None else "neither size nor checksum known"
 
 
 def _is_there(folder: Path, prefix: str) -> bool:
@@ -108,15 +166,33 @@ def _is_there(folder: Path, prefix: str) -> bool:
 
 
 def what_differs(path: Path, file: UpstreamFile) -> str:
-    """Why a file is not the one upstream ships; empty when it is, as far as that is known."""
+    """Why a file is not the one upstream ships; empty when it is, as far as that is known.
+
+    Size first, then the checksum; where none is known, the first bytes must go with the name.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode) and file.bytes is None and not (file.md5 or file.sha256):
+        return ""
+    if not stat.S_ISREG(mode):
+        return f"it is {_kind_of_node(mode)}, not a file"
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         return f"it has {size:,} bytes, upstream's has {file.bytes:,}"
-    for name, known in (("md5", file.md5), ("sha256", file.sha256)):
+    with path.open("rb") as content:
+        head = content.read(HEAD_BYTES)
+        content.seek(0)
+        name, known = ("sha256", file.sha256) if file.sha256 else ("md5", file.md5)
         if known:
-            found = pooch.file_hash(str(path), alg=name)
-            return "" if found == known else f"its {name} is {found}, upstream's is {known}"
-    return ""
+            found = hashlib.file_digest(content, name).hexdigest()
+            return "" if found == known else f"its {name} is {found}, upstream's is {known}; {_seems(head)}"
+    if not size and file.bytes == 0:
+        return ""
+    wrong = what_it_is_not(file.path, head)
+    return f"it is {wrong}" if wrong else ""
+
+
+def _seems(head: bytes) -> str:
+    return f"it looks like {looks_like(head)}"
 
 
 def check_space(steps: Sequence[Step], raw_root: Path) -> None:
@@ -137,27 +213,28 @@ def check_space(steps: Sequence[Step], raw_root: Path) -> None:
 
 
 def download(step: Step, report: Reporter) -> None:
-    """Bring one file, check it, and move it into place.
+    """Download one file, check it, and move it into place.
 
     Raises:
         MissingRawError: the server refuses, cannot be reached, or sends something else than the file.
-        BadRawError: the checksum is not upstream's; what came is removed.
+        BadRawError: what came is not upstream's file; it is removed.
         MachineError: another fetch of the file runs, or it cannot be written.
     """
     file, path = step.file, step.path
-    known = f"md5:{file.md5}" if file.md5 else f"sha256:{file.sha256}" if file.sha256 else None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(step.part) as part:
-            transfer = _Transfer(file, step.part, part, report)
-            pooch.get_logger().setLevel("WARNING")
-            pooch.retrieve(file.url, known, path.name, path.parent, downloader=transfer)
-    except ValueError as error:
-        raise BadRawError(
-            f"{file.path} came whole, but its checksum is not {known}",
-            where=Location(path),
-            hint=f"the same command again; if it stays so, upstream changed the file: {file.url}",
-        ) from error
+            Transfer(file, path, step.part, part, report).run()
+            part.flush()
+            wrong = what_differs(step.part, file)
+            if wrong:
+                step.part.unlink()
+                raise BadRawError(
+                    f"{file.path} came whole, but {wrong}",
+                    where=Location(path),
+                    hint=f"retry; if it fails again, upstream changed the file: {file.url}",
+                )
+            step.part.replace(path)
     except OSError as error:
         raise MachineError(
             f"cannot write: {error.strerror or error}",
@@ -171,7 +248,10 @@ def download(step: Step, report: Reporter) -> None:
 
 @contextmanager
 def _locked(part: Path) -> Iterator[IO[bytes]]:
-    with part.open("ab") as file:
+    """The `.part`, open for appending, never through a link, and ours alone."""
+    _bytes_of_part(part)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    with os.fdopen(os.open(part, flags, 0o666), "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -182,143 +262,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _forget_empty(part: Path) -> None:
-    if part.exists() and not part.stat().st_size:
+    if part.is_file() and not part.is_symlink() and not part.stat().st_size:
         part.unlink()
     if not part.exists():
-        _validator_file(part).unlink(missing_ok=True)
-
-
-def _validator_file(part: Path) -> Path:
-    return part.with_name(part.name + ".etag")
-
-
-class _CutError(Exception):
-    """The connection ended early; the rest can be asked for."""
-
-
-class _Transfer:
-    """pooch's downloader for one file: called with the URL and the temporary file that pooch checks."""
-
-    def __init__(self, file: UpstreamFile, path: Path, part: IO[bytes], report: Reporter) -> None:
-        self._file = file
-        self._path = path
-        self._part = part
-        self._report = report
-
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        self._bring(url)
-        self._part.flush()
-        self._path.replace(output_file)
-
-    def _bring(self, url: str) -> None:
-        left, pause = ATTEMPTS, PAUSE
-        while True:
-            before = self._size()
-            try:
-                self._once(url)
-                return
-            except _CutError as error:
-                if self._size() > before:
-                    left, pause = ATTEMPTS, PAUSE
-                left -= 1
-                if not left:
-                    raise MissingRawError(
-                        f"{self._file.path}: {error}",
-                        where=Location(self._path),
-                        hint="the same command again goes on where this one stopped",
-                    ) from error
-                self._report.note(f"{self._file.path}: {error}; trying again")
-                time.sleep(pause)
-                pause *= 2
-
-    def _size(self) -> int:
-        self._part.flush()
-        return self._path.stat().st_size
-
-    def _once(self, url: str) -> None:
-        start = self._start()
-        if start and start == self._file.bytes:
-            return
-        with self._open(url, start) as response:
-            if response.status != 206:
-                start = 0
-                self._part.truncate(0)
-            total = self._expect(response, start, url)
-            self._remember(response)
-            self._report.stage(self._file.path, None if total is None else -(-total // _MEGABYTE))
-            self._report.advance(start // _MEGABYTE)
-            self._copy(response, start)
-        if total is not None and self._size() < total:
-            raise _CutError(f"the connection was cut after {self._size():,} of {total:,} bytes")
-
-    def _start(self) -> int:
-        """Bytes to keep: what came earlier, if it can be told that it is a piece of the same file."""
-        size = self._size()
-        checked = self._file.md5 or self._file.sha256 or _validator_file(self._path).exists()
-        too_long = self._file.bytes is not None and size > self._file.bytes
-        if size and (too_long or not checked):
-            self._part.truncate(0)
-            return 0
-        return size
-
-    def _open(self, url: str, start: int) -> HTTPResponse:
-        headers = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-            if _validator_file(self._path).exists():
-                headers["If-Range"] = _validator_file(self._path).read_text("utf-8")
-        try:
-            return cast(HTTPResponse, urlopen(Request(url, headers=headers), timeout=TIMEOUT))
-        except HTTPError as error:
-            with error:
-                if error.code == 416:  # we hold more than there is
-                    self._part.truncate(0)
-                    raise _CutError("the server has fewer bytes than came before") from error
-                if error.code in (408, 429) or error.code >= 500:
-                    raise _CutError(f"the server answers {error.code} {error.reason}") from error
-                raise self._refused(f"the server answers {error.code} {error.reason}", url) from error
-        except (URLError, HTTPException, OSError) as error:
-            raise _CutError(f"cannot reach the server: {getattr(error, 'reason', error)}") from error
-
-    def _expect(self, response: HTTPResponse, start: int, url: str) -> int | None:
-        """Refuse, before anything is written, what cannot be the file. Returns its size."""
-        kind = response.headers.get_content_type()
-        if kind in ("text/html", "application/xhtml+xml") and not self._file.path.endswith((".html", ".htm")):
-            raise self._refused("the link gives an HTML page, not the file", url)
-        ranged = response.headers.get("Content-Range", "")
-        if response.status == 206 and not ranged.startswith(f"bytes {start}-"):
-            raise self._refused(f"the server sends another range than asked for: {ranged!r}", url)
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdecimal() else None
-        if total is not None and self._file.bytes is not None and total != self._file.bytes:
-            raise self._refused(f"the link gives {total:,} bytes, the file has {self._file.bytes:,}", url)
-        return total
-
-    def _refused(self, what: str, url: str) -> MissingRawError:
-        return MissingRawError(
-            f"{self._file.path}: {what}",
-            where=Location(url),
-            hint=f"open the link in a browser, and put the file at {self._path.with_suffix('')}",
-        )
-
-    def _remember(self, response: HTTPResponse) -> None:
-        """Keep what tells one version of the file from another, for If-Range. A weak ETag does not."""
-        tag = response.headers.get("ETag", "")
-        mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-        if mark:
-            _validator_file(self._path).write_text(mark, "utf-8")
-        else:
-            _validator_file(self._path).unlink(missing_ok=True)
-
-    def _copy(self, response: HTTPResponse, start: int) -> None:
-        done = start
-        while True:
-            try:
-                data = response.read(_CHUNK)
-            except (HTTPException, OSError) as error:
-                raise _CutError(f"the connection was cut after {done:,} bytes") from error
-            if not data:
-                return
-            self._part.write(data)
-            self._report.advance((done + len(data)) // _MEGABYTE - done // _MEGABYTE, len(data))
-            done += len(data)
+        validator_file(part).unlink(missing_ok=True)

@@ -246,7 +246,11 @@ def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
     """Each file with its URL, size and checksum; license; what a person has to do."""
     lines = []
     for file in files:
-        facts = [f"{file.bytes:,} bytes" if file.bytes else "", f"md5 {file.md5}" if file.md5 else ""]
+        facts = [
+            f"{file.bytes:,} bytes" if file.bytes else "",
+            f"md5 {file.md5}" if file.md5 else "",
+            f"sha256 {file.sha256}" if file.sha256 else "",
+        ]
         lines.append(f"  {file.path}  {', '.join(fact for fact in facts if fact)}".rstrip())
         if file.url:
             lines.append(f"    from {file.url}")
@@ -262,4 +266,9 @@ def next_step(dataset: DatasetSpec) -> str:
     """The command or the page that gets the raw files."""
     if dataset.access == "direct":
         return f"vflan fetch {dataset.dataset}, or put the files there yourself; then the same command again"
+    if dataset.access == "manual":
+        return (
+            f"vflan fetch {dataset.dataset} downloads what it can and says what to get in a browser; "
+            "then the same command again"
+        )
     return f"get the files as {dataset.homepage} says, put them there; then the same command again"

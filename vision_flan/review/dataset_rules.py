@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from vision_flan.errors import SpecError
+from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import table_spec, view_tables
@@ -66,9 +66,9 @@ def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
     seen: set[str] = set()
     for i, file in enumerate(dataset.files):
         place = dataset.document.place("files", i)
-        parts = PurePosixPath(file.path).parts
-        if file.path.startswith("/") or ".." in parts or "\\" in file.path:
-            yield at(place, "files", f"{file.path!r} leaves the raw folder", "a relative path, without ..")
+        wrong = wrong_path(file.path)
+        if wrong:
+            yield at(place, "files", wrong, "a relative path, without ..")
         if file.path in seen:
             yield at(place, "files", f"{file.path!r} stands twice")
         seen.add(file.path)
@@ -81,6 +81,27 @@ def files(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
             f"access is {dataset.access}, and `how_to_get` does not say what to do",
             "how_to_get: what a person does, step by step",
         )
+
+
+def links(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
+    """URLs can be requested; with `access: direct` each gives its file, with `manual` one gives a page."""
+    pages = 0
+    for i, file in enumerate(dataset.files):
+        if not file.url:
+            continue
+        place = dataset.document.place("files", i)
+        wrong = wrong_url(file.url)
+        if wrong:
+            yield at(place, "links", wrong, "the link as a browser copies it")
+            continue
+        page = page_instead_of_file(file.url, file.path)
+        pages += bool(page)
+        if page and dataset.access == "direct":
+            hint = "the file's own URL; or access: manual, and how_to_get says what to do"
+            yield at(place, "links", f"{file.path} is not at its url: {page}", hint)
+    if dataset.access == "manual" and not pages and all(file.url for file in dataset.files):
+        place = dataset.document.place("access")
+        yield at(place, "links", "access is manual, but every url gives its file", "access: direct")
 
 
 def borrows(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _name(mini: Miniature, index: int) -> str:
-    return f"{mini.number(index, 10_000_000, 6_000_000_000, 'image')}.jpg"
+    return f"{mini.number(index, 10_000_000, 6_000_000_000, 'picture')}.jpg"
 
 
 def _query(mini: Miniature, index: int) -> str:

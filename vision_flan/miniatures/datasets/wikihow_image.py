@@ -18,7 +18,7 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _VERBS = text.listed(
-    "Gather Clean Cut Measure Fold Paint Glue Dry Wrap Check Heat Mix Location Remove Attach Hang"
+    "Gather Clean Cut Measure Fold Paint Glue Dry Wrap Check Heat Mix Place Remove Attach Hang"
 )
 Step = dict[str, Any]
 
