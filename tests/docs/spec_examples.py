@@ -17,12 +17,11 @@ EXAMPLES = {
     "reading order.",
     "vqa_clevr_matching": "Questions are grouped by image in a view; distinct answers are shuffled, and the "
     "target names their positions.",
-    "dialogue_visdial_medium": "Rounds are indices into tables that all dialogues share, and an image lies in "
-    "either of two folders of another dataset.",
+    "dialogue_visdial_medium": "Rounds are indices into tables that all dialogues share, and an image lies "
+    "in either of two folders of another dataset.",
     "matching_coco_selection": "Wrong options are captions of other images.",
     "matching_vqav2_question": "Half of the questions come from another image.",
-    "object_coco_kitchen": "The options are a group of categories; what else the image shows is never a wrong "
-    "option.",
+    "object_coco_kitchen": "A view keeps images with one class of a group, so that one option is right.",
     "quality_imagenet_c_fine": "The label is part of the path, and options are sampled from a label table.",
     "vehicle_cars": "A MATLAB struct array is joined to a cell of names by an index that counts from 1.",
     "object_stl10": "One binary file holds the images column by column, another the labels.",
@@ -34,9 +33,9 @@ EXAMPLES = {
 _HEAD = """\
 # Shipped tasks as examples
 
-Made by `make docs` from the specs and instructions of this checkout. Each task is shown with the tables and views
-of its dataset.yaml that it reads, its instruction, and an instance of its miniature: `vf.examples(TASK, n=1)[0]`.
-Label tables are left out. [spec.md](spec.md) explains the keys.
+Made by `make docs` from the specs and instructions of this checkout. Each task is shown with the tables and
+views of its dataset.yaml that it reads, its instruction, and an instance of its miniature, which
+`vf.examples(TASK, n=1)` gives. Label tables are left out. [spec.md](spec.md) explains the keys.
 """
 _INCLUDE = re.compile(
     r"(<!-- from (?P<source>[\w./]+)(?: (?P<kind>tables|views) (?P<name>\w+))? -->\n```yaml\n)(.*?)(^```)",
