@@ -1,8 +1,8 @@
 """Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [spec] [tasks]`, or `make docs` for all.
 
 docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
-docs/spec.md have shipped specs; docs/tasks.md has an instance of every task, from its miniature. Tests compare
-them with what the code does now.
+docs/spec.md have shipped specs; docs/tasks.md has an instance of every task, from its miniature. Tests
+compare them with what the code does now.
 """
 
 from __future__ import annotations

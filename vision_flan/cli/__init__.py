@@ -1,0 +1,1 @@
+"""The commands: one module per group. They parse, call, print and set the exit code; no logic is here."""
