@@ -1,7 +1,7 @@
-"""Where real files of upstream lie, for the tests that want them: `VFLAN_REAL_SAMPLES`, one folder per dataset.
+"""Where real files of upstream lie, for tests that want them: `VFLAN_REAL_SAMPLES`, a folder per dataset.
 
-Without it, the folder `../shared/real` beside the checkout is taken if it exists; without either those tests are
-skipped.
+Without it, the folder `../shared/real` beside the checkout is taken if it exists; without either, those tests
+are skipped.
 """
 
 from __future__ import annotations

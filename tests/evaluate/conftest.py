@@ -14,8 +14,7 @@ from vision_flan.cli.main import run, vflan
 
 @pytest.fixture
 def real() -> Callable[[str], Path]:
-    """The folder of a dataset's real files, of which tests/evaluate/fixtures has a few lines; skips where there
-    is none."""
+    """The folder of a dataset's real files; skips where there is none. `fixtures` has a few lines of them."""
 
     def folder(name: str) -> Path:
         found = sample_of(name)
