@@ -18,7 +18,7 @@ raw_option = click.option(
     envvar="VFLAN_RAW",
     default="raw",
     show_default=True,
-    help="Folder with one sub-folder a dataset, in upstream's own layout. [env: VFLAN_RAW]",
+    help="Folder with one subfolder per dataset, in upstream's own layout. [env: VFLAN_RAW]",
 )
 
 _LIMIT = click.IntRange(min=0)

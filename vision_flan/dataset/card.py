@@ -1,6 +1,6 @@
 """README.md of a compiled folder and of a published dataset, made from the manifests.
 
-Made anew from whatever manifests are there, so configs that were compiled on different days or machines
+Made again from whatever manifests are there, so configs that were compiled on different days or machines
 merge by copying their folders together, and two people may publish to one repository.
 """
 

@@ -48,7 +48,7 @@ class Rehydrator:
     """Makes published tasks whole in a folder.
 
     Attributes:
-        raw: raw files, a sub-folder a dataset.
+        raw: raw files, a subfolder per dataset.
         out: compiled folder; other configs in it stay.
         revision: branch, tag or commit of the repository.
     """

@@ -1,4 +1,4 @@
-"""Charts of labelled, positive values; each value stands beside its mark."""
+"""Charts of labeled, positive values; each value stands beside its mark."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
 
 
 def objects_scene(size: Size, objects: Iterable[tuple[str, Box]]) -> Image.Image:
-    """Labelled boxes: each in its label's color, the label written inside."""
+    """Labeled boxes: each in its label's color, the label written inside."""
     scene = blank(size, (205, 222, 232))
     pen = ImageDraw.Draw(scene)
     for label, (x, y, width, height) in objects:
@@ -229,7 +229,7 @@ def _digit_mask(n: int, side: int) -> Image.Image:
 
 
 def digit(n: int, side: int = 28, *, ink: Color = (255, 255, 255), paper: Color = (0, 0, 0)) -> Image.Image:
-    """The digit 0..9, upright and centred."""
+    """The digit 0..9, upright and centered."""
     image = blank((side, side), paper)
     image.paste(ink, (0, 0), _digit_mask(n, side))
     return image

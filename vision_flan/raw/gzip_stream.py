@@ -38,7 +38,7 @@ class _Cursor:
         self._started = inflate is not None
 
     def copy(self) -> _Cursor:
-        """The same place again; what is pending is read anew, so that a copy takes little memory."""
+        """The same place again; what is pending is read again, so that a copy takes little memory."""
         inflate = self.inflate.copy() if self.inflate else None
         other = _Cursor(self._read_at, self._packed_at - len(self._pending), inflate)
         other._started = self._started

@@ -91,8 +91,8 @@ class LinePattern:
     def __init__(self, text: str, place: Location | None = None) -> None:
         self.text = text
         self.names, expression, _ = _translate(text, _LINE_FIELDS, place)
-        blanks = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
-        self._match = re.compile(rf"[ \ufeff]*{blanks}[ \r]*").fullmatch
+        spaced = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
+        self._match = re.compile(rf"[ \ufeff]*{spaced}[ \r]*").fullmatch
 
     def match(self, line: str) -> dict[str, str] | None:
         """The named parts of a line (without its line end), None when it does not match."""

@@ -1,7 +1,7 @@
-"""ExpW: images found by a search, with a line for each labelled face.
+"""ExpW: images found by a search, with a line for each labeled face.
 
 Upstream's images are a 7z archive in parts, which is never read in place: they are written unpacked in any
-case. `n` counts images, of which every fifth has two labelled faces. `source_id` is the file name without
+case. `n` counts images, of which every fifth has two labeled faces. `source_id` is the file name without
 suffix, `angry_actor_104`.
 """
 

@@ -87,7 +87,7 @@ def _record(split: str, number: int, asked: str, choices: list[str], answer: str
 
 
 def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], Drawing]:
-    """A right triangle, its legs labelled, its hypotenuse x, on white paper that is opaque or `clear`."""
+    """A right triangle, its legs labeled, its hypotenuse x, on white paper that is opaque or `clear`."""
 
     def image() -> Drawing:
         sheet = Image.new("RGBA", _SIZE, (255, 255, 255, 0 if clear else 255))

@@ -47,7 +47,7 @@ def _labels(mini: Miniature, tree: Tree, split: str, count: int) -> None:
 
 
 def _concepts(mini: Miniature, split: str, index: int) -> set[str]:
-    """What an image shows; a dog may be labelled animal as well, or not; some images have no label."""
+    """What an image shows; a dog may be labeled animal as well, or not; some images have no label."""
     rng = mini.rng(split, index)
     shown = set(rng.sample(_OTHERS, rng.randrange(3)))
     if index % 2 == 0:

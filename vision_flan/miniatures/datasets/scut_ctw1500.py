@@ -19,7 +19,7 @@ _TEXTS = text.listed(
     "###;24h;Hotel",
     ";",
 )
-#: Blank between texts on one height, in pixels: much more than between words of one line of text.
+#: Space between texts on one height, in pixels: much more than between words of one line of text.
 _GAP = 70
 Line = tuple[str, draw.Box]
 

@@ -1,6 +1,6 @@
 """STL-10: images in one binary file of uint8 planes, column by column; labels from 1, one byte each.
 
-`n` counts train images; test and the unlabelled part get a fifth. `source_id` is the record's position in
+`n` counts train images; test and the unlabeled part get a fifth. `source_id` is the record's position in
 train_X.bin, from 0.
 """
 
