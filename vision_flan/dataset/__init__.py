@@ -1,4 +1,6 @@
-"""What a compiled folder is: instances in, shards out; manifests in, card, Croissant and license pages out.
+"""From instances to what others read: shards, the manifest of each config, and the documents about them.
 
-Whatever changes the bytes of a shard changes here or before, and tests/tasks/digests.py shows it.
+Instances come in from `instances`; Parquet shards, manifests, README.md, LICENSES.md, CITATIONS.bib and
+croissant.json go out. The columns and the manifest are formats that compiled folders and the Hub rely on,
+so they may only grow; the wording of the documents may change.
 """

@@ -1,5 +1,6 @@
-"""A row in, an `Instance` or `Dropped(reason)` out.
+"""From a record to an instance: image, instruction, input, options and target, or why it is dropped.
 
-Derived fields, options, templates, and images that are checked, passed through or composed. Nothing is random
-but the draws of `records.ordering`, each with a key.
+Rows come in from `records`, in selection order; an `Instance` or a `Dropped` goes out to `dataset`. A new
+operation of `derive:`, a text filter or an image check belongs here. Templates are untrusted, random draws
+depend only on seed, key and field, and the bytes of an image pass through unchanged.
 """

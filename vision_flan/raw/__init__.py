@@ -1,4 +1,6 @@
-"""Files as upstream ships them: a path of the layout in, bytes out, from disk or from an archive.
+"""Raw files: takes a dataset's folder and returns bytes, streams and listings by path.
 
-Every path is confined to the dataset's folder. Knows nothing of tables; `vflan fetch` downloads from here.
+Files may be unpacked or still in their archives; whoever reads them does not see the difference. Upstream's
+layouts, archive formats and downloads are handled here, and nothing else: what is in a file belongs to
+`readers`. No path leads out of the folder, and no file is written except by `fetch`.
 """

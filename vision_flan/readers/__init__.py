@@ -1,4 +1,5 @@
-"""One module per format: raw files in, Arrow batches of declared columns and references to images out.
+"""File formats: takes a declared table and a raw folder, and returns Arrow batches of records.
 
-A reader knows a format, never a dataset. A new format is one module and one line in `registry.py`.
+Images stay where they are until an instance needs one; records carry references to them. To support a new
+format, add a module with a reader and list it in `registry`.
 """

@@ -1,4 +1,5 @@
-"""Tables in, rows in selection order out, by SQL in a database that is locked.
+"""Records: loads a task's tables into DuckDB, runs its SQL, returns candidates in selection order.
 
-What SQL a spec may hold is decided by `sql.py` and the lists in `functions.py`.
+What the SQL of specs may contain is decided here (`functions`, `sql`), and how the seed orders records
+(`ordering`). A change of either changes which instances are selected.
 """

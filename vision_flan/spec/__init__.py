@@ -1,4 +1,5 @@
-"""What contributors write, as values: YAML specs in, frozen `TaskSpec` and `DatasetSpec` out.
+"""Specs as data: reads YAML under task_specs/ and returns datasets and tasks with the location of each key.
 
-Every value knows its file and line. A new key of the spec language begins here: schema, model, docs/spec.md.
+No raw file is opened here. To add a key to specs, start with the JSON schema and `model`, and document it in
+docs/spec.md.
 """
