@@ -1,7 +1,7 @@
 """README.md of a compiled folder and of a published dataset, made from the manifests.
 
-Made again from whatever manifests are there, so configs that were compiled on different days or machines
-merge by copying their folders together, and two people may publish to one repository.
+It is regenerated from the manifests present, so that configs compiled on different days or machines can be
+merged by copying their folders together, and several people can publish to one repository.
 """
 
 from __future__ import annotations

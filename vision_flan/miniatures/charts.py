@@ -1,4 +1,4 @@
-"""Charts of labeled, positive values; each value stands beside its mark."""
+"""Charts of labeled, positive values; each value is written beside its mark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.draw import Color, Size
 
-#: Colors of marks, in order; their names are those of `draw.NAMED`.
+#: Colors of marks, in order; their names are keys of `draw.NAMED`.
 PALETTE = ("blue", "orange", "green", "red", "purple", "brown", "pink", "gray", "cyan", "yellow")
 
 _Mark = tuple[str, float, Color]
@@ -24,7 +24,7 @@ def chart(
     title: str = "",
     colors: Sequence[str] = PALETTE,
 ) -> Image.Image:
-    """A chart of kind `bar`, `hbar`, `line` or `pie`; `colors` are names, taken in turn."""
+    """A chart of kind `bar`, `hbar`, `line` or `pie`; `colors` are names, used in turn."""
     image = draw.blank(size)
     pen = ImageDraw.Draw(image)
     draw.write(pen, (4, 1), title, (0, 0, 0), 9)
@@ -36,7 +36,7 @@ def chart(
 
 
 def _axes(pen: ImageDraw.ImageDraw, size: Size) -> tuple[int, int]:
-    """Draws both axes; width and height between them."""
+    """Draw both axes; returns width and height between them."""
     right, bottom = size[0] - 6, size[1] - _BELOW
     pen.line((_LEFT, _TOP, _LEFT, bottom, right, bottom), (0, 0, 0))
     return right - _LEFT, bottom - _TOP - 10
@@ -71,7 +71,7 @@ def _lying_bars(pen: ImageDraw.ImageDraw, marks: Sequence[_Mark], size: Size) ->
         y = _TOP + place * step
         pen.rectangle((_LEFT, y + 2, _LEFT + width * value / most, y + step - 2), color)
         words = f"{label} {value:g}"
-        # on paper of its own: black on a dark bar cannot be read
+        # on a white patch: black on a dark bar is illegible
         pen.rectangle((_LEFT + 2, y + 4, _LEFT + 5 + draw.font(9).getlength(words), y + 15), (255, 255, 255))
         draw.write(pen, (_LEFT + 4, y + 4), words, (0, 0, 0), 9)
 

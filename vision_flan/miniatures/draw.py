@@ -1,4 +1,4 @@
-"""Small images that show what an annotation says, drawn fast and always alike.
+"""Small images that show what an annotation says, drawn fast and deterministically.
 
 Sizes are (width, height) and boxes (x, y, width, height), in pixels from the top left, unless a name says
 otherwise. Colors are RGB triples of 0..255. Every function returns a new RGB image unless it says so.
@@ -58,12 +58,12 @@ def some_size(rng: Random, low: int = 64, high: int = 160) -> Size:
 
 
 def digest(text: str) -> bytes:
-    """16 bytes that belong to this text."""
+    """16 bytes derived from this text."""
     return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
 
 def color_of(text: str, *, light: bool = False) -> Color:
-    """A color that belongs to this text; `light` leaves black writing readable on it."""
+    """A color derived from this text; with `light`, black text is legible on it."""
     red, green, blue = digest(text)[:3]
     low, span = (150, 100) if light else (30, 170)
     return low + red * span // 255, low + green * span // 255, low + blue * span // 255
@@ -77,13 +77,13 @@ def blank(size: Size, color: Color = (255, 255, 255)) -> Image.Image:
 
 
 def plain(text: str) -> str:
-    """The text without marks above and below letters: the font holds ASCII and little else."""
+    """The text without diacritics: the font has little beyond ASCII."""
     return "".join(
         letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
     )
 
 
-#: Strokes of the marks above a letter, (x, y, x, y) in parts of its width and of the size of the writing.
+#: Strokes of diacritics above a letter, (x, y, x, y) as fractions of its width and of the font size.
 _MARKS = {
     "\u0300": ((0.3, 0.0, 0.6, 0.12),),
     "\u0301": ((0.7, 0.0, 0.4, 0.12),),
@@ -96,7 +96,7 @@ _MARKS = {
 
 
 def write(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: Color | int, size: int) -> None:
-    """One line of writing, `size` pixels high, from its top left corner; accents are drawn by hand."""
+    """Draw one line of text, `size` pixels high, from its top left corner; accents are drawn as strokes."""
     face, base = font(size), plain(text)
     pen.text(at, base, ink, font=face)
     if base == text or len(base) != len(text):
@@ -112,12 +112,12 @@ def write(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: Col
 
 @lru_cache(maxsize=20_000)
 def word_tile(word: str, height: int) -> Image.Image:
-    """The word as a mask (mode L), cut to its ink, `height` pixels high whatever its letters are."""
+    """The word as a mask (mode L), cropped to its glyphs, `height` pixels high whatever its letters are."""
     size = max(height + 2, 8)
     mask = Image.new("L", (int(font(size).getlength(plain(word))) + size, 2 * size))
     write(ImageDraw.Draw(mask), (0, size // 3), word, 255, size)
     cut = mask.crop(mask.getbbox())
-    # A hyphen stretched to the height of a letter would be a bar: keep low ink low, in a cell of that height.
+    # A hyphen as high as a letter would be a bar: keep low glyphs low, in a cell of that height.
     if cut.height < 0.6 * height:
         cell = Image.new("L", (cut.width, height))
         cell.paste(cut, (0, height - cut.height - height // 4))
@@ -127,7 +127,7 @@ def word_tile(word: str, height: int) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def smudge_tile(width: int, height: int) -> Image.Image:
-    """What is left of a word nobody can read (mode L)."""
+    """A smudge in place of an illegible word (mode L)."""
     noise = np.random.default_rng(width * 1000 + height).integers(
         60, 150, (max(height // 4, 1), max(width // 4, 1))
     )
@@ -139,8 +139,8 @@ def lines_of_words(
 ) -> tuple[Size, list[list[Box]]]:
     """Lay words out as lines of text: the image's size, and each word's box, line by line.
 
-    Words of a line differ in height and stand a little above or below each other, by less than a quarter of
-    their height; between lines there is more than half a height of space, so the reading order is certain.
+    Words of a line differ in height and in vertical position, by less than a quarter of
+    their height; lines are more than half a height apart, so the reading order is unambiguous.
     """
     low, high = heights
     boxes: list[list[Box]] = []
@@ -163,7 +163,7 @@ def lines_of_words(
 def word_scene(
     size: Size, words: Iterable[tuple[str, Box]], rng: Random, *, illegible: str = "."
 ) -> Image.Image:
-    """Words written into their boxes on a plain ground; `illegible` is drawn as a smudge."""
+    """Words written into their boxes on a plain background; `illegible` is drawn as a smudge."""
     scene = blank(size, rng.choice(PAPERS))
     ink = rng.choice(INKS)
     for word, (x, y, width, height) in words:
@@ -189,9 +189,9 @@ def page(lines: Sequence[str], size: Size | None = None, text_size: int = 12) ->
 
 
 def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.Image:
-    """A card with the text written on it, on a color and pattern that belong to the text.
+    """A card with the text on it, with a color and pattern derived from the text.
 
-    `note` makes cards of one label differ: it is written small at the bottom.
+    `note`, in small letters at the bottom, makes cards of one label differ.
     """
     card = blank(size, color_of(text, light=True))
     pen = ImageDraw.Draw(card)
@@ -211,7 +211,7 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
 
 
 def objects_scene(size: Size, objects: Iterable[tuple[str, Box]]) -> Image.Image:
-    """Labeled boxes: each in its label's color, the label written inside."""
+    """Labeled boxes: each in its label's color, with the label inside."""
     scene = blank(size, (205, 222, 232))
     pen = ImageDraw.Draw(scene)
     for label, (x, y, width, height) in objects:
@@ -235,7 +235,7 @@ def digit(n: int, side: int = 28, *, ink: Color = (255, 255, 255), paper: Color 
     return image
 
 
-# --- shapes and grounds
+# --- shapes and backgrounds
 
 
 def polygon(

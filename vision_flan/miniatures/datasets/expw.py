@@ -1,4 +1,4 @@
-"""ExpW: images found by a search, with a line for each labeled face.
+"""ExpW: images from web searches, with one line per labeled face.
 
 Upstream's images are a 7z archive in parts, which is never read in place: they are written unpacked in any
 case. `n` counts images, of which every fifth has two labeled faces. `source_id` is the file name without
@@ -12,7 +12,7 @@ from PIL import Image
 from vision_flan.miniatures import draw, scenes
 from vision_flan.miniatures.miniature import Miniature
 
-#: Codes are positions: upstream's word, and the noun that a task answers with.
+#: The position is the code: upstream's word, and the noun of the target.
 _EXPRESSIONS = (
     ("angry", "anger"),
     ("disgust", "disgust"),
@@ -36,12 +36,12 @@ def generate(mini: Miniature) -> None:
             image = draw.blank((200, 100), (235, 235, 235))
             labels = [rng.choice((0, 1, 2, 3, 3, 4, 5, 6, 6)) for _ in range(2 if index % 5 == 4 else 1)]
             for place, label in enumerate(labels):
-                left = 100 * place - 2  # boxes may leave the image
+                left = 100 * place - 2  # boxes may extend beyond the image
                 add(f"{stem}.jpg {2 * place} -1 {left} {left + 96} 95 {rng.uniform(5, 99):.4f} {label}")
                 _put(image, _EXPRESSIONS[label][0], left, tone=index)
             mini.image(f"data/image/origin/{stem}.jpg", image)
             if len(labels) > 1:
-                mini.truth("face_expw_expression", stem, dropped="two labelled faces")
+                mini.truth("face_expw_expression", stem, dropped="two labeled faces")
             else:
                 mini.truth("face_expw_expression", stem, target=_EXPRESSIONS[labels[0]][1])
 

@@ -1,4 +1,4 @@
-"""Flickr30k: five tokenized captions an image in one .token file, with the split of Flickr30k Entities.
+"""Flickr30k: five tokenized captions per image in one .token file, with the split of Flickr30k Entities.
 
 `n` counts images of train; val and test get a tenth each. `source_id` is the image's file name.
 """
@@ -65,7 +65,7 @@ def _unrelated(index: int) -> bool:
 
 
 def _tokenized(caption: str) -> str:
-    """As the treebank writes it: spaces around punctuation, quotes and brackets."""
+    """Penn Treebank style: spaces around punctuation, quotes and parentheses."""
     for mark in '.,()"':
         caption = caption.replace(mark, f" {mark} ")
     return " ".join(caption.replace("'s", " 's").split())

@@ -1,4 +1,4 @@
-"""Geometry3K: textbook problems with a diagram, a folder each, numbered through the splits.
+"""Geometry3K: textbook problems with a diagram, one folder each, numbered across the splits.
 
 `n` counts train problems; val and test get an eighth each. `source_id` is the problem's number.
 """
@@ -16,7 +16,7 @@ from vision_flan.miniatures.tree import Drawing, Tree
 
 _LETTERS = "ABCD"
 _SIZE = (220, 170)
-#: Where the corners are, and where their names stand.
+#: Positions of the corners and of their names.
 _CORNERS = {"A": ((30, 30), (22, 8)), "B": ((30, 135), (12, 138)), "C": ((185, 135), (192, 125))}
 #: Two legs and the hypotenuse, whole or as a root.
 _TRIANGLES = ((3, 4, "5"), (6, 8, "10"), (5, 12, "13"), (2, 2, r"2 \sqrt { 2 }"), (5, 5, r"5 \sqrt { 2 }"))
@@ -54,7 +54,7 @@ def _problem(mini: Miniature, tree: Tree, split: str, number: int) -> None:
 
 
 def _compact(latex: str) -> str:
-    """LaTeX of a choice without its spaces."""
+    """LaTeX of a choice without spaces."""
     return latex.replace(" ", "")
 
 
@@ -87,7 +87,7 @@ def _record(split: str, number: int, asked: str, choices: list[str], answer: str
 
 
 def _diagram(one: int, two: int, *, points: bool, clear: bool) -> Callable[[], Drawing]:
-    """A right triangle, its legs labeled, its hypotenuse x, on white paper that is opaque or `clear`."""
+    """A right triangle, its legs labeled, its hypotenuse x, on white, or on a `clear` background."""
 
     def image() -> Drawing:
         sheet = Image.new("RGBA", _SIZE, (255, 255, 255, 0 if clear else 255))

@@ -18,7 +18,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
-#: Experiment: short name, conditions (the first leaves the image as it was), shown name of the change.
+#: Experiment: short name, conditions (the first does not change the image), shown name of the change.
 _SESSIONS = {
     "colour": ("cl", ("cr", "bw"), "grayscale"),
     "contrast": ("cop", ("c100", "c30"), "low contrast"),
@@ -33,7 +33,7 @@ _SESSIONS = {
     "eidolonII": ("eid", ("1-3-10", "16-3-10"), "eidolon"),
     "eidolonIII": ("eid", ("1-0-10", "16-0-10"), "eidolon"),
 }
-#: The same for experiments of which every image is changed.
+#: The same for experiments that change every image.
 _CHANGED = {
     "sketch": ("ske", "0", "sketch"),
     "stylized": ("sty", "0", "stylized"),
@@ -48,7 +48,7 @@ _CATEGORIES = {
     "knife": "diamond",
 }
 _SIZE = (112, 112)
-#: Changed and unchanged images of these have colors; upstream's others are gray.
+#: Changed and unchanged images of these are in color; upstream's others are grayscale.
 _COLORED = ("false-colour", "stylized", "cue-conflict")
 
 
@@ -67,7 +67,7 @@ def generate(mini: Miniature) -> None:
 
 
 def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
-    """Path, category, and how the image was changed: not at all in half of the session stimuli."""
+    """Path, category, and the change: none in half of the session stimuli."""
     cells = [(name, short, conditions[1], style) for name, (short, conditions, style) in _SESSIONS.items()]
     cells += [(name, short, condition, style) for name, (short, condition, style) in _CHANGED.items()]
     cells += [(name, "", "", style) for name, style in _FOLDERS.items()]
@@ -79,7 +79,7 @@ def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
             conflict = name == "cue-conflict"
             file = f"{category}{number}-airplane1" if conflict else f"{category}{number}"
             if conflict and category == "airplane":
-                style = ""  # with the texture of an airplane there is no conflict
+                style = ""  # an airplane with the texture of an airplane has no conflicting cue
             yield f"{name}/{category}/{file}.png", category, style
             continue
         if name in _SESSIONS and number % 2 == 0:
@@ -90,7 +90,7 @@ def _stimuli(count: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _image(rng: Random, category: str, experiment: str, style: str) -> Image.Image:
-    """The stimulus; with an empty style as it was, gray where upstream's are."""
+    """The stimulus, unchanged if the style is empty; grayscale where upstream's are."""
     mask = ImageOps.grayscale(draw.shape(_CATEGORIES[category], "white", _SIZE, ground=(0, 0, 0)))
     photo = draw.texture(rng, _SIZE, base=(150, 170, 215), grain=16)  # sky, then ground, then the object
     photo.paste(
@@ -114,7 +114,7 @@ def _gray(values: np.ndarray[Any, Any]) -> Image.Image:
 
 
 def _spread(values: np.ndarray[Any, Any]) -> Image.Image:
-    """Values around their mean as an image of usual contrast."""
+    """Values around their mean, scaled to an image of usual contrast."""
     return _gray(128 + (values - values.mean()) / (values.std() + 1e-9) * 40)
 
 
@@ -130,7 +130,7 @@ def _scrambled(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Im
 
 
 def _equalized(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """Every wave as strong as its length alone says."""
+    """Every frequency at the mean power of its wavelength."""
     phases = np.angle(np.fft.fft2(np.asarray(photo, float)))
     rows, columns = np.fft.fftfreq(_SIZE[1])[:, None], np.fft.fftfreq(_SIZE[0])[None, :]
     strength = 1 / np.maximum(np.hypot(rows, columns), 1 / _SIZE[0])
@@ -138,7 +138,7 @@ def _equalized(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Im
 
 
 def _false_colors(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """As bright as before, in the opposite colors."""
+    """The same brightness in the opposite colors."""
     values = np.asarray(photo, float)
     return _gray(2 * values.mean(axis=2, keepdims=True) - values)
 
@@ -153,7 +153,7 @@ def _eidolon(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Imag
 
 
 def _shifted(photo: Image.Image, far: float, noise: _Noise) -> Image.Image:
-    """Each pixel from a place near by, some `far` pixels away, neighbors from neighboring places."""
+    """Each pixel moved from about `far` pixels away, neighbors from neighboring positions."""
     values = np.asarray(photo)
     rows, columns = np.mgrid[: _SIZE[1], : _SIZE[0]]
     for axis in (rows, columns):
@@ -169,7 +169,7 @@ def _outline(mask: Image.Image, width: int) -> Image.Image:
 
 
 def _sketch(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """Three thin strokes for one, and hatching."""
+    """Three thin strokes in place of one, and hatching."""
     strokes = _shifted(_outline(mask, 3), 2, noise)
     for _ in range(2):
         strokes = ImageChops.darker(strokes, _shifted(_outline(mask, 3), 2, noise))
@@ -180,14 +180,14 @@ def _sketch(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image
 
 
 def _stylized(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """Broad strokes of strong paint."""
+    """Broad strokes in strong colors."""
     values = np.asarray(photo, float)
     paint = _gray(values + noise.normal(0, 50, values.shape)).filter(ImageFilter.ModeFilter(9))
     return ImageEnhance.Color(paint).enhance(2.5)
 
 
 def _cue_conflict(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
-    """The object in another one's texture, here rivets and stripes."""
+    """The object with the texture of another, here rivets and stripes."""
     rows, columns = np.mgrid[: _SIZE[1], : _SIZE[0]]
     stripes = np.where((columns // 5) % 2 == 0, 200, 120) - 90 * ((rows % 10 < 3) & (columns % 10 < 3))
     texture = Image.merge("RGB", [_gray(stripes), _gray(stripes + 10), _gray(stripes + 40)])

@@ -15,7 +15,7 @@ from vision_flan.miniatures.tree import Tree
 _ANIMALS = text.listed("animal bear birds cat cow dog elk fish fox horses tiger whales zebra")
 #: A few of the 68 other concepts.
 _OTHERS = text.listed("beach buildings clouds person sky toy")
-_FOLDERS = text.listed("actor zebra albatross harbour")  # what was searched for, no label
+_FOLDERS = text.listed("actor zebra albatross harbour")  # a search term, not a label
 
 
 def generate(mini: Miniature) -> None:
@@ -47,7 +47,7 @@ def _labels(mini: Miniature, tree: Tree, split: str, count: int) -> None:
 
 
 def _concepts(mini: Miniature, split: str, index: int) -> set[str]:
-    """What an image shows; a dog may be labeled animal as well, or not; some images have no label."""
+    """What an image shows; a dog may also be labeled animal, or not; some images have no label."""
     rng = mini.rng(split, index)
     shown = set(rng.sample(_OTHERS, rng.randrange(3)))
     if index % 2 == 0:

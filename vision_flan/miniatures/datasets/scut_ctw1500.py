@@ -1,4 +1,4 @@
-"""SCUT-CTW1500: lines of text with polygons, XML for train, a text list an image for test.
+"""SCUT-CTW1500: lines of text with polygons, XML for train, one text list per image for test.
 
 `n` counts train images; test gets a half. `source_id` is the file name without suffix, `0001`.
 """
@@ -19,7 +19,7 @@ _TEXTS = text.listed(
     "###;24h;Hotel",
     ";",
 )
-#: Space between texts on one height, in pixels: much more than between words of one line of text.
+#: Horizontal gap between texts at the same height, in pixels: much wider than between words of one line.
 _GAP = 70
 Line = tuple[str, draw.Box]
 
