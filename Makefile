@@ -65,11 +65,11 @@ lint: $(VENV)/dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/dev  ## let ruff put the code in form
+format: $(VENV)/dev  ## format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/dev  ## make docs/tasks.md and docs/cli.md anew
+docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs
 	$(BIN)/python -m tests.docs.generate
 
 bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios

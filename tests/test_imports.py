@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: but without a circle.
 ORDER = [
     "errors", "columns", "report", "versions", "spec", "raw", "readers", "records", "instances", "dataset",
-    "build", "hub", "miniatures", "review", "train", "evaluate", "cli",
+    "build", "hub", "miniatures", "review", "train", "evaluate", "api", "cli",
 ]  # fmt: skip
 
 
@@ -50,6 +51,18 @@ def test_a_module_imports_only_from_those_before_it(name: str) -> None:
     here = ORDER.index(part(name))
     later = [other for other in imports(modules()[name]) if ORDER.index(part(other)) > here]
     assert not later, f"{name} imports from what comes after it: {later}"
+
+
+def test_the_design_page_has_every_room_in_this_order() -> None:
+    text = (PACKAGE.parent / "docs" / "design.md").read_text("utf-8")
+    table = text.split("| room | what happens there |")[1].split("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)(?:\.py|/)`", row)]
+    assert named == ORDER
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for path in PACKAGE.glob("*/__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{path.parent.name} has no docstring"
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:

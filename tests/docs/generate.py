@@ -1,20 +1,23 @@
-"""Makes docs/cli.md and docs/tasks.md. `python -m tests.docs.generate [cli] [tasks]`, or `make docs`.
+"""Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [spec] [tasks]`, or `make docs` for all.
 
-docs/cli.md is the help of every command; docs/tasks.md has an instance of every task, from its miniature.
-Tests compare both with what the code does now.
+docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
+docs/spec.md have shipped specs; docs/tasks.md has an instance of every task, from its miniature. Tests
+compare them with what the code does now.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tests.docs.api_document import api_document
+from tests.docs.spec_examples import examples_document, with_shipped_specs
 from vision_flan.cli.main import COMMANDS, vflan
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import CATEGORIES, TaskSpec
@@ -107,14 +110,23 @@ def _all_lines(catalog: Catalog) -> Iterator[dict[str, str]]:
         yield from pool.map(lines_of, sorted(catalog.dataset_files))
 
 
+def _tasks_of_all(catalog: Catalog) -> str:
+    lines = {task: line for part in _all_lines(catalog) for task, line in part.items()}
+    return tasks_document(lines, catalog)
+
+
 def main(what: list[str]) -> None:
-    """Write the documents named, or both."""
-    if not what or "cli" in what:
-        (DOCS / "cli.md").write_text(cli_document(), "utf-8")
-    if not what or "tasks" in what:
-        catalog = Catalog.default()
-        lines = {task: line for part in _all_lines(catalog) for task, line in part.items()}
-        (DOCS / "tasks.md").write_text(tasks_document(lines, catalog), "utf-8")
+    """Write the documents named, or all."""
+    catalog = Catalog.default()
+    documents: dict[str, Callable[[], str]] = {
+        "api": api_document,
+        "cli": cli_document,
+        "examples": lambda: examples_document(catalog),
+        "spec": lambda: with_shipped_specs((DOCS / "spec.md").read_text("utf-8"), catalog),
+        "tasks": lambda: _tasks_of_all(catalog),
+    }
+    for name in what or documents:
+        (DOCS / f"{name}.md").write_text(documents[name](), "utf-8")
 
 
 if __name__ == "__main__":

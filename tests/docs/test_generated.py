@@ -1,14 +1,62 @@
 from __future__ import annotations
 
+import doctest
+from pathlib import Path
+
 import click
 import pytest
 
+from tests.docs.api_document import api_document
 from tests.docs.generate import DOCS, cli_document
+from tests.docs.spec_examples import EXAMPLES, examples_document, with_shipped_specs
+from vision_flan import api
 from vision_flan.cli.main import COMMANDS, vflan
+from vision_flan.miniatures import registry
+from vision_flan.spec.catalog import Catalog
 
 
 def test_the_help_pages_are_those_of_the_commands() -> None:
     assert (DOCS / "cli.md").read_text("utf-8") == cli_document(), "run `make docs`"
+
+
+def test_the_page_of_the_api_is_made_of_its_docstrings() -> None:
+    document = api_document()
+    assert (DOCS / "api.md").read_text("utf-8") == document, "run `make docs`"
+    for name in api.__all__:
+        assert f"## vf.{name}\n" in document
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_the_examples_of_docstrings_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets.config
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    registry.make("textocr", tmp_path / "raw", 60, 0)
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs={})
+    assert example.examples
+    printed: list[str] = []
+    failed = doctest.DocTestRunner().run(example, out=printed.append).failed
+    assert not failed, "".join(printed)
+
+
+def test_the_examples_of_specs_are_those_that_ship() -> None:
+    assert (DOCS / "examples.md").read_text("utf-8") == examples_document(Catalog.default()), (
+        "run `make docs`"
+    )
+
+
+def test_examples_of_specs_name_tasks_of_many_readers() -> None:
+    catalog = Catalog.default()
+    datasets = {catalog.task(name).dataset for name in EXAMPLES}
+    readers = {table["reader"] for name in datasets for table in catalog.dataset(name).tables.values()}
+    assert len(EXAMPLES) >= 10 and len(readers) >= 7
+
+
+def test_the_specs_in_the_reference_are_those_that_ship() -> None:
+    text = (DOCS / "spec.md").read_text("utf-8")
+    assert text.count("<!-- from task_specs/") >= 3
+    assert text == with_shipped_specs(text, Catalog.default()), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

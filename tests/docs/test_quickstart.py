@@ -1,4 +1,4 @@
-"""Every command of the quickstart prints what the quickstart shows."""
+"""Every command of the README and the quickstart prints what they show."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from tests.docs.console import examples, matches, run
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["quickstart.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md"])
 def test_every_command_prints_what_the_document_shows(name: str, tmp_path: Path) -> None:
-    found = list(examples(DOCS / name))
+    found = list(examples(REPOSITORY / name))
     assert found, f"{name} has no console block"
     for example in found:
         printed, _ = run(example.command, tmp_path)

@@ -8,20 +8,19 @@ from typing import Any
 import pytest
 
 from tests.evaluate.judge_server import JudgeServer
+from tests.real_samples import sample_of
 from vision_flan.cli.main import run, vflan
-
-#: Whole files of upstream, where a developer has them; tests/evaluate/fixtures has a few lines of them.
-REAL = Path(__file__).parents[3] / "shared" / "real"
 
 
 @pytest.fixture
 def real() -> Callable[[str], Path]:
-    """The folder of a dataset's real files; skips where there is none."""
+    """The folder of a dataset's real files; skips where there is none. `fixtures` has a few lines of them."""
 
     def folder(name: str) -> Path:
-        if not (REAL / name).is_dir():
+        found = sample_of(name)
+        if found is None:
             pytest.skip(f"no real files of {name}")
-        return REAL / name
+        return found
 
     return folder
 

@@ -1,15 +1,15 @@
 """Small real samples of upstream files, where available: records are read and rendered.
 
-They are in `../shared/real`, outside the repository; without them, nothing is tested here.
+`VFLAN_REAL_SAMPLES` names their folder (tests/real_samples.py); without one there is nothing to test here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from tests.real_samples import MISSING, real_samples, sample_of
 from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import RecordStore
@@ -17,10 +17,10 @@ from vision_flan.records.tables import all_readers, load_records, missing_files,
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
-SAMPLES = Path(__file__).parent.parent.parent.parent / "shared" / "real"
+SAMPLES = real_samples()
 
 catalog = Catalog.default()
-TASKS = [task for task, path in catalog.task_files.items() if (SAMPLES / path.parent.name).is_dir()]
+TASKS = [task for task, path in catalog.task_files.items() if sample_of(path.parent.name)]
 
 #: Why a sample has no record of a task -> the tasks.
 NOTHING_TO_READ = {
@@ -44,7 +44,7 @@ NOTHING_TO_READ = {
 WITHOUT_RECORDS = {task for tasks in NOTHING_TO_READ.values() for task in tasks.split()}
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="no real samples beside this checkout")
+@pytest.mark.skipif(SAMPLES is None, reason=MISSING)
 @pytest.mark.parametrize("name", TASKS)
 def test_real_records_are_read_and_rendered(name: str) -> None:
     outcome = read_and_render(name)
@@ -58,6 +58,7 @@ def read_and_render(name: str) -> Counter[str]:
     """How many records were rendered, written, and dropped by reason."""
     task = catalog.task(name)
     sources = task_sources(task, catalog)
+    assert SAMPLES is not None
     raw = open_raw(sources.dataset, catalog, SAMPLES)
     outcome: Counter[str] = Counter()
     if missing_files(sources, raw):

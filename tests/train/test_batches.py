@@ -14,7 +14,7 @@ from transformers.models.llava.image_processing_pil_llava import LlavaImageProce
 from vision_flan.train.batches import Packing, SampleError, Step, Steps, plan_rows, steps_from, to_square
 from vision_flan.train.config import Data, Source
 from vision_flan.train.corpus import Corpus, CorpusError, open_corpus
-from vision_flan.train.model import MEAN, load_tokenizer, normalise
+from vision_flan.train.model import MEAN, load_tokenizer, normalize
 from vision_flan.train.prompts import Encoder
 
 DATA = Data(max_tokens=256, sources=(Source(exclude=()),))
@@ -136,7 +136,7 @@ def test_pixels_are_those_of_transformers_processor(width: int, height: int, see
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, do_pad=True
     )
     expected = processor(Image.fromarray(pixels), return_tensors="pt").pixel_values
-    ours = normalise(to_square(out.getvalue(), 32, MEAN)[None], torch.float32)
+    ours = normalize(to_square(out.getvalue(), 32, MEAN)[None], torch.float32)
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 
 

@@ -33,7 +33,7 @@ from vision_flan.train.model import (
     fill,
     freeze,
     load_tokenizer,
-    normalise,
+    normalize,
     read_init,
 )
 from vision_flan.train.prompts import Encoder
@@ -105,7 +105,7 @@ def test_packed_documents_learn_as_padded_ones(process: None, tiny: Path, step: 
         ids[0, :length] = row.ids[start : start + length]
         mask = (torch.arange(longest) < length).long()[None]
         images = int((ids == alone.config.image_token_id).any())
-        pixels = normalise(row.images[image : image + images], torch.float32) if images else None
+        pixels = normalize(row.images[image : image + images], torch.float32) if images else None
         logits = alone(input_ids=ids, attention_mask=mask, pixel_values=pixels).logits[0]
         inside = (row.keep >= start) & (row.keep < start + length)
         text = logits[row.keep[inside] - start, : alone.config.image_token_id]
@@ -127,7 +127,7 @@ def test_an_attention_mask_would_let_documents_see_each_other(tiny: Path, step: 
     given = {
         "input_ids": row.ids[None],
         "position_ids": row.positions[None],
-        "pixel_values": normalise(row.images, torch.float32),
+        "pixel_values": normalize(row.images, torch.float32),
         "use_cache": False,
     }
     with torch.no_grad():

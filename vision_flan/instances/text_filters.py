@@ -17,8 +17,8 @@ from jinja2 import Undefined
 MAX_TEXT_CHARS = 200_000
 
 _QUOTED_APART = re.compile(r'" ([^"]*) "')
-_BLANK_BEHIND = re.compile(r"([(\[]) ")
-_BLANK_BEFORE = re.compile(r" ([.,;:!?%)\]]|(?:['’](?:s|re|ll|ve|m|d)|n['’]t)\b)")
+_SPACE_AFTER = re.compile(r"([(\[]) ")
+_SPACE_BEFORE = re.compile(r" ([.,;:!?%)\]]|(?:['’](?:s|re|ll|ve|m|d)|n['’]t)\b)")
 _GLUED = re.compile(r"([a-z0-9)][.!?])([A-Z])")
 
 _VOWEL_SOUND = re.compile(r"[aeiou]|hour|honest|honou?r|heir|herb|hors d", re.IGNORECASE)
@@ -127,7 +127,7 @@ def unescape(text: str) -> str:
 def detokenize(text: str) -> str:
     """Text with the spaces of a tokenizer removed: `the dog 's bed ( new ) .` as `the dog's bed (new).`"""
     text = _QUOTED_APART.sub(r'"\1"', squeeze(text))
-    return _BLANK_BEFORE.sub(r"\1", _BLANK_BEHIND.sub(r"\1", text))
+    return _SPACE_BEFORE.sub(r"\1", _SPACE_AFTER.sub(r"\1", text))
 
 
 def unglue(text: str) -> str:

@@ -71,7 +71,7 @@ def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> lis
 
     Raises:
         SpecError: a name that is no file of the dataset, or a path or URL that cannot be used.
-        MachineError: a sub-folder or a `.part` is a symbolic link out of the folder, or no plain file.
+        MachineError: a subfolder or a `.part` is a symbolic link out of the folder, or no plain file.
     """
     for name in names:
         if not any(fnmatchcase(file.path, name) for file in dataset.files):
@@ -125,7 +125,7 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
 
 
 def _stays_inside(path: Path, folder: Path) -> None:
-    """Refuse a sub-folder that is a link out of the dataset's folder; that folder itself may be a link."""
+    """Refuse a subfolder that is a link out of the dataset's folder; that folder itself may be a link."""
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise MachineError(
             f"{path.parent} is a symbolic link that leads out of {folder}",

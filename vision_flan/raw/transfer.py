@@ -31,7 +31,7 @@ from vision_flan.raw.signatures import HEAD_BYTES, what_it_is_not
 from vision_flan.report import Reporter
 from vision_flan.spec.model import UpstreamFile
 
-#: Attempts that bring nothing before a transfer is given up; one that brings bytes starts the count anew.
+#: Attempts that bring nothing before a transfer is given up; one that brings bytes starts the count again.
 ATTEMPTS = 4
 #: Seconds before the second attempt; doubled each time.
 PAUSE = 1.0

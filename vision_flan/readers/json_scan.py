@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from vision_flan.errors import BadRawError, Location
 from vision_flan.readers.text_stream import TextStream
 
-_BLANKS = re.compile(r"[ \t\n\r\ufeff]*")
+_SPACES = re.compile(r"[ \t\n\r\ufeff]*")
 #: An error this close to the window's end may be caused by it: `-Infinity` and `\\uD83D` are the longest.
 _NEAR = 16
 
@@ -61,7 +61,7 @@ class JsonScanner:
     def peek(self) -> str:
         """The next character that is not a space, "" at the end."""
         while True:
-            found = _BLANKS.match(self._text, self._at)
+            found = _SPACES.match(self._text, self._at)
             self._at = found.end() if found else self._at
             if self._at < len(self._text):
                 return self._text[self._at]

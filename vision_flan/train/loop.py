@@ -27,7 +27,7 @@ from vision_flan.train.model import (
     empty_model,
     fill,
     freeze,
-    normalise,
+    normalize,
     patches_of,
     read_init,
 )
@@ -185,7 +185,7 @@ def row_loss(model: Any, row: Row, device: torch.device, dtype: torch.dtype) -> 
     logits = model(
         input_ids=row.ids[None].to(device, non_blocking=True),
         position_ids=row.positions[None].to(device, non_blocking=True),
-        pixel_values=normalise(images, dtype) if len(images) else None,
+        pixel_values=normalize(images, dtype) if len(images) else None,
         attention_mask=None,
         use_cache=False,
         logits_to_keep=row.keep.to(device, non_blocking=True),
@@ -241,7 +241,7 @@ def answer_samples(
         pixels = None
         if sample.has_image:
             square = to_square(corpus.image(ref), side, MEAN)[None].to(device)
-            pixels = normalise(square, compute_dtype(config.parallel))
+            pixels = normalize(square, compute_dtype(config.parallel))
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids,

@@ -35,7 +35,7 @@ class Ref(NamedTuple):
 def permutation(n: int, *key: object) -> Indices:
     """An order of `range(n)` that depends on `n` and the key alone.
 
-    The numbers are hashed by splitmix64's finaliser (Steele et al. 2014). It is a bijection: no ties.
+    The numbers are hashed by splitmix64's finalizer (Steele et al. 2014). It is a bijection: no ties.
     """
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     x = np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)

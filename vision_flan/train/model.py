@@ -177,7 +177,7 @@ def restore_buffers(model: nn.Module) -> None:
                 getattr(module, name).copy_(buffer)
 
 
-def normalise(images: Tensor, dtype: torch.dtype) -> Tensor:
+def normalize(images: Tensor, dtype: torch.dtype) -> Tensor:
     """uint8 [n, side, side, 3] -> [n, 3, side, side] as CLIP's processor gives it, on the images' device."""
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)

@@ -34,8 +34,8 @@ def generate(mini: Miniature) -> None:
         tree.write_lines("devkit/train_perfect_preds.txt", (str(record["class"]) for record in train))
         tree.write_bytes("devkit/cars_train_annos.mat", _annotations(train))
         test = [_record(mini, "test", index) for index in range(few)]
-        unlabelled = [{name: value for name, value in record.items() if name != "class"} for record in test]
-        tree.write_bytes("devkit/cars_test_annos.mat", _annotations(unlabelled))
+        unlabeled = [{name: value for name, value in record.items() if name != "class"} for record in test]
+        tree.write_bytes("devkit/cars_test_annos.mat", _annotations(unlabeled))
     mini.write_bytes("cars_test_annos_withlabels.mat", _annotations(test))
     for split, records in (("train", train), ("test", test)):
         with mini.pack(f"cars_{split}.tgz") as tree:

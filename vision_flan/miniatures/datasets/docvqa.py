@@ -80,10 +80,10 @@ def _page(shown: Fields, rng: Random) -> Callable[[], Drawing]:
     one_bit = rng.random() < 0.5
     lines = {label: f"{label}  {value}" for label, (_, value) in shown.items()}
     number = lines.pop("Page", "")
-    blanks = [""] * (5 - len(lines))
+    padding = [""] * (5 - len(lines))
 
     def image() -> Drawing:
-        page = draw.page([*lines.values(), *blanks, number], (240, 120))
+        page = draw.page([*lines.values(), *padding, number], (240, 120))
         return page.convert("1") if one_bit else quirks.grayscale(page, ".png")
 
     return image

@@ -34,7 +34,7 @@ def generate(mini: Miniature) -> None:
                     captions = _captions(mini, index)
                     add_id(photo)
                     for number, caption in enumerate(captions):
-                        add_caption(f"{photo}.jpg#{number}\t{_tokenised(caption)}")
+                        add_caption(f"{photo}.jpg#{number}\t{_tokenized(caption)}")
                     card = partial(draw.caption_card, captions[0], (160, 120))
                     images.image(f"flickr30k-images/{photo}.jpg", card)
                     if _unrelated(index):
@@ -64,7 +64,7 @@ def _unrelated(index: int) -> bool:
     return index % 20 == 13
 
 
-def _tokenised(caption: str) -> str:
+def _tokenized(caption: str) -> str:
     """Penn Treebank style: spaces around punctuation, quotes and parentheses."""
     for mark in '.,()"':
         caption = caption.replace(mark, f" {mark} ")

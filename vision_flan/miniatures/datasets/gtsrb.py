@@ -44,14 +44,14 @@ def generate(mini: Miniature) -> None:
                     add([f"{stem}.ppm", side, side, 2, 2, side - 3, side - 3, label])
                     tree.image(f"{folder}/{stem}.ppm", partial(_photo, label, side, track))
                     mini.truth("object_gtsrb", f"{label:05d}/{stem}", answer=sign)
-    unlabelled = "GTSRB/Final_Test/Images"
+    unlabeled = "GTSRB/Final_Test/Images"
     with (
         mini.pack("GTSRB_Final_Test_Images.zip") as tree,
-        tree.csv(f"{unlabelled}/GT-final_test.test.csv", _HEADER, delimiter=";") as add,
+        tree.csv(f"{unlabeled}/GT-final_test.test.csv", _HEADER, delimiter=";") as add,
     ):
         for index in range(max(mini.n // 10, 1)):
             add([f"{index:05d}.ppm", 30, 30, 2, 2, 27, 27])
-            tree.image(f"{unlabelled}/{index:05d}.ppm", draw.blank((30, 30)))
+            tree.image(f"{unlabeled}/{index:05d}.ppm", draw.blank((30, 30)))
 
 
 def _photo(label: int, side: int, track: int) -> Image.Image:
@@ -62,7 +62,7 @@ def _photo(label: int, side: int, track: int) -> Image.Image:
         _triangle(pen, label)
     elif label == 14:
         pen.polygon(draw.polygon((64, 64), 60, 8, pi / 8), _RED, _WHITE)
-        _centred(pen, "STOP", 36, _WHITE)
+        _centered(pen, "STOP", 36, _WHITE)
     else:
         _disc(pen, label)
     return image.resize((side, side), Image.Resampling.LANCZOS)
@@ -89,7 +89,7 @@ def _disc(pen: ImageDraw.ImageDraw, label: int) -> None:
     inset = 8 if label == 42 else 18
     pen.ellipse((inset, inset, 128 - inset, 128 - inset), _WHITE)
     if label in (0, 3):
-        _centred(pen, "20" if label == 0 else "60", 56, _BLACK)
+        _centered(pen, "20" if label == 0 else "60", 56, _BLACK)
         return
     # a car on the right, and on the left a car (red) or a truck (gray) that passes it
     other = _RED if label == 9 else (130, 130, 130)
@@ -100,5 +100,5 @@ def _disc(pen: ImageDraw.ImageDraw, label: int) -> None:
             pen.line((28 + shift, 100 + shift // 2, 100 + shift, 28 + shift // 2), _BLACK, 3)
 
 
-def _centred(pen: ImageDraw.ImageDraw, words: str, size: int, ink: draw.Color) -> None:
+def _centered(pen: ImageDraw.ImageDraw, words: str, size: int, ink: draw.Color) -> None:
     pen.text((64, 64), words, ink, font=draw.font(size), anchor="mm")

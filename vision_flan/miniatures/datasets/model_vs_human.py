@@ -129,7 +129,7 @@ def _scrambled(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Im
     return _spread(np.fft.ifft2(np.abs(waves) * np.exp(1j * np.angle(turned))).real)
 
 
-def _equalised(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
+def _equalized(photo: Image.Image, mask: Image.Image, noise: _Noise) -> Image.Image:
     """Every frequency at the mean power of its wavelength."""
     phases = np.angle(np.fft.fft2(np.asarray(photo, float)))
     rows, columns = np.fft.fftfreq(_SIZE[1])[:, None], np.fft.fftfreq(_SIZE[0])[None, :]
@@ -201,7 +201,7 @@ _CHANGES: dict[str, _Change] = {
     "high-pass filter": _high_pass,
     "low-pass filter": lambda photo, mask, noise: photo.filter(ImageFilter.GaussianBlur(7)),
     "phase scrambling": _scrambled,
-    "power equalization": _equalised,
+    "power equalization": _equalized,
     "false colors": _false_colors,
     "rotation": lambda photo, mask, noise: photo.rotate(180),
     "uniform noise": _uniform_noise,

@@ -66,11 +66,11 @@ def _rows(mini: Miniature, split: str, rows: range) -> Iterator[dict[str, Any]]:
         winner = rng.randrange(2)
         pair = (0, 1) if turn == 0 else (winner, 2)
         tie = prompt % 5 == 3
-        labelled = prompt % 9 != 7
+        labeled = prompt % 9 != 7
         left = 0.5 if tie else float(winner == 0) if turn == 0 else 1.0
-        yield _row(mini, (split, prompt), caption, pair, left if labelled else 0.0, labelled=labelled)
+        yield _row(mini, (split, prompt), caption, pair, left if labeled else 0.0, labeled=labeled)
         best = _uid(mini, split, prompt, winner)
-        if split == "train" and labelled and not tie and best not in told:
+        if split == "train" and labeled and not tie and best not in told:
             mini.truth("caption_pickapic", best, target=caption)
         told = {best}
 
@@ -81,7 +81,7 @@ def _uid(mini: Miniature, split: str, prompt: int, number: int) -> str:
 
 
 def _row(
-    mini: Miniature, key: tuple[str, int], caption: str, pair: tuple[int, int], left: float, *, labelled: bool
+    mini: Miniature, key: tuple[str, int], caption: str, pair: tuple[int, int], left: float, *, labeled: bool
 ) -> dict[str, Any]:
     uids = [_uid(mini, *key, number) for number in pair]
     row: dict[str, Any] = {
@@ -89,7 +89,7 @@ def _row(
         "best_image_uid": "tie" if left == 0.5 else uids[0] if left else uids[1],
         "caption": caption,
         "created_at": _TIME,
-        "has_label": labelled,
+        "has_label": labeled,
         "num_example_per_prompt": 2,
         "ranking_id": key[1],
         "user_id": key[1] % 7,
@@ -99,7 +99,7 @@ def _row(
         row[f"image_{side}_uid"] = uid
         row[f"image_{side}_url"] = f"https://example.org/{uid}.png"
         row[f"jpg_{side}"] = _image(mini, caption, uid, ".png" if pair[side] == 1 else ".jpg")
-        row[f"label_{side}"] = (left if side == 0 else 1 - left) if labelled else None
+        row[f"label_{side}"] = (left if side == 0 else 1 - left) if labeled else None
         row[f"model_{side}"] = "dreamlike-art/dreamlike-photoreal-2.0"
     return row
 

@@ -1,0 +1,299 @@
+"""The package from Python: what `import vision_flan as vf` offers.
+
+Six functions, each the counterpart of a command. Errors are `vision_flan.errors.VflanError`: what is wrong,
+where, and the next step. The examples run in a folder in which `vflan miniature textocr --out raw --n 60` was
+called, which writes a small copy of TextOCR in upstream's own format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from vision_flan.build.compile import Result
+    from vision_flan.build.open_task import OpenTask
+    from vision_flan.dataset.manifest import Verification
+    from vision_flan.instances.maker import Instance
+    from vision_flan.report import Reporter
+    from vision_flan.spec.model import TaskSpec
+
+__all__ = ["compile", "examples", "load", "task", "tasks", "verify"]
+
+#: Records of the miniature from which examples come, at least and for each example.
+_RECORDS, _RECORDS_EACH = 40, 4
+#: Candidates read at a time while examples are looked for.
+_BLOCK = 50
+
+
+def tasks(suite: str | None = None, dataset: str | None = None) -> list[str]:
+    """The ids of all tasks, or of those of a suite, a dataset, or both.
+
+    Args:
+        suite: name of a suite: `vision_flan` (the 187 of the paper), `evaluation`, `extras`, ...
+        dataset: slug of a dataset, such as `textocr`.
+
+    Returns:
+        Task ids, sorted; those of a suite in the suite's order.
+
+    Raises:
+        SpecError: there is no such suite or dataset; the message names those that exist.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> len(vf.tasks(suite="vision_flan"))
+        187
+        >>> vf.tasks(dataset="textocr")
+        ['ocr_textocr']
+    """
+    from vision_flan.spec.catalog import Catalog
+
+    catalog = Catalog.default()
+    names = list(catalog.task_files) if suite is None else list(catalog.suite(suite))
+    if dataset is None:
+        return names
+    slug = catalog.dataset(dataset).dataset
+    return [name for name in names if catalog.task_files[name].parent.name == slug]
+
+
+def task(id: str) -> TaskSpec:
+    """The spec of a task.
+
+    Args:
+        id: task id, or its name in the published release.
+
+    Returns:
+        A frozen `TaskSpec`; its attributes are the keys of the spec (docs/spec.md).
+
+    Raises:
+        SpecError: there is no such task, or its spec is not valid.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> spec = vf.task("AID+aerial_scene_classification")
+        >>> spec.id, spec.category, spec.available
+        ('scene_aid', 'Scene Classification', 10000)
+    """
+    from vision_flan.spec.catalog import Catalog
+
+    return Catalog.default().task(id)
+
+
+def examples(id: str, raw: str | Path | None = None, n: int = 5, seed: int = 0) -> list[dict[str, Any]]:
+    """The first instances that a task makes, without compiling it.
+
+    With raw files these are the rows that `compile` writes first with the same seed. Without, they come from
+    a miniature made in a temporary folder: upstream's format, invented content.
+
+    Args:
+        id: task id, or its name in the published release.
+        raw: folder with one subfolder a dataset, in upstream's own layout; None makes a miniature.
+        n: how many; fewer come back if the records do not yield as many.
+        seed: seed of selection, options and negatives.
+
+    Returns:
+        A dict with the columns of a compiled config for each instance; `image` is decoded to a
+        `PIL.Image.Image`, as `load` decodes it.
+
+    Raises:
+        SpecError: there is no such task, its spec is not valid, or its dataset has no miniature.
+        MissingRawError: raw files are missing; the message says which, where from, and where to put them.
+        BadRawError: a raw file is not what its format says.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> row = vf.examples("ocr_textocr", n=1)[0]
+        >>> list(row)[:7]
+        ['id', 'image', 'instruction', 'input', 'options', 'target', 'prompt']
+        >>> row["image"].mode, row["prompt"] == row["instruction"]
+        ('RGB', True)
+    """
+    from vision_flan.spec.catalog import Catalog
+
+    if n < 0:
+        raise ValueError(f"n is a number of instances, not {n}")
+    catalog = Catalog.default()
+    with _raw_folder(catalog.task(id).dataset, raw, n) as folder:
+        from vision_flan.build.open_task import open_task
+
+        with open_task(id, folder, catalog, seed) as opened:
+            return [row for _, row in zip(range(n), _instances(opened, seed), strict=False)]
+
+
+@contextmanager
+def _raw_folder(dataset: str, raw: str | Path | None, n: int) -> Iterator[Path]:
+    """The raw folder asked for, or a miniature."""
+    from vision_flan.miniatures import registry
+
+    records = max(_RECORDS, _RECORDS_EACH * n)
+    made = nullcontext(Path(raw)) if raw is not None else registry.temporary(dataset, records)
+    with made as folder:
+        yield folder
+
+
+def _instances(opened: OpenTask, seed: int) -> Iterator[dict[str, Any]]:
+    """Instances in selection order; what is dropped is passed over, as in a compile."""
+    from vision_flan.instances.maker import Instance
+
+    maker, start = opened.maker(seed), 0
+    while rows := opened.candidates.block(start, _BLOCK):
+        start += _BLOCK
+        for row in rows:
+            made = maker.make(row, opened.read, full_check=False)
+            if isinstance(made, Instance):
+                yield _row(made)
+
+
+def _row(instance: Instance) -> dict[str, Any]:
+    from datasets import Image
+
+    from vision_flan.columns import COLUMNS, IMAGE, TEXT_COLUMNS
+
+    image = Image().decode_example({"bytes": instance.image, "path": instance.image_path})
+    values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
+    row: dict[str, Any] = values | {IMAGE: image, "options": instance.options}
+    return {name: row[name] for name in COLUMNS}
+
+
+def compile(
+    id: str,
+    raw: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    limit: int | Literal["spec"] | None = "spec",
+    workers: int = 2,
+    check_images: Literal["header", "full"] = "header",
+    force: bool = False,
+    verify_raw: bool = False,
+    report: Reporter | None = None,
+) -> Result:
+    """Compile one task into a config of a folder that `load` and `datasets.load_dataset` open.
+
+    What is up to date is left alone; a run that was stopped is resumed.
+
+    Args:
+        id: task id, or its name in the published release.
+        raw: folder with one subfolder a dataset, in upstream's own layout.
+        out: the compiled folder; other configs in it stay.
+        seed: seed of selection, options and negatives.
+        limit: maximum number of instances; "spec" takes the task's own (mostly 10,000), None takes all.
+        workers: number of threads. The shards are the same for any number.
+        check_images: "full" decodes every image instead of checking header and end.
+        force: compile even what is up to date.
+        verify_raw: keep checksums of all raw files that are read, and compare with those kept.
+        report: receives progress; silent by default.
+
+    Returns:
+        A `Result`: `manifest` (counts, drops by reason, shards), `folder`, and `built`, which is False if the
+        config was up to date.
+
+    Raises:
+        SpecError: there is no such task, or its spec is not valid.
+        MissingRawError: raw files are missing; the message says which, where from, and where to put them.
+        BadRawError: a raw file is not what its format says, or changes while it is read.
+        MachineError: disk full, no permission, or another compile of this task is running.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> result = vf.compile("ocr_textocr", raw="raw", out="vision-flan")
+        >>> result.built, result.manifest.counts["written"]
+        (True, 56)
+        >>> vf.compile("ocr_textocr", raw="raw", out="vision-flan").built
+        False
+    """
+    from vision_flan.build.compile import Options, compile_task
+    from vision_flan.report import Silent
+    from vision_flan.spec.catalog import Catalog
+
+    if check_images not in ("header", "full"):
+        raise ValueError(f"check_images is 'header' or 'full', not {check_images!r}")
+    if isinstance(limit, str) and limit != "spec":
+        raise ValueError(f"limit is a number, None or 'spec', not {limit!r}")
+    options = Options(
+        seed=seed,
+        limit=limit,
+        workers=workers,
+        full_check=check_images == "full",
+        force=force,
+        verify_raw=verify_raw,
+    )
+    return compile_task(id, Path(raw), Path(out), Catalog.default(), options, report or Silent())
+
+
+def load(folder: str | Path, id: str) -> Dataset:
+    """A config of a compiled folder as a `datasets.Dataset`. Nothing is looked up on the network.
+
+    Args:
+        folder: a compiled folder.
+        id: task id, or its name in the published release.
+
+    Returns:
+        The config's only split. Images are decoded when a row is read.
+
+    Raises:
+        VflanError: the folder has no such config, or its manifest is broken.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> result = vf.compile("ocr_textocr", raw="raw", out="vision-flan")
+        >>> rows = vf.load("vision-flan", "ocr_textocr")
+        >>> rows.num_rows, rows[0]["category"]
+        (56, 'OCR')
+    """
+    from vision_flan.dataset.manifest import manifest_path, read_manifest
+    from vision_flan.errors import Location, VflanError
+    from vision_flan.spec.catalog import Catalog
+
+    root = Path(folder)
+    name = id if manifest_path(root, id).is_file() else Catalog.default().aliases.get(id, id)
+    path = manifest_path(root, name)
+    if not path.is_file():
+        present = sorted(other.stem for other in path.parent.glob("*.json"))
+        has = f"it has: {', '.join(present)}" if present else "it has none"
+        raise VflanError(
+            f"no config {name!r} in this folder; {has}",
+            where=Location(root),
+            hint=f"vflan compile --task {name} --out {root}",
+        )
+    manifest = read_manifest(path)
+    from datasets import load_dataset
+
+    return load_dataset(str(root.resolve()), name, split=manifest.split)
+
+
+def verify(folder: str | Path) -> Verification:
+    """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
+
+    Args:
+        folder: a compiled folder.
+
+    Returns:
+        A `Verification`: `tasks`, `shards` and `bytes` that were checked, and `problems`, a list of `Problem`
+        (`task`, `path`, `message`) that is empty if all is as the manifests say.
+
+    Raises:
+        VflanError: the folder holds no compiled config.
+
+    Examples:
+        >>> import vision_flan as vf
+        >>> result = vf.compile("ocr_textocr", raw="raw", out="vision-flan")
+        >>> checked = vf.verify("vision-flan")
+        >>> checked.tasks, checked.problems
+        (1, [])
+    """
+    from vision_flan.dataset import manifest
+    from vision_flan.errors import Location, VflanError
+
+    *_, (_, result) = manifest.verify(Path(folder))  # the last one is complete
+    if not result.tasks:
+        raise VflanError(
+            "this folder holds no compiled config",
+            where=Location(folder),
+            hint="give the folder that `vflan compile --out` wrote",
+        )
+    return result
