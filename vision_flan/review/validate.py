@@ -17,6 +17,7 @@ from vision_flan.errors import Location, SpecError
 from vision_flan.report import Reporter, Silent
 from vision_flan.review.bound import BoundTask, bind_task
 from vision_flan.review.dataset_rules import DATASET_RULES
+from vision_flan.review.form import form
 from vision_flan.review.lints import LINTS, similar_instructions
 from vision_flan.review.rendered import render_miniatures
 from vision_flan.review.task_rules import TASK_RULES
@@ -115,6 +116,7 @@ def _document(path: Path, kind: str, checked: Checked) -> Document | None:
     if found:
         return None
     checked.add(names(document, kind))
+    checked.add(form(document, kind))
     return document
 
 
@@ -286,7 +288,7 @@ _FORMAT_RULES = {
 
 def rules() -> dict[str, str]:
     """Every rule and its manual, in the order of docs/spec.md."""
-    over_specs = (names, schema_comment, *TASK_RULES, allow, *DATASET_RULES, *CATALOG_RULES)
+    over_specs = (names, schema_comment, form, *TASK_RULES, allow, *DATASET_RULES, *CATALOG_RULES)
     functions = (*over_specs, similar_instructions, *LINTS)
     return _FORMAT_RULES | {rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in functions}
 
