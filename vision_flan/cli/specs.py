@@ -51,11 +51,13 @@ Examples:
     help="github: annotations that a pull request shows beside the line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@click.option("--fix", is_flag=True, help="First write the specs in the one layout; data never change.")
 def validate(
     tasks: tuple[str, ...],
     everything: bool,
     changed: str | None,
     rendered: bool | None,
+    fix: bool,
     shape: str,
     as_json: bool,
 ) -> None:
@@ -65,6 +67,7 @@ def validate(
     Exit code 1 means errors; warnings alone leave 0.
     """
     from vision_flan.review.changed import changed_tasks, relative_to
+    from vision_flan.review.layout import rewrite
     from vision_flan.review.validate import validate as check
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
@@ -74,6 +77,10 @@ def validate(
     chosen_format = Format.JSON if as_json else Format(shape)
     catalog = Catalog.default()
     chosen = changed_tasks(catalog, changed) if changed is not None else list(tasks)
+    if fix:
+        for path in rewrite(catalog.files(None if everything else chosen)):
+            echo(f"fixed: {path}", err=True)
+        catalog = Catalog.default()
     with reporter(quiet=chosen_format is Format.JSON) as report:
         checked = check(
             catalog,

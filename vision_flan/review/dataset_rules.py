@@ -17,18 +17,22 @@ from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec
 
 _PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.IGNORECASE)
+_NONE_STATED = re.compile(r"\b(?:none|not) stated\b", re.IGNORECASE)
 _CITATION_KEY = re.compile(r"\s*@\w+\s*\{\s*[^\s,{}]+\s*,")
 #: License ids have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
 
 
 def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """The license is stated: no placeholder, an SPDX id that has the form of one, and a note where
-    redistribution of images is unclear."""
+    """The license is stated, or "None stated": no placeholder, an SPDX id that has the form of one, and a
+    note where redistribution of images is unclear."""
     known = dataset.license
     place = dataset.document.place("license")
     if _PLACEHOLDER.search(f"{known.name} {known.note}"):
         yield at(place, "license", "the license is a placeholder", "see the dataset's homepage")
+    if _NONE_STATED.search(known.name) and known.name != "None stated":
+        hint = "name: None stated; what else is known goes into `note`"
+        yield at(dataset.document.place("license", "name"), "license", "no license is stated", hint)
     if known.spdx is not None and not _SPDX.match(known.spdx):
         yield at(
             dataset.document.place("license", "spdx"),

@@ -18,6 +18,7 @@ from vision_flan.review.bound import BoundTask, bind_task
 from vision_flan.review.catalog_rules import CATALOG_RULES
 from vision_flan.review.dataset_rules import DATASET_RULES
 from vision_flan.review.instruction_rules import INSTRUCTION_RULES, median_words, similar_instructions
+from vision_flan.review.layout import layout
 from vision_flan.review.lints import LINTS
 from vision_flan.review.rendered import render_miniatures
 from vision_flan.review.task_rules import TASK_RULES
@@ -125,6 +126,7 @@ def _document(path: Path, kind: str, checked: Checked) -> Document | None:
     if found:
         return None
     checked.add(names(document, kind))
+    checked.add(layout(document, kind))
     return document
 
 
@@ -193,6 +195,7 @@ def rules() -> dict[str, str]:
     over_specs = (
         names,
         schema_comment,
+        layout,
         *TASK_RULES,
         *INSTRUCTION_RULES,
         allow,

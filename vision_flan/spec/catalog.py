@@ -135,6 +135,18 @@ class Catalog:
         """The dataset that a task's spec names."""
         return self.dataset(task.dataset, task.place("dataset"))
 
+    def files(self, tasks: Collection[str] | None = None) -> list[tuple[Path, str]]:
+        """Spec files with their kind, "dataset" or "task": of these tasks and their datasets, or all.
+
+        Raises:
+            SpecError: no such task.
+        """
+        chosen = [self.task_files[self.resolve(name)] for name in tasks or ()]
+        folders = {path.parent.name for path in chosen}
+        datasets = [path for slug, path in self.dataset_files.items() if tasks is None or slug in folders]
+        found = self.task_files.values() if tasks is None else chosen
+        return [*((path, "dataset") for path in datasets), *((path, "task") for path in found)]
+
     def instruction_file(self, task: str) -> Path:
         """Path of a task's Jinja instruction."""
         return self.instructions / f"{task}.j2"

@@ -16,9 +16,16 @@ from vision_flan.spec.text import Document
 
 
 @cache
-def _validator(kind: str) -> Draft202012Validator:
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of "dataset" or "task"; its properties stand in the order that specs keep."""
     text = resources.files("vision_flan.spec").joinpath(f"{kind}.schema.json").read_text("utf-8")
-    return Draft202012Validator(json.loads(text))
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@cache
+def _validator(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(kind))
 
 
 def check_schema(document: Document, kind: str) -> list[Finding]:
