@@ -16,7 +16,7 @@ _CLASSES = (
     ("garfield", "Garfield", None),
     (_CLUTTER, "", None),
     ("water_lilly", "water lily", True),
-    ("Motorbikes", "motorbike", False),
+    ("Motorbikes", "motorcycle", False),
     ("cougar_face", "cougar face", True),
     ("windsor_chair", "Windsor chair", False),
 )
@@ -39,4 +39,4 @@ def generate(mini: Miniature) -> None:
             if living is None:
                 mini.truth("object_caltech101_living", key, dropped="neither side")
             else:
-                mini.truth("object_caltech101_living", key, target="Yes" if living else "No")
+                mini.truth("object_caltech101_living", key, target="yes" if living else "no")

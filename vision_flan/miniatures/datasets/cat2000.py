@@ -30,7 +30,10 @@ def generate(mini: Miniature) -> None:
             card = draw.caption_card(_CATEGORIES[category], (160, 90), note=str(number))
             tree.image(path, card)
             tree.image(f"trainSet/FIXATIONMAPS/{category}/{number:03d}.jpg", card.convert("L"))
-            mini.truth("style_trainset", path, target=_CATEGORIES[category])
+            if category == "Random":
+                mini.truth("style_trainset", path, dropped="a category that nothing shows")
+            else:
+                mini.truth("style_trainset", path, target=_CATEGORIES[category])
             copy = f"{folder}/Output/{number:03d}_SaliencyMap.jpg"
             tree.image(copy, card)
             mini.truth("style_trainset", copy, dropped="a drawn copy")

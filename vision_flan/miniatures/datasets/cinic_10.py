@@ -61,12 +61,12 @@ def _image(mini: Miniature, tree: Tree, split: str, index: int) -> None:
         return
     for task, classes in _NAMING.items():
         if name in classes:
-            mini.truth(task, path, target=f"The image contains {text.article(name)}")
+            mini.truth(task, path, target=f"The image contains {text.article(name)}.")
     animal = "an animal" if name in _ANIMALS else "not an animal"
-    mini.truth("object_cinic10_animal_presence", path, target=f"The object is {animal}")
+    mini.truth("object_cinic10_animal_presence", path, target=f"The object is {animal}.")
     task = "object_cinic10_shipping_presence"
     if name == "airplane":  # whether an airplane ships goods is debatable
         mini.truth(task, path, dropped="neither side")
     else:
         can = "can" if name in _NAMING["object_cinic10_shipping"] else "cannot"
-        mini.truth(task, path, target=f"The object {can} be used for shipping")
+        mini.truth(task, path, target=f"The object {can} be used for shipping.")

@@ -32,7 +32,7 @@ def generate(mini: Miniature) -> None:
                 add([*box, label])
         lines = [f"https://{domain}", "", f"Product no. {page}", "$ 9.99", "Add to cart"]
         mini.image(f"data/imgs/{page}.png", partial(draw.page, lines, (160, 160), 10))
-        mini.truth("ocr_cova", page, target=domain)
+        mini.truth("ocr_cova", page, target=domain.removeprefix("www."))
 
 
 def _page(index: int) -> int:

@@ -25,7 +25,7 @@ def generate(mini: Miniature) -> None:
             number = index % len(_CLASSES)
             folder, key = _CLASSES[number], f"{_CLASSES[number]}/2015_{index + 1:05d}"
             suffix = _SUFFIXES[index % len(_SUFFIXES)]
-            noun = "person" if folder == "People" else folder.lower()
+            noun = {"People": "person", "Motorbike": "motorcycle"}.get(folder, folder.lower())
             card = draw.caption_card(noun, (120, 90), note=str(index))
             tree.image(f"ExDark/{key}{suffix}", ImageEnhance.Brightness(card).enhance(0.6))
             box = f"{folder} 4 3 60 20 0 0 0 0 0 0 0"

@@ -20,7 +20,7 @@ _EXPRESSIONS = (
     ("happy", "happiness"),
     ("sad", "sadness"),
     ("surprise", "surprise"),
-    ("neutral", "neutrality"),
+    ("neutral", "calm"),
 )
 _QUERIES = ("angry_actor", "happy_lady", "excited_asian", "neutral_teacher")
 

@@ -33,5 +33,5 @@ def generate(mini: Miniature) -> None:
                     tree.image(file, draw.caption_card(label, (112, 112), note=file))
                     if split == "train":
                         mini.truth("face_fairface_age", file, target=age)
-                        mini.truth("face_fairface_gender", file, target=gender)
+                        mini.truth("face_fairface_gender", file, target=gender.lower())
                         mini.truth("face_fairface_race", file, target=race.replace("_", " "))
