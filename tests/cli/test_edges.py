@@ -113,14 +113,12 @@ def commands(parent: click.Group = group, name: str = "vflan") -> Iterator[tuple
 
 
 def paths() -> list[tuple[str, str]]:
-    """Command and parameter of each path that a command takes; the trainer's commands are not here."""
+    """Command and parameter of each path that a command takes."""
     return [
         (name, parameter.opts[0])
         for name, command in commands()
         for parameter in command.params
         if isinstance(parameter.type, click.Path)
-        and command.callback is not None
-        and command.callback.__module__ != "vision_flan.cli.train"
     ]
 
 

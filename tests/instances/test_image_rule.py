@@ -64,11 +64,6 @@ def everything(data: bytes) -> int:
     return len(data)
 
 
-def riff(data: bytes) -> int:
-    """RIFF header and chunk header of a WebP, without what follows."""
-    return 20
-
-
 KINDS: list[tuple[bytes, Callable[[bytes], int]]] = [
     (encoded("RGB", "JPEG"), jpeg_header),
     (encoded("RGB", "JPEG", progressive=True), jpeg_header),
@@ -79,8 +74,8 @@ KINDS: list[tuple[bytes, Callable[[bytes], int]]] = [
     (encoded("P", "PNG", transparency=0), everything),
     (encoded("I;16", "PNG"), everything),
     (encoded("RGB", "PNG", exif=exif(6)), everything),
-    (encoded("RGB", "WEBP"), riff),
-    (encoded("RGB", "WEBP", lossless=True), riff),
+    (encoded("RGB", "WEBP"), everything),
+    (encoded("RGB", "WEBP", lossless=True), everything),
     (encoded("RGB", "WEBP", exif=exif(6)), everything),
     (encoded("P", "GIF"), everything),
     (encoded("RGB", "TIFF"), everything),

@@ -118,7 +118,11 @@ def test_nearly_the_same_instruction_in_two_datasets_is_found_once(
     first, second = bound.instruction_file, catalog.instruction_file("animal_zoo")
     cats = replace(bound.dataset, dataset="cats")
     other = replace(bound, task=replace(bound.task, id="animal_zoo"), dataset=cats)
-    second.write_text(first.read_text("utf-8").replace("photo", "image"), "utf-8")
+    text = (
+        "This photo was taken in a home and shows one of the animals that live there. Name its kind in full."
+    )
+    first.write_text(f"{text}\n", "utf-8")
+    second.write_text(text.replace("photo", "image") + "\n", "utf-8")
     (found,) = similar_instructions({TASK: bound, "animal_zoo": other})
     assert found.file == str(second)
     assert found.message.startswith("nearly the same instruction as animal_pets: ")

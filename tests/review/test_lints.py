@@ -132,7 +132,7 @@ def test_a_letter_does_not_hide_a_constant_target(bound: BoundTask) -> None:
 def test_a_target_in_its_own_prompt_is_found(bound: BoundTask) -> None:
     names = [f"name{i}" for i in range(12)]
     given = made(names, inputs=[f"The file is called {name}" for name in names])
-    assert "12 of 12 prompts hold their own target" in messages(target_in_prompt, bound, given)[0]
+    assert "12 of 12 prompts contain their own target" in messages(target_in_prompt, bound, given)[0]
 
 
 def test_an_instruction_that_lists_all_answers_gives_none_away(bound: BoundTask) -> None:

@@ -63,7 +63,7 @@ raw_option = click.option(
     envvar="VFLAN_RAW",
     default="raw",
     show_default=True,
-    help="Folder with one sub-folder per dataset, in upstream's own layout. [env: VFLAN_RAW]",
+    help="Folder with one subfolder per dataset, in upstream's own layout. [env: VFLAN_RAW]",
 )
 out_option = click.option(
     "--out",

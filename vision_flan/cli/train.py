@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from vision_flan.cli.options import FOLDER
+from vision_flan.cli.output import echo
 from vision_flan.errors import VflanError
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
@@ -47,7 +49,7 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     with _trainer():
         from vision_flan.train.loop import run
 
-        click.echo(f"model: {run(config)}")
+        echo(f"model: {run(config)}")
 
 
 @click.group()
@@ -63,7 +65,7 @@ Example:
 @click.argument("model")
 @click.option("--projector", "mlp", default="", help="Take the MLP from this model or file.")
 @click.option("--llm", default="", help="Take the LLM from this model, keep the MLP.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder.")
 def exchange(model: str, mlp: str, llm: str, out: Path) -> None:
     """Write MODEL with the projector, or the LLM, of another."""
     if bool(mlp) == bool(llm):
@@ -72,7 +74,7 @@ def exchange(model: str, mlp: str, llm: str, out: Path) -> None:
         from vision_flan.train.projector import exchange as write_exchanged
 
         write_exchanged(model, out, projector=mlp, llm=llm)
-    click.echo(f"model: {out}")
+    echo(f"model: {out}")
 
 
 @projector.command(
@@ -87,7 +89,7 @@ def compare(first: str, second: str) -> None:
     with _trainer():
         from vision_flan.train.projector import correlation
 
-        click.echo(f"{correlation(first, second):.6f}")
+        echo(f"{correlation(first, second):.6f}")
 
 
 @click.command(
@@ -96,16 +98,18 @@ Examples:
   vflan export vision-flan --format trl --out vision-flan-trl
   vflan export vision-flan --format llava --out llava --task ocr_textocr"""
 )
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only.")
 def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
     """Write a compiled FOLDER for another trainer.
 
     llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM.
     """
+    from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.names import task_ids
     from vision_flan.train.exports import export as write_export
 
-    count = write_export(folder, out, form, tasks)
-    click.echo(f"{out}: {count} instances for {form}")
+    count = write_export(folder, out, form, task_ids(Catalog.default(), tasks))
+    echo(f"{out}: {count} instances for {form}")

@@ -1,7 +1,7 @@
-"""Headers of JPEG, PNG and WebP files, parsed without decoding: is the file plain enough to trust its pixels?
+"""Headers of JPEG and PNG files, parsed without decoding: is the file plain enough to trust its pixels?
 
 Each function returns None for anything unusual; `images` then decodes the file. Compressed data stays
-unchecked: that of a JPEG or WebP, which have no checksums, and that of a PNG whose checksums are correct.
+unchecked: that of a JPEG, which has no checksums, and that of a PNG whose checksums are correct.
 """
 
 from __future__ import annotations
@@ -199,25 +199,3 @@ def plain_png(data: bytes) -> bool | None:
             plain = plain and kind in _PNG_PLAIN and not closed
         at = stop
     raise BadHeaderError
-
-
-def plain_webp(data: bytes) -> Plain | None:
-    """The header of a WebP file that holds one image and nothing else (RFC 9649)."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 32:
-        return None
-    length = int.from_bytes(data[16:20], "little")
-    if int.from_bytes(data[4:8], "little") + 8 != len(data) or 20 + length + (length & 1) != len(data):
-        return None
-    if data[12:16] == b"VP8 ":
-        tag = int.from_bytes(data[20:23], "little")
-        key_frame, profile, shown, first = not tag & 1, tag >> 1 & 7, tag >> 4 & 1, tag >> 5
-        if not key_frame or profile > 3 or not shown or data[23:26] != b"\x9d\x01\x2a":
-            return None
-        if not 0 < first <= length - 10:
-            return None
-        size = int.from_bytes(data[26:30], "little")
-        return Plain(size & 0x3FFF, size >> 16 & 0x3FFF)
-    if data[12:16] == b"VP8L" and data[20] == 0x2F:
-        bits = int.from_bytes(data[21:25], "little")
-        return None if bits >> 29 else Plain((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    return None

@@ -1,7 +1,7 @@
 """Check whether an image can be passed on unchanged, and decode images for display.
 
 What passes the check can be decoded by `datasets` and the trainer. Decoding a JPEG takes 2 ms, twenty times
-as long as copying it (docs/design.md), so a plain JPEG, PNG or WebP is accepted by its header and its end
+as long as copying it (docs/design.md), so a plain JPEG or PNG is accepted by its header and its end
 (`image_headers`); any other file is decoded as `load_dataset` does. `full=True` decodes all files.
 """
 
@@ -16,11 +16,9 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from vision_flan.instances.image_headers import (
     BadHeaderError,
-    Plain,
     bound_jpeg,
     plain_jpeg,
     plain_png,
-    plain_webp,
 )
 
 #: Pillow's limit against decompression bombs: a quarter of a gigabyte of RGB.
@@ -75,9 +73,6 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
 
 
 def _check_opened(data: bytes, full: bool) -> ImageFacts:
-    webp = None if full else plain_webp(data)
-    if webp and _may_be(webp):
-        return ImageFacts("WEBP", webp.width, webp.height)
     whole = plain_png(data) if data.startswith(b"\x89PNG\r\n\x1a\n") else False
     image = _open(data)
     if image.width * image.height > MAX_PIXELS:
@@ -100,10 +95,6 @@ def _check_opened(data: bytes, full: bool) -> ImageFacts:
     except Exception as error:  # Pillow raises many types of errors for damaged files
         raise BadImageError("broken_image") from error
     return facts
-
-
-def _may_be(plain: Plain) -> bool:
-    return 1 < plain.width * plain.height <= MAX_PIXELS
 
 
 def _check_exif(block: bytes) -> None:

@@ -16,6 +16,8 @@ from vision_flan.instances.rendering import read_template
 from vision_flan.review.bound import BoundTask
 from vision_flan.spec.findings import Finding, at
 
+#: Words below which an instruction is too short to be a copy.
+SHORT = 18
 #: Jaccard index of the word triples of two instructions above which they count as copies.
 SIMILAR = 0.5
 
@@ -41,7 +43,7 @@ _END_OF_SENTENCE = re.compile(r"(?<=[.?!:])\s+")
 _AVOIDED = {
     r"pictures?": "image",
     r"blanks?": "space",
-    r"full stops?": "period",
+    r"full\sstops?": "period",
     r"(?<!square )(?<!curly )(?<!angle )brackets?": "parentheses",
     r"pupils?": "student",
     r"a (?:computer )?program (?:drew|draws|made|makes|painted)": "nothing: say what is shown",
@@ -77,7 +79,8 @@ _WORDS = [
 
 def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
     """A warning: the instruction is nearly the same as one of another dataset: half of their word triples are
-    shared, the closing aside. Tasks of one dataset may have instructions that are alike."""
+    shared, the closing aside. Tasks of one dataset may have instructions that are alike, and so may those of
+    fewer than 18 words: there are few ways to ask a plain question."""
     shingles = {name: _shingles(written(bound)) for name, bound in sorted(tasks.items())}
     for (one, left), (other, right) in combinations(shingles.items(), 2):
         if tasks[one].dataset.dataset == tasks[other].dataset.dataset:
@@ -97,6 +100,8 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
     for sentence in CLOSINGS.values():
         text = text.removesuffix(sentence)
     words = re.findall(r"[^\W_]+", text.lower())
+    if len(words) < SHORT:
+        return set()
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
@@ -117,9 +122,8 @@ def closing(bound: BoundTask) -> Iterator[Finding]:
 
 
 def instruction_words(bound: BoundTask) -> Iterator[Finding]:
-    """A warning: a word that instructions avoid: picture (image), blank (space), full stop (period), brackets
-    (parentheses), pupil (student), "a program drew", and British spellings. The suites evaluation and stages
-    are free."""
+    """A warning: a word that instructions avoid, where the field says image, space, period, parentheses or
+    student; "a program drew"; and British spellings. The suites evaluation and stages are free."""
     if _is_upstream_text(bound):
         return
     text = written(bound)

@@ -265,7 +265,7 @@ def _wrapped(text: str) -> str:
 
 
 def _filled_comment(first: re.Match[str], rest: list[str]) -> list[str]:
-    """A comment that is too long, filled anew with the lines that go on with it, which leave `rest`."""
+    """A comment that is too long, filled again with the lines that go on with it, which leave `rest`."""
     words = first[2]
     while rest and (more := _COMMENT.fullmatch(rest[0])) and more[1] == first[1]:
         if more[2].startswith("quirk:"):

@@ -48,8 +48,8 @@ _TASK_OF_NEW_DATASET = """\
 id: {task}
 title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
-dataset: {dataset}
 alias: null  # its name in the published release, if it has one
+dataset: {dataset}
 table: images  # or `sql:`, one SELECT over the tables
 key: path  # unique for each record; a SQL expression
 image: path
@@ -69,8 +69,8 @@ _TASK_OF_KNOWN_DATASET = """\
 id: {task}
 title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
-dataset: {dataset}
 alias: null  # its name in the published release, if it has one
+dataset: {dataset}
 # tables of {dataset}:
 {tables}
 table: {table}  # or `sql:`, one SELECT over the tables
