@@ -218,7 +218,8 @@ def test_a_killed_run_resumes(tmp_path: Path, serve: Serve, jsonl: Callable[...,
     assert kept < 30
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["value"] == 1
-    assert len(server.requests) - asked == 30 - kept
+    # a request that was under way when the process died may reach the server only afterwards
+    assert 30 - kept <= len(server.requests) - asked <= 30 - kept + 8
     assert replies.read_bytes().count(b"\n") == 30
 
 

@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import pickle
+import signal
 import struct
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,8 @@ from hypothesis import strategies as st
 
 from tests.toy import DATASET, Toy
 from vision_flan.errors import BadRawError, VflanError
+from vision_flan.readers import matlab_file
+from vision_flan.readers.matlab_child import CrashError, MatlabParser
 from vision_flan.readers.pickled import restricted_loads
 
 S, N, F = pa.string(), pa.int64(), pa.float64()
@@ -277,3 +281,24 @@ def test_a_compile_of_a_broken_table_says_what_to_do(
     code, shown = compile_toy()
     assert code == 4 and message in shown, shown
     assert "Traceback" not in shown
+
+
+def test_a_matlab_file_that_crashes_its_parser_is_an_error_and_the_next_one_is_read(folder: Any) -> None:
+    name = "matlab"
+    folder.write("a", _whole(name))
+    before = read_all(folder, name)
+    process = matlab_file._PARSER._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert read_all(folder, name) == before
+    with pytest.raises(CrashError):
+        _crash(MatlabParser())
+
+
+def _crash(parser: MatlabParser) -> None:
+    """Have the child die between a request and its answer."""
+    child = parser._running()
+    child.send_signal(signal.SIGSTOP)
+    threading.Timer(0.3, child.kill).start()
+    parser.parse(b"anything", None)

@@ -14,10 +14,12 @@ import numpy as np
 
 from vision_flan.errors import BadRawError, Location, MachineError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.matlab_child import CrashError, MatlabParser
 from vision_flan.readers.pixels import Array
 from vision_flan.readers.whole import read_whole
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_PARSER = MatlabParser()
 _INSTALL = 'pip install "vision-flan[matlab]"'
 
 
@@ -29,9 +31,9 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
         MachineError: the package that reads such files is not installed.
     """
     data = read_whole(raw, file)
-    is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
     try:
-        return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
+        found: dict[str, Array] = _PARSER.parse(data, variable)
+        return found
     except ImportError as error:
         raise MachineError(f"MATLAB files need the package {error.name}", hint=_INSTALL) from None
     except _ElsewhereError as error:
@@ -40,12 +42,26 @@ def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str
             where=Location(file),
             hint="store the data in the file itself",
         ) from None
+    except CrashError as error:
+        raise BadRawError(
+            f"not a valid MATLAB file: {error}", where=Location(file), hint="download it again"
+        ) from None
     except Exception as error:  # parsers raise anything for damaged files
         raise BadRawError(
             f"not a valid MATLAB file: {type(error).__name__}: {error}",
             where=Location(file),
             hint="download it again",
         ) from error
+
+
+def parse(data: bytes, variable: str | None) -> dict[str, Array]:
+    """The variables of a file's bytes, or one of them; runs in a process of its own.
+
+    Raises:
+        Exception: whatever the parser of a damaged file raises.
+    """
+    is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
+    return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
 
 
 def elements(value: Array) -> Iterator[Any]:
