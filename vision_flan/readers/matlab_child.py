@@ -11,10 +11,15 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-_START = "from vision_flan.readers.matlab_child import serve; serve()"
+_START = """\
+from vision_flan.readers.matlab_child import serve
+from vision_flan.readers.matlab_file import parse
+serve(parse)
+"""
 
 
 class CrashError(Exception):
@@ -73,10 +78,8 @@ class MatlabParser:
             process.wait()
 
 
-def serve() -> None:
+def serve(parse: Callable[[bytes, str | None], Any]) -> None:
     """Answer requests on standard input until it ends; for the child."""
-    from vision_flan.readers.matlab_file import parse
-
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # libraries that print must not print between answers
     while True:
