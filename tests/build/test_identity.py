@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
 from vision_flan.build.compile import Result
+from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import LISTED_FILES
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
@@ -371,7 +372,7 @@ class TestRawFilesThatChangeWhileTheyAreRead:
         lost = toy.raw / what
         during_build(monkeypatch, 5, lambda: lost.rename(toy.root / "lost"))
         with pytest.raises((MissingRawError, BadRawError), match="during the build"):
-            toy.compile(workers=1)
+            toy.compile(engine=EngineSpec(jobs=1))
         assert not (toy.out / "toy_color").exists()
 
     def test_an_annotation_or_image_that_changes_is_not_installed(
@@ -405,7 +406,7 @@ class TestKilled:
                         os.kill(os.getpid(), signal.SIGKILL)
             catalog = Catalog(root / "task_specs", root / "instructions")
             out = root / "vision-flan"
-            compile_task("toy_color", root / "raw", out, catalog, Options(workers=1), Report())
+            compile_task("toy_color", root / "raw", out, catalog, Options(), Report())
         """
         killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY, check=False)
         assert killed.returncode == -signal.SIGKILL
@@ -545,7 +546,7 @@ class TestDrops:
         (toy.raw / "toy/images/0003.png").unlink()
         (toy.raw / "toy/images/0005.png").write_bytes(b"<html>")
         for workers in (1, 3):
-            counts = toy.compile(workers=workers, force=True).manifest.counts
+            counts = toy.compile(engine=EngineSpec(jobs=workers), force=True).manifest.counts
             assert counts["examples"] == {
                 "missing_image": "images/0003.png (record 0003.png)",
                 "not_an_image": "images/0005.png (record 0005.png)",
@@ -611,7 +612,7 @@ class TestDrops:
             return read(self, ref)
 
         monkeypatch.setattr(ImageStore, "read", counted)
-        toy.compile(limit=500, workers=64)
+        toy.compile(limit=500, engine=EngineSpec(jobs=64))
         assert len(count) == 500
 
     def test_descriptors_do_not_grow(self, toy: Toy) -> None:

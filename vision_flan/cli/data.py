@@ -11,14 +11,14 @@ import click
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_FOLDER,
+    jobs_option,
     json_option,
     limit_option,
     out_option,
     raw_option,
     seed_option,
-    workers_option,
 )
-from vision_flan.cli.output import echo, facts_of, human_bytes, print_error, print_json, reporter
+from vision_flan.cli.output import echo, facts_of, human_bytes, print_error, print_json, reporter, reporters
 from vision_flan.errors import ExitCode, VflanError
 
 
@@ -28,7 +28,8 @@ Examples:
   vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
   vflan compile --task "AID+aerial_scene_classification" --limit 500
   vflan compile --suite vision_flan --raw ~/raw --keep-going
-  vflan compile --plan plan.json --raw ~/raw --keep-going"""
+  vflan compile --plan plan.json --raw ~/raw --keep-going
+  vflan compile --suite vision_flan --shard-of 3/8 --out share-3"""
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
@@ -43,7 +44,23 @@ Examples:
 @out_option
 @seed_option
 @limit_option
-@workers_option
+@jobs_option
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="Where the work runs: on this machine, or on a Ray cluster (docs/scale.md).",
+)
+@click.option(
+    "--address", help="With --engine ray: the cluster's address, or auto. Default: one is started here."
+)
+@click.option(
+    "--shard-of",
+    metavar="I/N",
+    help="Only the I-th of N shares of the tasks, of about equal size: for arrays of jobs. "
+    "`vflan merge` puts the folders together.",
+)
 @click.option(
     "--check-images",
     type=click.Choice(["header", "full"]),
@@ -67,7 +84,10 @@ def compile(
     out: Path,
     seed: int,
     limit: int | None,
-    workers: int,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
+    shard_of: str | None,
     check_images: str,
     force: bool,
     verify_raw: bool,
@@ -79,32 +99,40 @@ def compile(
     After Ctrl-C, a crash or a full disk the same command resumes where it stopped.
     """
     from vision_flan.build.compile import Options
+    from vision_flan.build.engines import EngineSpec
     from vision_flan.build.many import compile_many, select
     from vision_flan.build.plan import read_quotas
+    from vision_flan.build.shares import share_of
     from vision_flan.cli.versions import print_untested_notice
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
     quota: Any = "spec" if limit is None else (limit or None)
-    options = Options(seed, quota, workers, check_images == "full", force, verify_raw)
+    if address and engine != "ray":
+        raise click.UsageError("--address is for --engine ray")
+    where = EngineSpec(engine, jobs, address)
+    options = Options(seed, quota, where, check_images == "full", force, verify_raw)
     selection = select(catalog, options, tasks, suite, None if plan is None else read_quotas(plan))
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
+    if shard_of is not None:
+        selection = share_of(selection, shard_of, catalog)
     if not as_json:  # the manifest has the versions
         print_untested_notice()
     results: list[dict[str, Any]] = []
     failed: VflanError | None = None
-    for outcome in compile_many(selection, raw, out, catalog, lambda: reporter(quiet=as_json)):
-        if outcome.error:
-            if not keep_going:
-                raise outcome.error
-            print_error(outcome.error)
-            results.append({"task": outcome.task, "error": facts_of(outcome.error)})
-            failed = outcome.error
-        else:
-            results.append(_summary(outcome.result))
-            if not as_json:
-                _print_result(outcome.result)
+    with reporters(quiet=as_json) as make:
+        for outcome in compile_many(selection, raw, out, catalog, make):
+            if outcome.error:
+                if not keep_going:
+                    raise outcome.error
+                print_error(outcome.error)
+                results.append({"task": outcome.task, "error": facts_of(outcome.error)})
+                failed = outcome.error
+            else:
+                results.append(_summary(outcome.result))
+                if not as_json:
+                    _print_result(outcome.result)
     if as_json:
         print_json(results)
     if failed:

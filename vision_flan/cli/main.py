@@ -20,6 +20,7 @@ from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
+    "merge": ("vision_flan.cli.merge", "merge"),
     "verify": ("vision_flan.cli.data", "verify"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.specs", "new"),
