@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +43,10 @@ class LocalPath(click.Path):
         if not _is_unicode(text):
             self.fail(f"{text!r} is not UTF-8; rename the {kind}, or give a link to it", param, ctx)
         return super().convert(value, param, ctx)
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Several folders in a variable are separated as in PATH; a URL is left whole, to be refused."""
+        return [rv] if _URL.match(rv) else super().split_envvar_value(rv)
 
 
 def _is_unicode(text: str) -> bool:
