@@ -77,7 +77,7 @@ def run(command: str, folder: Path, environment: dict[str, str] | None = None) -
 
 
 #: The size of files changes with every word of an instruction; a document shows one that was printed once.
-_SIZE = re.compile(r"\b\d+(?:\.\d+)? (?:bytes|[kMG]B)\b")
+_SIZE = re.compile(r"(?:\b\d+(?:\.\d+)?|\.\.\.) (?:bytes|[kMG]B)\b")
 
 
 def matches(shown: str, printed: str) -> bool:
