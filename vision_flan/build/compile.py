@@ -22,6 +22,7 @@ from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
 from vision_flan.report import Reporter
@@ -32,7 +33,7 @@ __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 
 def compile_task(
     name: str,
-    raw_root: Path,
+    raw: RawPlaces,
     out: Path,
     catalog: Catalog,
     options: Options,
@@ -42,6 +43,7 @@ def compile_task(
     """Compile one task into `out/<task>/` and refresh the card.
 
     Args:
+        raw: one raw folder, several, or `RawRoots`. Nothing is written there.
         engine: shared with other tasks; None opens the one of `options` for this task.
 
     Raises:
@@ -52,14 +54,14 @@ def compile_task(
     """
     task = catalog.task(name)
     sources = task_sources(task, catalog)
-    with closing(open_raw(sources.dataset, catalog, raw_root)) as raw:
-        problem = missing_files(sources, raw)
+    with closing(open_raw(sources.dataset, catalog, raw)) as opened:
+        problem = missing_files(sources, opened)
         if problem:
             raise problem
         with machine_errors(out), task_lock(out, task.id) as work:
-            build = Build(task, sources, raw, raw_root, catalog, options, out, work, report)
-            with open_engine(options.engine) if engine is None else nullcontext(engine) as opened:
-                return _compile(build, opened)
+            build = Build(task, sources, opened, raw, catalog, options, out, work, report)
+            with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
+                return _compile(build, workers)
 
 
 def _compile(build: Build, engine: Engine) -> Result:

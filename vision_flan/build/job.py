@@ -8,6 +8,7 @@ from pathlib import Path
 from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.raw.folder import RawDataset
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.tables import TaskSources
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -63,7 +64,7 @@ class Build:
     task: TaskSpec
     sources: TaskSources
     raw: RawDataset
-    places: Path
+    places: RawPlaces
     catalog: Catalog
     options: Options
     out: Path

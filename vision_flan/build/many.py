@@ -13,7 +13,9 @@ from vision_flan.build.compile import compile_task
 from vision_flan.build.engines import RAY, Engine, EngineSpec, InFlight, Unit, engine_of, open_engine
 from vision_flan.build.job import Options, Result
 from vision_flan.build.processes import report_of
+from vision_flan.build.worker import absolute
 from vision_flan.errors import VflanError
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 
@@ -61,7 +63,7 @@ def select(
 
 def compile_many(
     selection: Selection,
-    raw_root: Path,
+    raw: RawPlaces,
     out: Path,
     catalog: Catalog,
     reporters: Callable[[str], AbstractContextManager[Reporter]],
@@ -80,14 +82,15 @@ def compile_many(
     spec = next(iter(selection.values())).engine
     at_once, each = shared_out(spec, len(selection))
     if at_once > 1:
+        runner = _Runner(absolute(raw), out.absolute(), catalog, each)
         with open_engine(replace(spec, jobs=at_once), coordinates=True) as engine:
-            yield from _side_by_side(selection, _Runner(raw_root, out, catalog, each), engine, reporters)
+            yield from _side_by_side(selection, runner, engine, reporters)
         return
     with open_engine(spec) as engine:
         for name, options in selection.items():
             try:
                 with reporters(name) as report:
-                    result = compile_task(name, raw_root, out, catalog, options, report, engine)
+                    result = compile_task(name, raw, out, catalog, options, report, engine)
             except VflanError as error:
                 yield Outcome(name, error=error)
             else:
@@ -109,7 +112,7 @@ def shared_out(spec: EngineSpec, tasks: int) -> tuple[int, EngineSpec]:
 class _Runner:
     """Compiles tasks in a worker; its values can be pickled."""
 
-    raw: Path
+    raw: RawPlaces
     out: Path
     catalog: Catalog
     engine: EngineSpec

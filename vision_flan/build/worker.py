@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from vision_flan.build.work import BLOCKS, POOLS
 from vision_flan.errors import SpecError
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import all_readers, open_raw, task_sources
 from vision_flan.spec.catalog import Catalog
@@ -48,7 +49,7 @@ class Job:
     task: str
     specs: Path
     instructions: Path
-    raw: Path
+    raw: RawPlaces
     out: Path
     work: Path
     options: Options
@@ -59,9 +60,19 @@ def job_of(build: Build, run: str) -> Job:
     """The job of a build."""
     catalog = build.catalog
     return Job(
-        run, build.task.id, catalog.specs.absolute(), catalog.instructions.absolute(), build.places,
+        run, build.task.id, catalog.specs.absolute(), catalog.instructions.absolute(), absolute(build.places),
         build.out.absolute(), build.work.absolute(), build.options, spec_sha256(build),
     )  # fmt: skip
+
+
+def absolute(places: RawPlaces) -> RawRoots:
+    """The same places for a process with another working folder."""
+    roots = RawRoots.of(places)
+    mapped = {
+        name: replace(one, paths=tuple(path.absolute() for path in one.paths))
+        for name, one in roots.mapped.items()
+    }
+    return RawRoots(tuple(root.absolute() for root in roots.roots), mapped)
 
 
 def block_maker(build: Build, pools: Pools) -> BlockMaker:

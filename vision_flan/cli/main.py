@@ -22,6 +22,7 @@ COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "merge": ("vision_flan.cli.merge", "merge"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.specs", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
