@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
+from vision_flan.build import schedule
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import LISTED_FILES
@@ -390,10 +391,16 @@ class TestRawFilesThatChangeWhileTheyAreRead:
 
 
 class TestKilled:
+    @pytest.fixture(autouse=True)
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As for slow tasks: each block is kept."""
+        monkeypatch.setattr(schedule, "LOSABLE", 0.0)
+
     def kill(self, toy: Toy, rows: int) -> None:
         code = f"""
             import os, signal
             from pathlib import Path
+            from vision_flan.build import schedule
             from vision_flan.build.compile import Options, compile_task
             from vision_flan.report import Silent
             from vision_flan.spec.catalog import Catalog
@@ -404,6 +411,7 @@ class TestKilled:
                     self.rows += steps if size else 0
                     if self.rows > {rows}:
                         os.kill(os.getpid(), signal.SIGKILL)
+            schedule.LOSABLE = 0.0
             catalog = Catalog(root / "task_specs", root / "instructions")
             out = root / "vision-flan"
             compile_task("toy_color", root / "raw", out, catalog, Options(), Report())
@@ -421,7 +429,7 @@ class TestKilled:
     def test_a_finished_block_that_was_zeroed_is_made_again(self, tmp_path: Path) -> None:
         toy = Toy(tmp_path, count=BLOCK_ROWS + 50)
         self.kill(toy, BLOCK_ROWS + 10)
-        block = toy.out / ".vflan/toy_color/blocks/00000.parquet"
+        block = toy.out / ".vflan/toy_color/blocks/00000.arrow"
         block.write_bytes(bytes(block.stat().st_size))
         as_fresh(toy, toy.compile(), tmp_path)
 
@@ -613,7 +621,7 @@ class TestDrops:
 
         monkeypatch.setattr(ImageStore, "read", counted)
         toy.compile(limit=500, engine=EngineSpec(jobs=64))
-        assert len(count) == 500
+        assert len(count) == 500 + schedule.PROBED
 
     def test_descriptors_do_not_grow(self, toy: Toy) -> None:
         self.packed(toy)

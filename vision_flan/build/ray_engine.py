@@ -7,6 +7,7 @@ under the same paths, and this package has to be installed on each.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 T = TypeVar("T")
+
+_SECONDS_TO_ANSWER = 10
 
 
 class Cluster:
@@ -92,13 +95,25 @@ def connect(address: str | None, jobs: int | None = None) -> bool:
         return False
     own = {"num_cpus": jobs} if address is None else {}
     try:
+        _check_reachable(address)
         ray.init(address=address or "local", include_dashboard=None, log_to_driver=False, **own)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise MachineError(
             f"no Ray cluster at {address!r}: {str(error).splitlines()[0]}",
             hint="start one with `ray start --head`, or leave out --address to start one here",
         ) from error
     return True
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray waits for minutes for a cluster that is not there.
+
+    Raises:
+        OSError: nobody listens at HOST:PORT.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
 
 
 def cluster_cores(address: str | None) -> int:
