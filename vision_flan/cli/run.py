@@ -65,7 +65,7 @@ def run_many(
 
 
 def print_summary(run: Run, out: Path) -> None:
-    """What was built, and each task that cannot be, with the command that mends it."""
+    """What was built, and each task that cannot be, with the command that helps."""
     instances = sum(result.manifest.rows for result in run.built.values())
     size = sum(result.manifest.download_size for result in run.built.values())
     fresh = sum(not result.built for result in run.built.values())
