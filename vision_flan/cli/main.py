@@ -22,6 +22,7 @@ from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.specs", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
