@@ -25,7 +25,7 @@ from vision_flan.build.work import COMPLETE, open_or_reset, tidy
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
-from vision_flan.report import Reporter
+from vision_flan.report import WRITING, Reporter
 from vision_flan.spec.catalog import Catalog
 
 __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
@@ -102,5 +102,5 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
 
 def _make_blocks(build: Build, candidates: Candidates, engine: Engine) -> list[Made]:
     schedule = Schedule(build, candidates, engine)
-    build.report.stage(f"writing {build.task.id}", min(build.quota or candidates.count, candidates.count))
+    build.report.stage(f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count))
     return schedule.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import AbstractContextManager, ExitStack
@@ -14,7 +15,7 @@ from vision_flan.build.engines import RAY, Engine, EngineSpec, InFlight, Unit, e
 from vision_flan.build.job import Options, Result
 from vision_flan.build.processes import report_of
 from vision_flan.build.worker import absolute
-from vision_flan.errors import VflanError
+from vision_flan.errors import MachineError, VflanError
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -170,3 +171,8 @@ def _next_task(left: Selection, running: Collection[str], catalog: Catalog) -> s
 
     busy = {dataset(name) for name in running}
     return next((name for name in left if dataset(name) not in busy), next(iter(left)))
+
+
+def stops_all(error: VflanError) -> bool:
+    """Whether the disk of the compiled folder is full or read-only, so that no other task can be built."""
+    return isinstance(error, MachineError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option
-from vision_flan.cli.output import echo, human_bytes, print_json, reporter
+from vision_flan.cli.output import echo, print_json, reporter
+from vision_flan.report import human_bytes
 
 
 @click.command(epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan")
