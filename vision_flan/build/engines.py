@@ -194,13 +194,13 @@ class InFlight:
     def _submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         try:
             return self._engine.submit(work, *arguments)
-        except BrokenExecutor as error:  # broken since the last result was taken: `take` will mend it
+        except BrokenExecutor as error:  # broken since the last result was taken: `take` deals with it
             return _failed(error)
 
     def _run_again_alone(self) -> None:
         self._engine.repair()
         for unit in self._units:
-            if not unit.future.done() or not isinstance(_error_of(unit.future), BrokenExecutor):
+            if not _is_lost(unit.future):
                 continue
             unit.future = self._engine.submit(unit.work, *unit.arguments)
             if isinstance(unit.future.exception(), BrokenExecutor):
@@ -219,5 +219,5 @@ def _failed(error: Exception) -> Future[T]:
     return future
 
 
-def _error_of(future: Future[T]) -> BaseException | None:
-    return None if future.cancelled() else future.exception()
+def _is_lost(future: Future[T]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenExecutor)

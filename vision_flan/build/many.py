@@ -83,7 +83,9 @@ def compile_many(
     spec = next(iter(selection.values())).engine
     at_once, each = shared_out(spec, len(selection))
     if at_once > 1:
-        runner = _Runner(absolute(raw), out.absolute(), catalog, each)
+        runner = _Runner(raw, out, catalog, each)
+        if spec.kind == RAY:  # its workers have a working folder of their own
+            runner = _Runner(absolute(raw), out.absolute(), catalog, each)
         with open_engine(replace(spec, jobs=at_once), coordinates=True) as engine:
             yield from _side_by_side(selection, runner, engine, reporters)
         return

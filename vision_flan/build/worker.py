@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
+from vision_flan.build.engines import RAY
 from vision_flan.build.identity import image_tables, spec_sha256
 from vision_flan.build.inputs import ImageInputs
 from vision_flan.build.job import Build, Options
@@ -57,11 +58,14 @@ class Job:
 
 
 def job_of(build: Build, run: str) -> Job:
-    """The job of a build."""
-    catalog = build.catalog
+    """The job of a build; full paths for a cluster, whose workers have working folders of their own."""
+    catalog, raw, out, work = build.catalog, build.places, build.out, build.work
+    if build.options.engine.kind == RAY:
+        raw, out, work = absolute(raw), out.absolute(), work.absolute()
+        catalog = Catalog(catalog.specs.absolute(), catalog.instructions.absolute())
     return Job(
-        run, build.task.id, catalog.specs.absolute(), catalog.instructions.absolute(), absolute(build.places),
-        build.out.absolute(), build.work.absolute(), build.options, spec_sha256(build),
+        run, build.task.id, catalog.specs, catalog.instructions, raw, out, work, build.options,
+        spec_sha256(build),
     )  # fmt: skip
 
 
