@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.docs.generate import DOCS, example_of, task_line
-from tests.tasks.truth import disagreements, read_truth
+from vision_flan.miniatures.truth import disagreements, read_truth
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.columns import arrow_schema
 from vision_flan.dataset.manifest import read_manifest

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.tasks.truth import disagreements
+from vision_flan.miniatures.truth import disagreements
 from vision_flan.miniatures import formats
 
 PAIRS = [["How many cubes are there?", "2"], ["Is  there a sphere?", "no"]]

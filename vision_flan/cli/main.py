@@ -14,8 +14,10 @@ from itertools import pairwise
 import click
 
 from vision_flan import __version__
+from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.spec.roots import choice_restored
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -49,7 +51,7 @@ class _LazyGroup(click.Group):
         module, attribute = COMMANDS[name]
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        return with_root(command)
 
 
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -115,7 +117,8 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
     stdout, stderr = sys.stdout, sys.stderr
     try:
         _check_working_directory()
-        result = command.main(args=arguments, standalone_mode=False)
+        with choice_restored():
+            result = command.main(args=arguments, standalone_mode=False)
         _flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
     except VflanError as error:
@@ -203,7 +206,7 @@ def compile_main() -> None:
     from vision_flan.cli.data import compile as compile_command
 
     _never_refuse_a_character()
-    sys.exit(run(compile_command))
+    sys.exit(run(with_root(compile_command)))
 
 
 def _never_refuse_a_character() -> None:
