@@ -15,7 +15,7 @@ Value = object
 #: Names of columns and fields that a declared type can hold.
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})\Z")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)?\.?\d+(?:[eE][-+]?\d+)?\Z")
+_NUMBER = re.compile(r"-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\Z")
 _LARGEST = 2**63
 
 
