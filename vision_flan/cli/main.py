@@ -24,7 +24,7 @@ COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
-    "new": ("vision_flan.cli.specs", "new"),
+    "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),

@@ -56,7 +56,7 @@ def read_expected(folder: Path) -> list[Expected]:
             raise SpecError(
                 f"not a line of expected instances: {error}",
                 where=Location(path, number),
-                hint="vflan miniature cut --expected-only writes the file again",
+                hint="vflan miniature expect DATASET writes the file again",
             ) from error
     return found
 
