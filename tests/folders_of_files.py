@@ -27,7 +27,7 @@ def photo(seed: object, size: tuple[int, int] = (48, 36), form: str = "JPEG", mo
 
 
 def snails(raw: Path, count: int = 30) -> Path:
-    """Class folders in a zip, as a camera and a desktop leave them: upper-case suffixes, a gray image, Thumbs.db."""
+    """Class folders in a zip: some suffixes in upper case, a gray image, Thumbs.db, a text for people."""
     folder = raw / "snails"
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / "snails.zip", "w") as archive:

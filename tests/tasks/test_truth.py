@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vision_flan.miniatures.truth import disagreements
 from vision_flan.miniatures import formats
+from vision_flan.miniatures.truth import disagreements
 
 PAIRS = [["How many cubes are there?", "2"], ["Is  there a sphere?", "no"]]
 SHOWN = "Q1: How many cubes are there?\nQ2: Is there a sphere?\nA1: no\nA2: 2"

@@ -11,7 +11,7 @@ from vision_flan.cli.output import echo, reporter
 
 
 class _MakesByDefault(click.Group):
-    """A group whose first argument may be a dataset: `vflan miniature textocr` is `vflan miniature make textocr`."""
+    """A group whose first argument may be a dataset: `miniature textocr` is `miniature make textocr`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = {*self.commands, *ctx.help_option_names}
@@ -70,7 +70,8 @@ def cut_command(dataset: str, raw: Path, n: int, scrub: bool) -> None:
     """Make a dataset's miniature of a few records of its real files.
 
     Writes tests/miniatures/DATASET: the same layout, formats, encodings and archives, with records that show
-    every label and oddity, drawn images, and expected.jsonl: what each record must become, which you read once.
+    every label and oddity, drawn images, and expected.jsonl: what each record must become, which you read
+    once.
     """
     from vision_flan.miniatures.cut import cut
     from vision_flan.spec.catalog import Catalog
@@ -78,7 +79,10 @@ def cut_command(dataset: str, raw: Path, n: int, scrub: bool) -> None:
     with reporter() as report:
         made = cut(Catalog.default(), dataset, raw, n, scrub=scrub, report=report)
     echo(f"{made.folder}: {len(made.expected)} records, {made.bytes:,} bytes")
-    echo(f"next: read {made.folder / 'expected.jsonl'}; texts of real files are in it" + (", scrubbed" if scrub else ""))
+    echo(
+        f"next: read {made.folder / 'expected.jsonl'}; texts of real files are in it"
+        + (", scrubbed" if scrub else "")
+    )
 
 
 @miniature.command("expect", epilog="\b\nExample:\n  vflan miniature expect snails")

@@ -53,14 +53,15 @@ Examples:
 @click.option("--scrub", is_flag=True, help="With --raw: replace free text and names in the miniature.")
 @click.option("--yes", is_flag=True, help="With --raw: take what is proposed, without questions.")
 def new(
-    dataset: str, task: str, raw: Path | None, form: str | None, category: str, n: int, scrub: bool, yes: bool,
-    **roles: str | None,
+    dataset: str, task: str, raw: Path | None, form: str | None, category: str, n: int, scrub: bool, yes:
+    bool, **roles: str | None,
 ) -> None:  # fmt: skip
     """Start a task: its spec and instruction, and with --raw a miniature.
 
-    With --raw, the files in DIR/DATASET are looked at: class folders, CSV, JSON, XML, MATLAB, Parquet, idx, also in
-    archives. What is written passes `vflan validate` as it stands; comments say what to fill in. Without, a spec
-    of class folders is written, or a task of the tables that DATASET has. Nothing is overwritten.
+    With --raw, the files in DIR/DATASET are looked at: class folders, CSV, JSON, XML, MATLAB, Parquet, idx,
+    also in archives. What is written passes `vflan validate` as it stands; comments say what to fill in.
+    Without, a spec of class folders is written, or a task of the tables that DATASET has. Nothing is
+    overwritten.
     """
     from vision_flan.review.scaffold import begin
 
@@ -96,7 +97,7 @@ def _writable() -> Catalog:
     if "site-packages" in catalog.home.specs.parts:
         raise SpecError(
             "the specs of an installed package cannot be edited",
-            hint="give --root DIR for tasks of your own, or git clone the repository and pip install -e . in it",
+            hint="give --root DIR for tasks of your own, or pip install -e . in a clone of the repository",
         )
     return catalog
 
@@ -117,8 +118,18 @@ def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: Path, wishes: 
         echo(f"wrote {path}")
     if wishes.miniature:
         with reporter(quiet=True) as report:
-            made = cut(Catalog.of(catalog.roots), dataset, folder, wishes.miniature, scrub=wishes.scrub, report=report)
-        echo(f"wrote {made.folder}: {len(made.expected)} records, {made.bytes:,} bytes; read its expected.jsonl once")
+            made = cut(
+                Catalog.of(catalog.roots),
+                dataset,
+                folder,
+                wishes.miniature,
+                scrub=wishes.scrub,
+                report=report,
+            )
+        echo(
+            f"wrote {made.folder}: {len(made.expected)} records, {made.bytes:,} bytes; "
+            "read its expected.jsonl once"
+        )
     echo(f"next: fill in what the comments ask for; then vflan validate --rendered {task}")
     echo(f"      vflan preview {task} --raw {folder}")
 
@@ -144,13 +155,16 @@ def _asked(proposal: Proposal, wishes: _Wishes) -> tuple[Proposal, str]:
 def _show_proposal(proposal: Proposal) -> None:
     source = proposal.source
     for table in source.used or (source.table,):
-        echo(f"table {table.name}: {len(table.paths):,} file(s) {table.file}, reader {table.reader}, {table.count:,} rows")
+        echo(
+            f"table {table.name}: {len(table.paths):,} file(s) {table.file}, reader {table.reader}, "
+            f"{table.count:,} rows"
+        )
         for name, kind in table.declared.items():
             echo(f"    {one_line(name)}: {kind}")
     facts = {
         "image": source.image or ", ".join(source.images), "key": source.key, "label": source.label,
-        "question": source.question, "answer": source.answer, "caption": source.caption, "turns": source.turns,
-        "split": f"{source.split} = {source.split_value}" if source.split else "",
+        "question": source.question, "answer": source.answer, "caption": source.caption, "turns":
+        source.turns, "split": f"{source.split} = {source.split_value}" if source.split else "",
         "form": proposal.draft.form,
     }  # fmt: skip
     for name, value in facts.items():

@@ -16,7 +16,7 @@ from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import ExitCode
 
 if TYPE_CHECKING:
-    from vision_flan.spec.catalog import Catalog
+    pass
 
 
 class Format(StrEnum):

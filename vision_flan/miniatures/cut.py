@@ -1,9 +1,9 @@
 """`vflan miniature cut`: a miniature made of a few records of real files, without Python.
 
-The records of every task that show a label or an oddity are chosen; the rows of the annotation files that they
-need are found (`records.needed`) and the files written with these alone, in the same format, encoding and
-archive; images are replaced by drawn ones. Then the tasks are run on the result, and what they make of it is
-written down for a person to read once.
+The records of every task that show a label or an oddity are chosen; the rows of the annotation files that
+they need are found (`records.needed`) and the files written with these alone, in the same format, encoding
+and archive; images are replaced by drawn ones. Then the tasks are run on the result, and what they make of
+it is written down for a person to read once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.instances.maker import Dropped
 from vision_flan.miniatures.cut_choice import Chosen, choose
 from vision_flan.miniatures.cut_folder import EXPECTED, Expected, copy_into, write_expected
-from vision_flan.miniatures.cut_formats import Cut, cut_file
+from vision_flan.miniatures.cut_arrays import Cut
+from vision_flan.miniatures.cut_formats import cut_file
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.scrub import Scrubber
 from vision_flan.miniatures.stand_ins import facts_of, stand_in
@@ -103,7 +104,13 @@ def cut(
 
 
 def _chosen(
-    catalog: Catalog, tasks: Sequence[str], raw_root: Path, raw: RawDataset, n: int, work: Path, report: Reporter
+    catalog: Catalog,
+    tasks: Sequence[str],
+    raw_root: Path,
+    raw: RawDataset,
+    n: int,
+    work: Path,
+    report: Reporter,
 ) -> tuple[dict[str, Chosen], dict[str, set[Row]]]:
     """The records of each task, and the rows they need."""
     chosen: dict[str, Chosen] = {}
@@ -214,13 +221,17 @@ def _contents(
 
 
 def _reads(spec: DatasetSpec, table: str) -> bool:
-    return spec.tables[table]["reader"] != "files"
+    return str(spec.tables[table]["reader"]) != "files"
 
 
 def _cut(spec: DatasetSpec, table: str, rows: frozenset[int], scrub: Scrubber | None) -> Cut:
     declared = spec.tables[table]
     options = {key: value for key, value in declared.items() if key not in ("reader", "file", "columns")}
-    if declared["reader"] == "delimited" and "delimiter" not in options and ".tsv" in str(declared["file"]).lower():
+    if (
+        declared["reader"] == "delimited"
+        and "delimiter" not in options
+        and ".tsv" in str(declared["file"]).lower()
+    ):
         options["delimiter"] = "\t"
     return Cut(rows, options, declared.get("columns", {}), scrub)
 
@@ -280,8 +291,12 @@ def _lost(catalog: Catalog, dataset: str, chosen: Mapping[str, Chosen], stage: P
 
 def _comparable(row: Mapping[str, object]) -> str:
     """A record without its positions, which change when rows are left out."""
-    plain = {name: value for name, value in row.items() if name not in ("_key", "_file", "_index", "position")}
-    return re.sub(r'("@[^"]*?)#\d+"', r'\1"', json.dumps(plain, sort_keys=True, default=str, ensure_ascii=False))
+    plain = {
+        name: value for name, value in row.items() if name not in ("_key", "_file", "_index", "position")
+    }
+    return re.sub(
+        r'("@[^"]*?)#\d+"', r'\1"', json.dumps(plain, sort_keys=True, default=str, ensure_ascii=False)
+    )
 
 
 def expected_of(catalog: Catalog, dataset: str, folder: Path) -> Iterator[Expected]:

@@ -34,8 +34,8 @@ class Chosen:
 def choose(opened: OpenTask, n: int) -> Chosen:
     """At least `n` records in selection order, and those that show something new.
 
-    What is new: a target, as long as there are few; a reason to be dropped; a format, mode, suffix or turn of the
-    image; a column that is null.
+    What is new: a target, as long as there are few; a reason to be dropped; a format, mode, suffix or turn
+    of the image; a column that is null.
     """
     chosen = Chosen()
     seen: set[tuple[str, ...]] = set()

@@ -1,9 +1,10 @@
 """Finds the miniature of a dataset: a generator, or files cut from upstream's.
 
 A generator is the module `vision_flan.miniatures.datasets.<slug>` with one function,
-`generate(mini: Miniature) -> None`; its docstring says what `n` counts and what `source_id` in the truth is. The
-module of a slug that starts with a digit begins with an underscore. A cut miniature is the folder
-`tests/miniatures/<slug>` of a root of specs (`vision_flan.miniatures.cut_folder`); it always has the same records.
+`generate(mini: Miniature) -> None`; its docstring says what `n` counts and what `source_id` in the truth
+is. The module of a slug that starts with a digit begins with an underscore. A cut miniature is the folder
+`tests/miniatures/<slug>` of a root of specs (`vision_flan.miniatures.cut_folder`); it always has the same
+records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Replaces the words of free text by invented ones of the same shape, the same word always by the same one."""
+"""Replaces the words of free text by invented ones of the same shape; a word always by the same one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 _WORD = re.compile(r"<[^<>]{1,40}>|[^\W\d_]{3,}")
 _SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wo", "xi", "yo", "za")
 #: Names of columns and keys that hold people's names, whose words are replaced even if they stand alone.
-_PEOPLE = re.compile(r"(?:^|_)(?:author|artist|photographer|user|owner|person|people|email|mail|speaker_name)s?(?:$|_)", re.I)
+_PEOPLE = re.compile(
+    r"(?:^|_)(?:author|artist|photographer|user|owner|person|people|email|mail|speaker_name)s?(?:$|_)", re.I
+)
 
 
 @dataclass(frozen=True)

@@ -82,5 +82,5 @@ def _encoded(
         options["exif"] = exif
     if frames > 1 and form in ("GIF", "PNG", "WEBP", "TIFF"):
         options |= {"save_all": True, "append_images": images[1:]}
-    images[0].save(out, form, **options)  # type: ignore[arg-type]
+    images[0].save(out, form, **options)
     return out.getvalue()

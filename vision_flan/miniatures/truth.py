@@ -1,10 +1,11 @@
 """Compares a compiled config with the truth its miniature wrote: known to the generator, read by no reader.
 
-A line of truth has `source_id` and what must become of that record: `target`, `prompt` (exactly), `answer` (the text of
-the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
-`if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question,
-answer] of the image, to be matched in lines such as Q1A3), `contains` (text that the prompt holds),
-`pixels` (size and digest of the image's RGB values), or `dropped` (it must not be written).
+A line of truth has `source_id` and what must become of that record: `target`, `prompt` (exactly), `answer`
+(the text of the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them
+in the target), `if_input` ([text, target if the input holds it, target if not], for negatives), `pairs`
+(all [question, answer] of the image, to be matched in lines such as Q1A3), `contains` (text that
+the prompt holds), `pixels` (size and digest of the image's RGB values), or `dropped` (not to be
+written).
 """
 
 from __future__ import annotations

@@ -90,7 +90,11 @@ def _unmatched(looked: Looked, source: Source) -> dict[str, str]:
     found = {path: why for path, why in looked.unmatched.items() if path not in used}
     for table in looked.tables:
         if table not in source.used and not (table.reader == "files" and needs_images):
-            found |= {path: f"the task does not read it (table {table.name})" for path in table.paths if path not in used}
+            found |= {
+                path: f"the task does not read it (table {table.name})"
+                for path in table.paths
+                if path not in used
+            }
     return found
 
 
@@ -107,7 +111,9 @@ def write(catalog: Catalog, task: str, category: str, proposal: Proposal) -> Beg
     heads = {kind: schema_comment_for(catalog, kind) for kind in ("dataset", "task")}
     spec = folder / f"{task}.yaml"
     texts = {
-        folder / "dataset.yaml": dataset_text(dataset, proposal.looked, proposal.source, made, heads["dataset"]),
+        folder / "dataset.yaml": dataset_text(
+            dataset, proposal.looked, proposal.source, made, heads["dataset"]
+        ),
         spec: task_text(task, dataset, category, made, None, heads["task"]),
         catalog.instruction_file(task): f"{made.instruction}\n",
     }

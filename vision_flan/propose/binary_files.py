@@ -70,7 +70,9 @@ def _children(found: Sequence[Element]) -> dict[str, str]:
 def _kind(found: Sequence[Element]) -> str:
     if any(len(element) for element in found):
         fields = _children(found)
-        return "STRUCT(" + ", ".join(f"{name} {kind}" for name, kind in fields.items()) + ")" if fields else ""
+        return (
+            "STRUCT(" + ", ".join(f"{name} {kind}" for name, kind in fields.items()) + ")" if fields else ""
+        )
     return type_of_texts(element.text or "" for element in found)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vision_flan.errors import SpecError
+from vision_flan.propose.records import record_keys, safe_name
 from vision_flan.propose.source import Source, sql_name, turn_fields
-from vision_flan.propose.types import PLAIN_NAME
 from vision_flan.review.instruction_rules import CLOSINGS
 from vision_flan.review.task_rules import looks_raw
 
@@ -86,59 +86,6 @@ def draft(source: Source, form: str = "") -> Draft:
     return made
 
 
-def _record_keys(source: Source, *, sql: str = "") -> dict[str, object]:
-    """`table` and `where`, or `sql`; `key`, `image` or `compose`."""
-    keys: dict[str, object] = {}
-    if source.split:
-        keys["split"] = {"train": "train"}.get(source.split_value.lower(), "train")
-    condition = f"{sql_name(source.split)} = '{source.split_value}'" if source.split else ""
-    if sql or source.images or _odd_names(source):
-        keys["sql"] = sql or _select(source, condition)
-    else:
-        keys["table"] = source.name
-        if condition:
-            keys["where"] = condition
-    keys["key"] = source.key
-    if source.images:
-        keys["compose"] = {"grids": [{"images": "images", "columns": 2, "captions": "Image {n}"}]}
-    else:
-        keys["image"] = source.image
-    return keys
-
-
-def _odd_names(source: Source) -> bool:
-    used = (source.label, source.question, source.answer, source.caption, source.turns)
-    return any(name and not PLAIN_NAME.match(name) for name in used)
-
-
-def _select(source: Source, condition: str) -> str:
-    """A SELECT with the fields that are used, under names that Jinja can read."""
-    used = [one for one in (source.label, source.question, source.answer, source.caption, source.turns) if one]
-    fields = [f"{sql_name(name)} AS {_safe(name)}" if _safe(name) != name else sql_name(name) for name in used]
-    key_fields = re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r"'[^']*'", "", source.key))
-    fields += [name for name in dict.fromkeys(key_fields) if name in source.table.columns and name not in used]
-    if source.images:
-        fields.append(f"{_image_list(source)} AS images")
-    else:
-        names = re.findall(r"{{ (\w+) }}", source.image) or [source.image]
-        fields += [sql_name(name) for name in names if name not in used and name not in fields]
-    where = f"\nWHERE {condition}" if condition else ""
-    return f"SELECT {', '.join(fields)}\nFROM {sql_name(source.name)}{where}\n"
-
-
-def _image_list(source: Source) -> str:
-    """SQL of the references to the images of a record."""
-    around = [f"'{source.prefix}' || " if source.prefix else "", f" || '{source.ending}'" if source.ending else ""]
-    if len(source.images) == 1:
-        name = sql_name(source.images[0])
-        return f"list_transform({name}, lambda x: {around[0]}x{around[1]})" if any(around) else name
-    return "list_value(" + ", ".join(around[0] + sql_name(name) + around[1] for name in source.images) + ")"
-
-
-def _safe(name: str) -> str:
-    return name if PLAIN_NAME.match(name) else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "field"
-
-
 # --- labels
 
 
@@ -166,20 +113,20 @@ def _classes(source: Source) -> tuple[dict[str, str], list[str]]:
 
 def _noun(source: Source) -> str:
     name = source.table.name if source.label == "_value" else source.label
-    plain = _safe(name).lower()
+    plain = safe_name(name).lower()
     return "" if plain in _NO_NOUN or source.has_objects or source.view else plain.replace("_", " ")
 
 
 def _single(source: Source) -> tuple[dict[str, object], str]:
-    """Records with one label each, and the field of the label. Of objects: images whose objects are of one class."""
+    """Records with one label each, and its field. Of objects: images whose objects are of one class."""
     if not source.has_objects:
-        return _record_keys(source), _safe(source.label)
+        return record_keys(source), safe_name(source.label)
     fields = _group_fields(source)
     sql = (
         f"SELECT {fields}, min(label) AS label\nFROM {source.name}{_where(source)}\n"
         f"GROUP BY {fields}\nHAVING count(DISTINCT label) = 1\n"
     )
-    return _record_keys(source, sql=sql), "label"
+    return record_keys(source, sql=sql), "label"
 
 
 def _where(source: Source) -> str:
@@ -216,9 +163,11 @@ def _yes_no(source: Source) -> Draft:
     if {str(value).lower() for value in source.values} <= _YES.keys() and not source.has_objects:
         answers = {str(value): _YES[str(value).lower()] for value in source.values}
         noun = _noun(source) or "what the label says"
-        keys = _record_keys(source)
-        keys["target"] = f"{{{{ {_safe(source.label)} | string | label('answers') }}}}"
-        return Draft("yes_no", f"Does this image show {noun}? {CLOSINGS['yes_no']}", keys, {"answers": answers})
+        keys = record_keys(source)
+        keys["target"] = f"{{{{ {safe_name(source.label)} | string | label('answers') }}}}"
+        return Draft(
+            "yes_no", f"Does this image show {noun}? {CLOSINGS['yes_no']}", keys, {"answers": answers}
+        )
     classes, notes = _classes(source)
     if source.has_objects:
         fields = _group_fields(source)
@@ -229,7 +178,7 @@ def _yes_no(source: Source) -> Draft:
             f"list_position({here}, x) IS NULL) AS absent\n"
             f"FROM {source.name}{_where(source)}\nGROUP BY {fields}\n"
         )
-        keys = _record_keys(source, sql=sql)
+        keys = record_keys(source, sql=sql)
         derive: dict[str, object] = {
             "answer": {"choice": ["yes", "no"]}, "one": {"pick": "present"}, "none": {"pick": "absent"},
             "asked": {"text": "{{ (one if answer == 'yes' else none) | label('classes') }}"},
@@ -247,9 +196,13 @@ def _yes_no(source: Source) -> Draft:
 
 def _number(source: Source) -> Draft:
     if not source.has_objects:
-        keys = _record_keys(source)
-        keys["target"] = _safe(source.label)
-        asked = f"Which number is the {_noun(source)} of this image?" if _noun(source) else "Which number is shown?"
+        keys = record_keys(source)
+        keys["target"] = safe_name(source.label)
+        asked = (
+            f"Which number is the {_noun(source)} of this image?"
+            if _noun(source)
+            else "Which number is shown?"
+        )
         return Draft("number", f"{asked} {CLOSINGS['number']}", keys)
     classes, notes = _classes(source)
     fields = _group_fields(source)
@@ -257,7 +210,7 @@ def _number(source: Source) -> Draft:
         f"SELECT {fields}, label, count(*) AS objects\nFROM {source.name}{_where(source)}\n"
         f"GROUP BY {fields}, label\n"
     )
-    keys = _record_keys(source, sql=sql)
+    keys = record_keys(source, sql=sql)
     keys["key"] = f"{source.key} || '#' || label"
     keys["target"] = "objects"
     asked = "How many objects of this kind does the image show: {{ label | label('classes') }}?"
@@ -271,7 +224,7 @@ def _list(source: Source) -> Draft:
         f"SELECT {fields}, list(DISTINCT value ORDER BY value) AS names\n"
         f"FROM {source.name} JOIN label_classes ON key = label{_where(source)}\nGROUP BY {fields}\n"
     )
-    keys = _record_keys(source, sql=sql)
+    keys = record_keys(source, sql=sql)
     keys["target"] = "{{ names | join('; ') }}"
     asked = "Name the kinds of objects in this image in alphabetical order."
     return Draft("list", f"{asked} {CLOSINGS['list']}", keys, {"classes": classes}, notes=notes)
@@ -285,25 +238,27 @@ def _first_of(source: Source, name: str) -> str:
     kind = source.table.nested.get(name, "")
     field_ = next((one for one in ("answer", "text", "value") if f"{one} VARCHAR" in kind), "")
     if kind.startswith("STRUCT(") and field_:
-        return f"({_safe(name)} | first).{field_}" if kind.endswith("[]") else f"{_safe(name)}.{field_}"
-    return f"{_safe(name)} | first" if kind.endswith("[]") else _safe(name)
+        return (
+            f"({safe_name(name)} | first).{field_}" if kind.endswith("[]") else f"{safe_name(name)}.{field_}"
+        )
+    return f"{safe_name(name)} | first" if kind.endswith("[]") else safe_name(name)
 
 
 def _sentence(source: Source) -> Draft:
-    keys = _record_keys(source)
+    keys = record_keys(source)
     keys["target"] = f"{{{{ {_first_of(source, source.caption)} | squeeze }}}}"
     return Draft("sentence", f"Describe this image. {CLOSINGS['sentence']}", keys)
 
 
 def _free_text(source: Source) -> Draft:
-    keys = _record_keys(source)
+    keys = record_keys(source)
     if source.turns:
         keys |= _dialogue(source)
         asked = "Answer the last message of this dialogue about the image."
         if source.images:
             asked = "Answer the last message of this dialogue about the numbered images."
         return Draft("free_text", f"{asked} {CLOSINGS['free_text']}", keys)
-    keys["input"] = f"{{{{ {_safe(source.question)} | squeeze }}}}"
+    keys["input"] = f"{{{{ {safe_name(source.question)} | squeeze }}}}"
     keys["target"] = f"{{{{ {_first_of(source, source.answer)} | string | squeeze }}}}"
     asked = "Answer the question about this image."
     if source.images:
@@ -313,14 +268,17 @@ def _free_text(source: Source) -> Draft:
 
 def _dialogue(source: Source) -> Mapping[str, object]:
     """All turns but the last answer as the input, and that answer as the target."""
-    name = _safe(source.turns)
+    name = safe_name(source.turns)
     first, second = turn_fields(source.table.nested[source.turns])
     text = "| replace('<image>', '') | squeeze }}"
     if first in ("from", "role", "speaker", "author"):
         lines = f'{{{{ turn["{first}"] | capital }}}}: {{{{ turn["{second}"] {text}'
-        shown = f"{{% for turn in {name} %}}\n{{% if not loop.last %}}\n{lines}\n{{% endif %}}\n{{% endfor %}}\n"
+        shown = (
+            f"{{% for turn in {name} %}}\n{{% if not loop.last %}}\n{lines}\n{{% endif %}}\n{{% endfor %}}\n"
+        )
         return {"input": shown, "target": f'{{{{ ({name} | last)["{second}"] {text}'}
-    lines = f'Question: {{{{ turn["{first}"] {text}\n{{% if not loop.last %}}\nAnswer: {{{{ turn["{second}"] {text}\n'
+    asked = f'Question: {{{{ turn["{first}"] {text}\n'
+    lines = f'{asked}{{% if not loop.last %}}\nAnswer: {{{{ turn["{second}"] {text}\n'
     shown = f"{{% for turn in {name} %}}\n{lines}{{% endif %}}\n{{% endfor %}}\n"
     return {"input": shown, "target": f'{{{{ ({name} | last)["{second}"] {text}'}
 

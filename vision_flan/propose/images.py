@@ -90,7 +90,9 @@ def _is_stored(value: object) -> bool:
     return isinstance(value, str) and value.startswith("@")
 
 
-def _best(name: str, rows: Sequence[Mapping[str, object]], index: ImageIndex, *, is_list: bool) -> Reference | None:
+def _best(
+    name: str, rows: Sequence[Mapping[str, object]], index: ImageIndex, *, is_list: bool
+) -> Reference | None:
     counts: Counter[tuple[str, str]] = Counter()
     for row in rows:
         value = row.get(name)

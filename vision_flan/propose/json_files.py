@@ -49,7 +49,7 @@ def json_tables(survey: Survey, group: Group) -> list[Table]:
 
 
 def encoding_of(survey: Survey, path: str) -> str:
-    """The encoding of a text file as specs name it: utf-8 (with or without a mark), utf-16, cp1252 or latin-1."""
+    """The encoding of a text file as specs name it: utf-8, utf-16, latin-1 or cp1252."""
     head = survey.head(path)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -129,7 +129,7 @@ def _items(scanner: JsonScanner) -> Iterator[object]:
 
 
 def _of_object(value: Mapping[str, object], path: tuple[str, ...]) -> Iterator[_Found]:
-    """An object of many values of one kind is a table with a row a key; of any other, its members are looked at."""
+    """An object of many values of one kind is a table with a row a key; any other is looked into."""
     members = list(value.values())
     lists_of_records = [key for key, member in value.items() if _is_records(member)]
     if len(members) > _MANY_KEYS and len(lists_of_records) < len(members) and sql_type(members[:_LOOKED_AT]):

@@ -13,7 +13,9 @@ _SPLITS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test", "tst": "test", "testset": "test", "t10k": "test",
 }  # fmt: skip
-_SPLIT = re.compile(rf"(?<![A-Za-z])({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?:\d{{4}})?(?![A-Za-z])", re.I)
+_SPLIT = re.compile(
+    rf"(?<![A-Za-z])({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?:\d{{4}})?(?![A-Za-z])", re.I
+)
 #: Folders named for what is in them, never for a class.
 _KINDS = re.compile(
     r"(?:jpeg)?(?:images?|imgs?|photos?|pictures?|masks?|annotations?|annots?|anns?|labels?|gt|ground_?truth"
@@ -91,7 +93,7 @@ def _all_splits(names: Iterable[str]) -> bool:
 
 
 def file_groups(paths: Sequence[str]) -> list[Group]:
-    """Files of one format by pattern: those of several splits, the parts of one table, and many of a folder."""
+    """Files of one format by pattern: several splits, the parts of one table, many of a folder."""
     buckets: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         buckets[_with_split(path)].append(path)
@@ -114,7 +116,8 @@ def _with_split(path: str) -> str:
     """A pattern that the same file of another split has too, and the other parts of a sharded table."""
     folder, slash, name = path.rpartition("/")
     parts = [
-        "{split}" if meaning_of_split(part) else _escaped(part) for part in (folder.split("/") if slash else ())
+        "{split}" if meaning_of_split(part) else _escaped(part)
+        for part in (folder.split("/") if slash else ())
     ]
     stem, dot, ending = name.partition(".")
     part = _PART_OF.search(stem)

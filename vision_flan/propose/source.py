@@ -9,7 +9,19 @@ from vision_flan.propose.paths import meaning_of_split
 from vision_flan.propose.table import Column, Table
 
 #: Names of columns by what they mean, the clearest first.
-_LABELS = ("label", "class", "category", "species", "target", "kind", "type", "name", "breed", "style", "_value")
+_LABELS = (
+    "label",
+    "class",
+    "category",
+    "species",
+    "target",
+    "kind",
+    "type",
+    "name",
+    "breed",
+    "style",
+    "_value",
+)
 _QUESTIONS = ("question", "query", "prompt", "instruction")
 _ANSWERS = ("answer", "answers", "multiple_choice_answer", "response", "output", "label", "target")
 _CAPTIONS = ("caption", "captions", "description", "sentence", "sentences", "text", "title", "comment")
@@ -25,8 +37,8 @@ class Source:
 
     Attributes:
         table: the table whose columns were looked at.
-        view, sql: the view that the records are rows of instead, and its SELECT, where tables have to be joined.
-        image: reference to the image: a field's name or a Jinja text.
+        view, sql: the view that the records are rows of instead, and its SELECT, where tables have to be
+        joined. image: reference to the image: a field's name or a Jinja text.
         images: fields of several images of a record, or one list field; `prefix` and `ending` surround each.
         key: SQL expression.
         label, question, answer, caption, turns: names of fields; empty where there is none.
@@ -91,7 +103,9 @@ def roles_of(source: Source, chosen: Mapping[str, str]) -> None:
 def _named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
     """The column with the first of these names, or with one of them as a part of its own."""
     columns = [name for name, column in table.plain() if column.kind == "VARCHAR" or nested]
-    columns += list(table.nested) if nested else [n for n, kind in table.nested.items() if kind == "VARCHAR[]"]
+    columns += (
+        list(table.nested) if nested else [n for n, kind in table.nested.items() if kind == "VARCHAR[]"]
+    )
     for wanted in names:
         for column in columns:
             if column.lower() == wanted:
@@ -109,7 +123,10 @@ def _label(table: Table, source: Source) -> str:
     few = {
         name: column
         for name, column in table.plain()
-        if name not in taken and name != "_key" and _is_label(column, table.count) and not _is_split(table, name)
+        if name not in taken
+        and name != "_key"
+        and _is_label(column, table.count)
+        and not _is_split(table, name)
     }
     for wanted in _LABELS:
         for name in few:
@@ -173,16 +190,19 @@ def sql_name(name: str) -> str:
 
 
 _RESERVED = frozenset(
-    ("all", "and", "as", "by", "case", "check", "column", "default", "desc", "end", "for", "from", "group", "in",
-     "is", "like", "limit", "not", "null", "on", "or", "order", "select", "table", "then", "to", "union", "user",
-     "using", "when", "where", "with")
+    ("all", "and", "as", "by", "case", "check", "column", "default", "desc", "end", "for", "from", "group",
+    "in",
+     "is", "like", "limit", "not", "null", "on", "or", "order", "select", "table", "then", "to", "union",
+     "user", "using", "when", "where", "with")
 )  # fmt: skip
 
 
 def _is_split(table: Table, name: str) -> bool:
     values = table.values(name)
     named = name.lower() in _SPLIT_NAMES
-    return bool(values) and all(meaning_of_split(str(value)) for value in values) and (named or len(values) > 1)
+    return (
+        bool(values) and all(meaning_of_split(str(value)) for value in values) and (named or len(values) > 1)
+    )
 
 
 def _set_split(source: Source) -> None:

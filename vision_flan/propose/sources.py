@@ -10,13 +10,12 @@ from vision_flan.errors import Location, SpecError
 from vision_flan.propose.images import ImageIndex, Reference, references
 from vision_flan.propose.look import Looked
 from vision_flan.propose.source import Source, key_of, roles_of, sql_name
-from vision_flan.propose.table import Table
+from vision_flan.propose.table import NAMES, Table, name_field
 
 #: Columns that refer to a record of another table, and columns by which records are referred to.
 _TO_IMAGE = ("image_id", "img_id", "imgid", "image", "photo_id", "picture_id")
 _TO_NAME = ("category_id", "class_id", "label_id", "cat_id", "category", "class", "label")
 _IDS = ("id", "image_id", "category_id", "class_id", "label_id")
-_NAMES = ("name", "label", "title", "category", "class", "class_name")
 
 
 def best_source(looked: Looked, chosen: Mapping[str, str]) -> Source:
@@ -45,7 +44,9 @@ def best_source(looked: Looked, chosen: Mapping[str, str]) -> Source:
 
 
 def _columns(looked: Looked) -> str:
-    return "; ".join(f"{table.name}: {', '.join(name for name, _ in table.plain())}" for table in looked.tables)
+    return "; ".join(
+        f"{table.name}: {', '.join(name for name, _ in table.plain())}" for table in looked.tables
+    )
 
 
 def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
@@ -87,7 +88,8 @@ def _set_images(source: Source, found: Sequence[Reference]) -> None:
 def _same_image(found: Sequence[Reference], rows: Sequence[Mapping[str, object]]) -> bool:
     """Whether columns name one image in two ways, with and without its suffix."""
     return all(
-        len({str(row.get(one.column)).rpartition("/")[2].partition(".")[0] for one in found}) == 1 for row in rows
+        len({str(row.get(one.column)).rpartition("/")[2].partition(".")[0] for one in found}) == 1
+        for row in rows
     )
 
 
@@ -97,15 +99,16 @@ def _same_image(found: Sequence[Reference], rows: Sequence[Mapping[str, object]]
 def _with_objects_of_documents(source: Source) -> Source:
     table = source.table
     for name, kind in table.nested.items():
-        field = next((one for one in _NAMES if f"{one} VARCHAR" in kind), "")
-        if not (source.image and kind.startswith("STRUCT(") and kind.endswith("[]") and field) or source.turns:
+        field = name_field(kind)
+        if not source.image or not field or source.turns:
             continue
-        counts: Counter[object] = Counter()
-        for row in table.rows:
-            items = row.get(name)
-            counts.update(item[field] for item in items or () if isinstance(item, dict) and item.get(field))  # type: ignore[union-attr]
-        fields = [one for one, _ in table.plain() if f"{{{{ {one} }}}}" in source.image or one == source.image]
-        kept = ", ".join(sql_name(one) for one in dict.fromkeys([*fields, *([source.split] if source.split else [])]))
+        counts = table.inside[name]
+        fields = [
+            one for one, _ in table.plain() if f"{{{{ {one} }}}}" in source.image or one == source.image
+        ]
+        kept = ", ".join(
+            sql_name(one) for one in dict.fromkeys([*fields, *([source.split] if source.split else [])])
+        )
         sql = (
             f"SELECT {kept}, o.{sql_name(field)} AS label\n"
             f"FROM (SELECT {kept}, unnest({sql_name(name)}) AS o FROM {sql_name(table.name)})\n"
@@ -205,7 +208,7 @@ def _with_names(
 ) -> tuple[list[str], str]:
     """Add the label: the name of a category in a table of its own, or a column's value."""
     for names in sorted(looked.tables, key=lambda one: not _names_categories(one)):
-        own, name = _id_of(names), next((one for one in _NAMES if one in names.columns), "")
+        own, name = _id_of(names), next((one for one in NAMES if one in names.columns), "")
         if names in source.used or not own or not name or names.reader == "files":
             continue
         to_name = _reference(table, names, own, _TO_NAME)
@@ -240,7 +243,12 @@ def _joined_by_position(looked: Looked) -> Iterator[Source]:
         for table in looked.tables:
             if "_value" in table.columns and table.count == photos.count and _stores_images(photos):
                 split = "split" if "split" in photos.columns and "split" in table.columns else ""
-                fields = ["i.image", "l._value AS label", "i._index AS position", *(["i.split"] if split else [])]
+                fields = [
+                    "i.image",
+                    "l._value AS label",
+                    "i._index AS position",
+                    *(["i.split"] if split else []),
+                ]
                 same = " AND l.split = i.split" if split else ""
                 source = Source(table, view="labeled", image="image", label="label")
                 source.sql = (

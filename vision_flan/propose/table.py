@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,16 @@ from vision_flan.records.sql import arrow_type
 
 #: Rows kept as examples, rows looked at for distinct values, and distinct values kept of a column.
 EXAMPLES, LOOKED_AT, DISTINCT = 400, 1_000_000, 5_000
+
+#: Fields and columns that hold the name of a category.
+NAMES = ("name", "label", "title", "category", "class", "class_name")
+
+
+def name_field(kind: str) -> str:
+    """The field of the name in a list of structs, as VOC's objects are; empty if there is none."""
+    if not (kind.startswith("STRUCT(") and kind.endswith(")[]")):
+        return ""
+    return next((one for one in NAMES if f"{one} VARCHAR" in kind), "")
 
 
 @dataclass
@@ -59,6 +70,7 @@ class Table:
         count: rows that were looked at.
         columns: facts of every column of plain values, those of the path too.
         nested: columns of lists and structs, and their types.
+        inside: such a column -> the names of its objects, with their number.
     """
 
     name: str
@@ -72,6 +84,7 @@ class Table:
     count: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
     nested: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, Counter[object]] = field(default_factory=dict)
 
     def reader_of(self) -> Reader:
         """The registered reader of this table."""
@@ -89,6 +102,8 @@ class Table:
         for kind in reader.schema():
             if pa.types.is_nested(kind.type):
                 self.nested[kind.name] = self.declared.get(kind.name, "")
+                if name_field(self.nested[kind.name]):
+                    self.inside[kind.name] = Counter()
             else:
                 self.columns[kind.name] = Column(self.declared.get(kind.name, "VARCHAR"))
         for batch in reader.batches(raw):
@@ -102,6 +117,10 @@ class Table:
         if len(self.rows) < EXAMPLES:
             self.rows += batch.slice(0, EXAMPLES - len(self.rows)).to_pylist()
         self.count += batch.num_rows
+        for name, names in self.inside.items():
+            named = name_field(self.nested[name])
+            for items in batch.column(name).to_pylist():
+                names.update(item[named] for item in items or () if item and item[named])
         for name, column in self.columns.items():
             if column.counts is not None or column.is_unique:
                 for value in batch.column(name).to_pylist():

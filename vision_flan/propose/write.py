@@ -49,7 +49,8 @@ def dataset_text(dataset: str, looked: Looked, source: Source, made: Draft, head
             "redistribute_images": "unclear",
             "note": "Say what the license says of the images, and where.",
         },
-        "citation": f"@misc{{{dataset},\n  title = {{{dataset}}},\n  author = {{The authors}},\n  year = {{2024}},\n}}\n",
+        "citation": f"@misc{{{dataset},\n  title = {{{dataset}}},\n  author = {{The authors}},\n"
+        "  year = {2024},\n}\n",
         "access": "manual",
         "how_to_get": "Say what a person does to get the files.",
         "files": _files(looked),
@@ -135,7 +136,10 @@ def _entry(key: str, value: object, indent: int = 0) -> list[str]:
     if len(line) <= WIDTH and key not in _BLOCKS and not spans_lines:
         return [line]
     if isinstance(value, dict):
-        return [f"{space}{flow(key)}:", *(one for k, v in value.items() for one in _entry(str(k), v, indent + 2))]
+        return [
+            f"{space}{flow(key)}:",
+            *(one for k, v in value.items() for one in _entry(str(k), v, indent + 2)),
+        ]
     return [f"{space}{key}:", *(f"{space}  - {flow(item)}" for item in value)]
 
 

@@ -196,7 +196,7 @@ class RawDataset:
         return None
 
     def place_of(self, path: str) -> tuple[str, str | None, str] | None:
-        """Where a path of the layout really is: the dataset, the archive if it is in one, and the name there."""
+        """Where a path of the layout really is: the dataset, the archive or None, and the name there."""
         _refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             folder, _, name = spelling.rpartition("/")

@@ -1,8 +1,8 @@
 """Which rows of its tables some records of a task come from: for miniatures cut from real files.
 
-SQL does not say where a row comes from, so it is tried: rows are left out, in halves, then quarters, and so on,
-as long as the records stay as they are. It begins with the rows that share a value with the records, over a few
-joins; if these do not suffice, with all rows.
+SQL does not say where a row comes from, so it is tried: rows are left out, in halves, then quarters, and so
+on, as long as the records stay as they are. It begins with the rows that share a value with the records,
+over a few joins; if these do not suffice, with all rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from vision_flan.spec.model import TaskSpec
 #: A row of a table: the file it is in, and its position there.
 Row = tuple[str, int]
 
-#: Joins that values are followed over, values followed at a time, and rows below which a table is taken whole.
+#: Joins that values are followed over, values followed at a time, and rows below which a table is taken
+#: whole.
 _JOINS, _VALUES, _SMALL = 4, 50_000, 200
 
 
@@ -91,7 +92,7 @@ class RowFinder(RecordStore):
         found = self._run(select, place).fetchall()
         values = set(_leaves(found))
         kept: dict[str, set[int]] = {name: set() for name in self._columns_of}
-        small = [name for name in self._columns_of if self._count(name) <= _SMALL]
+        small = [name for name in self._columns_of if self._size(name) <= _SMALL]
         for name in small:
             kept[name] = set(self._numbers(f'SELECT _row FROM "_all_{name}"'))
         for _ in range(_JOINS):
@@ -108,7 +109,11 @@ class RowFinder(RecordStore):
 
     def _holding(self, name: str, values: Iterable[str]) -> list[int]:
         self._set_values(values)
-        plain = [c for c, kind in self._columns_of[name].items() if c not in ("_row", "_file") and not _is_nested(kind)]
+        plain = [
+            c
+            for c, kind in self._columns_of[name].items()
+            if c not in ("_row", "_file") and not _is_nested(kind)
+        ]
         tests = " OR ".join(f'CAST("{column}" AS VARCHAR) IN (SELECT v FROM _values)' for column in plain)
         return self._numbers(f'SELECT _row FROM "_all_{name}" WHERE {tests}')
 
@@ -116,8 +121,7 @@ class RowFinder(RecordStore):
         if not rows:
             return []
         sql = f'SELECT * EXCLUDE (_row, _file) FROM "_all_{name}" WHERE _row IN ({", ".join(map(str, rows))})'
-        found: list[dict[str, object]] = self._con.execute(sql).to_arrow_table().to_pylist()
-        return found
+        return list(self._con.sql(sql).to_arrow_table().to_pylist())
 
     def _set_values(self, values: Iterable[str]) -> None:
         self._con.execute("CREATE OR REPLACE TEMP TABLE _values (v VARCHAR)")
@@ -145,14 +149,16 @@ class RowFinder(RecordStore):
 
     def _keep(self, kept: Mapping[str, Sequence[int]]) -> None:
         for name, rows in kept.items():
-            self._con.execute(f'CREATE OR REPLACE TABLE "_kept_{name}" AS SELECT unnest(?) AS _row', [list(rows)])
+            self._con.execute(
+                f'CREATE OR REPLACE TABLE "_kept_{name}" AS SELECT unnest(?) AS _row', [list(rows)]
+            )
 
     def _rows(self, name: str, numbers: Sequence[int]) -> list[Row]:
         shown = ", ".join(map(str, numbers))
         sql = f'SELECT _file, _index FROM "_all_{name}" WHERE _row IN ({shown}) ORDER BY _file, _index'
         return [(str(file), int(index)) for file, index in self._con.execute(sql).fetchall()]
 
-    def _count(self, name: str) -> int:
+    def _size(self, name: str) -> int:
         return self._numbers(f'SELECT count(*) FROM "_all_{name}"')[0]
 
     def _numbers(self, sql: str) -> list[int]:

@@ -70,10 +70,7 @@ def render_miniatures(
     # forking a process with DuckDB threads may hang the child
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [
-            pool.submit(_render_dataset, catalog.roots, dataset, names)
-            for dataset, names in jobs
-        ]
+        futures = [pool.submit(_render_dataset, catalog.roots, dataset, names) for dataset, names in jobs]
         for future in futures:
             yield from _advanced(future.result(), report)
 

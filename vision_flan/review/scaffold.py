@@ -125,7 +125,7 @@ def check_names(catalog: Catalog, dataset: str, task: str) -> None:
 
 
 def schema_comment_for(catalog: Catalog, kind: str) -> str:
-    """The first line of a spec, which names its schema: in the checkout, or on the web from a root elsewhere."""
+    """The first line of a spec, which names its schema: in the checkout, or on the web."""
     beside = catalog.home.specs.parent / "vision_flan" / "spec" / f"{kind}.schema.json"
     return (SCHEMA_COMMENT if beside.is_file() else SCHEMA_COMMENT_ELSEWHERE).format(kind=kind)
 

@@ -156,7 +156,7 @@ def alias(bound: BoundTask) -> Iterator[Finding]:
 
 
 def category(bound: BoundTask) -> Iterator[Finding]:
-    """The category of a task of the suite vision_flan is one of the paper's 25; other tasks may name another."""
+    """The category of a task of the suite vision_flan is one of the paper's 25; others may name another."""
     named, place = bound.task.category, bound.task.place("category")
     if named in CATEGORIES:
         return

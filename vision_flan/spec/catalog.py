@@ -22,8 +22,8 @@ _ALIAS_LINE = re.compile(r"^alias:\s*(.+?)\s*$", re.MULTILINE)
 class Catalog:
     """The specs of one root, or of several.
 
-    A root may add tasks to a dataset of an earlier root. Where two have the same name, the earlier one counts;
-    `vflan validate --all` reports it.
+    A root may add tasks to a dataset of an earlier root. Where two have the same name, the earlier one
+    counts; `vflan validate --all` reports it.
 
     Args:
         specs: folder with `<dataset>/dataset.yaml`, `<dataset>/<task id>.yaml` and `suites/`.
@@ -82,9 +82,7 @@ class Catalog:
 
     @classmethod
     def _is_task(cls, path: Path) -> bool:
-        return (
-            path.name != "dataset.yaml" and path.parent.name != "suites" and not cls._is_label_table(path)
-        )
+        return path.name != "dataset.yaml" and path.parent.name != "suites" and not cls._is_label_table(path)
 
     @property
     def tasks_at_home(self) -> tuple[str, ...]:

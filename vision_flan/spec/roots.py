@@ -53,7 +53,7 @@ class _Chosen:
     may_be_new: bool = False
 
 
-_chosen: ContextVar[_Chosen] = ContextVar("roots", default=_Chosen())
+_chosen: ContextVar[_Chosen | None] = ContextVar("roots", default=None)
 
 
 def choose(folders: Sequence[Path], *, may_be_new: bool = False) -> None:
@@ -81,7 +81,7 @@ def roots() -> tuple[Root, ...]:
     Raises:
         SpecError: a folder has no specs.
     """
-    chosen = _chosen.get()
+    chosen = _chosen.get() or _Chosen()
     folders = chosen.folders
     if folders is None:
         folders = tuple(Path(one) for one in os.environ.get(VARIABLE, "").split(os.pathsep) if one)
