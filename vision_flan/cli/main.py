@@ -23,6 +23,7 @@ from vision_flan.spec.roots import choice_restored
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vision_flan.cli.options import FOLDER, raw_option, seed_option
 from vision_flan.cli.output import echo, reporter
+
+if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawRoots
 
 
 class _MakesByDefault(click.Group):
@@ -66,7 +70,7 @@ def make(dataset: str, out: Path, n: int, seed: int, archives: bool, images: boo
 @click.option("--n", type=click.IntRange(1, 100), default=8, show_default=True,
               help="Records of each task; more where labels and oddities need it.")  # fmt: skip
 @click.option("--scrub", is_flag=True, help="Replace the words of free text and the names of people.")
-def cut_command(dataset: str, raw: Path, n: int, scrub: bool) -> None:
+def cut_command(dataset: str, raw: RawRoots, n: int, scrub: bool) -> None:
     """Make a dataset's miniature of a few records of its real files.
 
     Writes tests/miniatures/DATASET: the same layout, formats, encodings and archives, with records that show

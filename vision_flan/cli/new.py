@@ -5,19 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import FOLDER
+from vision_flan.cli.options import raw_options
 from vision_flan.cli.output import echo, is_terminal, one_line, reporter
 
 if TYPE_CHECKING:
     from vision_flan.propose.begin import Begun, Proposal
+    from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.catalog import Catalog
 
-_FORMS = ("options", "label", "yes_no", "number", "list", "sentence", "free_text")
+_FORMS = ("options", "label", "yes_no", "number", "list", "sentence", "phrase", "free_text")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ Examples:
 )
 @click.argument("dataset")
 @click.argument("task")
-@click.option("--raw", type=FOLDER, help="Look at the dataset's files in this folder, and propose the task.")
+@raw_options(help="Look at the dataset's files in this folder, and propose the task.")
 @click.option("--form", type=click.Choice(_FORMS), help="With --raw: what the answer is. Default: what fits.")
 @click.option("--category", default="General Object", show_default=True, help="With --raw: the category.")
 @click.option("--n", type=click.IntRange(0, 100), default=8, show_default=True,
@@ -53,7 +53,7 @@ Examples:
 @click.option("--scrub", is_flag=True, help="With --raw: replace free text and names in the miniature.")
 @click.option("--yes", is_flag=True, help="With --raw: take what is proposed, without questions.")
 def new(
-    dataset: str, task: str, raw: Path | None, form: str | None, category: str, n: int, scrub: bool, yes:
+    dataset: str, task: str, raw: RawRoots | None, form: str | None, category: str, n: int, scrub: bool, yes:
     bool, **roles: str | None,
 ) -> None:  # fmt: skip
     """Start a task: its spec and instruction, and with --raw a miniature.
@@ -102,9 +102,9 @@ def _writable() -> Catalog:
     return catalog
 
 
-def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: Path, wishes: _Wishes) -> None:
+def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: RawRoots, wishes: _Wishes) -> None:
     from vision_flan.miniatures.cut import cut
-    from vision_flan.propose.begin import proposed, write
+    from vision_flan.propose.begin import places_of, proposed, write
     from vision_flan.spec.catalog import Catalog
 
     with proposed(catalog, dataset, raw, wishes.form, wishes.chosen) as proposal:
@@ -113,7 +113,7 @@ def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: Path, wishes: 
         begun = write(catalog, task, category, proposal)
         _show_records(begun)
         _show_unmatched(proposal)
-        folder = proposal.folder.parent
+        places = places_of(dataset, proposal.folder)
     for path in begun.files:
         echo(f"wrote {path}")
     if wishes.miniature:
@@ -121,7 +121,7 @@ def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: Path, wishes: 
             made = cut(
                 Catalog.of(catalog.roots),
                 dataset,
-                folder,
+                places,
                 wishes.miniature,
                 scrub=wishes.scrub,
                 report=report,
@@ -131,7 +131,7 @@ def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: Path, wishes: 
             "read its expected.jsonl once"
         )
     echo(f"next: fill in what the comments ask for; then vflan validate --rendered {task}")
-    echo(f"      vflan preview {task} --raw {folder}")
+    echo(f"      vflan preview {task} --raw {raw}")
 
 
 def _asked(proposal: Proposal, wishes: _Wishes) -> tuple[Proposal, str]:

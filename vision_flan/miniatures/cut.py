@@ -21,9 +21,9 @@ from pathlib import Path
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.instances.maker import Dropped
+from vision_flan.miniatures.cut_arrays import Cut
 from vision_flan.miniatures.cut_choice import Chosen, choose
 from vision_flan.miniatures.cut_folder import EXPECTED, Expected, copy_into, write_expected
-from vision_flan.miniatures.cut_arrays import Cut
 from vision_flan.miniatures.cut_formats import cut_file
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.scrub import Scrubber
@@ -31,6 +31,7 @@ from vision_flan.miniatures.stand_ins import facts_of, stand_in
 from vision_flan.miniatures.tree import archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.needed import Row, RowFinder
 from vision_flan.records.tables import open_raw, task_sources
 from vision_flan.report import Reporter, Silent
@@ -64,7 +65,7 @@ class CutResult:
 def cut(
     catalog: Catalog,
     dataset: str,
-    raw_root: Path,
+    places: RawPlaces,
     n: int = 8,
     *,
     scrub: bool = False,
@@ -73,7 +74,7 @@ def cut(
     """Write `tests/miniatures/<dataset>` of the catalog's last root.
 
     Args:
-        raw_root: folder with the dataset's raw folder.
+        places: where the raw files are.
         n: records of each task, at least.
         scrub: replace the words of free text and people's names.
 
@@ -90,8 +91,8 @@ def cut(
     if not tasks:
         raise SpecError(f"the dataset {dataset!r} has no task", hint=f"vflan new {dataset} TASK --raw DIR")
     report = report or Silent()
-    with open_raw(spec, catalog, raw_root) as raw, tempfile.TemporaryDirectory(prefix="vflan-") as work:
-        chosen, kept = _chosen(catalog, tasks, raw_root, raw, n, Path(work), report)
+    with open_raw(spec, catalog, places) as raw, tempfile.TemporaryDirectory(prefix="vflan-") as work:
+        chosen, kept = _chosen(catalog, tasks, places, raw, n, Path(work), report)
         stage = Path(work) / "stage"
         scrubber = _scrubber(catalog, spec, chosen) if scrub else None
         _write_verified(catalog, spec, raw, chosen, kept, stage, scrubber)
@@ -106,7 +107,7 @@ def cut(
 def _chosen(
     catalog: Catalog,
     tasks: Sequence[str],
-    raw_root: Path,
+    places: RawPlaces,
     raw: RawDataset,
     n: int,
     work: Path,
@@ -117,7 +118,7 @@ def _chosen(
     kept: dict[str, set[Row]] = defaultdict(set)
     for name in tasks:
         report.note(f"{name}: choosing records")
-        with open_task(name, raw_root, catalog) as opened:
+        with open_task(name, places, catalog) as opened:
             chosen[name] = choose(opened, n)
         task = catalog.task(name)
         if not chosen[name].keys:
@@ -315,8 +316,10 @@ def expected_of(catalog: Catalog, dataset: str, folder: Path) -> Iterator[Expect
                     if isinstance(made, Dropped):
                         yield Expected(name, key, dropped=made.reason)
                     else:
-                        _, _, _, target, prompt = made.values[:5]
-                        yield Expected(name, key, facts_of(made.image), prompt, target)
+                        turns = made.turns
+                        later = tuple(tuple(turn) for turn in turns) if len(turns) > 1 else ()
+                        (prompt, target), facts = turns[0], facts_of(made.image)
+                        yield Expected(name, key, facts, prompt, target, turns=later)
 
 
 def expect(catalog: Catalog, dataset: str) -> tuple[Path, list[str]]:

@@ -47,7 +47,7 @@ def choose(opened: OpenTask, n: int) -> Chosen:
         made = maker.make(row, lambda ref, read=read: _remembered(opened, ref, read), full_check=False)  # type: ignore[misc]
         new = set(_features(plain, made, read)) - seen
         if isinstance(made, Instance):
-            answer = made.values[3]
+            answer = made.turns[0].assistant
             if answer not in targets and len(targets) < _LABELS:
                 new.add(("target", answer))
             targets.add(answer)

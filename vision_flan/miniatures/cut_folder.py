@@ -24,6 +24,7 @@ class Expected:
 
     Attributes:
         image: format, mode and size, as in "JPEG RGB 640x480".
+        turns: all requests and answers of a conversation; empty where there is one.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Expected:
     prompt: str = ""
     target: str = ""
     dropped: str = ""
+    turns: tuple[tuple[str, ...], ...] = ()
 
     def as_line(self) -> str:
         """The line of expected.jsonl."""
@@ -82,7 +84,8 @@ def copy_into(folder: Path, mini: Miniature) -> None:
         if line.dropped:
             mini.truth(line.task, line.source_id, dropped=line.dropped)
         else:
-            mini.truth(line.task, line.source_id, target=line.target, prompt=line.prompt)
+            later = {"turns": line.turns} if line.turns else {}
+            mini.truth(line.task, line.source_id, target=line.target, prompt=line.prompt, **later)
 
 
 def _files(folder: Path) -> list[Path]:

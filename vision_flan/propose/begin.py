@@ -17,6 +17,7 @@ from vision_flan.propose.source import Source
 from vision_flan.propose.sources import best_source
 from vision_flan.propose.survey import dataset_folder, surveyed
 from vision_flan.propose.write import dataset_text, task_text
+from vision_flan.raw.roots import Mapped, RawPlaces, RawRoots
 from vision_flan.review.scaffold import check_names, schema_comment_for, write_new
 from vision_flan.spec.catalog import Catalog
 
@@ -59,7 +60,7 @@ class Begun:
 
 @contextmanager
 def proposed(
-    catalog: Catalog, dataset: str, raw: Path, form: str = "", chosen: Mapping[str, str] | None = None
+    catalog: Catalog, dataset: str, raw: RawPlaces, form: str = "", chosen: Mapping[str, str] | None = None
 ) -> Iterator[Proposal]:
     """Look at a raw folder and propose a task; its archives are open until the end.
 
@@ -76,7 +77,7 @@ def proposed(
             where=Location(catalog.dataset_files[dataset]),
             hint=f"vflan new {dataset} TASK, without --raw, starts another task of its tables",
         )
-    folder = dataset_folder(raw, dataset)
+    folder = dataset_folder(RawRoots.of(raw), dataset)
     with surveyed(folder, dataset) as survey:
         looked = look(survey)
         source = best_source(looked, chosen or {})
@@ -130,8 +131,13 @@ def write(catalog: Catalog, task: str, category: str, proposal: Proposal) -> Beg
     return Begun(tuple(texts), tuple(shown), available)
 
 
+def places_of(dataset: str, folder: Path) -> RawRoots:
+    """Raw roots with this folder for a dataset, whatever its name."""
+    return RawRoots((), {dataset: Mapped((folder,), Location(folder))})
+
+
 def _first_records(catalog: Catalog, task: str, folder: Path) -> tuple[list[tuple[str, Text | Dropped]], int]:
-    """The first records as instances; the raw folder may have any name."""
-    with open_task(task, folder.parent, catalog) as opened:
+    """The first records as instances."""
+    with open_task(task, places_of(catalog.task(task).dataset, folder), catalog) as opened:
         shown = [(str(row["_key"]), text) for row, text in opened.texts(SHOWN, seed=0)]
         return shown, opened.candidates.count

@@ -14,6 +14,8 @@ from vision_flan.review.task_rules import looks_raw
 
 #: Options that are shown at most: a letter each. With more values, this many are drawn.
 _LETTERS, _DRAWN = 26, 4
+#: Words of a short phrase.
+_SHORT = 4
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBER_IN_FRONT = re.compile(r"^\d+[._ -]+(?=[^\W\d])")
 _YES = {"yes": "yes", "true": "yes", "1": "yes", "y": "yes", "no": "no", "false": "no", "0": "no", "n": "no"}
@@ -43,7 +45,7 @@ def forms_of(source: Source) -> list[str]:
     """The forms that a source can be asked in; the first is the usual one."""
     found = []
     if source.turns or (source.question and source.answer):
-        found.append("free_text")
+        found += ["phrase", "free_text"] if _are_short(source) else ["free_text", "phrase"]
     if source.caption:
         found.append("sentence")
     if source.label and source.values:
@@ -180,8 +182,8 @@ def _yes_no(source: Source) -> Draft:
         )
         keys = record_keys(source, sql=sql)
         derive: dict[str, object] = {
-            "answer": {"choice": ["yes", "no"]}, "one": {"pick": "present"}, "none": {"pick": "absent"},
-            "asked": {"text": "{{ (one if answer == 'yes' else none) | label('classes') }}"},
+            "answer": {"choice": ["yes", "no"]}, "one": {"pick": "present"}, "missing": {"pick": "absent"},
+            "asked": {"text": "{{ (one if answer == 'yes' else missing) | label('classes') }}"},
         }  # fmt: skip
     else:
         keys, label = _single(source)
@@ -250,20 +252,38 @@ def _sentence(source: Source) -> Draft:
     return Draft("sentence", f"Describe this image. {CLOSINGS['sentence']}", keys)
 
 
+def _are_short(source: Source) -> bool:
+    """Whether most answers are a word or a short phrase."""
+    answers = []
+    for row in source.table.rows:
+        value = row.get(source.turns or source.answer)
+        last = value[-1] if isinstance(value, list) and value else value
+        if isinstance(last, dict):
+            said = turn_fields(source.table.nested.get(source.turns, ""))
+            last = last.get(said[1]) if said else " ".join(map(str, last.values()))
+        answers.append(len(str(last).split()))
+    return sorted(answers)[len(answers) // 2] <= _SHORT if answers else True
+
+
+def _phrase(source: Source) -> Draft:
+    made = _free_text(source)
+    made.form = "phrase"
+    made.instruction = f"{made.instruction} {CLOSINGS['phrase']}".strip()
+    if not source.turns:  # a record's own question comes first, and the format below it
+        made.instruction = CLOSINGS["phrase"]
+        made.task["first"] = "input"
+    return made
+
+
 def _free_text(source: Source) -> Draft:
     keys = record_keys(source)
+    numbered = "the numbered images" if source.images else "the image"
     if source.turns:
         keys |= _dialogue(source)
-        asked = "Answer the last message of this dialogue about the image."
-        if source.images:
-            asked = "Answer the last message of this dialogue about the numbered images."
-        return Draft("free_text", f"{asked} {CLOSINGS['free_text']}", keys)
+        return Draft("free_text", f"Answer the last message of this dialogue about {numbered}.", keys)
     keys["input"] = f"{{{{ {safe_name(source.question)} | squeeze }}}}"
     keys["target"] = f"{{{{ {_first_of(source, source.answer)} | string | squeeze }}}}"
-    asked = "Answer the question about this image."
-    if source.images:
-        asked = "Answer the question about the numbered images."
-    return Draft("free_text", f"{asked} {CLOSINGS['free_text']}", keys)
+    return Draft("free_text", f"Answer the question about {numbered}.", keys)
 
 
 def _dialogue(source: Source) -> Mapping[str, object]:
@@ -290,5 +310,6 @@ _MAKERS: Mapping[str, Callable[[Source], Draft]] = {
     "number": _number,
     "list": _list,
     "sentence": _sentence,
+    "phrase": _phrase,
     "free_text": _free_text,
 }

@@ -11,6 +11,7 @@ from vision_flan.errors import BadRawError, Location, MissingRawError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.roots import RawRoots
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like
 from vision_flan.spec.model import ARCHIVE_SUFFIXES
 
@@ -44,22 +45,24 @@ class Survey:
         return looks_like(self.head(path))
 
 
-def dataset_folder(raw: Path, dataset: str) -> Path:
-    """The dataset's folder: `raw/<dataset>`, or `raw` itself if that is its name.
+def dataset_folder(raw: RawRoots, dataset: str) -> Path:
+    """The dataset's folder: one below a raw root, the place that the map names, or a root of its name.
 
     Raises:
-        MissingRawError: neither exists.
+        MissingRawError: there is none.
     """
-    inside = raw / dataset
-    if inside.is_dir():
-        return inside
-    if raw.is_dir() and raw.resolve().name == dataset:
-        return raw.resolve()
-    there = sorted(path.name for path in raw.iterdir())[:5] if raw.is_dir() else []
+    found = raw.places(dataset)
+    if found:
+        return found[0]
+    for root in raw.roots:
+        if root.resolve().name == dataset:
+            return root.resolve()
+    root = raw.roots[0] if raw.roots else Path("raw")
+    there = sorted(path.name for path in root.iterdir())[:5] if root.is_dir() else []
     raise MissingRawError(
         f"there is no folder {dataset!r} here" + (f"; there are {', '.join(there)}" if there else ""),
-        where=Location(raw),
-        hint=f"put the files of {dataset} into {inside}, or a link to their folder: ln -s FILES {inside}",
+        where=Location(root),
+        hint=f"put the files of {dataset} into {root / dataset}, or a link to their folder there",
     )
 
 
