@@ -12,7 +12,7 @@ from tests.pets import SOUND, TASK, pets_raw
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, SpecError
 from vision_flan.spec.catalog import Catalog
-from vision_flan.spec.roots import choice_restored, choose
+from vision_flan.spec.roots import chosen_roots
 
 
 @pytest.fixture
@@ -61,8 +61,7 @@ def test_a_root_without_specs_is_an_error_and_not_ignored(
 
 def test_a_root_may_add_a_task_to_a_dataset_of_the_package(tmp_path: Path) -> None:
     root = tmp_path / "more"
-    with choice_restored():
-        choose([root], may_be_new=True)
+    with chosen_roots([root], may_be_new=True):
         own = Catalog.default()
         (root / "task_specs/aid").mkdir(parents=True)
         (root / "instructions").mkdir()

@@ -17,7 +17,6 @@ from vision_flan import __version__
 from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
-from vision_flan.spec.roots import choice_restored
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -118,8 +117,7 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
     stdout, stderr = sys.stdout, sys.stderr
     try:
         _check_working_directory()
-        with choice_restored():
-            result = command.main(args=arguments, standalone_mode=False)
+        result = command.main(args=arguments, standalone_mode=False)
         _flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
     except VflanError as error:

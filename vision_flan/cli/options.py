@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vision_flan.spec.roots import VARIABLE, choose
+from vision_flan.spec.roots import VARIABLE, chosen_roots
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
@@ -171,7 +171,7 @@ def _root_option() -> click.Option:
 
 
 def _use_roots(context: click.Context, option: click.Parameter, folders: tuple[Path, ...]) -> None:
-    choose(folders, may_be_new=context.command.name == "new")
+    context.with_resource(chosen_roots(folders, may_be_new=context.command.name == "new"))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

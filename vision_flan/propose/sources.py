@@ -144,7 +144,7 @@ def _id_of(table: Table) -> str:
 
 
 def _unique_in_file(table: Table, name: str) -> bool:
-    """Whether a column's values differ in the rows of each file: splits count anew."""
+    """Whether a column's values differ in the rows of each file: splits count from 1 again."""
     if len(table.paths) < 2:
         return False
     seen = [(row.get("_file"), row.get(name)) for row in table.rows]

@@ -56,19 +56,14 @@ class _Chosen:
 _chosen: ContextVar[_Chosen | None] = ContextVar("roots", default=None)
 
 
-def choose(folders: Sequence[Path], *, may_be_new: bool = False) -> None:
-    """Use these folders instead of those of the environment.
+@contextmanager
+def chosen_roots(folders: Sequence[Path], *, may_be_new: bool = False) -> Iterator[None]:
+    """Use these folders instead of those of the environment, until the end of the block.
 
     Args:
         may_be_new: a folder without specs is no mistake, because they will be written to it.
     """
-    _chosen.set(_Chosen(tuple(folders), may_be_new))
-
-
-@contextmanager
-def choice_restored() -> Iterator[None]:
-    """Undo `choose` at the end: a process may run several commands."""
-    before = _chosen.set(_chosen.get())
+    before = _chosen.set(_Chosen(tuple(folders), may_be_new))
     try:
         yield
     finally:
