@@ -123,7 +123,7 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
             if wrong
             else Step(file, path, Action.PRESENT, _known_of(file, path))
         )
-    if file.provides and all(_is_there(folder, prefix) for prefix in file.provides):
+    if file.provides and all(is_unpacked(folder, prefix) for prefix in file.provides):
         return Step(file, path, Action.UNPACKED, ", ".join(file.provides))
     if dataset.access not in LINKED or not file.url:
         return Step(file, path, Action.BY_HAND, file.note or f"access is {dataset.access}")
@@ -189,7 +189,7 @@ def _known_of(file: UpstreamFile, path: Path) -> str:
     return "size right, no checksum known" if file.bytes is not None else "neither size nor checksum known"
 
 
-def _is_there(folder: Path, prefix: str) -> bool:
+def is_unpacked(folder: Path, prefix: str) -> bool:
     """Whether something unpacked is there: a prefix is a folder if it ends in `/`, else a start of names."""
     if prefix.endswith("/"):
         return (folder / prefix).is_dir() and any((folder / prefix).iterdir())

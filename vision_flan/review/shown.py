@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vision_flan.build.open_task import OpenTask, open_task
-from vision_flan.columns import TEXT_COLUMNS
+from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.errors import VflanError
 from vision_flan.instances.images import BadImageError
 from vision_flan.instances.maker import Dropped, Instance, Text
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.review.overview import TaskFacts, task_facts
 from vision_flan.review.thumbnails import data_uri
@@ -52,6 +52,7 @@ class Shown:
     """An instance; `size` is that of the original image, in pixels and bytes, and its format."""
 
     text: Mapping[str, str]
+    turns: Sequence[Turn]
     options: Sequence[str]
     image: str
     image_path: str
@@ -180,7 +181,7 @@ def _of_catalog(catalog: Catalog, name: str, origin: str) -> TaskShown:
         task_facts(catalog, task.id),
         origin,
         spec=task.document.path.read_text("utf-8"),
-        instruction=read_template(catalog.instruction_file(task.id)).strip(),
+        instruction=instruction_of(task, catalog.instruction_file(task.id)),
     )
 
 
@@ -227,26 +228,28 @@ def _count(shown: TaskShown, targets: Sequence[str]) -> None:
 
 def _of_instance(made: Instance, sample: Sample) -> Shown:
     text = dict(zip(TEXT_COLUMNS, made.values, strict=True))
-    return _shown(text, made.options, made.image, made.image_path, sample)
-
-
-def _shown(
-    text: Mapping[str, str], options: Sequence[str], data: bytes | None, path: str, sample: Sample
-) -> Shown:
-    if data is None:
-        return Shown(text, options, "", path, "a recipe: the image is not in this folder")
-    try:
-        uri, facts = data_uri(data, sample.limits)
-    except BadImageError as error:
-        return Shown(text, options, "", path, f"no image: {error}")
-    size = f"{facts.width} x {facts.height} pixels, {len(data):,} bytes, {facts.format}"
-    return Shown(text, options, uri, path, size)
+    image, size = _image(made.image, sample)
+    return Shown(text, made.turns, made.options, image, made.image_path, size)
 
 
 def _of_row(row: dict[str, Any], sample: Sample) -> Shown:
-    image = row["image"] or {"bytes": None, "path": ""}
+    stored = row["image"] or {"bytes": None, "path": ""}
     text = {column: row[column] for column in TEXT_COLUMNS}
-    return _shown(text, row["options"], image["bytes"], image["path"], sample)
+    turns = [Turn(**turn) for turn in row.get("turns") or ()]
+    image, size = _image(stored["bytes"], sample)
+    whole = turns or [Turn(text["prompt"], text["target"])]  # compiled before there were turns
+    return Shown(text, whole, row["options"], image, stored["path"], size)
+
+
+def _image(data: bytes | None, sample: Sample) -> tuple[str, str]:
+    """The image as a data URI, empty if there is none, and its size in words."""
+    if data is None:
+        return "", "a recipe: the image is not in this folder"
+    try:
+        uri, facts = data_uri(data, sample.limits)
+    except BadImageError as error:
+        return "", f"no image: {error}"
+    return uri, f"{facts.width} x {facts.height} pixels, {len(data):,} bytes, {facts.format}"
 
 
 def _batches(folder: Path, manifest: Manifest, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
