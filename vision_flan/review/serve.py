@@ -1,4 +1,4 @@
-"""`vflan preview --serve`: the page in a browser, made anew when a spec or an instruction is saved."""
+"""`vflan preview --serve`: the page in a browser, made again when a spec or an instruction is saved."""
 
 from __future__ import annotations
 
