@@ -23,11 +23,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.pets import TASK, pets_catalog, pets_raw
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.cli.main import run, vflan
-from vision_flan.cli.output import human_bytes
 from vision_flan.errors import ExitCode
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawRoots
-from vision_flan.report import Silent
+from vision_flan.report import Silent, human_bytes
 from vision_flan.review.preview import Source, Wanted, make_page
 from vision_flan.review.serve import Handler, Served
 from vision_flan.review.shown import TaskShown, in_turn

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import EXISTING_FOLDER, FILE, raw_options, seed_option
-from vision_flan.cli.output import echo, human_bytes, reporter, write_page
+from vision_flan.cli.output import echo, reporter, write_page
 from vision_flan.errors import ExitCode
+from vision_flan.limits import CHECKING, use
+from vision_flan.report import human_bytes
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
@@ -75,6 +77,8 @@ def preview(
 
     _check_usage(tasks, suite, changed, raw, dataset)
     wanted = Wanted(tasks, suite, changed, Source(raw, dataset), n, seed)
+    if raw is None and dataset is None and not serve:
+        use(CHECKING)
     if serve:
         serve_page(wanted, port, lambda text: echo(text, err=True))
         return

@@ -12,6 +12,7 @@ import click
 from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import ExitCode
+from vision_flan.limits import CHECKING, use
 
 if TYPE_CHECKING:
     from vision_flan.spec.catalog import Catalog
@@ -70,6 +71,7 @@ def validate(
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
 
+    use(CHECKING)
     if sum((bool(tasks), everything, changed is not None)) != 1:
         raise click.UsageError("give tasks, or --all, or --changed REF")
     chosen_format = Format.JSON if as_json else Format(shape)
