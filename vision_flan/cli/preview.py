@@ -47,9 +47,7 @@ Examples:
     show_default=True,
     help="The page: one file that opens without a network.",
 )
-@click.option(
-    "--serve", is_flag=True, help="Serve the page here, and make it anew when a spec or template is saved."
-)
+@click.option("--serve", is_flag=True, help="Serve the page here; it is made again when a spec is saved.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free port."
 )
