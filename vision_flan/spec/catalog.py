@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
 from vision_flan.spec.nearest import did_you_mean
@@ -54,10 +55,9 @@ class Catalog:
     @staticmethod
     def _is_label_table(path: Path) -> bool:
         """Label tables are stored beside the specs; the first key of a task spec is `id:`."""
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.strip() and not line.startswith("#"):
-                    return not line.startswith("id:")
+        for line in _lines(path):
+            if line.strip() and not line.startswith("#"):
+                return not line.startswith("id:")
         return False
 
     @cached_property
@@ -70,7 +70,7 @@ class Catalog:
         """Name in the published release -> task id."""
         found = {}
         for task, path in self.task_files.items():
-            match = _ALIAS_LINE.search(path.read_text("utf-8", errors="replace"))
+            match = _ALIAS_LINE.search("\n".join(_lines(path)))
             if match and match.group(1) not in ("null", "~"):
                 found[match.group(1).strip("'\"")] = task
         return found
@@ -150,6 +150,14 @@ class Catalog:
     def instruction_file(self, task: str) -> Path:
         """Path of a task's Jinja instruction."""
         return self.instructions / f"{task}.j2"
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a spec; none if it cannot be read, which is said when the task is used."""
+    try:
+        return read_text(path).splitlines()
+    except SpecError:
+        return []
 
 
 def _unknown(kind: str, name: str, known: Collection[str], asked: Location | None = None) -> SpecError:
