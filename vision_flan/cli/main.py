@@ -28,7 +28,7 @@ COMMANDS = {
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
-    "preview": ("vision_flan.cli.specs", "preview"),
+    "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),

@@ -17,6 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 #: Where `--raw-map` leaves its value for `--raw`.
 _MAP = "vision_flan.raw_map"
 
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *((?P<unit>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -63,6 +64,24 @@ EXISTING_FOLDER = LocalPath(file_okay=False, exists=True)
 FILE = LocalPath(dir_okay=False)
 EXISTING_FILE = LocalPath(dir_okay=False, exists=True)
 EITHER = LocalPath()
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A number of bytes: `50GB`, `1.5 TB`, `800MiB`, `1000`."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip())
+        if not found:
+            self.fail(f"{value!r} is not a size; write it as 50GB, 800MB or 16GiB", param, ctx)
+        power = " kmgt".index((found["unit"] or " ").lower())
+        return int(float(found["number"]) * (1024 if found["binary"] else 1000) ** power)
+
+
+SIZE = Size()
 
 
 def local_folder(text: str) -> Path:
