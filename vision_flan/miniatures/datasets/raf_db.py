@@ -60,6 +60,6 @@ def _attributes(mini: Miniature, stem: str) -> tuple[int, int, int]:
 
 def _answer(emotion: int, gender: int, race: int, age: int) -> str:
     return (
-        f"The person's perceived gender is {_GENDERS[gender]}, their perceived age is {_AGES[age]}, and their "
-        f"perceived race is {_RACES[race]}. The emotion they show appears to be {_EMOTIONS[emotion]}."
+        f"The person's perceived gender is {_GENDERS[gender]}, their perceived age is {_AGES[age]}, and "
+        f"their perceived race is {_RACES[race]}. The emotion they show appears to be {_EMOTIONS[emotion]}."
     )
