@@ -93,7 +93,7 @@ def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
             "What is in the left corner of the image",
             room.objects[0],
         ),
-        # the number may stand in the middle, or after a blank and a slip
+        # the number may stand in the middle, or after a space and a slip
         (
             f"how many books are there in the {image} on the floor",
             "How many books are there in the image on the floor",
