@@ -79,7 +79,7 @@ def render(opened: OpenTask, preview: Preview, origin: str, seed: int) -> str:
         "suites": ", ".join(task.suites) or "none",
         "dataset": f"{dataset.title} ({dataset.dataset})",
         "license": dataset.license.name,
-        "images may be passed on": dataset.license.redistribute_images,
+        "images may be passed on": dataset.license.with_images(opened.task.images).images.verdict,
         "form": task.form,
         "available": f"{task.available:,} ({task.confidence} confidence)" if task.available else "unknown",
         "quota": "all" if task.limit is None else f"{task.limit:,}",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from vision_flan.errors import Location
 from vision_flan.review.bound import BoundTask, find_word
+from vision_flan.review.license_rules import task_license
 from vision_flan.spec.findings import Finding, at
 
 _WORDNET = re.compile(r"n\d{8}\Z")
@@ -210,5 +211,5 @@ def looks_raw(text: str) -> str:
 
 TASK_RULES = (
     sql, key, row_order, negated_column, template, derive, unused_field, labels, options, form, alias,
-    available, raw_labels,
+    available, raw_labels, task_license,
 )  # fmt: skip
