@@ -3,8 +3,8 @@
 A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
 the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
 `if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question,
-answer] of the image, to be matched in lines such as Q1A3), `contains` (text that the prompt holds),
-`pixels` (size and digest of the image's RGB values), or `dropped` (it must not be written).
+answer] of the image, to be matched in lines such as Q1A3), `contains` (text that the prompt, between two line
+breaks, holds), `pixels` (size and digest of the image's RGB values), or `dropped` (it must not be written).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: input {row['input']!r} wants {wanted!r}, target is {target!r}"
     if "pairs" in expected:
         yield from _mismatched(row, expected["pairs"])
-    if "contains" in expected and expected["contains"] not in row["prompt"]:
+    if "contains" in expected and expected["contains"] not in f"\n{row['prompt']}\n":
         yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
     if "pixels" in expected and _pixels(row) != expected["pixels"]:
         yield f"{where}: another image, {_pixels(row)}, truth {expected['pixels']}"

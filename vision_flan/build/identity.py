@@ -77,10 +77,11 @@ def _spec_sha256(build: Build) -> str:
     task, sources, raw = build.task, build.sources, build.raw
     recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
     tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}
-    folders = [
-        [folder.dataset, [[archive.path, archive.into] for archive in folder.archives]]
+    archives = {  # once a dataset, however many disks it lies on
+        folder.dataset: [[archive.path, archive.into] for archive in folder.archives]
         for folder in (raw, *raw.borrowed)
-    ]
+    }
+    folders = [[dataset, found] for dataset, found in archives.items()]
     views = {name: sources.dataset.views[name] for name in sources.views}
     parts = [recipe, tables, views, sources.labels, read_template(build.instruction), folders]
     text = json.dumps(parts, sort_keys=True)

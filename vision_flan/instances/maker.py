@@ -169,7 +169,7 @@ class InstanceMaker:
         if self.input and not shown_input:
             return Dropped("empty_input")
         instruction = self.instruction.render(row)
-        parts = [instruction, shown_input]
+        parts = [instruction, shown_input] if self.task.first == "instruction" else [shown_input, instruction]
         if self.options:
             parts.append("Options:\n" + self.options.shown(options))
             answer = self.options.target(answer, options)

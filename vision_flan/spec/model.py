@@ -160,6 +160,7 @@ class TaskSpec:
     labels: Mapping[str, Any] = field(default_factory=dict)
     derive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     input: str | None = None
+    first: str = "instruction"
     options: Mapping[str, Any] | None = None
     limit: int | None = DEFAULT_LIMIT
     available: int | None = None
