@@ -37,8 +37,8 @@ def attribution_of(build: Build, manifest: Manifest) -> dict[str, object]:
     """Facts of the config's attribution table for its manifest; written if it is not there yet.
 
     Returns:
-        Empty if the license asks for none. Else `rows`, `bytes` and `sha256`; and `missing`, files that upstream's
-        credits are read from and that are not in the raw folder.
+        Empty if the license asks for none. Else `rows`, `bytes` and `sha256`; and `missing`, files that
+        upstream's credits are read from and that are not in the raw folder.
 
     Raises:
         SpecError: `credits` is not the SQL of specs, or does not run.
@@ -52,7 +52,11 @@ def attribution_of(build: Build, manifest: Manifest) -> dict[str, object]:
     inputs = _inputs(manifest, terms, sources)
     record = build.out / WORK_FOLDER / "attribution" / f"{manifest.task}.json"
     known = _record(record)
-    if known.get("inputs") == inputs and known.get("facts") == manifest.attribution and _is_there(path, known):
+    if (
+        known.get("inputs") == inputs
+        and known.get("facts") == manifest.attribution
+        and _is_there(path, known)
+    ):
         return dict(manifest.attribution)
     facts: dict[str, object] = {"missing": missing}
     if sources:
@@ -160,7 +164,10 @@ def _look_up(
     assert dataset.credits is not None
     place = dataset.credits_place
     names = sorted({name for path in set(wanted.values()) for name in names_of(path)})
-    with tempfile.TemporaryDirectory(prefix="credits-", dir=work) as folder, RecordStore(Path(folder)) as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="credits-", dir=work) as folder,
+        RecordStore(Path(folder)) as store,
+    ):
         store.load_labels(source.labels)
         for name, reader in source.readers.items():
             store.load(name, reader.schema(), reader.batches(raw))

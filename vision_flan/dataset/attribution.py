@@ -1,7 +1,7 @@
 """Who made the images of a config and under what license: `attribution/<task>.parquet`, beside the config.
 
-It is built when the task is compiled, from upstream's own list of credits, and published with the config. What
-an image's license permits is decided from it, image by image.
+It is built when the task is compiled, from upstream's own list of credits, and published with the config.
+What an image's license permits is decided from it, image by image.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def read_attribution(folder: Path, manifest: Manifest) -> list[Credit]:
 def permitted(terms: Terms, credits: Iterable[Credit]) -> frozenset[str]:
     """The instances whose image these terms let go out, as far as their credits tell.
 
-    An image needs an allowed license where the verdict is per image, and an author or a page to name where the
-    license asks for attribution.
+    An image needs an allowed license where the verdict is per image, and an author or a page to name where
+    the license asks for attribution.
     """
     return frozenset(
         credit.id

@@ -1,4 +1,4 @@
-"""Rules for licenses, their evidence, credits and limits of use. A function is a rule, its docstring its manual."""
+"""Rules for licenses, evidence, credits and limits of use. A function is a rule, its docstring its manual."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.I
 _NONE_STATED = re.compile(r"\b(?:none|not) (?:stated|found)\b", re.IGNORECASE)
 #: A name is what upstream says; where it was read stands in `evidence`, doubts in `note`.
 _DOUBT = re.compile(
-    r"\b(?:recalled|not confirmed|unconfirmed|as commonly (?:listed|stated)|probably|presumably)\b", re.IGNORECASE
+    r"\b(?:recalled|not confirmed|unconfirmed|as commonly (?:listed|stated)|probably|presumably)\b",
+    re.IGNORECASE,
 )
 #: License ids have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
@@ -36,8 +37,8 @@ Keys = tuple[str | int, ...]
 
 
 def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """Each half of the license is stated, or "None stated": no placeholder and no doubt in the name, an SPDX id
-    that has the form of one; evidence for "yes" and per_image, seen on a day; a note where images
+    """Each half of the license is stated, or "None stated": no placeholder and no doubt in the name, an SPDX
+    id that has the form of one; evidence for "yes" and per_image, seen on a day; a note where images
     are not free. Nobody passes on images that their lender does not."""
     known = dataset.license
     place = dataset.document.place("license")
@@ -109,16 +110,21 @@ def _terms(
         )
     if terms.verdict in (YES, PER_IMAGE) and not terms.evidence:
         hint = "evidence: [{url, quote, seen}], or the verdict unclear until somebody has read it"
-        yield at(place(*keys), rule, f"the verdict is {terms.verdict}, and nothing says where it was read", hint)
+        yield at(
+            place(*keys), rule, f"the verdict is {terms.verdict}, and nothing says where it was read", hint
+        )
     if (terms.verdict == PER_IMAGE) != bool(terms.allowed):
         hint = "per_image: {column: license, allowed: [...]}, with the verdict per_image only"
         yield at(place(*keys, "verdict"), rule, "`per_image` and the verdict do not fit", hint)
     if terms.allowed and terms.column != "license":
         yield at(
-            place(*keys, "per_image", "column"), rule, "the column is not `license`", "column: license of `credits`"
+            place(*keys, "per_image", "column"),
+            rule,
+            "the column is not `license`",
+            "column: license of `credits`",
         )
-    credits = (dataset or owner).credits if isinstance(dataset or owner, DatasetSpec) else None
-    if terms.needs_credits and credits is None:
+    known = dataset or owner
+    if terms.needs_credits and not (isinstance(known, DatasetSpec) and known.credits):
         hint = "credits: a SELECT that yields `image`, `license` and `author`"
         yield at(place(*keys), rule, "the images need credits, and the dataset has none", hint)
     yield from _evidence(terms.evidence, owner, (*keys, "evidence"), rule)
@@ -144,7 +150,7 @@ def notices(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
 
 
 def credits(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """`credits` is one SELECT over tables and views that yields `image` and columns of the attribution table."""
+    """`credits` is one SELECT over tables and views: `image` and columns of the attribution table."""
     if dataset.credits is None:
         return
     place = dataset.credits_place
@@ -162,7 +168,9 @@ def credits(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
     if "image" not in columns:
         yield at(place, "credits", "there is no column `image`", "the image's path, or the end of it")
     for unknown in sorted(set(columns) - {"image", *KNOWN}):
-        yield at(place, "credits", f"the column {unknown!r} is not used", f"columns: image, {', '.join(KNOWN)}")
+        yield at(
+            place, "credits", f"the column {unknown!r} is not used", f"columns: image, {', '.join(KNOWN)}"
+        )
 
 
 def use(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
@@ -170,7 +178,9 @@ def use(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
     limit = dataset.use
     if limit and limit.train == "forbidden" and not limit.evidence:
         place = dataset.document.place("use")
-        yield at(place, "use", "training is forbidden, and nothing says where", "evidence: [{url, quote, seen}]")
+        yield at(
+            place, "use", "training is forbidden, and nothing says where", "evidence: [{url, quote, seen}]"
+        )
     if limit:
         yield from _evidence(limit.evidence, dataset, ("use", "evidence"), "use")
     if dataset.withdrawn:

@@ -1,4 +1,4 @@
-"""What may be done with a dataset: licenses of its images and annotations, each with its evidence; limits of use.
+"""What may be done with a dataset: licenses of both halves, with their evidence; limits of use.
 
 Values are made from documents that passed the JSON schema. A manifest holds them as plain data (`asdict`).
 """
@@ -120,6 +120,22 @@ class Source:
     citation: str = field(default="")
 
 
+def stricter(first: Terms, second: Terms) -> Terms:
+    """The terms of which less goes out; of two lists of allowed licenses what both allow.
+
+    The first where nothing differs. An image with unclear terms goes out on request, so per_image is the
+    stricter of the two.
+    """
+    order = (YES, UNCLEAR, PER_IMAGE, NO)
+    ranks = [order.index(terms.verdict) for terms in (first, second)]
+    chosen = second if ranks[1] > ranks[0] else first
+    if first.verdict == second.verdict == PER_IMAGE:
+        chosen = replace(chosen, allowed=tuple(value for value in first.allowed if value in second.allowed))
+    if first.attribution or second.attribution:
+        chosen = replace(chosen, attribution=True)
+    return chosen
+
+
 def terms_from(data: Mapping[str, object], lender: Terms | None = None) -> Terms:
     """The terms of one half, as a spec or a manifest has them.
 
@@ -201,6 +217,4 @@ def withdrawn_from(data: object) -> Withdrawn | None:
     """A withdrawal in a spec or a manifest, None where there is none."""
     if not isinstance(data, Mapping):
         return None
-    return Withdrawn(
-        str(data.get("by", "")), str(data.get("date", "")), evidence_from(data.get("evidence"))
-    )
+    return Withdrawn(str(data.get("by", "")), str(data.get("date", "")), evidence_from(data.get("evidence")))
