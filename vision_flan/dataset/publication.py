@@ -2,8 +2,8 @@
 
 The verdict on its images decides (`source.license.images` of the manifest): `yes` is published whole,
 `unclear` whole only on request, `no` as a recipe, `per_image` mixed. A recipe has all columns except the
-image; in its place it has the path in the upstream layout, the sha256 and the size. A mixed config has both, and the image
-only in rows whose own license lets it go out. `vflan rehydrate` restores the images.
+image; in its place it has the path in the upstream layout, the sha256 and the size. A mixed config has both,
+and the image only in rows whose own license lets it go out. `vflan rehydrate` restores the images.
 """
 
 from __future__ import annotations

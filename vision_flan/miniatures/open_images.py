@@ -9,8 +9,8 @@ from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
 _COLUMNS = (
-    "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title",
-    "OriginalSize", "OriginalMD5", "Thumbnail300KURL", "Rotation",
+    "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author",
+    "Title", "OriginalSize", "OriginalMD5", "Thumbnail300KURL", "Rotation",
 )  # fmt: skip
 LICENSE = "https://creativecommons.org/licenses/by/2.0/"
 

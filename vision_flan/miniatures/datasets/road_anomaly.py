@@ -45,7 +45,7 @@ def generate(mini: Miniature) -> None:
 def _credits(mini: Miniature) -> str:
     """Authors as upstream lists them: a block a frame, every fourth from a site without a license."""
     blocks = [
-        "The images are provided for research purposes.\nWe do not own the images; the authors are listed below."
+        "The images are provided for research purposes.\nWe do not own them; the authors are listed below."
     ]
     for index in range(mini.n):
         license = ("CC BY-SA 4.0 https://creativecommons.org/licenses/by-sa/4.0/", "CC0", "public domain")
