@@ -112,6 +112,8 @@ def examples(id: str, raw: RawPlaces | None = None, n: int = 5, seed: int = 0) -
         ['id', 'image', 'instruction', 'input', 'options', 'target', 'prompt']
         >>> row["image"].mode, row["prompt"] == row["instruction"]
         ('RGB', True)
+        >>> row["turns"] == [{"user": row["prompt"], "assistant": row["target"]}]
+        True
     """
     from vision_flan.spec.catalog import Catalog
 
@@ -152,11 +154,12 @@ def _instances(opened: OpenTask, seed: int) -> Iterator[dict[str, Any]]:
 def _row(instance: Instance) -> dict[str, Any]:
     from datasets import Image
 
-    from vision_flan.columns import COLUMNS, IMAGE, TEXT_COLUMNS
+    from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TEXT_COLUMNS, TURNS
 
     image = Image().decode_example({"bytes": instance.image, "path": instance.image_path})
     values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
-    row: dict[str, Any] = values | {IMAGE: image, "options": instance.options}
+    turns = [turn._asdict() for turn in instance.turns]
+    row: dict[str, Any] = values | {IMAGE: image, OPTIONS: instance.options, TURNS: turns}
     return {name: row[name] for name in COLUMNS}
 
 

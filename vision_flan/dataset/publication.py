@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from vision_flan.columns import COLUMNS, IMAGE, IMAGE_TYPE, features_dict, features_yaml
+from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict, features_yaml
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location
@@ -186,8 +186,7 @@ def form_schema(form: str) -> pa.Schema:
     known = features_dict()
     known |= {name: {"dtype": kind, "_type": "Value"} for name, (kind, _) in RECIPE_COLUMNS.items()}
     features = {name: known[name] for name in columns_of(form)}
-    types = {IMAGE: IMAGE_TYPE, "options": pa.list_(pa.string())}
-    fields = [pa.field(name, types.get(name, pa.string())) for name in COLUMNS if name in features]
+    fields = [pa.field(name, arrow_type(name)) for name in COLUMNS if name in features]
     fields += [
         pa.field(name, pa.int32() if kind == "int32" else pa.string())
         for name, (kind, _) in RECIPE_COLUMNS.items()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.review.bound import BoundTask
 from vision_flan.spec.findings import Finding, at
 
@@ -153,7 +153,7 @@ def median_words(tasks: Iterable[BoundTask]) -> float | None:
 def written(bound: BoundTask) -> str:
     """The instruction as written, its Jinja replaced by as many spaces; empty where it cannot be read."""
     try:
-        template = read_template(bound.instruction_file)
+        template = instruction_of(bound.task, bound.instruction_file)
     except SpecError:
         return ""  # `template` reports it
     return _TAGS.sub(lambda tag: re.sub(r"[^\n]", " ", tag.group()), template)

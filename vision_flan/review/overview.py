@@ -9,7 +9,7 @@ from typing import TypedDict
 from vision_flan.build.open_task import open_task, raw_files_present
 from vision_flan.errors import VflanError
 from vision_flan.instances.maker import Text
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.spec.catalog import Catalog
@@ -210,7 +210,7 @@ def task_details(catalog: Catalog, name: str, raw: RawPlaces | None, seed: int) 
         "source": _source(dataset),
         "license_note": " ".join(dataset.license.note.split()),
         "how_to_get": " ".join(dataset.how_to_get.split()),
-        "instruction": read_template(catalog.instruction_file(task.id)).strip(),
+        "instruction": instruction_of(task, catalog.instruction_file(task.id)),
         "example": example,
         "records": records,
         "example_from": origin,

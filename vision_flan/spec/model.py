@@ -138,6 +138,7 @@ class TaskSpec:
 
     Attributes:
         images: the terms of its images (`license.images`), where they are not those of the dataset.
+        own_instruction: whether there is an `instructions/<task id>.j2`; `instruction: null` says no.
     """
 
     document: Document
@@ -147,9 +148,11 @@ class TaskSpec:
     suites: tuple[str, ...]
     dataset: str
     key: str
-    target: str
     form: str
     images: Terms | None = None
+    target: str | None = None
+    turns: str | None = None
+    own_instruction: bool = True
     alias: str | None = None
     split: str = "train"
     table: str | None = None
@@ -252,4 +255,6 @@ def task_from(document: Document, lender: Terms | None = None) -> TaskSpec:
     data["image"] = (image,) if isinstance(image, str) else tuple(image)
     data["suites"] = tuple(data.get("suites", ()))
     data["allow"] = tuple(data.get("allow", ()))
+    data["own_instruction"] = "instruction" not in data
+    data.pop("instruction", None)
     return TaskSpec(document=document, **data)
