@@ -182,12 +182,14 @@ class RecordStore:
         self.describe(sql, place)
         self._con.register("_wanted", values)
         try:
-            found = self._run(
+            return self._con.sql(
                 f'SELECT * FROM ({sql}\n) AS c WHERE CAST(c."{column}" AS VARCHAR) '
-                "IN (SELECT value FROM _wanted)",
-                place,
-            )
-            return found.to_arrow_table()
+                "IN (SELECT value FROM _wanted)"
+            ).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise sql_error(error, place) from error
         finally:
             self._con.unregister("_wanted")
 
