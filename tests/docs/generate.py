@@ -1,4 +1,4 @@
-"""Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [licenses] [spec] [tasks]`, or `make docs`.
+"""Makes docs: `python -m tests.docs.generate [api] [cli] [examples] [licenses] [spec] [tasks]`.
 
 docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
 docs/spec.md have shipped specs, docs/licenses.md every verdict; docs/tasks.md has an instance of every task,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import json_option, raw_option
-from vision_flan.cli.output import echo, human_bytes, print_error, print_json, reporter
+from vision_flan.cli.output import echo, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
+from vision_flan.report import human_bytes
 
 if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step

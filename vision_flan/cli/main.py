@@ -16,6 +16,7 @@ import click
 from vision_flan import __version__
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -41,6 +42,10 @@ COMMANDS = {
 }
 #: Other spellings of commands, which the help does not list.
 HIDDEN = {"licences": "licenses"}
+
+
+#: Commands that read specs or raw files. The others read what their user made, and may take all there is.
+GUARDED = frozenset(COMMANDS) - {"train", "projector", "export", "score", "tables", "publish", "fetch"}
 
 
 class _LazyGroup(click.Group):
@@ -137,6 +142,11 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
             sys.stdout, sys.stderr = stdout, stderr
             return _reader_gone()
         return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+    except Exception as error:
+        said = explained(error)
+        if not isinstance(said, VflanError):
+            raise
+        return _failed(said, as_json)
 
 
 def _failed(error: VflanError, as_json: bool) -> int:
@@ -200,7 +210,7 @@ def _check_working_directory() -> None:
 def main() -> None:
     """Console script `vflan`."""
     _never_refuse_a_character()
-    sys.exit(run(vflan))
+    sys.exit(_guarded(vflan, sys.argv[1] if len(sys.argv) > 1 else ""))
 
 
 def compile_main() -> None:
@@ -208,7 +218,20 @@ def compile_main() -> None:
     from vision_flan.cli.data import compile as compile_command
 
     _never_refuse_a_character()
-    sys.exit(run(compile_command))
+    sys.exit(_guarded(compile_command, "compile"))
+
+
+def _guarded(command: click.Command, name: str) -> int:
+    """`run` in a child process with limits, for commands that read specs or raw files."""
+    if name not in GUARDED:
+        return run(command)
+    try:
+        run_guarded(COMPILING)
+    except EndedError as end:
+        return _failed(end.error, _wants_json(sys.argv[1:])) if end.error else end.code
+    except VflanError as error:
+        return _failed(error, _wants_json(sys.argv[1:]))
+    return run(command)
 
 
 def _never_refuse_a_character() -> None:

@@ -32,7 +32,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vision_flan.errors import ExitCode, Location, VflanError
-from vision_flan.report import Reporter, Silent
+from vision_flan.report import Reporter, Silent, human_bytes
 
 #: Seconds between two lines of a log, where there is no terminal.
 LOG_EVERY = 10.0
@@ -56,15 +56,6 @@ def one_line(text: str) -> str:
 def echo(text: str, *, err: bool = False) -> None:
     """Print text and a line break, without the control characters in it."""
     click.echo(plain(text), err=err)
-
-
-def human_bytes(size: float) -> str:
-    """1536 -> 1.5 kB (powers of 1,000)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def print_json(data: object) -> None:

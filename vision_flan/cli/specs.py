@@ -14,6 +14,7 @@ import click
 from vision_flan.cli.options import FILE, FOLDER, raw_options, seed_option
 from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import ExitCode
+from vision_flan.limits import CHECKING, use
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawPlaces, RawRoots
@@ -73,6 +74,7 @@ def validate(
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.findings import as_annotations, as_text
 
+    use(CHECKING)
     if sum((bool(tasks), everything, changed is not None)) != 1:
         raise click.UsageError("give tasks, or --all, or --changed REF")
     chosen_format = Format.JSON if as_json else Format(shape)
@@ -139,6 +141,8 @@ def preview(task: str, raw: RawRoots | None, n: int, out: Path, seed: int) -> No
     from vision_flan.review.preview import collect, render
     from vision_flan.spec.catalog import Catalog
 
+    if raw is None:
+        use(CHECKING)
     catalog = Catalog.default()
     name = catalog.resolve(task)
     with (

@@ -23,6 +23,7 @@ from vision_flan.review.lints import LINTS
 from vision_flan.review.rendered import render_miniatures
 from vision_flan.review.task_rules import TASK_RULES
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec
 from vision_flan.spec.schema import check_schema
@@ -184,8 +185,7 @@ def names(document: Document, kind: str) -> Iterator[Finding]:
 def schema_comment(document: Document, kind: str) -> Iterator[Finding]:
     """A warning: the first line does not name the schema, which editors need to complete and check a spec."""
     wanted = SCHEMA_COMMENT.format(kind=kind)
-    with document.path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().strip()
+    first = read_text(document.path).partition("\n")[0].strip()
     if first != wanted:
         message = "editors do not know the schema of this file"
         yield at(Location(document.path, 1), "schema_comment", message, f"first line: {wanted}", "warning")

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.license import License, Source, Terms
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
@@ -55,10 +56,9 @@ class Catalog:
     @staticmethod
     def _is_label_table(path: Path) -> bool:
         """Label tables are stored beside the specs; the first key of a task spec is `id:`."""
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.strip() and not line.startswith("#"):
-                    return not line.startswith("id:")
+        for line in _lines(path):
+            if line.strip() and not line.startswith("#"):
+                return not line.startswith("id:")
         return False
 
     @cached_property
@@ -71,7 +71,7 @@ class Catalog:
         """Name in the published release -> task id."""
         found = {}
         for task, path in self.task_files.items():
-            match = _ALIAS_LINE.search(path.read_text("utf-8", errors="replace"))
+            match = _ALIAS_LINE.search("\n".join(_lines(path)))
             if match and match.group(1) not in ("null", "~"):
                 found[match.group(1).strip("'\"")] = task
         return found
@@ -224,6 +224,14 @@ def _images_name(license: object) -> str:
     """The name of a license block for a list of sources: that of the images."""
     images = license.get("images") if isinstance(license, Mapping) else None
     return str(images.get("name", "")) if isinstance(images, Mapping) else ""
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a spec; none if it cannot be read, which is said when the task is used."""
+    try:
+        return read_text(path).splitlines()
+    except SpecError:
+        return []
 
 
 def _unknown(kind: str, name: str, known: Collection[str], asked: Location | None = None) -> SpecError:
