@@ -343,7 +343,7 @@ class TestSpecsThatChange:
         monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: toy.catalog))
         monkeypatch.chdir(toy.root)
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
-        toy.write_specs(DATASET.replace('images: "yes"', 'images: "no"'))
+        toy.write_specs(DATASET.replace('verdict: "yes"', 'verdict: "no"'))
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
         assert "facts renewed" in capsys.readouterr().out
         manifest = json.loads((toy.out / "manifest/toy_color.json").read_text())
