@@ -132,7 +132,10 @@ def test_licenses_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, 
         "| [C](https://example.org/source) | images: non-commercial research only; annotations: "
         "[CC BY 4.0](https://spdx.org/licenses/CC-BY-4.0.html) | no | recipe | `facial_c` |" in text
     )
-    assert "| [Textocr](https://example.org/source) | CC BY 4.0 | yes | whole | `ocr_textocr` |" in text
+    assert (
+        "| [Textocr](https://example.org/source) | [CC BY 4.0](https://spdx.org/licenses/CC-BY-4.0.html) "
+        "| yes | whole | `ocr_textocr` |" in text
+    )
     assert "- **C** (`c`): Ask | the authors." in text
 
 
