@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -31,7 +32,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vision_flan.errors import ExitCode, Location, VflanError
+from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.report import Reporter, Silent, human_bytes
 
 #: Seconds between two lines of a log, where there is no terminal.
@@ -56,6 +57,22 @@ def one_line(text: str) -> str:
 def echo(text: str, *, err: bool = False) -> None:
     """Print text and a line break, without the control characters in it."""
     click.echo(plain(text), err=err)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a file that a command makes.
+
+    Raises:
+        MachineError: the place cannot be written to.
+    """
+    from vision_flan.dataset.manifest import write_atomically
+
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise MachineError(
+            f"cannot write: {error.strerror}", where=Location(path), hint="choose another --out"
+        ) from error
 
 
 def print_json(data: object) -> None:
