@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from vision_flan.cli.train import FORMATS
-from vision_flan.train.config import load, recipe_names
+from vision_flan.train.recipe import load, recipe_names
 
 TEXT = (Path(__file__).parents[2] / "docs" / "train.md").read_text(encoding="utf-8")
 COMMANDS = [
