@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vision_flan.build.open_task import OpenTask
     from vision_flan.dataset.manifest import Verification
     from vision_flan.instances.maker import Instance
+    from vision_flan.raw.roots import RawPlaces
     from vision_flan.report import Reporter
     from vision_flan.spec.model import TaskSpec
 
@@ -83,7 +84,7 @@ def task(id: str) -> TaskSpec:
     return Catalog.default().task(id)
 
 
-def examples(id: str, raw: str | Path | None = None, n: int = 5, seed: int = 0) -> list[dict[str, Any]]:
+def examples(id: str, raw: RawPlaces | None = None, n: int = 5, seed: int = 0) -> list[dict[str, Any]]:
     """The first instances that a task makes, without compiling it.
 
     With raw files these are the rows that `compile` writes first with the same seed. Without, they come from
@@ -91,7 +92,7 @@ def examples(id: str, raw: str | Path | None = None, n: int = 5, seed: int = 0) 
 
     Args:
         id: task id, or its name in the published release.
-        raw: folder with one subfolder a dataset, in upstream's own layout; None makes a miniature.
+        raw: folder with one subfolder a dataset, in upstream's own layout, or several; None: a miniature.
         n: how many; fewer come back if the records do not yield as many.
         seed: seed of selection, options and negatives.
 
@@ -111,6 +112,8 @@ def examples(id: str, raw: str | Path | None = None, n: int = 5, seed: int = 0) 
         ['id', 'image', 'instruction', 'input', 'options', 'target', 'prompt']
         >>> row["image"].mode, row["prompt"] == row["instruction"]
         ('RGB', True)
+        >>> row["turns"] == [{"user": row["prompt"], "assistant": row["target"]}]
+        True
     """
     from vision_flan.spec.catalog import Catalog
 
@@ -125,12 +128,12 @@ def examples(id: str, raw: str | Path | None = None, n: int = 5, seed: int = 0) 
 
 
 @contextmanager
-def _raw_folder(dataset: str, raw: str | Path | None, n: int) -> Iterator[Path]:
+def _raw_folder(dataset: str, raw: RawPlaces | None, n: int) -> Iterator[RawPlaces]:
     """The raw folder asked for, or a miniature."""
     from vision_flan.miniatures import registry
 
     records = max(_RECORDS, _RECORDS_EACH * n)
-    made = nullcontext(Path(raw)) if raw is not None else registry.temporary(dataset, records)
+    made = nullcontext(raw) if raw is not None else registry.temporary(dataset, records)
     with made as folder:
         yield folder
 
@@ -151,17 +154,18 @@ def _instances(opened: OpenTask, seed: int) -> Iterator[dict[str, Any]]:
 def _row(instance: Instance) -> dict[str, Any]:
     from datasets import Image
 
-    from vision_flan.columns import COLUMNS, IMAGE, TEXT_COLUMNS
+    from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TEXT_COLUMNS, TURNS
 
     image = Image().decode_example({"bytes": instance.image, "path": instance.image_path})
     values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
-    row: dict[str, Any] = values | {IMAGE: image, "options": instance.options}
+    turns = [turn._asdict() for turn in instance.turns]
+    row: dict[str, Any] = values | {IMAGE: image, OPTIONS: instance.options, TURNS: turns}
     return {name: row[name] for name in COLUMNS}
 
 
 def compile(
     id: str,
-    raw: str | Path,
+    raw: RawPlaces,
     out: str | Path,
     *,
     seed: int = 0,
@@ -178,7 +182,7 @@ def compile(
 
     Args:
         id: task id, or its name in the published release.
-        raw: folder with one subfolder a dataset, in upstream's own layout.
+        raw: folder with one subfolder a dataset, in upstream's own layout, or several.
         out: the compiled folder; other configs in it stay.
         seed: seed of selection, options and negatives.
         limit: maximum number of instances; "spec" takes the task's own (mostly 10,000), None takes all.
@@ -222,7 +226,7 @@ def compile(
         force=force,
         verify_raw=verify_raw,
     )
-    return compile_task(id, Path(raw), Path(out), Catalog.default(), options, report or Silent())
+    return compile_task(id, raw, Path(out), Catalog.default(), options, report or Silent())
 
 
 def load(folder: str | Path, id: str) -> Dataset:

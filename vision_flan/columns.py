@@ -6,7 +6,7 @@ All configs share one schema, so that configs can be concatenated and streamed t
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -18,29 +18,45 @@ COLUMNS: dict[str, str] = {
     "instruction": "The instruction an expert wrote for the task, rendered for this instance.",
     "input": "What the instance adds to the instruction: question, dialogue, context. Empty if nothing.",
     "options": "The answers to choose from, in the order shown. Empty where the task offers none.",
-    "target": "The answer the model is to give.",
-    "prompt": "What a model is shown beside the image: instruction, input and options together.",
+    "target": "The answer the model is to give; of a conversation, the first.",
+    "prompt": "What a model is shown beside the image: instruction, input and options together; of a "
+    "conversation, the first request.",
+    "turns": "The whole exchange: a list of `user` and `assistant` texts. The first turn is `prompt` and "
+    "`target`; only conversations have more.",
     "task": "Task id; also the name of the config.",
     "category": "One of the 25 categories of the Vision-Flan paper.",
     "source": "The upstream dataset the instance comes from.",
     "source_id": "Upstream's own key of the record.",
 }
 
-IMAGE = "image"
-TEXT_COLUMNS = tuple(name for name in COLUMNS if name not in (IMAGE, "options"))
+IMAGE, OPTIONS, TURNS = "image", "options", "turns"
+TEXT_COLUMNS = tuple(name for name in COLUMNS if name not in (IMAGE, OPTIONS, TURNS))
+
+
+class Turn(NamedTuple):
+    """A request and the answer a model is to give to it."""
+
+    user: str
+    assistant: str
+
 
 #: `Image()` of datasets: the bytes of the encoded file and a path, as one struct.
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 #: Parquet calls the items of a list `element`; the same name here makes schemas equal after a round trip.
 OPTIONS_TYPE = pa.list_(pa.field("element", pa.string()))
+TURN_TYPE = pa.struct([pa.field(name, pa.string()) for name in Turn._fields])
+TURNS_TYPE = pa.list_(pa.field("element", TURN_TYPE))
+
+_STRING = {"dtype": "string", "_type": "Value"}
 
 
 def features_dict() -> dict[str, Any]:
     """The features in the JSON form that `datasets` writes into the Parquet schema's metadata."""
-    features: dict[str, Any] = {name: {"dtype": "string", "_type": "Value"} for name in COLUMNS}
+    features: dict[str, Any] = dict.fromkeys(COLUMNS, _STRING)
     features[IMAGE] = {"_type": "Image"}
-    features["options"] = {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}
+    features[OPTIONS] = {"feature": _STRING, "_type": "List"}
+    features[TURNS] = {"feature": dict.fromkeys(Turn._fields, _STRING), "_type": "List"}
     return features
 
 
@@ -50,8 +66,10 @@ def features_yaml() -> list[dict[str, Any]]:
     for name in COLUMNS:
         if name == IMAGE:
             rows.append({"name": name, "dtype": "image"})
-        elif name == "options":
+        elif name == OPTIONS:
             rows.append({"name": name, "list": "string"})
+        elif name == TURNS:
+            rows.append({"name": name, "list": [{"name": part, "dtype": "string"} for part in Turn._fields]})
         else:
             rows.append({"name": name, "dtype": "string"})
     return rows
@@ -59,8 +77,11 @@ def features_yaml() -> list[dict[str, Any]]:
 
 def arrow_schema() -> pa.Schema:
     """Arrow schema with the `huggingface` metadata, without which rows load as a plain struct."""
-    types: dict[str, pa.DataType] = {name: pa.string() for name in COLUMNS}
-    types[IMAGE] = IMAGE_TYPE
-    types["options"] = OPTIONS_TYPE
     metadata = {"huggingface": json.dumps({"info": {"features": features_dict()}})}
-    return pa.schema([pa.field(name, types[name]) for name in COLUMNS], metadata=metadata)
+    return pa.schema([pa.field(name, arrow_type(name)) for name in COLUMNS], metadata=metadata)
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """The Arrow type of a column."""
+    others: dict[str, pa.DataType] = {IMAGE: IMAGE_TYPE, OPTIONS: OPTIONS_TYPE, TURNS: TURNS_TYPE}
+    return others.get(name, pa.string())

@@ -70,6 +70,14 @@ class TestGoodInput:
             assert row["id"] == f"toy_color/{row['source_id']}"
             assert row["image"]["path"] == f"images/{row['source_id']}"
 
+    def test_a_records_own_question_comes_before_the_instruction_where_a_task_says_so(self, toy: Toy) -> None:
+        toy.replace("options:", "input: Which color has {{ name }}?\nfirst: input\noptions:")
+        toy.compile()
+        for row in toy.rows():
+            question, instruction, options, *_ = row["prompt"].split("\n")
+            assert question == row["input"] == f"Which color has {row['source_id']}?"
+            assert (instruction, options) == (row["instruction"], "Options:")
+
     def test_images_pass_through_byte_for_byte(self, toy: Toy) -> None:
         toy.compile()
         for row in toy.rows():

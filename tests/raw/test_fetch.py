@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_machine(
 def test_what_does_not_fit_on_the_disk_is_refused(upstream: Upstream, tmp_path: Path) -> None:
     steps = plan(catalog_with(tmp_path, [zip_at(upstream, bytes=10**18)]).dataset("pets"), tmp_path / "raw")
     with pytest.raises(MachineError, match="bytes are still to come"):
-        check_space(steps, tmp_path / "raw")
+        check_space(steps)
 
 
 # --- what comes must be what the name says

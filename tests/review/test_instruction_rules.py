@@ -55,9 +55,15 @@ def test_any_other_end_is_found_at_its_line_with_the_sentence_to_write(
     assert (found.line, found.severity, found.hint) == (2, "warning", f"end it with: {CLOSINGS[form]}")
 
 
-def test_every_form_has_a_closing_but_those_with_several_answers() -> None:
+def test_every_form_has_a_closing_but_free_text_and_several_answers() -> None:
     schema = json.loads(resources.files("vision_flan.spec").joinpath("task.schema.json").read_text("utf-8"))
-    assert set(schema["properties"]["form"]["enum"]) - CLOSINGS.keys() == {"multi_answer"}
+    assert set(schema["properties"]["form"]["enum"]) - CLOSINGS.keys() == {"free_text", "multi_answer"}
+
+
+def test_a_number_may_be_asked_for_as_a_word(bound: BoundTask) -> None:
+    text = "How many are there? Answer with a number as a word.\n"
+    assert list(closing(saying(bound, text, "number"))) == []
+    assert len(list(closing(saying(bound, text, "phrase")))) == 1
 
 
 @pytest.mark.parametrize("suite", ["evaluation", "stages"])

@@ -76,7 +76,8 @@ def check_row(row: Mapping[str, Any], task: str) -> None:
     spec = catalog.task(task)
     assert row["id"] == f"{task}/{row['source_id']}"
     assert (row["task"], row["category"], row["source"]) == (task, spec.category, spec.dataset)
-    assert row["instruction"] and row["target"] and row["prompt"].startswith(row["instruction"])
+    assert bool(row["instruction"]) == spec.own_instruction
+    assert row["target"] and row["prompt"].startswith(row[spec.first])
     for column in ("instruction", "input", "target", "prompt"):
         text = row[column]
         assert text == text.strip(), f"{task}: spaces around {column}: {text!r}"

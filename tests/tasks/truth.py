@@ -1,10 +1,11 @@
 """Compares a compiled config with the truth its miniature wrote: known to the generator, read by no reader.
 
-A line of truth has `source_id` and what must become of that record: `target` (exactly), `answer` (the text of
-the right option, whatever its letter), `one_of` (any of these targets), `words` (all of them in the target),
-`if_input` ([text, target if the input holds it, target if not], for negatives), `pairs` (all [question,
-answer] of the image, to be matched in lines such as Q1A3), `contains` (text that the prompt holds),
-`pixels` (size and digest of the image's RGB values), or `dropped` (it must not be written).
+A line of truth has `source_id` and what must become of that record: `target` (exactly), `turns` (all
+[request, answer] of a conversation), `answer` (the text of the right option, whatever its letter), `one_of`
+(any of these targets), `words` (all of them in the target), `if_input` ([text, target if the input holds it,
+target if not], for negatives), `pairs` (all [question, answer] of the image, to be matched in lines such as
+Q1A3), `contains` (text that the prompt, between two line breaks, holds), `pixels` (size and digest of the
+image's RGB values), or `dropped` (it must not be written).
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
     target, where = row["target"], row["source_id"]
     if "target" in expected and target != expected["target"]:
         yield f"{where}: target {target!r}, truth {expected['target']!r}"
+    turns = [[turn["user"], turn["assistant"]] for turn in row["turns"]]
+    if turns[0] != [row["prompt"], target]:
+        yield f"{where}: the first turn is {turns[0]!r}, not prompt and target"
+    if turns != expected.get("turns", turns[:1]):
+        yield f"{where}: turns {turns!r}, truth {expected.get('turns', turns[:1])!r}"
     if "answer" in expected and _LETTERED.sub("", target, count=1) != expected["answer"]:
         yield f"{where}: target {target!r}, the right option is {expected['answer']!r}"
     if "one_of" in expected and target not in expected["one_of"]:
@@ -64,7 +70,7 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: input {row['input']!r} wants {wanted!r}, target is {target!r}"
     if "pairs" in expected:
         yield from _mismatched(row, expected["pairs"])
-    if "contains" in expected and expected["contains"] not in row["prompt"]:
+    if "contains" in expected and expected["contains"] not in f"\n{row['prompt']}\n":
         yield f"{where}: the prompt lacks {expected['contains']!r}: {row['prompt']!r}"
     if "pixels" in expected and _pixels(row) != expected["pixels"]:
         yield f"{where}: another image, {_pixels(row)}, truth {expected['pixels']}"

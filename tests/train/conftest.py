@@ -59,7 +59,15 @@ def draw_digit(digit: int, rng: random.Random, size: tuple[int, int] = (32, 32))
     return out.getvalue()
 
 
-def row(task: str, key: str, image: bytes | None, prompt: str, target: str, category: str) -> dict[str, Any]:
+def row(
+    task: str,
+    key: str,
+    image: bytes | None,
+    prompt: str,
+    target: str,
+    category: str,
+    later: tuple[tuple[str, str], ...] = (),
+) -> dict[str, Any]:
     return {
         "id": f"{task}/{key}",
         "image": None if image is None else {"bytes": image, "path": f"{key}.png"},
@@ -68,6 +76,7 @@ def row(task: str, key: str, image: bytes | None, prompt: str, target: str, cate
         "options": [],
         "target": target,
         "prompt": prompt,
+        "turns": [{"user": user, "assistant": assistant} for user, assistant in ((prompt, target), *later)],
         "task": task,
         "category": category,
         "source": "drawn",

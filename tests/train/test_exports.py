@@ -2,13 +2,16 @@
 
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
+from tests.train import conftest
 from vision_flan.train.exports import FORMATS, ExportError, _upright, export
 
 TASKS = ("object_digits", "text_only")
@@ -74,6 +77,59 @@ def test_axolotl_has_parts_with_paths(compiled: Path, originals: Any, tmp_path: 
     assert len(datasets.load_dataset("json", data_files=str(out / "train.jsonl"), split="train")) == 64
 
 
+TALK = (("What is it?", "A seven."), ("<image> Is it red?", "No."), ("What else?", "Nothing."))
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compiled conversation of three turns about one image."""
+    folder = tmp_path_factory.mktemp("talk")
+    image = conftest.draw_digit(7, random.Random(1), (32, 32))
+    rows = [conftest.row("chat", "1", image, *TALK[0], "Visual Dialogue", TALK[1:])]
+    return conftest.write_compiled(folder / "compiled", {"chat": rows})
+
+
+@pytest.mark.parametrize("form", ["llava", "messages", "axolotl", "nanovlm"])
+def test_a_conversation_is_one_example_with_every_turn(form: str, talk: Path, tmp_path: Path) -> None:
+    assert export(talk, tmp_path / "out", form) == 1
+    shown = [user.replace("<image>", "").strip() for user, _ in TALK]
+    if form == "llava":
+        entry = json.loads((tmp_path / "out/llava.json").read_text())[0]
+        said = [(part["from"], part["value"]) for part in entry["conversations"]]
+        asked, answered = [v for who, v in said if who == "human"], [v for who, v in said if who == "gpt"]
+        assert asked == ["<image>\n" + shown[0], *shown[1:]]
+    elif form == "nanovlm":
+        loaded = datasets.load_dataset(str(tmp_path / "out"), split="train")[0]
+        asked, answered = ([turn[part] for turn in loaded["texts"]] for part in ("user", "assistant"))
+        assert asked == shown
+    else:
+        messages = json.loads((tmp_path / "out/train.jsonl").read_text())["messages"]
+        texts = [m["content"] if form == "messages" else m["content"][-1]["text"] for m in messages]
+        asked, answered = texts[::2], texts[1::2]
+        assert [m["role"] for m in messages] == ["user", "assistant"] * 3
+        assert [text.removeprefix("<image>\n") for text in asked] == shown
+    assert answered == [answer for _, answer in TALK]
+
+
+def test_trl_learns_every_answer_of_a_conversation(talk: Path, tmp_path: Path) -> None:
+    assert export(talk, tmp_path / "out", "trl") == 1
+    rows = datasets.load_dataset(str(tmp_path / "out"), split="train")
+    assert [row["completion"][0]["content"][0]["text"] for row in rows] == [answer for _, answer in TALK]
+    for number, made in enumerate(rows):
+        assert [m["role"] for m in made["prompt"]] == (["user", "assistant"] * 3)[: 2 * number + 1]
+        kinds = [part["type"] for message in made["prompt"] for part in message["content"]]
+        assert kinds.count("image") == len(made["images"]) == 1
+
+
+def test_a_folder_of_an_older_version_is_refused(talk: Path, tmp_path: Path) -> None:
+    file = next((talk / "chat").glob("*.parquet"))
+    old = tmp_path / "old/chat"
+    old.mkdir(parents=True)
+    pq.write_table(pq.read_table(file).drop_columns(["turns"]), old / file.name)
+    with pytest.raises(ExportError, match="no column 'turns'"):
+        export(tmp_path / "old", tmp_path / "out", "llava")
+
+
 @pytest.mark.parametrize("form", ["trl", "nanovlm"])
 def test_parquet_exports_load_by_folder_with_images(
     compiled: Path, originals: Any, tmp_path: Path, form: str
@@ -98,7 +154,9 @@ def test_a_mark_in_a_prompt_is_not_exported_as_a_second_image(tmp_path: Path, co
     import pyarrow.parquet as pq
 
     table = pq.read_table(compiled / "object_digits" / "train-00000-of-00001.parquet")
-    rows = [{**table.slice(0, 1).to_pylist()[0], "prompt": "Look at <image> now"}]
+    rows = [
+        {**table.slice(0, 1).to_pylist()[0], "turns": [{"user": "Look at <image> now", "assistant": "7"}]}
+    ]
     import pyarrow as pa
 
     (tmp_path / "in" / "object_digits").mkdir(parents=True)

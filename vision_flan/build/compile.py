@@ -21,6 +21,7 @@ from vision_flan.build.outcome import manifest_of
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import BLOCKS, COMPLETE, open_or_reset, tidy
 from vision_flan.instances.maker import InstanceMaker
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
@@ -31,9 +32,12 @@ __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 
 
 def compile_task(
-    name: str, raw_root: Path, out: Path, catalog: Catalog, options: Options, report: Reporter
+    name: str, raw: RawPlaces, out: Path, catalog: Catalog, options: Options, report: Reporter
 ) -> Result:
     """Compile one task into `out/<task>/` and refresh the card.
+
+    Args:
+        raw: one raw folder, several, or `RawRoots`. Nothing is written there.
 
     Raises:
         SpecError: the spec is wrong.
@@ -43,13 +47,13 @@ def compile_task(
     """
     task = catalog.task(name)
     sources = task_sources(task, catalog)
-    with closing(open_raw(sources.dataset, catalog, raw_root)) as raw:
-        problem = missing_files(sources, raw)
+    with closing(open_raw(sources.dataset, catalog, raw)) as opened:
+        problem = missing_files(sources, opened)
         if problem:
             raise problem
         with machine_errors(out), task_lock(out, task.id) as work:
             instruction = catalog.instruction_file(task.id)
-            return _compile(Build(task, sources, raw, instruction, options, out, work, report))
+            return _compile(Build(task, sources, opened, instruction, options, out, work, report))
 
 
 def _compile(build: Build) -> Result:

@@ -18,7 +18,7 @@ from vision_flan import __version__
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
 from vision_flan.build.job import Build
 from vision_flan.dataset.manifest import Manifest, manifest_path, source_block, write_atomically
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.raw.folder import RawDataset
 from vision_flan.records.tables import TaskSources
 from vision_flan.spec.model import TaskSpec
@@ -77,12 +77,13 @@ def _spec_sha256(build: Build) -> str:
     task, sources, raw = build.task, build.sources, build.raw
     recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
     tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}
-    folders = [
-        [folder.dataset, [[archive.path, archive.into] for archive in folder.archives]]
+    archives = {  # once a dataset, however many disks it lies on
+        folder.dataset: [[archive.path, archive.into] for archive in folder.archives]
         for folder in (raw, *raw.borrowed)
-    ]
+    }
+    folders = [[dataset, found] for dataset, found in archives.items()]
     views = {name: sources.dataset.views[name] for name in sources.views}
-    parts = [recipe, tables, views, sources.labels, read_template(build.instruction), folders]
+    parts = [recipe, tables, views, sources.labels, instruction_of(task, build.instruction), folders]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from vision_flan.build.compile import compile_task
 from vision_flan.build.job import Options, Result
 from vision_flan.errors import VflanError
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 
@@ -54,7 +55,7 @@ def select(
 
 def compile_many(
     selection: Selection,
-    raw_root: Path,
+    raw: RawPlaces,
     out: Path,
     catalog: Catalog,
     reporters: Callable[[], AbstractContextManager[Reporter]],
@@ -69,7 +70,7 @@ def compile_many(
     for name, options in selection.items():
         try:
             with reporters() as report:
-                result = compile_task(name, raw_root, out, catalog, options, report)
+                result = compile_task(name, raw, out, catalog, options, report)
         except VflanError as error:
             yield Outcome(name, error=error)
         else:

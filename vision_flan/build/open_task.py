@@ -11,6 +11,7 @@ from typing import Any
 
 from vision_flan.errors import BadRawError
 from vision_flan.instances.maker import Dropped, InstanceMaker, Text
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
@@ -52,7 +53,7 @@ class OpenTask:
 
 @contextmanager
 def open_task(
-    name: str, raw_root: Path, catalog: Catalog, seed: int = 0, report: Reporter | None = None
+    name: str, places: RawPlaces, catalog: Catalog, seed: int = 0, report: Reporter | None = None
 ) -> Iterator[OpenTask]:
     """Read a task's records; memory and disk space are released at the end.
 
@@ -62,7 +63,7 @@ def open_task(
     report = report or Silent()
     task = catalog.task(name)
     sources = task_sources(task, catalog)
-    with open_raw(sources.dataset, catalog, raw_root) as raw:
+    with open_raw(sources.dataset, catalog, places) as raw:
         problem = missing_files(sources, raw)
         if problem:
             raise problem
@@ -72,13 +73,13 @@ def open_task(
             yield OpenTask(task, catalog, sources.labels, candidates, images.read)
 
 
-def raw_files_present(name: str, raw_root: Path, catalog: Catalog) -> bool:
+def raw_files_present(name: str, places: RawPlaces, catalog: Catalog) -> bool:
     """Whether the annotation files of a task are in the raw folder (images are not checked)."""
     task = catalog.task(name)
-    if not (raw_root / task.dataset).is_dir():
+    if not RawRoots.of(places).places(task.dataset):
         return False
     sources = task_sources(task, catalog)
-    with open_raw(sources.dataset, catalog, raw_root) as raw:
+    with open_raw(sources.dataset, catalog, places) as raw:
         try:
             return missing_files(sources, raw) is None
         except BadRawError:

@@ -13,7 +13,7 @@ from vision_flan.build.job import Build
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.records.store import Candidates
 from vision_flan.records.tables import how_to_get, next_step
 
@@ -38,7 +38,7 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
         counts=counts,
         shards=tuple(_named(build, block, i, len(blocks)) for i, block in enumerate(blocks)),
         num_bytes=sum(block.content_bytes for block in blocks),
-        instruction=read_template(build.instruction).strip(),
+        instruction=instruction_of(task, build.instruction),
         raw_files=raw_files(build.sources, build.raw, identity.annotations),
         images=image_files(seen),
         **facts_of(task, build.sources),

@@ -16,6 +16,7 @@ from typing import Any
 
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT
@@ -135,7 +136,7 @@ class PlanOptions:
 
 
 def plan_suite(
-    name: str, raw: Path | None, catalog: Catalog, options: PlanOptions, report: Reporter
+    name: str, raw: RawPlaces | None, catalog: Catalog, options: PlanOptions, report: Reporter
 ) -> SuitePlan:
     """The quotas of a suite's tasks.
 
@@ -254,7 +255,7 @@ def _in_turn(pools: Mapping[str, list[Supply]], seed: int) -> list[Supply]:
     return [tasks[i] for i in range(rounds) for tasks in drawn.values() if i < len(tasks)]
 
 
-def supplies(catalog: Catalog, suite: str, raw: Path | None, report: Reporter) -> list[Supply]:
+def supplies(catalog: Catalog, suite: str, raw: RawPlaces | None, report: Reporter) -> list[Supply]:
     """The supply of each task of a suite, counted by reading the records if there are raw files.
 
     Raises:
@@ -269,7 +270,7 @@ def supplies(catalog: Catalog, suite: str, raw: Path | None, report: Reporter) -
     return found
 
 
-def _count(name: str, raw: Path, catalog: Catalog, report: Reporter) -> tuple[int | None, str]:
+def _count(name: str, raw: RawPlaces, catalog: Catalog, report: Reporter) -> tuple[int | None, str]:
     try:
         with open_task(name, raw, catalog, report=report) as opened:
             return opened.candidates.count, ""

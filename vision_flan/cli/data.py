@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from vision_flan.cli.options import (
 )
 from vision_flan.cli.output import echo, facts_of, human_bytes, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
+
+if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawRoots
 
 
 @click.command(
@@ -63,7 +66,7 @@ def compile(
     tasks: tuple[str, ...],
     suite: str | None,
     plan: Path | None,
-    raw: Path,
+    raw: RawRoots,
     out: Path,
     seed: int,
     limit: int | None,

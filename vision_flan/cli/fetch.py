@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +15,7 @@ from vision_flan.errors import ExitCode, VflanError
 if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step
     from vision_flan.raw.link_check import LinkAnswer
+    from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.model import DatasetSpec
 
 
@@ -41,7 +41,7 @@ Examples:
 @json_option
 def fetch(
     dataset: str | None,
-    raw: Path,
+    raw: RawRoots,
     names: tuple[str, ...],
     yes: bool,
     dry_run: bool,
@@ -69,7 +69,7 @@ def fetch(
     if not as_json:
         _print_plan(spec, steps, raw)
     coming = [step for step in steps if step.action is Action.DOWNLOAD]
-    check_space(coming, raw)
+    check_space(coming)
     errors: dict[str, VflanError] = {}
     if coming and not dry_run:
         if not yes and not _confirmed(coming):
@@ -144,12 +144,12 @@ def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
     return errors
 
 
-def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: Path) -> None:
+def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> None:
     from vision_flan.raw.fetch import Action
 
     groups = {action: [step for step in steps if step.action is action] for action in Action}
     echo(f"{dataset.title}, {dataset.homepage}")
-    echo(f"  license: {dataset.license.name}; into {raw / dataset.dataset}")
+    echo(f"  license: {dataset.license.name}; into {raw.home(dataset.dataset)}")
     _print_group("present", groups[Action.PRESENT] + groups[Action.UNPACKED])
     _print_group("present, but not upstream's file", groups[Action.DIFFERENT])
     if groups[Action.DIFFERENT]:
@@ -192,7 +192,11 @@ def _print_total(steps: Sequence[Step]) -> None:
 
 
 def _document(
-    dataset: DatasetSpec, steps: Sequence[Step], raw: Path, errors: Mapping[str, VflanError], dry_run: bool
+    dataset: DatasetSpec,
+    steps: Sequence[Step],
+    raw: RawRoots,
+    errors: Mapping[str, VflanError],
+    dry_run: bool,
 ) -> dict[str, object]:
     from vision_flan.raw.fetch import Action, total_bytes
 
@@ -203,7 +207,7 @@ def _document(
 
     return {
         "dataset": dataset.dataset,
-        "folder": str(raw / dataset.dataset),
+        "folder": str(raw.home(dataset.dataset)),
         "license": dataset.license.name,
         "access": dataset.access,
         "how_to_get": " ".join(dataset.how_to_get.split()),

@@ -21,6 +21,7 @@ from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
     "verify": ("vision_flan.cli.data", "verify"),
+    "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.specs", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),

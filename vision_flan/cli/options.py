@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawRoots
+
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+#: Where `--raw-map` leaves its value for `--raw`.
+_MAP = "vision_flan.raw_map"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -35,6 +44,10 @@ class LocalPath(click.Path):
             self.fail(f"{text!r} is not UTF-8; rename the {kind}, or give a link to it", param, ctx)
         return super().convert(value, param, ctx)
 
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Several folders in a variable are separated as in PATH; a URL is left whole, to be refused."""
+        return [rv] if _URL.match(rv) else super().split_envvar_value(rv)
+
 
 def _is_unicode(text: str) -> bool:
     """Whether no byte of it came from the command line as a surrogate."""
@@ -57,14 +70,56 @@ def local_folder(text: str) -> Path:
     return Path(os.fsdecode(FOLDER(text)))
 
 
-raw_option = click.option(
-    "--raw",
-    type=FOLDER,
-    envvar="VFLAN_RAW",
-    default="raw",
-    show_default=True,
-    help="Folder with one subfolder per dataset, in upstream's own layout. [env: VFLAN_RAW]",
-)
+_RAW_HELP = "Folder with one subfolder per dataset, in upstream's own layout; may be given several times."
+
+
+def raw_options(
+    name: str = "--raw", default: str | None = None, help: str = "", metavar: str | None = None
+) -> Callable[[Command], Command]:
+    """`--raw` and `--raw-map`: the command gets `RawRoots`, or None if nothing is given.
+
+    Args:
+        default: the root if none is given; None if the command does without raw files.
+    """
+
+    def read_map(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        context.meta[_MAP] = path
+
+    def roots(context: click.Context, _: click.Parameter, given: tuple[Path, ...]) -> RawRoots | None:
+        path: Path | None = context.meta[_MAP]
+        return _roots(given, default, path) if given or path or default else None
+
+    raw_option = click.option(
+        name,
+        type=FOLDER,
+        multiple=True,
+        envvar="VFLAN_RAW" if default else None,
+        callback=roots,
+        metavar=metavar,
+        help=(help or _RAW_HELP) + (f" [env: VFLAN_RAW; default: {default}]" if default else ""),
+    )
+    map_option = click.option(
+        "--raw-map",
+        type=EXISTING_FILE,
+        is_eager=True,  # before --raw, which needs it
+        expose_value=False,
+        callback=read_map,
+        help="YAML that maps datasets to other folders or archives. Default: raw.yaml, else the table "
+        "tool.vision-flan.raw of pyproject.toml.",
+    )
+    return lambda command: raw_option(map_option(command))
+
+
+def _roots(given: tuple[Path, ...], default: str | None, path: Path | None) -> RawRoots:
+    from vision_flan.raw.roots import RawRoots, read_map
+    from vision_flan.spec.catalog import Catalog
+
+    mapped = read_map(path, Catalog.default().dataset_files)
+    folders = given or ((Path(default),) if default else ())
+    return RawRoots(folders, mapped)
+
+
+raw_option = raw_options(default="raw")
 out_option = click.option(
     "--out",
     type=FOLDER,

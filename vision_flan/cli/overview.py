@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FOLDER, json_option, seed_option
+from vision_flan.cli.options import json_option, raw_options, seed_option
 from vision_flan.cli.output import echo, print_json, print_table
 
 if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawRoots
     from vision_flan.review.overview import DatasetDetails, Source, TaskDetails
 
 
@@ -26,11 +26,10 @@ Examples:
 @click.option("--dataset", help="Slug of a dataset.")
 @click.option("--suite", help="Tasks of a suite; `vflan suite list` shows the suites.")
 @click.option("--license", "license", help="SPDX id, or a piece of the license's name.")
-@click.option(
+@raw_options(
     "--present",
-    type=EXISTING_FOLDER,
+    help="Tasks whose annotation files are in this raw folder; several are allowed.",
     metavar="RAW",
-    help="Tasks whose annotation files are in this raw folder.",
 )
 @json_option
 def list_tasks(
@@ -38,7 +37,7 @@ def list_tasks(
     dataset: str | None,
     suite: str | None,
     license: str | None,
-    present: Path | None,
+    present: RawRoots | None,
     as_json: bool,
 ) -> None:
     """List tasks: category, dataset, license, available instances, suites."""
@@ -79,14 +78,12 @@ Examples:
   vflan show "AID+aerial_scene_classification" --raw ~/raw --json"""
 )
 @click.argument("name", metavar="TASK|DATASET")
-@click.option(
-    "--raw",
-    type=FOLDER,
-    help="Take the example from raw files, and count. Default: from a miniature.",
+@raw_options(
+    help="Take the example from raw files, and count; may be given several times. Default: from a miniature."
 )
 @seed_option
 @json_option
-def show(name: str, raw: Path | None, seed: int, as_json: bool) -> None:
+def show(name: str, raw: RawRoots | None, seed: int, as_json: bool) -> None:
     """Show one task in full, with an example; or a dataset with its tasks.
 
     A task: source, license, instruction, available instances, and an instance rendered now.

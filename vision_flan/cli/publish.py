@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vision_flan.hub.plan import Choices, PublishPlan
     from vision_flan.hub.publish import Outcome, Publisher
+    from vision_flan.raw.roots import RawRoots
 
 
 @click.command(
@@ -135,7 +136,7 @@ Example:
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without images.")
 @out_option
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
-def rehydrate(repo_id: str, raw: Path, tasks: tuple[str, ...], out: Path, revision: str) -> None:
+def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, revision: str) -> None:
     """Complete the recipes of OWNER/NAME with your own raw files, and check the result."""
     from vision_flan.hub.progress import counted
     from vision_flan.hub.rehydrate import SHARDS, Rehydrator

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import FILE, FOLDER, seed_option
+from vision_flan.cli.options import FILE, FOLDER, raw_options, seed_option
 from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import ExitCode
 
 if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawPlaces, RawRoots
     from vision_flan.spec.catalog import Catalog
 
 
@@ -117,11 +118,7 @@ Examples:
   vflan preview ocr_textocr --raw ~/raw --n 30 --out textocr.html"""
 )
 @click.argument("task")
-@click.option(
-    "--raw",
-    type=FOLDER,
-    help="Take the records from raw files. Default: from a new miniature.",
-)
+@raw_options(help="Take the records from raw files; may be given several times. Default: a new miniature.")
 @click.option("--n", type=click.IntRange(1, 200), default=12, show_default=True, help="Instances shown.")
 @click.option(
     "--out",
@@ -131,7 +128,7 @@ Examples:
     help="The page: one file that opens without a network.",
 )
 @seed_option
-def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
+def preview(task: str, raw: RawRoots | None, n: int, out: Path, seed: int) -> None:
     """Write a page that shows a task's instances.
 
     Images, prompts, targets, and dropped records: one HTML file for a reviewer to read.
@@ -161,7 +158,7 @@ def preview(task: str, raw: Path | None, n: int, out: Path, seed: int) -> None:
 
 
 @contextmanager
-def _raw_folder(raw: Path | None, dataset: str, n: int, seed: int) -> Iterator[Path]:
+def _raw_folder(raw: RawRoots | None, dataset: str, n: int, seed: int) -> Iterator[RawPlaces]:
     from vision_flan.miniatures import registry
 
     if raw is not None:

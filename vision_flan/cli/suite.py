@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, json_option
+from vision_flan.cli.options import json_option, raw_options
 from vision_flan.cli.output import echo, print_json, print_table, reporter
 
 if TYPE_CHECKING:
     from vision_flan.build.plan import SuitePlan
+    from vision_flan.raw.roots import RawRoots
 
 _COUNT = click.IntRange(min=1)
 
@@ -54,11 +54,7 @@ Examples:
 Then: vflan compile --plan plan.json --raw ~/raw""",
 )
 @click.argument("name", metavar="SUITE")
-@click.option(
-    "--raw",
-    type=EXISTING_FOLDER,
-    help="Count the records of tasks whose raw files are here.",
-)
+@raw_options(help="Count the records of tasks whose raw files are here; may be given several times.")
 @click.option("--cap", type=_COUNT, help="Maximum instances per task. Default: 10000, the paper's.")
 @click.option("--instances", type=_COUNT, help="Instances in total. Default for vision_flan: 1664261.")
 @click.option("--tasks", type=_COUNT, help="Only this many tasks, by seed, balanced over categories.")
@@ -72,7 +68,7 @@ Then: vflan compile --plan plan.json --raw ~/raw""",
 @json_option
 def plan_command(
     name: str,
-    raw: Path | None,
+    raw: RawRoots | None,
     cap: int | None,
     instances: int | None,
     tasks: int | None,

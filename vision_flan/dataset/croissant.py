@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vision_flan.columns import COLUMNS, IMAGE
+from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TURNS, Turn
 from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat
 from vision_flan.dataset.publication import RECIPE_COLUMNS, WHOLE, PublishedTask, data_files
 
@@ -148,13 +148,27 @@ def _fields(task: PublishedTask) -> list[dict[str, Any]]:
         if name == IMAGE:
             field["dataType"] = "sc:ImageObject"
             field["source"]["transform"] = {"jsonPath": "bytes"}
-        if name == "options":
+        if name == OPTIONS:
             field |= {"isArray": True, "arrayShape": "-1"}
+        if name == TURNS:
+            field = _turns_field(field)
         fields.append(field)
     if not whole:
         for name, (kind, meaning) in RECIPE_COLUMNS.items():
             fields.append(_field(task.task, name, meaning, "sc:Text" if kind == "string" else "cr:Int32"))
     return fields
+
+
+def _turns_field(field: dict[str, Any]) -> dict[str, Any]:
+    """A list of structs is a repeated field with a subfield a part, and no type or source of its own."""
+    parts = []
+    for part in Turn._fields:
+        source = {**field["source"], "transform": {"jsonPath": part}}
+        place = f"{field['@id']}/{part}"
+        about = {"@type": "cr:Field", "@id": place, "name": part, "dataType": "sc:Text", "source": source}
+        parts.append(about)
+    plain = {key: value for key, value in field.items() if key not in ("dataType", "source")}
+    return {**plain, "repeated": True, "subField": parts}
 
 
 def _field(task: str, name: str, meaning: str, data_type: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from vision_flan.columns import COLUMNS, IMAGE, features_dict, features_yaml
+from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict, features_yaml
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location
@@ -132,11 +132,7 @@ def recipe_schema() -> pa.Schema:
     """Arrow schema of a recipe with the `huggingface` metadata."""
     features = {name: features_dict()[name] for name in COLUMNS if name != IMAGE}
     features |= {name: {"dtype": kind, "_type": "Value"} for name, (kind, _) in RECIPE_COLUMNS.items()}
-    fields = [
-        pa.field(name, pa.list_(pa.string()) if name == "options" else pa.string())
-        for name in COLUMNS
-        if name != IMAGE
-    ]
+    fields = [pa.field(name, arrow_type(name)) for name in COLUMNS if name != IMAGE]
     fields += [
         pa.field(name, pa.int32() if kind == "int32" else pa.string())
         for name, (kind, _) in RECIPE_COLUMNS.items()

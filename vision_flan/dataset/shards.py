@@ -17,7 +17,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.columns import COLUMNS, IMAGE, IMAGE_TYPE, OPTIONS_TYPE, TEXT_COLUMNS, arrow_schema
+from vision_flan.columns import (
+    COLUMNS,
+    IMAGE,
+    IMAGE_TYPE,
+    OPTIONS,
+    OPTIONS_TYPE,
+    TEXT_COLUMNS,
+    TURN_TYPE,
+    TURNS,
+    TURNS_TYPE,
+    Turn,
+    arrow_schema,
+)
 from vision_flan.instances.maker import Instance
 
 #: Candidates per shard; its rows are those that were not dropped.
@@ -26,10 +38,11 @@ ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 256 * 2**20
 
 _SCHEMA = arrow_schema()
-_COMPRESSION = {name: "zstd" for name in _SCHEMA.names if name not in (IMAGE, "options")} | {
+_COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
     "options.list.element": "zstd",
+    **{f"turns.list.element.{name}": "zstd" for name in Turn._fields},
 }
 #: Columns with repeated values; a dictionary of images would hold them twice.
 _DICTIONARY = ["instruction", "target", "task", "category", "source", "options.list.element"]
@@ -113,11 +126,24 @@ def record_batch(instances: list[Instance]) -> pa.RecordBatch:
     )
     arrays: dict[str, pa.Array] = {
         IMAGE: image,
-        "options": pa.array([instance.options for instance in instances], OPTIONS_TYPE),
+        OPTIONS: pa.array([instance.options for instance in instances], OPTIONS_TYPE),
+        TURNS: _turns_array([instance.turns for instance in instances]),
     }
     for name, values in zip(TEXT_COLUMNS, zip(*(i.values for i in instances), strict=True), strict=True):
         arrays[name] = pa.array(values, pa.string())
     return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=_SCHEMA)
+
+
+def _turns_array(exchanges: list[tuple[Turn, ...]]) -> pa.Array:
+    """Exchanges as an Arrow array, from columns: a dict a turn would cost three times as much."""
+    offsets = np.zeros(len(exchanges) + 1, dtype=np.int32)
+    np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
+    texts = [
+        pa.array([turn[part] for turns in exchanges for turn in turns], pa.string())
+        for part in range(len(Turn._fields))
+    ]
+    turns = pa.StructArray.from_arrays(texts, fields=list(TURN_TYPE))
+    return pa.ListArray.from_arrays(pa.array(offsets), turns, type=TURNS_TYPE)
 
 
 def _binary_array(values: list[bytes]) -> pa.Array:

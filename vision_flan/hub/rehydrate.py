@@ -29,6 +29,7 @@ from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.changelog import version_changes
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import Patience
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 
@@ -52,14 +53,14 @@ class Rehydrator:
     """Rehydrates published tasks into a folder.
 
     Attributes:
-        raw: raw files, one subfolder per dataset.
+        raw: raw folders, with one subfolder per dataset.
         out: compiled folder; its other configs are kept.
         revision: branch, tag or commit of the repository.
     """
 
     api: HfApi
     repo_id: str
-    raw: Path
+    raw: RawPlaces
     out: Path
     catalog: Catalog
     report: Reporter
@@ -122,7 +123,7 @@ class Rehydrator:
                 raise BadRawError(
                     f"row {at} of {published.task} differs from the published one: "
                     + first_difference(our, their),
-                    where=Location(self.raw / published.manifest.dataset),
+                    where=Location(RawRoots.of(self.raw).home(published.manifest.dataset)),
                     hint="compare your raw files with `raw_files` in the manifest; "
                     f"what was built is in {staging}",
                 )

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import ORIENTATION, NoValueError, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.orientation import orientation_of
-from vision_flan.instances.rendering import Renderer, UnknownLabelError, read_template
+from vision_flan.instances.rendering import Renderer, UnknownLabelError, instruction_of
 from vision_flan.instances.text_filters import is_clean
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
@@ -21,6 +22,8 @@ from vision_flan.spec.model import TaskSpec
 
 #: Random stream of the options; no derived field can have this name (it starts with a space).
 _OPTIONS_DRAW = " options"
+
+_PROMPT, _TARGET = TEXT_COLUMNS.index("prompt"), TEXT_COLUMNS.index("target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,18 @@ class Instance:
     image_path: str
     options: list[str]
     values: tuple[str, ...]  # in the order of columns.TEXT_COLUMNS
+    later: tuple[Turn, ...] = ()  # of a conversation, what follows the first turn
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The whole exchange: prompt and target, and what follows them."""
+        return Turn(self.values[_PROMPT], self.values[_TARGET]), *self.later
 
     @property
     def num_bytes(self) -> int:
         """Bytes in memory, as `dataset_info` counts them."""
-        return len(self.image) + sum(map(len, self.values))
+        turns = sum(len(text) for turn in self.turns for text in turn)
+        return len(self.image) + sum(map(len, self.values)) + turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class Text:
     options: list[str]
     target: str
     prompt: str
+    later: tuple[Turn, ...] = ()  # of a conversation, what follows the first turn
 
 
 class InstanceMaker:
@@ -81,9 +92,10 @@ class InstanceMaker:
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        self.instruction = renderer.compile(read_template(instruction).strip(), Location(instruction), False)
+        text = instruction_of(task, instruction)
+        self.instruction = renderer.compile(text, Location(instruction), False)
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
-        self.target = renderer.compile(task.target, task.place("target"))
+        self.target = renderer.compile(task.target, task.place("target")) if task.target else None
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
         self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
         self._image_first = any(field.needs_orientation for field in self.fields)
@@ -142,7 +154,7 @@ class InstanceMaker:
             f"{task.id}/{key}", text.instruction, text.input, text.target, text.prompt,
             task.id, task.category, task.dataset, key,
         )  # fmt: skip
-        return Instance(data, path, text.options, values)
+        return Instance(data, path, text.options, values, text.later)
 
     def render(self, row: dict[str, Any]) -> Text | Dropped:
         """The text of an instance. Adds the derived fields to the row.
@@ -153,6 +165,8 @@ class InstanceMaker:
         try:
             for field in self.fields:
                 row[field.name] = field.make(row, Draws(self._seed, key, field.name))
+            if self.target is None:
+                return self._conversation(row)
             answer = self.target.render(row)
             options: list[str] = []
             if self.options:
@@ -169,13 +183,44 @@ class InstanceMaker:
         if self.input and not shown_input:
             return Dropped("empty_input")
         instruction = self.instruction.render(row)
-        parts = [instruction, shown_input]
+        parts = [instruction, shown_input] if self.task.first == "instruction" else [shown_input, instruction]
         if self.options:
             parts.append("Options:\n" + self.options.shown(options))
             answer = self.options.target(answer, options)
         if not is_clean(key, instruction, shown_input, answer, *options):
             return Dropped("invalid_text")
         return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
+
+    def _conversation(self, row: Mapping[str, object]) -> Text | Dropped:
+        """The text of an instance of several turns: the first is its input and target.
+
+        Raises:
+            SpecError: the field is not a list of {user, assistant}.
+        """
+        turns = self._turns(row)
+        if not turns:
+            return Dropped(f"empty_{self.task.turns}")
+        if not all(turn.user for turn in turns):
+            return Dropped("empty_input")
+        if not all(turn.assistant for turn in turns):
+            return Dropped("empty_target")
+        if not is_clean(str(row["_key"]), *(text for turn in turns for text in turn)):
+            return Dropped("invalid_text")
+        (asked, answer), *later = turns
+        return Text("", asked, [], answer, asked, tuple(later))
+
+    def _turns(self, row: Mapping[str, object]) -> list[Turn]:
+        name = self.task.turns or ""
+        items, place = row.get(name), self.task.place("turns")
+        if name not in row:
+            raise SpecError(f"there is no field {name!r} here", where=place)
+        turns = []
+        for item in items if isinstance(items, list) else [items] if items is not None else []:
+            if not isinstance(item, dict) or set(item) != set(Turn._fields):
+                what = f"the field {name!r} is not a list of {{user, assistant}}"
+                raise SpecError(what, where=place, hint="make it so in SQL")
+            turns.append(Turn(*(str(item[part] or "").strip() for part in Turn._fields)))
+        return turns
 
     def _image(
         self, row: dict[str, Any], read: Callable[[str], bytes], full: bool

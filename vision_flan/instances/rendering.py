@@ -22,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
+from vision_flan.spec.model import TaskSpec
 
 MAX_TEMPLATE_BYTES = 20_000
 MAX_RENDERED_CHARS = 200_000
@@ -289,6 +290,18 @@ class Compiled:
 
 
 Expression = Field | Compiled
+
+
+def instruction_of(task: TaskSpec, path: Path) -> str:
+    """The text of a task's instruction; empty where records bring all that is asked.
+
+    Args:
+        path: where it is written.
+
+    Raises:
+        SpecError: the file is missing or not UTF-8.
+    """
+    return read_template(path).strip() if task.own_instruction else ""
 
 
 def read_template(path: Path) -> str:

@@ -43,7 +43,7 @@ from vision_flan.miniatures.tree import FolderTree, Tree, archive
 
 TRUTH = ".truth"
 #: Keys of a line of truth, exactly one of which is given.
-_CLAIMS = ("target", "answer", "one_of", "if_input", "pairs", "dropped")
+_CLAIMS = ("target", "turns", "answer", "one_of", "if_input", "pairs", "dropped")
 
 
 class Miniature(FolderTree):
@@ -156,6 +156,7 @@ class Miniature(FolderTree):
         Exactly one of these, and what else a test may want to know (`words`, `contains`, `pixels`):
 
         - `target`: the exact string; `one_of`: the acceptable ones;
+        - `turns`: all [request, answer] of a conversation;
         - `answer`: text of the right option, where options are shuffled or lettered;
         - `if_input`: [text, target if the input holds it, target if not], where a text may be foreign;
         - `pairs`: all [question, answer] of the image, where several are shown;

@@ -22,6 +22,7 @@ from typing import IO, Final
 
 from vision_flan.errors import BadRawError, Location, MachineError, SpecError
 from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
 from vision_flan.raw.transfer import Transfer, validator_file
 from vision_flan.report import Reporter
@@ -66,7 +67,7 @@ class Step:
         return max((self.file.bytes or 0) - self.done, 0) if self.action == Action.DOWNLOAD else 0
 
 
-def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> list[Step]:
+def plan(dataset: DatasetSpec, raw: RawPlaces, names: Sequence[str] = ()) -> list[Step]:
     """Decide about each file of a dataset, or about the named ones (`*` matches). Reads checksums.
 
     Raises:
@@ -78,7 +79,23 @@ def plan(dataset: DatasetSpec, raw_root: Path, names: Sequence[str] = ()) -> lis
             known = ", ".join(file.path for file in dataset.files)
             raise SpecError(f"{dataset.dataset} has no file {name!r}", hint=f"its files are: {known}")
     wanted = [f for f in dataset.files if not names or any(fnmatchcase(f.path, name) for name in names)]
-    return [_decide(dataset, file, raw_root / dataset.dataset) for file in wanted]
+    roots = RawRoots.of(raw)
+    home = roots.home(dataset.dataset)
+    if dataset.dataset in roots.mapped and home.is_file():
+        raise MachineError(
+            f"{dataset.dataset} is mapped to an archive; nothing can be downloaded into it",
+            where=Location(home),
+            hint="map the dataset to a folder, or leave it out of the map",
+        )
+    places = roots.places(dataset.dataset) if all(root.is_dir() for root in roots.roots) else ()
+    return [_decide_anywhere(dataset, file, home, places) for file in wanted]
+
+
+def _decide_anywhere(dataset: DatasetSpec, file: UpstreamFile, home: Path, places: Sequence[Path]) -> Step:
+    """The step of a file in the first folder that has it; if none has, it goes home."""
+    steps = [_decide(dataset, file, place) for place in dict.fromkeys((home, *places))]
+    there = (step for step in steps if step.action in (Action.PRESENT, Action.UNPACKED))
+    return next(there, steps[0])
 
 
 def total_bytes(steps: Sequence[Step]) -> int:
@@ -106,7 +123,7 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
             if wrong
             else Step(file, path, Action.PRESENT, _known_of(file, path))
         )
-    if file.provides and all(_is_there(folder, prefix) for prefix in file.provides):
+    if file.provides and all(is_unpacked(folder, prefix) for prefix in file.provides):
         return Step(file, path, Action.UNPACKED, ", ".join(file.provides))
     if dataset.access not in LINKED or not file.url:
         return Step(file, path, Action.BY_HAND, file.note or f"access is {dataset.access}")
@@ -172,7 +189,7 @@ def _known_of(file: UpstreamFile, path: Path) -> str:
     return "size right, no checksum known" if file.bytes is not None else "neither size nor checksum known"
 
 
-def _is_there(folder: Path, prefix: str) -> bool:
+def is_unpacked(folder: Path, prefix: str) -> bool:
     """Whether something unpacked is there: a prefix is a folder if it ends in `/`, else a start of names."""
     if prefix.endswith("/"):
         return (folder / prefix).is_dir() and any((folder / prefix).iterdir())
@@ -209,21 +226,24 @@ def _seems(head: bytes) -> str:
     return f"it looks like {looks_like(head)}"
 
 
-def check_space(steps: Sequence[Step], raw_root: Path) -> None:
-    """Refuse what does not fit on the disk.
+def check_space(steps: Sequence[Step]) -> None:
+    """Refuse what does not fit on the disks that the files go to.
 
     Raises:
         MachineError: fewer bytes are free than are still to come.
     """
-    wanted = total_bytes(steps)
-    folder = next(path for path in (raw_root, *raw_root.resolve().parents) if path.exists())
-    free = shutil.disk_usage(folder).free
-    if wanted > free:
-        raise MachineError(
-            f"{wanted:,} bytes are still to come, {free:,} are free",
-            where=Location(raw_root),
-            hint="free some space, give another --raw, or fetch one file at a time with --file",
-        )
+    disks: dict[int, tuple[Path, list[Step]]] = {}
+    for step in steps:
+        folder = next(path for path in step.path.absolute().parents if path.exists())
+        disks.setdefault(folder.stat().st_dev, (folder, []))[1].append(step)
+    for folder, coming in disks.values():
+        wanted, free = total_bytes(coming), shutil.disk_usage(folder).free
+        if wanted > free:
+            raise MachineError(
+                f"{wanted:,} bytes are still to come, {free:,} are free",
+                where=Location(folder),
+                hint="free some space, give another --raw, or fetch one file at a time with --file",
+            )
 
 
 def download(step: Step, report: Reporter) -> None:

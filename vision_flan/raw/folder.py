@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Self, cast
 
@@ -43,10 +44,12 @@ class RawDataset:
     in a folder of the same name (`train2014/train2014/`).
 
     Args:
-        root: the folder, which may not exist yet and may be a symbolic link.
+        root: the folder, which may not exist yet and may be a symbolic link; or one archive with the files.
         dataset: the dataset's slug, for messages.
         archives: archives to search; missing ones are skipped.
-        borrowed: raw folders to search after this one.
+        borrowed: raw folders to search after this one. One of the same dataset is another part of it, on
+            another disk: both are listed as one folder.
+        declared: real paths of other folders that links may end in.
     """
 
     def __init__(
@@ -55,14 +58,16 @@ class RawDataset:
         dataset: str,
         archives: Sequence[Archive] = (),
         borrowed: Sequence[RawDataset] = (),
+        declared: Sequence[str] = (),
     ) -> None:
         self.root = Path(root)
         self.dataset = dataset
         self.archives = tuple(archives)
         self._archive_patterns = [Pattern(archive.path) for archive in archives]
         self.borrowed = tuple(borrowed)
-        self._disk = Folders(self.root, dataset, remember_absent=bool(archives))
-        self._was_there = self.root.is_dir()
+        self._disk = Folders(self.root, dataset, remember_absent=bool(archives), declared=declared)
+        self._was_there = self.root.exists()
+        self._is_archive = self.root.is_file()
         self.watch: Watch | None = None
         self._mounted: Sequence[Mounted] | None = None
         self._names: list[str] = []
@@ -141,13 +146,13 @@ class RawDataset:
     def gone(self) -> Path | None:
         """A raw folder that has disappeared: this one, or one that it borrows from."""
         folders = (self, *self.borrowed)
-        return next((raw.root for raw in folders if raw._was_there and not raw.root.is_dir()), None)
+        return next((raw.root for raw in folders if raw._was_there and not raw.root.exists()), None)
 
     def changed_archive(self) -> Path | None:
         """An open archive that has changed on disk since it was opened."""
         for raw in (self, *self.borrowed):
             for mounted in raw._mounted or ():
-                full = raw.root / mounted.path
+                full = raw._full(mounted)
                 try:
                     status = full.stat()
                 except OSError:
@@ -175,9 +180,9 @@ class RawDataset:
             SpecError: the pattern does.
         """
         wanted = Pattern(pattern) if isinstance(pattern, str) else pattern
-        for raw in (self, *self.borrowed):
+        for _, parts in groupby((self, *self.borrowed), key=lambda raw: raw.dataset):
             nothing = True
-            for found in raw._list_own(wanted):
+            for found in _list_parts(list(parts), wanted):
                 nothing = False
                 yield found
             if not nothing:
@@ -210,15 +215,28 @@ class RawDataset:
 
     def split_archives(self) -> dict[str, Sequence[str]]:
         """Parts of split archives, by archive, where the whole one is missing."""
-        found = {archive.path: parts_of(self.root, archive) for archive in self.archives}
+        missing = [one for one in self.archives if not self.has_on_disk(one.path)]
+        found = {one.path: parts_of(raw.root, one) for one in missing for raw in self.parts}
         return {path: parts for path, parts in found.items() if parts}
+
+    @property
+    def parts(self) -> tuple[RawDataset, ...]:
+        """The raw folders of this dataset: this one, and those on other disks."""
+        return (self, *(raw for raw in self.borrowed if raw.dataset == self.dataset))
+
+    def has_on_disk(self, path: str) -> bool:
+        """Whether a file or folder of this name is in one of the dataset's folders, unpacked."""
+        return any((raw.root / path).exists() for raw in self.parts)
+
+    def _full(self, mounted: Mounted) -> Path:
+        return (self.root.parent if self._is_archive else self.root) / mounted.path
 
     def _places(self) -> Iterator[str]:
         yield str(self.root)
         wrapper = self._disk.wrapper()
         if wrapper:
             yield f"{self.root / wrapper}"
-        yield from (f"{self.root / name}" for name in self._names)
+        yield from (f"{self.root / name}" for name in self._names if not self._is_archive)
 
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
         """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
@@ -264,9 +282,8 @@ class RawDataset:
             if self._mounted is None:
                 opened: list[Mounted] = []
                 try:
-                    for archive, pattern in zip(self.archives, self._archive_patterns, strict=True):
-                        for path, _ in walk(self._disk.base, pattern, self._disk.confine):
-                            opened.append(mount(self.root, path, archive))
+                    for folder, path, archive in self._archives_there():
+                        opened.append(mount(folder, path, archive))
                 except BaseException:
                     for mounted in opened:
                         mounted.members.close()
@@ -275,18 +292,23 @@ class RawDataset:
                 self._names = [mounted.path for mounted in opened]
             return self._mounted
 
-    def _list_own(self, pattern: Pattern) -> Iterator[Found]:
-        watch = self.watch
-        streams = [walk(self._disk.base, pattern, self._disk.confine, watch)]
-        streams += [mounted.list(pattern, watch) for mounted in self._mount()]
-        nothing = True
-        for found in _merged(streams):
-            nothing = False
-            yield found
-        if nothing:
-            streams = list(self._disk.unwrapped(pattern, watch))
-            streams += [mounted.list(pattern, watch, wrapped=True) for mounted in self._mount()]
-            yield from _merged(streams)
+    def _archives_there(self) -> Iterator[tuple[Path, str, Archive]]:
+        """Folder, path and declaration of each archive; the one that this dataset is needs no declaration."""
+        if self._is_archive:
+            name = self.root.name
+            into = next((archive.into for archive in self.archives if archive.path == name), "")
+            yield self.root.parent, name, Archive(name, into)
+            return
+        for archive, pattern in zip(self.archives, self._archive_patterns, strict=True):
+            for path, _ in walk(self._disk.base, pattern, self._disk.confine):
+                yield self.root, path, archive
+
+    def _streams(self, pattern: Pattern, watch: Watch | None, *, wrapped: bool) -> Iterator[Iterator[Found]]:
+        if wrapped:
+            yield from self._disk.unwrapped(pattern, watch)
+        else:
+            yield walk(self._disk.base, pattern, self._disk.confine, watch)
+        yield from (mounted.list(pattern, watch, wrapped=wrapped) for mounted in self._mount())
 
     def _missing(self, path: str) -> MissingRawError | DamagedFileError:
         for raw in (self, *self.borrowed):
@@ -295,10 +317,10 @@ class RawDataset:
                 if why:
                     return DamagedFileError(
                         f"{path!r} cannot be read: {why}",
-                        where=Location(raw.root / mounted.path),
+                        where=Location(raw._full(mounted)),
                         hint="unpack the archive in the raw folder",
                     )
-        looked = [raw.dataset for raw in self.borrowed]
+        looked = list(dict.fromkeys(raw.dataset for raw in self.borrowed if raw.dataset != self.dataset))
         also = f", nor in {', '.join(looked)}" if looked else ""
         return MissingRawError(
             f"{path[:300]!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also} "
@@ -306,6 +328,18 @@ class RawDataset:
             where=Location(self.root / path[:300]),
             hint=f"vflan fetch {self.dataset}",
         )
+
+
+def _list_parts(parts: Sequence[RawDataset], pattern: Pattern) -> Iterator[Found]:
+    """What the folders of one dataset hold together; wrapper folders are entered only if that is nothing."""
+    watch = parts[0].watch
+    for wrapped in (False, True):
+        nothing = True
+        for found in _merged([one for raw in parts for one in raw._streams(pattern, watch, wrapped=wrapped)]):
+            nothing = False
+            yield found
+        if not nothing:
+            return
 
 
 def _merged(

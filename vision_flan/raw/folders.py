@@ -13,6 +13,7 @@ from vision_flan.raw.members import is_junk
 from vision_flan.raw.names import is_text
 from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
 from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.roots import blobs_of
 from vision_flan.raw.walk import Found, Watch, walk
 
 
@@ -23,16 +24,22 @@ class Folders:
         root: the raw folder, which may not exist yet.
         dataset: the dataset's slug, for messages.
         remember_absent: whether to search for a missing folder only once.
+        declared: real paths of other folders that links may end in.
 
     Attributes:
         base: the raw folder with a trailing slash.
     """
 
-    def __init__(self, root: Path, dataset: str, *, remember_absent: bool) -> None:
+    def __init__(
+        self, root: Path, dataset: str, *, remember_absent: bool, declared: Sequence[str] = ()
+    ) -> None:
         self.root = root
         self.dataset = dataset
         self.base = os.fspath(root) + "/"
-        self._real = os.path.realpath(root)
+        real = os.path.realpath(root)
+        allowed = (real, *declared, *blobs_of(real))
+        self._allowed = frozenset(allowed)
+        self._below = tuple(dict.fromkeys(one.rstrip("/") + "/" for one in allowed))
         self._remember_absent = remember_absent
         self._folders: dict[str, tuple[str, ...]] = {}
         self._wrapper_name: str | None = None
@@ -106,12 +113,18 @@ class Folders:
         return self._wrapper_name
 
     def confine(self, full: str, path: str) -> str:
+        """The real path of a file or folder.
+
+        Raises:
+            BadRawError: it is neither in this folder nor in one that was declared.
+        """
         real = os.path.realpath(full)
-        if real != self._real and not real.startswith(self._real.rstrip("/") + "/"):
+        if real not in self._allowed and not real.startswith(self._below):
             raise BadRawError(
                 f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
                 where=Location(self.root),
-                hint="copy the files in, or make the dataset's folder itself the link",
+                hint=f"declare that folder too (--raw {os.path.dirname(real)}), copy the files in, or "  # noqa: PTH120
+                "make the dataset's folder itself the link",
             )
         return real
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.raw.leftovers import Leftovers
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.sql import arrow_type, check_key, check_select
@@ -129,30 +129,36 @@ def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
     return {name: make_reader(table_spec(dataset, name)) for name in dataset.tables}
 
 
-def open_raw(dataset: DatasetSpec, catalog: Catalog, root: Path) -> RawDataset:
-    """The raw folder of a dataset, with its archives and those it borrows images from.
+def open_raw(dataset: DatasetSpec, catalog: Catalog, places: RawPlaces) -> RawDataset:
+    """The raw folder of a dataset, with its archives, its parts on other disks, and the datasets it borrows
+    images from.
 
     Raises:
-        MissingRawError: the raw folder or the dataset's folder in it is missing.
+        MissingRawError: a raw folder, or the dataset's folder in it, is missing.
     """
-    if not root.is_dir():
-        raise MissingRawError(
-            "the raw folder does not exist", where=Location(root), hint="give --raw DIR or set VFLAN_RAW"
-        )
-    borrowed = [
-        RawDataset(
-            root / slug, slug, _archives(catalog.dataset(slug)) if slug in catalog.dataset_files else ()
-        )
-        for slug in dataset.borrows
-    ]
-    if not (root / dataset.dataset).is_dir():
+    roots = RawRoots.of(places)
+    found = roots.places(dataset.dataset)
+    if not found:
         raise MissingRawError(
             f"there is no folder {dataset.dataset!r} in the raw folder\n"
             + how_to_get(dataset, dataset.files),
-            where=Location(root / dataset.dataset),
-            hint=next_step(dataset),
+            where=Location(roots.home(dataset.dataset)),
+            hint=roots.suggestion(dataset.dataset) or next_step(dataset),
         )
-    return RawDataset(root / dataset.dataset, dataset.dataset, _archives(dataset), borrowed)
+    declared = roots.declared()
+    own = [RawDataset(place, dataset.dataset, _archives(dataset), (), declared) for place in found[1:]]
+    borrowed = [
+        RawDataset(
+            place,
+            slug,
+            _archives(catalog.dataset(slug)) if slug in catalog.dataset_files else (),
+            (),
+            declared,
+        )
+        for slug in dataset.borrows
+        for place in roots.places(slug) or (roots.home(slug),)
+    ]
+    return RawDataset(found[0], dataset.dataset, _archives(dataset), [*own, *borrowed], declared)
 
 
 def _archives(dataset: DatasetSpec) -> list[Archive]:
@@ -209,7 +215,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
     """
     for archive, parts in raw.split_archives().items():
         file = next(file for file in sources.dataset.files if file.path == archive)
-        if not any((raw.root / prefix).exists() for prefix in file.provides):
+        if not any(raw.has_on_disk(prefix) for prefix in file.provides):
             raise _in_parts(raw, archive, parts)
     missing = [
         reader_file

@@ -16,7 +16,7 @@ from vision_flan.errors import Location, SpecError
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import plan_fields
 from vision_flan.instances.options import OptionsPlan
-from vision_flan.instances.rendering import Renderer, read_template
+from vision_flan.instances.rendering import Renderer, instruction_of
 from vision_flan.records.parse import line_of
 from vision_flan.records.sql import negated_columns, unordered
 from vision_flan.records.store import RecordStore
@@ -190,6 +190,9 @@ def _bind_texts(bound: BoundTask) -> None:
             fields.add(name)
     _bind_options(bound, fields)
     shown = None if fields is None else fields | {OPTIONS}
+    if task.turns:
+        _use(bound, [task.turns], task.place("turns"), fields)
+        _want_list(bound, task.turns, task.place("turns"))
     for key in ("target", "input", "image"):
         value = getattr(task, key)
         for text in value if isinstance(value, tuple) else (value,) if value else ():
@@ -198,9 +201,9 @@ def _bind_texts(bound: BoundTask) -> None:
         composer = _try(bound, "template", lambda: Composer(task.compose or {}, renderer, task.place))
         if composer:
             _use(bound, composer.reads, task.place("compose"), fields)
-    instruction = _try(bound, "template", lambda: read_template(bound.instruction_file))
+    instruction = _try(bound, "template", lambda: instruction_of(task, bound.instruction_file))
     if instruction is not None:
-        _bind_text(bound, renderer, instruction.strip(), Location(bound.instruction_file), shown, False)
+        _bind_text(bound, renderer, instruction, Location(bound.instruction_file), shown, False)
     bound.used |= set(_WORD.findall(task.key))
 
 

@@ -48,10 +48,14 @@ def stray_file(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Fin
             message,
             "a task starts with `id:` and is in a folder with dataset.yaml",
         )
+    without = {name for name, bound in tasks.items() if not bound.task.own_instruction}
     for path in sorted(catalog.instructions.glob("*")):
         if path.suffix != ".j2" or path.stem not in catalog.task_files:
             message = f"there is no task {path.stem!r}"
             yield at(Location(path), "stray_file", message, "rename it to <task id>.j2, or remove it")
+        elif path.stem in without:
+            message = f"{path.stem} says `instruction: null`"
+            yield at(Location(path), "stray_file", message, "remove it, or that line")
 
 
 def dataset_labels(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:

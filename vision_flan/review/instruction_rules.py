@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.review.bound import BoundTask
 from vision_flan.spec.findings import Finding, at
 
@@ -31,10 +31,12 @@ CLOSINGS = {
     "yes_no": "Answer yes or no.",
     "number": "Answer with a number in digits.",
     "label": _SHORT,
-    "free_text": _SHORT,
+    "phrase": _SHORT,
     "sentence": "Answer in one sentence.",
     "list": "Separate the items with semicolons.",
 }
+#: The closing of `form: number` where upstream writes its numbers as words.
+NUMBER_AS_WORD = "Answer with a number as a word."
 
 _TAGS = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 _END_OF_SENTENCE = re.compile(r"(?<=[.?!:])\s+")
@@ -108,14 +110,15 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
 def closing(bound: BoundTask) -> Iterator[Finding]:
     """A warning: the last sentence of the instruction is not the closing of the task's `form`: for options
     "Answer with the option's letter and text.", yes_no "Answer yes or no.", number "Answer with a number in
-    digits.", label and free_text "Answer with a single word or short phrase.", sentence "Answer in one
-    sentence.", list "Separate the items with semicolons." Other forms, and the suites evaluation and stages,
-    are free."""
+    digits." or, where targets are words, "Answer with a number as a word.", label and phrase "Answer with a
+    single word or short phrase.", sentence "Answer in one sentence.", list "Separate the items with
+    semicolons." Other forms, and the suites evaluation and stages, are free."""
     wanted, text = CLOSINGS.get(bound.task.form), written(bound)
     if wanted is None or not text.strip() or _is_upstream_text(bound):
         return
     last = _END_OF_SENTENCE.split(text.strip())[-1]
-    if " ".join(last.split()) != wanted:
+    last = " ".join(last.split())
+    if last != wanted and not (bound.task.form == "number" and last == NUMBER_AS_WORD):
         message = f"the instruction ends with {last[-60:]!r}, and form is {bound.task.form}"
         place = Location(bound.instruction_file, text.rstrip().count("\n") + 1)
         yield at(place, "closing", message, f"end it with: {wanted}", "warning")
@@ -150,7 +153,7 @@ def median_words(tasks: Iterable[BoundTask]) -> float | None:
 def written(bound: BoundTask) -> str:
     """The instruction as written, its Jinja replaced by as many spaces; empty where it cannot be read."""
     try:
-        template = read_template(bound.instruction_file)
+        template = instruction_of(bound.task, bound.instruction_file)
     except SpecError:
         return ""  # `template` reports it
     return _TAGS.sub(lambda tag: re.sub(r"[^\n]", " ", tag.group()), template)

@@ -95,8 +95,8 @@ def _kept(bound: BoundTask, instruction: str, made: RenderedTask) -> Iterator[tu
         yield "form is number, and not all targets are", ""
     if form == "number" and not _NUMBER.search(instruction):
         yield "form is number, and the instruction asks for none", ""
-    if form == "label" and _most(len(answer.split()) > 8 for answer in answers):
-        yield "form is label, and most targets have more than eight words", ""
+    if form in ("label", "phrase") and _most(len(answer.split()) > 8 for answer in answers):
+        yield f"form is {form}, and most targets have more than eight words", ""
     if form == "sentence" and _most(len(answer.split()) < 3 for answer in answers):
         yield "form is sentence, and most targets have fewer than three words", ""
     if form == "list" and _most(";" in answer for answer in answers) and "semicolon" not in instruction:

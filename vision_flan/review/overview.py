@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypedDict
 
 from vision_flan.build.open_task import open_task, raw_files_present
 from vision_flan.errors import VflanError
 from vision_flan.instances.maker import Text
-from vision_flan.instances.rendering import read_template
+from vision_flan.instances.rendering import instruction_of
 from vision_flan.miniatures import registry
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DatasetSpec
 from vision_flan.spec.names import tasks_of
@@ -109,7 +109,7 @@ class Filters:
     dataset: str | None = None
     suite: str | None = None
     license: str | None = None
-    present: Path | None = None
+    present: RawPlaces | None = None
 
 
 def task_facts(catalog: Catalog, name: str) -> TaskFacts:
@@ -194,7 +194,7 @@ def dataset_details(catalog: Catalog, slug: str) -> DatasetDetails:
     }
 
 
-def task_details(catalog: Catalog, name: str, raw: Path | None, seed: int) -> TaskDetails:
+def task_details(catalog: Catalog, name: str, raw: RawPlaces | None, seed: int) -> TaskDetails:
     """A task in full, with an example from raw files, or from a miniature.
 
     Raises:
@@ -210,7 +210,7 @@ def task_details(catalog: Catalog, name: str, raw: Path | None, seed: int) -> Ta
         "source": _source(dataset),
         "license_note": " ".join(dataset.license.note.split()),
         "how_to_get": " ".join(dataset.how_to_get.split()),
-        "instruction": read_template(catalog.instruction_file(task.id)).strip(),
+        "instruction": instruction_of(task, catalog.instruction_file(task.id)),
         "example": example,
         "records": records,
         "example_from": origin,
@@ -222,7 +222,7 @@ def _source(dataset: DatasetSpec) -> Source:
 
 
 def _example(
-    name: str, raw: Path | None, seed: int, catalog: Catalog
+    name: str, raw: RawPlaces | None, seed: int, catalog: Catalog
 ) -> tuple[Example | None, int | None, str]:
     if raw is not None:
         example, count = _first(name, raw, seed, catalog)
@@ -234,7 +234,7 @@ def _example(
         return None, None, f"none: {error.what}"
 
 
-def _first(name: str, root: Path, seed: int, catalog: Catalog) -> tuple[Example | None, int]:
+def _first(name: str, root: RawPlaces, seed: int, catalog: Catalog) -> tuple[Example | None, int]:
     with open_task(name, root, catalog, seed) as opened:
         for row, text in opened.texts(_EXAMPLE_CANDIDATES, seed):
             if isinstance(text, Text):

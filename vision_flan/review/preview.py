@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from vision_flan.build.open_task import OpenTask
-from vision_flan.columns import TEXT_COLUMNS
+from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.instances.images import check_image, decoded
 from vision_flan.instances.maker import Dropped, Instance
 
@@ -30,6 +30,7 @@ class Shown:
     """An instance on the page; `size` is that of the original image, in pixels and bytes."""
 
     text: dict[str, str]
+    turns: tuple[Turn, ...]
     options: list[str]
     image: str
     image_path: str
@@ -107,7 +108,8 @@ def _shown(instance: Instance) -> Shown:
     facts = check_image(instance.image)
     size = f"{facts.width} x {facts.height} pixels, {len(instance.image):,} bytes, {facts.format}"
     values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
-    return Shown(values, instance.options, _data_uri(instance.image, facts.format), instance.image_path, size)
+    image = _data_uri(instance.image, facts.format)
+    return Shown(values, instance.turns, instance.options, image, instance.image_path, size)
 
 
 def _data_uri(data: bytes, image_format: str) -> str:

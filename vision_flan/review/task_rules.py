@@ -129,7 +129,7 @@ def form(bound: BoundTask) -> Iterator[Finding]:
         yield at(
             task.place("form"), "form", "form is options, but the task has no `options:`", "add `options:`"
         )
-    if task.options and task.form in ("free_text", "sentence", "number"):
+    if task.options and task.form in ("free_text", "phrase", "sentence", "number"):
         yield at(
             task.place("form"),
             "form",

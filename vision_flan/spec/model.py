@@ -119,7 +119,11 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One `task_specs/<dataset>/<task id>.yaml`. See docs/spec.md for each field."""
+    """One `task_specs/<dataset>/<task id>.yaml`. See docs/spec.md for each field.
+
+    Attributes:
+        own_instruction: whether there is an `instructions/<task id>.j2`; `instruction: null` says no.
+    """
 
     document: Document
     id: str
@@ -128,8 +132,10 @@ class TaskSpec:
     suites: tuple[str, ...]
     dataset: str
     key: str
-    target: str
     form: str
+    target: str | None = None
+    turns: str | None = None
+    own_instruction: bool = True
     alias: str | None = None
     split: str = "train"
     table: str | None = None
@@ -140,6 +146,7 @@ class TaskSpec:
     labels: Mapping[str, Any] = field(default_factory=dict)
     derive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     input: str | None = None
+    first: str = "instruction"
     options: Mapping[str, Any] | None = None
     limit: int | None = DEFAULT_LIMIT
     available: int | None = None
@@ -207,4 +214,6 @@ def task_from(document: Document) -> TaskSpec:
     data["image"] = (image,) if isinstance(image, str) else tuple(image)
     data["suites"] = tuple(data.get("suites", ()))
     data["allow"] = tuple(data.get("allow", ()))
+    data["own_instruction"] = "instruction" not in data
+    data.pop("instruction", None)
     return TaskSpec(document=document, **data)

@@ -55,6 +55,8 @@ def _explain(error: Any, document: Document) -> Iterator[Finding]:
     elif error.validator in ("oneOf", "anyOf"):
         choices = " or ".join("+".join(b.get("required", ["?"])) for b in error.validator_value)
         yield at(document.place(*keys), "schema", f"{_name(keys)} needs exactly one of: {choices}")
+    elif error.validator == "not":
+        yield at(document.place(*keys), "schema", f"{_name(keys)} does not go with another key here")
     else:
         yield at(document.place(*keys), "schema", f"{_name(keys)}: {_shorten(error.message)}", _hint(error))
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | llava | `llava.json`, `images/` | LLaVA (`--data_path`, `--image_folder`) |
 | messages | `train.jsonl`, `dataset_info.json`, `images/` | ms-swift, LLaMA-Factory |
-| trl | `data/train-*.parquet`, images inside | TRL's SFTTrainer |
+| trl | `data/train-*.parquet`, images inside; a row an answer | TRL's SFTTrainer |
 | axolotl | `train.jsonl`, `images/` | axolotl |
 | nanovlm | `data/train-*.parquet`, images inside | nanoVLM |
 
@@ -24,14 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 
-from vision_flan.columns import IMAGE_TYPE
+from vision_flan.columns import IMAGE_TYPE, TURNS, TURNS_TYPE, Turn
 from vision_flan.errors import Location, VflanError
 from vision_flan.instances.compose import encode_png
 from vision_flan.instances.images import decoded
 
 Row = dict[str, Any]
 MARK = "<image>"
-_COLUMNS = ["id", "image", "prompt", "target", "task"]
+_COLUMNS = ["id", "image", TURNS, "task"]
 _SUFFIX = {"JPEG": ".jpg", "TIFF": ".tif"}
 _TEXT_PART = pa.struct([("type", pa.string()), ("text", pa.string())])
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_TEXT_PART))]))
@@ -65,7 +65,10 @@ def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int
 def _rows(folder: Path, task: str) -> Iterator[Row]:
     for file in sorted((folder / task).glob("train-*.parquet")):
         try:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=_COLUMNS):
+            table = pq.ParquetFile(file)
+            if TURNS not in table.schema_arrow.names:
+                raise ExportError(f"no column {TURNS!r}", where=Location(file), hint="compile it again")
+            for batch in table.iter_batches(batch_size=64, columns=_COLUMNS):
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise ExportError(
@@ -73,9 +76,17 @@ def _rows(folder: Path, task: str) -> Iterator[Row]:
             ) from error
 
 
-def _texts(row: Row) -> tuple[str, str]:
-    """Prompt and target without `<image>`, which every one of these trainers would take for an image."""
-    return row["prompt"].replace(MARK, "").strip(), row["target"].replace(MARK, "")
+def _turns(row: Row, mark: str = "") -> list[Turn]:
+    """Requests and answers without `<image>`, which every one of these trainers would take for an image.
+
+    Args:
+        mark: what stands before the first request where the row has an image.
+    """
+    turns = [Turn(*(turn[part].replace(MARK, "") for part in Turn._fields)) for turn in row["turns"]]
+    turns = [turn._replace(user=turn.user.strip()) for turn in turns]
+    if mark and row["image"]:
+        turns[0] = turns[0]._replace(user=mark + turns[0].user)
+    return turns
 
 
 def _image(row: Row) -> bytes | None:
@@ -115,10 +126,13 @@ def _llava(folder: Path, out: Path, tasks: Sequence[str]) -> int:
     with (out / "llava.json").open("w", encoding="utf-8") as file:
         file.write("[")
         for number, row in _numbered(folder, tasks):
-            prompt, target = _texts(row)
             image = _save_image(out, row, number)
-            asked = {"from": "human", "value": f"{MARK}\n{prompt}" if image else prompt}
-            entry = {"id": row["id"], "conversations": [asked, {"from": "gpt", "value": target}]}
+            said = [
+                {"from": speaker, "value": text}
+                for turn in _turns(row, f"{MARK}\n")
+                for speaker, text in zip(("human", "gpt"), turn, strict=True)
+            ]
+            entry = {"id": row["id"], "conversations": said}
             file.write(
                 (",\n" if count else "\n") + json.dumps({**entry, **({"image": image} if image else {})})
             )
@@ -128,9 +142,12 @@ def _llava(folder: Path, out: Path, tasks: Sequence[str]) -> int:
 
 
 def _messages(folder: Path, out: Path, tasks: Sequence[str]) -> int:
-    def line(row: Row, prompt: str, target: str, image: str) -> Row:
-        asked = f"{MARK}\n{prompt}" if image else prompt
-        messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": target}]
+    def line(row: Row, image: str) -> Row:
+        messages = [
+            {"role": role, "content": text}
+            for turn in _turns(row, f"{MARK}\n")
+            for role, text in turn._asdict().items()
+        ]
         return {"messages": messages, "images": [image] if image else []}
 
     tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -143,67 +160,71 @@ def _messages(folder: Path, out: Path, tasks: Sequence[str]) -> int:
 
 
 def _axolotl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
-    def line(row: Row, prompt: str, target: str, image: str) -> Row:
-        asked = [{"type": "image", "path": image}] if image else []
-        answer = [{"type": "text", "text": target}]
-        return {
-            "messages": [
-                {"role": "user", "content": [*asked, {"type": "text", "text": prompt}]},
-                {"role": "assistant", "content": answer},
-            ]
-        }
+    def line(row: Row, image: str) -> Row:
+        messages = [message for turn in _turns(row) for message in _messages_of(turn)]
+        if image:
+            messages[0]["content"].insert(0, {"type": "image", "path": image})
+        return {"messages": messages}
 
     return _json_lines(folder, out, tasks, line)
 
 
-def _json_lines(
-    folder: Path, out: Path, tasks: Sequence[str], line: Callable[[Row, str, str, str], Row]
-) -> int:
+def _messages_of(turn: Turn) -> list[Row]:
+    return [
+        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in turn._asdict().items()
+    ]
+
+
+def _json_lines(folder: Path, out: Path, tasks: Sequence[str], line: Callable[[Row, str], Row]) -> int:
     count = 0
     with (out / "train.jsonl").open("w", encoding="utf-8") as file:
         for number, row in _numbered(folder, tasks):
             image = _save_image(out, row, number)
-            made = line(row, *_texts(row), str(out / image) if image else "")
+            made = line(row, str(out / image) if image else "")
             file.write(json.dumps(made, ensure_ascii=False) + "\n")
             count += 1
     return count
 
 
 def _trl(folder: Path, out: Path, tasks: Sequence[str]) -> int:
-    def record(row: Row) -> Row:
-        prompt, target = _texts(row)
+    def records(row: Row) -> Iterator[Row]:
+        """One for each answer, with all that was said before as its prompt: TRL learns completions only."""
         data = _image(row)
-        image = [{"type": "image", "text": None}] if data is not None else []
-        return {
-            "images": [] if data is None else [{"bytes": data, "path": None}],
-            "prompt": [{"role": "user", "content": [*image, {"type": "text", "text": prompt}]}],
-            "completion": [{"role": "assistant", "content": [{"type": "text", "text": target}]}],
-        }
+        said: list[Row] = []
+        for turn in _turns(row):
+            asked, answer = _messages_of(turn)
+            if data is not None and not said:
+                asked["content"].insert(0, {"type": "image", "text": None})
+            said.append(asked)
+            yield {
+                "images": [] if data is None else [{"bytes": data, "path": None}],
+                "prompt": list(said),
+                "completion": [answer],
+            }
+            said.append(answer)
 
     part = {"type": _VALUE, "text": _VALUE}
     message = {"role": _VALUE, "content": {"feature": part, "_type": "List"}}
     messages = {"feature": message, "_type": "List"}
     fields = [pa.field("prompt", _MESSAGES), pa.field("completion", _MESSAGES)]
-    return _parquet(folder, out, tasks, fields, {"prompt": messages, "completion": messages}, record)
+    return _parquet(folder, out, tasks, fields, {"prompt": messages, "completion": messages}, records)
 
 
 def _nanovlm(folder: Path, out: Path, tasks: Sequence[str]) -> int:
-    def record(row: Row) -> Row:
-        prompt, target = _texts(row)
+    def records(row: Row) -> Iterator[Row]:
         data = _image(row)
-        return {
+        yield {
             "images": [] if data is None else [{"bytes": data, "path": None}],
-            "texts": [{"user": prompt, "assistant": target}],
+            "texts": [turn._asdict() for turn in _turns(row)],
             "source": row["task"],
         }
 
-    turns = pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string())]))
     features = {
         "texts": {"feature": {"user": _VALUE, "assistant": _VALUE}, "_type": "List"},
         "source": _VALUE,
     }
-    fields = [pa.field("texts", turns), pa.field("source", pa.string())]
-    return _parquet(folder, out, tasks, fields, features, record)
+    fields = [pa.field("texts", TURNS_TYPE), pa.field("source", pa.string())]
+    return _parquet(folder, out, tasks, fields, features, records)
 
 
 def _parquet(
@@ -212,7 +233,7 @@ def _parquet(
     tasks: Sequence[str],
     fields: Sequence[pa.Field],
     features: dict[str, Any],
-    record: Callable[[Row], Row],
+    records: Callable[[Row], Iterator[Row]],
 ) -> int:
     """One file a task, 64 rows a group, with the features `datasets` needs to see images."""
     features = {"images": {"feature": {"_type": "Image"}, "_type": "List"}, **features}
@@ -224,8 +245,8 @@ def _parquet(
         with pq.ParquetWriter(out / "data" / f"train-{task}.parquet", schema) as writer:
             group: list[Row] = []
             for row in _rows(folder, task):
-                group.append(record(row))
-                if len(group) == 64:
+                group.extend(records(row))
+                if len(group) >= 64:
                     writer.write_table(pa.Table.from_pylist(group, schema=schema))
                     group = []
                 count += 1

@@ -114,7 +114,7 @@ def _truth(mini: Miniature, task: str, row: dict[str, Any]) -> None:
     seen = row[of_image].replace("_", " ").replace("rescue v", "rescue, v")
     claim = {
         "damage": {"answer": seen},
-        "humanitarian": {"target": f"Tweet: {said}; picture: {seen}"},
+        "humanitarian": {"target": f"Tweet: {said}; image: {seen}"},
         "informative": {"target": f"The tweet text is {said} and the image is {seen}."},
     }[task]
     tweet = row["tweet_text"].replace("&amp;", "&")

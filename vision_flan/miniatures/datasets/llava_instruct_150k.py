@@ -1,8 +1,8 @@
 """LLaVA-Instruct-150K: conversations about COCO images, three parts and their mix, one JSON list each.
 
 `n` counts records of the mix: a third each conversations of two to five rounds, detailed descriptions and
-complex reasoning. `source_id` is the record's position in the mix and the round from 1, `17_2`. Images lie
-in `mscoco/train2017`, every fifth in a 2014 folder.
+complex reasoning. `source_id` is the record's position in the mix. Images lie in `mscoco/train2017`, every
+fifth in a 2014 folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def generate(mini: Miniature) -> None:
             rounds = _rounds(mini, index)
             add(_record(mini, index, rounds))
             _image(mini, index)
-            _truth(mini, index, rounds)
+            mini.truth("stage2_llava_instruct", index, turns=rounds)
 
 
 def _rounds(mini: Miniature, index: int) -> Rounds:
@@ -96,10 +96,3 @@ def _image(mini: Miniature, index: int) -> None:
     split = ("train2014", "val2014")[index % 2] if index % 5 == 2 else "train2017"
     card = partial(draw.caption_card, ", ".join(_things(mini, index)), (128, 96), note=str(index))
     coco.lend(mini.borrow("mscoco"), split, _number(mini, index), card)
-
-
-def _truth(mini: Miniature, index: int, rounds: Rounds) -> None:
-    for place, (question, answer) in enumerate(rounds, start=1):
-        earlier = (f"User: {asked}\nAssistant: {told}\n" for asked, told in rounds[: place - 1])
-        shown = "".join(earlier) + ("User: " if place > 1 else "") + question
-        mini.truth("stage2_llava_instruct", f"{index}_{place}", target=answer, contains=f".\n{shown}")

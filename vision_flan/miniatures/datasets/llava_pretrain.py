@@ -36,4 +36,4 @@ def generate(mini: Miniature) -> None:
             url = f"https://example.org/{key}.jpg"
             add_meta({"id": key, "image": file, "blip_caption": caption, "url": url})
             tree.image(file, partial(draw.caption_card, caption, (96, 96)))
-            mini.truth("stage0_llava_pretrain", key, target=caption, contains=f"\n{request}")
+            mini.truth("stage0_llava_pretrain", key, target=caption, contains=request)
