@@ -56,7 +56,7 @@ def machine_errors(folder: Path, needs: int = 0) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, CheckpointException) as error:  # the latter is a BaseException only
         numbers = _errnos(error)
         full = numbers & set(_FULL) or "No space left" in str(error) or _free(folder) < _LITTLE
         if not full and not numbers & {errno.EACCES, errno.EROFS, errno.EPERM}:

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx2
 import numpy as np
@@ -23,26 +22,18 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.repocard import metadata_load
 
-from vision_flan.columns import COLUMNS, IMAGE
+from vision_flan.columns import COLUMNS, IMAGE, TURNS, Turn
 from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Indices, Mixture, Ref, choose_tasks
 
 TEXTS = ("id", "prompt", "target", "category", "task")
-TURNS = "turns"  # folders compiled by earlier versions lack it
 
 _HUB_ERRORS = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx2.HTTPError, OSError)
 
 
 class CorpusError(VflanError):
     """The compiled data cannot be read."""
-
-
-class Turn(NamedTuple):
-    """A question and its answer in a conversation."""
-
-    user: str
-    assistant: str
 
 
 @dataclass(frozen=True)
@@ -177,7 +168,7 @@ def _read_texts(parquet: pq.ParquetFile, root: Path, task: str) -> pa.Table:
             where=Location(root),
             hint=f"a compiled folder has {', '.join(COLUMNS)}",
         )
-    turns = [TURNS] if TURNS in names else []
+    turns = [TURNS] if TURNS in names else []  # folders compiled by earlier versions lack it
     table = parquet.read(columns=[*TEXTS, *turns, f"{IMAGE}.path"], use_threads=False)
     return table.replace_schema_metadata(None)
 

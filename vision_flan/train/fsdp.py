@@ -137,12 +137,15 @@ class CompiledLayers:
     """
 
     def __init__(self, model: LlavaForConditionalGeneration, backend: str) -> None:
-        self._layers: list[nn.Module] = []
-        if backend:
-            self._layers = [*decoder_layers(model), *model.model.vision_tower.encoder.layers]
-            # of one function there is a form per layer type, gradient mode and kind of lengths
-            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+        self._layers = decoder_layers(model) if backend else []
         self._compiled = [torch.compile(layer.forward, backend=backend) for layer in self._layers]
+        if backend:
+            # of one function there is a form per gradient mode, kind of lengths and recomputed layer
+            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+            # of the tower's layers the MLPs: transformers wraps whole layers, to take their hidden states, in
+            # what dynamo cannot follow; they may stay, since images always have the same shape
+            for layer in model.model.vision_tower.encoder.layers:
+                layer.mlp.forward = torch.compile(layer.mlp.forward, backend=backend)
         self._attach()
 
     def _attach(self) -> None:

@@ -132,16 +132,21 @@ def open_steps(config: Config, corpus: Corpus, parts: Parts, processes: Processe
 
 
 def build(config: Config, parts: Parts, processes: Processes) -> Model:
-    """The model as it is trained: frozen, adapted, recomputing, sharded, filled, compiled."""
-    attention = attention_for(config.parallel, processes.device)
-    llava: LlavaForConditionalGeneration = empty_model(parts.architecture, attention)
+    """The model as it is trained: prepared, filled, compiled."""
+    llava = prepare(config, parts.architecture, processes)
+    fill(llava, parts.weights, processes.device, config.seed)
+    llava.train()
+    return Model(llava, CompiledLayers(llava, config.parallel.compile), processes.device)
+
+
+def prepare(config: Config, architecture: LlavaConfig, processes: Processes) -> LlavaForConditionalGeneration:
+    """The model without storage: what is frozen, adapted, recomputed and sharded."""
+    llava = empty_model(architecture, attention_for(config.parallel, processes.device))
     freeze(llava, llm=config.train.freeze_llm, projector=config.train.freeze_projector)
     add_adapters(llava, config.train.lora)
     checkpoint_activations(llava, config.parallel.checkpointing)
     shard(llava, config.parallel, processes.device)
-    fill(llava, parts.weights, processes.device, config.seed)
-    llava.train()
-    return Model(llava, CompiledLayers(llava, config.parallel.compile), processes.device)
+    return llava
 
 
 def _total(config: Config, corpus: Corpus) -> int:
