@@ -33,6 +33,7 @@ def _trainer() -> Iterator[None]:
 Examples:
   vflan train tiny_cpu
   vflan train stage2 init.from=runs/stage1/hf
+  vflan train untuned
   torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
 )
 @click.argument("recipe")
@@ -40,8 +41,10 @@ Examples:
 def train(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train by a recipe, on one device; torchrun takes the same arguments for many.
 
-    RECIPE is a name (stage0, stage1, stage2, single_stage_mixed, freeze_llm, freeze_projector,
-    tasks_x_instances, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes.
+    RECIPE is a name (stage0, stage1, stage2, tasks_x_instances, single_stage_mixed,
+    single_stage_mixed_158k, untuned, freeze_llm, freeze_projector, instances_from_base,
+    instances_from_pretrained, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes; another
+    recipe, model or data in the same folder is refused.
     """
     from vision_flan.train.recipe import load
 
