@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: The data's way. A folder stands for all its modules, which import among themselves as they like,
 #: but without a circle.
 ORDER = [
-    "errors", "columns", "report", "versions", "spec", "raw", "readers", "records", "instances", "dataset",
-    "build", "hub", "miniatures", "review", "train", "evaluate", "api", "cli",
+    "errors", "limits", "columns", "report", "versions", "spec", "raw", "readers", "records", "instances",
+    "dataset", "build", "hub", "miniatures", "review", "propose", "train", "evaluate", "api", "cli",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import vision_flan as vf
 from vision_flan.records.tables import task_sources
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.files import read_text
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 #: The tasks of docs/examples.md, and what each is an example of.
@@ -51,7 +52,7 @@ def examples_document(catalog: Catalog) -> str:
 def _section(name: str, about: str, catalog: Catalog) -> str:
     task = catalog.task(name)
     (row,) = vf.examples(name, n=1)
-    instruction = catalog.instruction_file(name).read_text("utf-8").strip()
+    instruction = read_text(catalog.instruction_file(name)).strip()
     parts = [
         f"## {name}\n\n{about}\n",
         f"{_label(task.document.path, catalog)}\n\n{_fenced(_task(task), 'yaml')}",
@@ -73,7 +74,7 @@ def _fenced(text: str, language: str) -> str:
 
 def _task(task: TaskSpec) -> str:
     """The file without the line that names its schema."""
-    lines = task.document.path.read_text("utf-8").splitlines()
+    lines = read_text(task.document.path).splitlines()
     return "\n".join(line for line in lines if not line.startswith("# yaml-language-server"))
 
 
@@ -88,7 +89,7 @@ def _used(task: TaskSpec, catalog: Catalog) -> str:
 
 def _entries(dataset: DatasetSpec, kind: str, names: Iterable[str]) -> list[str]:
     """Entries in the file's order, each with the comments above it."""
-    lines = dataset.document.path.read_text("utf-8").splitlines()
+    lines = read_text(dataset.document.path).splitlines()
     found = []
     for start in sorted(dataset.document.place(kind, name).line - 1 for name in names):
         indent = _indent(lines[start])

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.spec.text import MAX_BYTES, load_yaml, parse_yaml
+from vision_flan.spec.files import MAX_BYTES
+from vision_flan.spec.text import load_yaml, parse_yaml
 
 HERE = Path("task.yaml")
 

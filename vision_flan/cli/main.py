@@ -14,8 +14,10 @@ from itertools import pairwise
 import click
 
 from vision_flan import __version__
+from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -23,11 +25,11 @@ COMMANDS = {
     "verify": ("vision_flan.cli.data", "verify"),
     "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
-    "new": ("vision_flan.cli.specs", "new"),
+    "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
-    "preview": ("vision_flan.cli.specs", "preview"),
+    "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),
@@ -40,6 +42,10 @@ COMMANDS = {
 }
 
 
+#: Commands that read specs or raw files. The others read what their user made, and may take all there is.
+GUARDED = frozenset(COMMANDS) - {"train", "projector", "export", "score", "tables", "publish", "fetch"}
+
+
 class _LazyGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,7 +56,7 @@ class _LazyGroup(click.Group):
         module, attribute = COMMANDS[name]
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        return with_root(command)
 
 
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -133,6 +139,11 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
             sys.stdout, sys.stderr = stdout, stderr
             return _reader_gone()
         return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+    except Exception as error:
+        said = explained(error)
+        if not isinstance(said, VflanError):
+            raise
+        return _failed(said, as_json)
 
 
 def _failed(error: VflanError, as_json: bool) -> int:
@@ -196,7 +207,7 @@ def _check_working_directory() -> None:
 def main() -> None:
     """Console script `vflan`."""
     _never_refuse_a_character()
-    sys.exit(run(vflan))
+    sys.exit(_guarded(vflan, sys.argv[1] if len(sys.argv) > 1 else ""))
 
 
 def compile_main() -> None:
@@ -204,7 +215,20 @@ def compile_main() -> None:
     from vision_flan.cli.data import compile as compile_command
 
     _never_refuse_a_character()
-    sys.exit(run(compile_command))
+    sys.exit(_guarded(with_root(compile_command), "compile"))
+
+
+def _guarded(command: click.Command, name: str) -> int:
+    """`run` in a child process with limits, for commands that read specs or raw files."""
+    if name not in GUARDED:
+        return run(command)
+    try:
+        run_guarded(COMPILING)
+    except EndedError as end:
+        return _failed(end.error, _wants_json(sys.argv[1:])) if end.error else end.code
+    except VflanError as error:
+        return _failed(error, _wants_json(sys.argv[1:]))
+    return run(command)
 
 
 def _never_refuse_a_character() -> None:

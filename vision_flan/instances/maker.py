@@ -16,6 +16,7 @@ from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer, UnknownLabelError, instruction_of
 from vision_flan.instances.text_filters import is_clean
+from vision_flan.limits import Step, explained
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
@@ -98,6 +99,8 @@ class InstanceMaker:
         self.target = renderer.compile(task.target, task.place("target")) if task.target else None
         self.images = [renderer.compile(text, task.place("image")) for text in task.image]
         self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
+        self._rendering = Step("rendering an instance", Location(instruction))
+        self._reading = Step("reading an image", task.place("image"), of_raw=True)
         self._image_first = any(field.needs_orientation for field in self.fields)
         if self._image_first:
             self._refuse_late_image()
@@ -137,6 +140,17 @@ class InstanceMaker:
             BadRawError: the fault is not one of a single image: a link out of the folder, an encrypted
                 archive. A missing or damaged file only drops the candidate.
         """
+        try:
+            return self._make(row, read, full_check)
+        except Exception as error:
+            ours = explained(error)
+            if ours is error:
+                raise
+            raise ours from error
+
+    def _make(
+        self, row: dict[str, Any], read: Callable[[str], bytes], full_check: bool
+    ) -> Instance | Dropped:
         image = self._image(row, read, full_check) if self._image_first else None
         if image is not None and not isinstance(image, Dropped):
             row[ORIENTATION] = orientation_of(image[0])
@@ -162,6 +176,7 @@ class InstanceMaker:
         `reading_order` takes the image as stored upright unless the row has its orientation.
         """
         key = row["_key"]
+        self._rendering.begin()
         try:
             for field in self.fields:
                 row[field.name] = field.make(row, Draws(self._seed, key, field.name))
@@ -227,6 +242,7 @@ class InstanceMaker:
     ) -> tuple[bytes, str] | Dropped:
         """The image and its upstream reference."""
         path = ""
+        self._reading.begin()
         try:
             if self.composer:
                 path = self._composed_name(row)

@@ -22,6 +22,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
+from vision_flan.limits import Step
+from vision_flan.spec.files import read_bytes
 from vision_flan.spec.model import TaskSpec
 
 MAX_TEMPLATE_BYTES = 20_000
@@ -162,6 +164,7 @@ class Renderer:
             raise SpecError(f"the template is larger than {MAX_TEMPLATE_BYTES:,} bytes", where=place)
         if bare_name and _IDENTIFIER.match(text):
             return Field(text, place)
+        Step("compiling the template", place).begin()
         try:
             tree = self._env.parse(text)
             _refuse_statements(tree, place)
@@ -308,14 +311,11 @@ def read_template(path: Path) -> str:
     """The text of an instruction file.
 
     Raises:
-        SpecError: the file is missing or not UTF-8.
+        SpecError: the file is missing, not a regular file, too large or not UTF-8.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise SpecError(
-            "the instruction is missing", where=Location(path), hint=f"write it to {path}"
-        ) from error
+    if not path.exists() and not path.is_symlink():
+        raise SpecError("the instruction is missing", where=Location(path), hint=f"write it to {path}")
+    raw = read_bytes(path, MAX_TEMPLATE_BYTES)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -7,6 +7,8 @@ folder; rows stream out in blocks.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import Location
+from vision_flan.errors import Location, SpecError
+from vision_flan.limits import Step, current
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
@@ -79,6 +82,8 @@ def _config(spill: Path | None) -> dict[str, Any]:
     }
     if spill is not None:
         config["temp_directory"] = str(spill / "spill")
+        if current().spill:
+            config["max_temp_directory_size"] = f"{current().spill}B"
     return config
 
 
@@ -191,6 +196,11 @@ class RecordStore:
             f"FROM ({sql}\n) AS _",
             place,
         )
+        with self._in_time(place):
+            return self._in_order(seed)
+
+    def _in_order(self, seed: int) -> Candidates:
+        """The candidates, each key once."""
         total, keyed, distinct = self._con.execute(
             "SELECT count(*), count(_key), count(DISTINCT _key) FROM _candidates"
         ).fetchall()[0]
@@ -223,10 +233,39 @@ class RecordStore:
         return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def _run(self, sql: str, place: Location) -> duckdb.DuckDBPyConnection:
+        with self._in_time(place):
+            try:
+                return self._con.execute(sql)
+            except duckdb.Error as error:
+                if isinstance(error, duckdb.InterruptException):
+                    raise
+                raise sql_error(error, place) from error
+
+    @contextmanager
+    def _in_time(self, place: Location) -> Iterator[None]:
+        """Interrupt the SQL after the limit.
+
+        Raises:
+            SpecError: it was interrupted.
+        """
+        step, seconds = Step("running the SQL", place), current().sql
+        step.begin()
+        timer = threading.Timer(seconds or threading.TIMEOUT_MAX, self._con.interrupt)
+        timer.daemon = True
+        began = time.monotonic()
+        timer.start()
         try:
-            return self._con.execute(sql)
-        except duckdb.Error as error:
-            raise sql_error(error, place) from error
+            yield
+        except (duckdb.InterruptException, RuntimeError) as error:
+            if seconds and time.monotonic() - began >= seconds:
+                raise SpecError(
+                    f"the SQL runs for more than {seconds:,} s",
+                    where=place,
+                    hint="join on equal values, and filter first; VFLAN_LIMIT_SQL raises the limit",
+                ) from error
+            raise
+        finally:
+            timer.cancel()
 
 
 class Candidates:

@@ -10,6 +10,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.limits import Step
 from vision_flan.raw.folder import Archive, RawDataset
 from vision_flan.raw.leftovers import Leftovers
 from vision_flan.raw.roots import RawPlaces, RawRoots
@@ -178,6 +179,8 @@ def load_records(
     leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
         report.stage(f"reading {name}")
+        place = sources.dataset.document.place("tables", name)
+        Step(f"reading the table {name!r}", place, of_raw=True).begin()
         lists_images = sources.dataset.tables[name]["reader"] == "files"
         raw.watch = leftovers if lists_images else leftovers.unread_only
         try:

@@ -22,6 +22,7 @@ from vision_flan.records.sql import negated_columns, unordered
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import TaskSources, create_views, select_sources
 from vision_flan.spec.catalog import Catalog, load_labels
+from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
@@ -279,7 +280,7 @@ def _want_list(bound: BoundTask, name: str | None, place: Location) -> None:
 
 @lru_cache(maxsize=512)
 def _lines(file: str) -> tuple[str, ...]:
-    return tuple(Path(file).read_text("utf-8", errors="replace").splitlines())
+    return tuple(read_text(Path(file)).splitlines())
 
 
 def find_word(place: Location, word: str) -> Location:

@@ -18,6 +18,7 @@ from typing import Any
 from vision_flan.dataset.manifest import write_atomically
 from vision_flan.errors import Location, SpecError
 from vision_flan.records.parse import parse
+from vision_flan.spec.files import read_bytes
 from vision_flan.spec.findings import Finding, at
 from vision_flan.spec.schema import schema
 from vision_flan.spec.text import Document, parse_yaml
@@ -39,7 +40,7 @@ def layout(document: Document, kind: str) -> Iterator[Finding]:
     """A warning: a spec has the one layout: keys in the order of the schema, a table on one line
     where it fits in 110 columns, FROM at the start of a line in SQL that spans lines. `vflan validate --fix`
     rewrites it so."""
-    text = document.path.read_text("utf-8")
+    text = read_bytes(document.path).decode("utf-8")
     wanted = fixed(text, kind, document.path).splitlines()
     for number, line in enumerate(text.splitlines(), 1):
         if number > len(wanted) or wanted[number - 1] != line:
@@ -60,7 +61,7 @@ def rewrite(files: Iterable[tuple[Path, str]]) -> list[Path]:
     changed = []
     for path, kind in files:
         try:
-            text = path.read_text("utf-8")
+            text = read_bytes(path).decode("utf-8")
             wanted = fixed(text, kind, path)
         except (SpecError, UnicodeDecodeError):
             continue
@@ -178,17 +179,18 @@ def _table(lines: list[str]) -> list[str]:
     ((name, options),) = parse_yaml(textwrap.dedent("".join(entry)), Path("table")).data.items()
     if not isinstance(options, dict):
         return lines
-    line = f"  {name}: {_flow(options)}"
+    line = f"  {name}: {flow(options)}"
     if len(line) <= WIDTH:
         return [*comments, line + "\n"]
-    return [*comments, f"  {name}:\n", *(f"    {key}: {_flow(value)}\n" for key, value in options.items())]
+    return [*comments, f"  {name}:\n", *(f"    {key}: {flow(value)}\n" for key, value in options.items())]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """A value on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     return _scalar(value)
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import yaml
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.limits import Step
+from vision_flan.spec.files import read_bytes
 
-MAX_BYTES = 2_000_000
 MAX_DEPTH = 30
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
@@ -56,15 +57,11 @@ def load_yaml(path: Path) -> Document:
     """Read one YAML file.
 
     Raises:
-        SpecError: missing, too large, not UTF-8, not YAML, or YAML that specs do not allow;
-            with line and column.
+        SpecError: missing, not a regular file, too large, not UTF-8, not YAML, or YAML that specs do not
+            allow; with line and column.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise SpecError(f"cannot read the file: {error.strerror}", where=Location(path)) from error
-    if len(raw) > MAX_BYTES:
-        raise SpecError(f"{len(raw):,} bytes; the limit is {MAX_BYTES:,}", where=Location(path))
+    Step("reading the YAML", Location(path)).begin()
+    raw = read_bytes(path)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,0 +1,344 @@
+"""What a command may take: memory, processor time, time, file sizes. And what to say if it takes more.
+
+Specs and raw files are untrusted, and libraries in C that read them may crash or never return. So a command
+runs in a child process (`run_guarded`) that has these limits and notes what it is working on; its parent only
+waits. However the child ends, the parent says what it was doing, with the file and line, and exits with a
+code of ours. Workers of a pool call `apply` when they start, and `Step.begin` for each thing they start on.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import re
+import resource
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import ClassVar, Final
+
+from vision_flan.errors import BadRawError, ExitCode, Location, MachineError, SpecError, VflanError
+
+GIB: Final = 2**30
+
+#: Seconds between two renewals of the limit on processor time; asking the kernel for each row would cost.
+_RENEW_EVERY = 5.0
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+#: Exit codes that a command gives itself. The C library ends a process with 127 where it cannot go on.
+_OWN_CODES = frozenset(range(126)) | {int(code) for code in ExitCode}
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _usual_memory() -> int:
+    """Three quarters of the machine's memory, from 2 to 16 GiB."""
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        installed = 16 * GIB
+    return max(2 * GIB, min(16 * GIB, installed * 3 // 4))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take. A value of 0 is no limit.
+
+    The environment changes each: `VFLAN_LIMIT_MEMORY=32G`, `VFLAN_LIMIT_SQL=7200`.
+
+    Attributes:
+        memory: bytes of memory, beside files that are mapped.
+        file: bytes of one file that is written.
+        spill: bytes that SQL may spill to the disk.
+        cpu: seconds of processor time for one step, of all its threads.
+        wall: seconds for one step.
+        sql: seconds for one SELECT or view.
+    """
+
+    memory: int = _usual_memory()
+    file: int = 256 * GIB
+    spill: int = 256 * GIB
+    cpu: int = 8 * 3600
+    wall: int = 4 * 3600
+    sql: int = 2 * 3600
+
+    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "file", "spill"})
+
+    def changed_by(self, environment: Mapping[str, str]) -> Limits:
+        """These limits with those that the environment sets.
+
+        Raises:
+            MachineError: a value that is no size or number of seconds.
+        """
+        changes: dict[str, int] = {}
+        for each in fields(self):
+            name = f"VFLAN_LIMIT_{each.name.upper()}"
+            text = environment.get(name, "").strip()
+            found = _SIZE.fullmatch(text)
+            if text and (not found or (found[2] and each.name not in self.SIZES)):
+                kind = "a size such as 8G" if each.name in self.SIZES else "a number of seconds"
+                raise MachineError(f"{name}={text!r} is not {kind}", hint=f"set it to {kind}, 0 for no limit")
+            if found:
+                changes[each.name] = int(float(found[1]) * _UNITS[found[2].upper()])
+        return replace(self, **changes)
+
+
+#: To check specs and render them from miniatures, which takes seconds.
+CHECKING = Limits(memory=min(6 * GIB, _usual_memory()), file=4 * GIB, spill=GIB, cpu=900, wall=600, sql=60)
+#: To read and compile raw files of any size.
+COMPILING = Limits()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a process is working on.
+
+    Attributes:
+        what: as in "while {what}": `reading the table images`.
+        place: the spec's file and line.
+        of_raw: a raw file decides how it goes, not the spec alone.
+    """
+
+    what: str
+    place: Location
+    of_raw: bool = False
+
+    @cached_property
+    def _note(self) -> bytes:
+        place = self.place
+        facts = [self.what[:300], self.of_raw, str(place.file)[-1000:], place.line, place.column]
+        return json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
+
+    def begin(self) -> None:
+        """Note it; the time for a step counts from here."""
+        _state.begin(self._note, self)
+
+    def too_much(self, what: str, name: str = "") -> VflanError:
+        """The error that ends it; `name` is the limit that was reached."""
+        error = BadRawError if self.of_raw else SpecError
+        hint = "what the spec asks for is too large, or a file is not what it says"
+        if name:
+            hint += f"; if it is right, VFLAN_LIMIT_{name.upper()} raises the limit (docs/security.md)"
+        return error(f"{what} while {self.what}", where=self.place, hint=hint)
+
+
+class _Notes:
+    """Memory that a process and its parent share: when the step began, its time, and what it is."""
+
+    ROOM = 8192
+    _HEAD = 40
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, self.ROOM)
+
+    def write(self, now: float, wall: int, note: bytes) -> None:
+        head = b"%.3f %d %d" % (now, wall, len(note))
+        self._map[: self._HEAD + len(note)] = head.ljust(self._HEAD) + note
+
+    def read(self) -> tuple[float, int, Step] | None:
+        """When the step began, its time in seconds, and the step; None before the first."""
+        parts = self._map[: self._HEAD].split(b"\0")[0].split()
+        if len(parts) != 3:
+            return None
+        text = self._map[self._HEAD : self._HEAD + int(parts[2])]
+        try:
+            what, of_raw, *place = json.loads(text)
+        except ValueError:  # it died while it wrote
+            return None
+        return float(parts[0]), int(parts[1]), Step(what, Location(*place), of_raw)
+
+
+class _State:
+    """The limits of this process, and its step."""
+
+    def __init__(self) -> None:
+        self.limits = COMPILING
+        self.here = threading.local()
+        self.notes: _Notes | None = None
+        self.applied = False
+        self._renewed = -_RENEW_EVERY
+
+    def begin(self, note: bytes, step: Step) -> None:
+        self.here.step = step
+        if not self.applied:
+            return
+        now = time.monotonic()
+        if self.notes is not None:
+            self.notes.write(now, self.limits.wall, note)
+        if self.limits.cpu and now - self._renewed >= _RENEW_EVERY:
+            self._renewed = now
+            _set(resource.RLIMIT_CPU, int(time.process_time()) + self.limits.cpu)
+
+
+_state = _State()
+
+
+def current() -> Limits:
+    """The limits of this process."""
+    return _state.limits
+
+
+def current_step() -> Step | None:
+    """What this thread is working on, None before its first step."""
+    return getattr(_state.here, "step", None)
+
+
+def apply(limits: Limits) -> None:
+    """Limit this process, and those that it starts. Call it when a worker starts."""
+    _state.limits, _state.applied = limits, True
+    # what is mapped from files, as LMDB does with hundreds of gigabytes, does not count as data
+    _set(resource.RLIMIT_DATA, limits.memory)
+    _set(resource.RLIMIT_FSIZE, limits.file)
+    _set(resource.RLIMIT_CPU, int(time.process_time()) + limits.cpu if limits.cpu else 0)
+    _set(resource.RLIMIT_CORE, None)
+
+
+def use(limits: Limits) -> None:
+    """Go on with other limits, changed by the environment, if this process has any."""
+    if _state.applied:
+        apply(limits.changed_by(os.environ))
+
+
+def _set(kind: int, most: int | None) -> None:
+    """Set a soft limit: 0 for none, None for nothing at all. A lower hard limit stays."""
+    _, hard = resource.getrlimit(kind)
+    wanted = 0 if most is None else (most or resource.RLIM_INFINITY)
+    if hard != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > hard):
+        wanted = hard
+    try:
+        resource.setrlimit(kind, (wanted, hard))
+    except (OSError, ValueError):
+        return  # not on this system; what the parent watches remains
+
+
+def death(code: int, step: Step | None, limits: Limits | None = None) -> VflanError:
+    """The error that says why a worker died.
+
+    Args:
+        code: its exit code, negative for a signal.
+        step: what it was working on.
+        limits: those it had.
+    """
+    limits = limits or current()
+    step = step or Step("starting", Location(""))
+    if code == -signal.SIGXCPU:
+        return step.too_much(f"more than {limits.cpu:,} s of processor time", "cpu")
+    if code == -signal.SIGKILL:
+        return step.too_much("the system ended the process, most likely for its memory,", "memory")
+    if -code in _CRASHES:
+        return step.too_much(f"a library crashed ({signal.Signals(-code).name})")
+    return step.too_much(f"the process ended with code {code}")
+
+
+def explained(error: Exception) -> Exception:
+    """An exception of this thread as one of ours, with what it was doing; ours and the system's stay."""
+    step = current_step()
+    if isinstance(error, MemoryError):
+        return out_of_memory(step)
+    if isinstance(error, VflanError | OSError) or step is None or os.environ.get("VFLAN_TRACEBACK"):
+        return error
+    return failure(error, step)
+
+
+def out_of_memory(step: Step | None) -> VflanError:
+    """The error of a process that reached its limit of memory."""
+    step = step or Step("starting", Location(""))
+    return step.too_much(f"more than {current().memory / GIB:.1f} GiB of memory", "memory")
+
+
+def failure(error: Exception, step: Step) -> VflanError:
+    """The error for an exception that nothing foresaw: a fault of ours, found by a file or a spec."""
+    kind = BadRawError if step.of_raw else SpecError
+    said = (
+        "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+    )
+    return kind(
+        f"unexpected while {step.what}: {said[:500]}",
+        where=step.place,
+        hint="please report it, with what VFLAN_TRACEBACK=1 shows",
+    )
+
+
+@dataclass
+class EndedError(Exception):
+    """In the parent: how the child ended.
+
+    Attributes:
+        code: its exit code, if it ended by itself.
+        error: else what to say.
+    """
+
+    code: int
+    error: VflanError | None = None
+
+
+def run_guarded(limits: Limits) -> None:
+    """Go on in a child process with limits; the parent waits for it. Call it before threads start.
+
+    Returns only in the child, or where processes cannot fork.
+
+    Raises:
+        EndedError: in the parent, when the child has ended.
+        MachineError: the environment has a limit that cannot be read.
+    """
+    limits = limits.changed_by(os.environ)
+    if not hasattr(os, "fork"):
+        return
+    notes = _Notes()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _die_with(parent)
+        _state.notes = notes
+        apply(limits)
+        return
+    raise _wait(child, notes, limits)
+
+
+def _wait(child: int, notes: _Notes, limits: Limits) -> EndedError:
+    late: list[tuple[int, Step]] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        # a terminal sends Ctrl-C to both
+        if number != signal.SIGINT or not any(os.isatty(stream) for stream in (0, 1, 2)):
+            os.kill(child, number)
+
+    def look(_number: int, _frame: object) -> None:
+        found = notes.read()
+        if found and found[1] and time.monotonic() - found[0] > found[1] and not late:
+            late.append(found[1:])
+            os.kill(child, signal.SIGKILL)
+
+    for number in _PASSED_ON:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, pass_on)
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if code in _OWN_CODES:
+        return EndedError(code)
+    if -code in _PASSED_ON:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    found = notes.read()
+    if late:
+        seconds, step = late[0]
+        return EndedError(1, step.too_much(f"more than {seconds:,} s", "wall"))
+    return EndedError(1, death(code, found[2] if found else None, limits))
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent does, even if it is killed, so that locks are free at once."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    except (ImportError, OSError, AttributeError):
+        return  # another system: the child goes on, and its lock says so
+    if os.getppid() != parent:
+        os._exit(1)
