@@ -16,7 +16,10 @@ from vision_flan.build.install import install, refresh_readme, shards_to_replace
 from vision_flan.build.job import Options
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.many import Selection
+from vision_flan.build.notices import write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
+from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
+from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.report import Reporter
@@ -120,8 +123,27 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
         replaces = shards_to_replace(work, out, task)
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)
+        _add_credits(folder, out, manifest)
         install(work, out, record, report)
     return True
+
+
+def _add_credits(folder: Path, out: Path, manifest: Manifest) -> None:
+    """The table of authors and the notices that licenses ask for, and what tells whether they are current."""
+    write_notices(out, manifest)
+    record = Path(WORK_FOLDER, ATTRIBUTION, f"{manifest.task}.json")
+    table = attribution_path(Path(), manifest.task)
+    if manifest.attribution.get("sha256") and not is_whole(folder / table, manifest.attribution["sha256"]):
+        raise VflanError(
+            "the table of authors is missing or damaged",
+            where=Location(folder / table),
+            hint="compile its task again",
+        )
+    for path in (record, table):
+        (out / path).unlink(missing_ok=True)
+        if (folder / path).exists():
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            _link(folder / path, out / path)
 
 
 def _check_shard(path: Path, size: int, sha256: str, stamp: list[int] | None) -> None:
