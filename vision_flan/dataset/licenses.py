@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from vision_flan.dataset.publication import RECIPE, WHOLE, PublishedTask
 
@@ -48,26 +49,26 @@ def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
         )
         names = ", ".join(f"`{t.task}`" for t in members)
         rows.append(
-            f"| [{cell(source['title'])}]({source['homepage']}) | {license_name(license)} "
+            f"| {link(source['title'], source['homepage'])} | {license_name(license)} "
             f"| {license['redistribute_images']} | {forms} | {names} |"
         )
         if license.get("note"):
-            notes.append(f"- **{cell(source['title'])}** (`{dataset}`): {flat(license['note'])}")
+            notes.append(f"- **{shown(source['title'])}** (`{dataset}`): {shown(license['note'])}")
     text = _INTRODUCTION + "\n".join(rows) + "\n"
     if notes:
         text += "\n## Notes\n\n" + "\n".join(notes) + "\n"
     granted = [t for _, t in sorted(tasks.items()) if t.publication.reason]
     if granted:
         text += "\n## Published by permission\n\n"
-        text += "\n".join(f"- `{t.task}`: {flat(t.publication.reason)}" for t in granted) + "\n"
+        text += "\n".join(f"- `{t.task}`: {shown(t.publication.reason)}" for t in granted) + "\n"
     return text
 
 
 def license_name(license: Mapping[str, Any]) -> str:
     """The name of a license, with its SPDX id if the name does not include it."""
-    name, spdx = cell(license["name"]), license.get("spdx")
+    name, spdx = str(license["name"]), license.get("spdx")
     included = spdx is None or _letters(spdx) in _letters(name)
-    return name if included else f"{name} (`{spdx}`)"
+    return shown(name) if included else f"{shown(name)} (`{spdx}`)"
 
 
 def _letters(text: str) -> str:
@@ -108,9 +109,30 @@ def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
     return sorted({citation_key(bibtex(t.manifest.dataset, t.manifest.source)) for t in tasks})
 
 
+#: What Markdown or HTML may read as more than text. A `_` within a word is none of it.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>&|~#!$]|(?<![^\W_])_|_(?![^\W_])")
+#: Control characters, and those that turn text around.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+#: Characters of a URL that end neither a link nor a cell.
+_IN_URLS = "%/:=&?~#+!$,;'@-._"
+
+
 def cell(text: str) -> str:
     """Text for a cell of a Markdown table."""
     return flat(text).replace("|", "\\|")
+
+
+def shown(text: str) -> str:
+    """Text of a spec for a line or cell of Markdown: it shows as it is written, whatever it holds."""
+    escaped = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", flat(text))
+    return _UNSEEN.sub("", escaped)
+
+
+def link(text: str, url: str) -> str:
+    """A Markdown link to a page that a spec names; only the text if it is no web page."""
+    if not url.startswith(("https://", "http://")):
+        return shown(text)
+    return f"[{shown(text)}]({quote(url, safe=_IN_URLS)})"
 
 
 def flat(text: str) -> str:
