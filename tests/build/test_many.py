@@ -49,7 +49,7 @@ class TestCompileMany:
     def run(self, toy: Toy, *tasks: str) -> dict[str, int | str]:
         """Task -> rows, or the error."""
         selection = select(toy.catalog, Options(limit=5), tasks)
-        outcomes = compile_many(selection, toy.raw, toy.out, toy.catalog, lambda: nullcontext(Silent()))
+        outcomes = compile_many(selection, toy.raw, toy.out, toy.catalog, lambda _: nullcontext(Silent()))
         return {o.task: o.result.manifest.rows if o.result else str(o.error) for o in outcomes}
 
     def test_every_task_has_an_outcome_in_order(self, suite: Toy) -> None:
@@ -62,6 +62,8 @@ class TestCompileMany:
 
     def test_a_run_that_is_not_continued_compiles_no_further_task(self, suite: Toy) -> None:
         selection = select(suite.catalog, Options(), suite="colors")
-        outcomes = compile_many(selection, suite.raw, suite.out, suite.catalog, lambda: nullcontext(Silent()))
+        outcomes = compile_many(
+            selection, suite.raw, suite.out, suite.catalog, lambda _: nullcontext(Silent())
+        )
         assert next(outcomes).task == "toy_color"
         assert not (suite.out / "toy_hue").exists()

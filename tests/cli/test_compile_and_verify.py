@@ -30,7 +30,7 @@ def test_a_compile_says_what_it_wrote_and_what_to_type_next(
     (toy.raw / "toy/images/0003.png").unlink()
     assert cli("compile", "--task", "toy_color") == 0
     printed = capsys.readouterr()
-    assert "toy_color: 11 instances of 12 records, 1 shards" in printed.out
+    assert "toy_color: 11 instances of 12 records, 1 shard" in printed.out
     assert "dropped 1: missing_image" in printed.out
     assert "load_dataset('vision-flan', 'toy_color', split='train')" in printed.out
     assert "writing toy_color: 12 ..." in printed.err

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vision_flan.errors import HubError
-from vision_flan.hub.progress import Progress, duration, size
+from vision_flan.hub.progress import Progress
 from vision_flan.hub.waiting import BusyError, Patience, StaleError
+from vision_flan.report import duration, human_bytes
 
 
 def answer(status: int, url: str = "api/datasets/ORG/data/commit/main", **headers: str) -> Callable[[], None]:
@@ -140,11 +141,11 @@ def test_on_a_terminal_one_line_renews_itself_and_messages_get_their_own() -> No
 
 
 def test_sizes_and_times_are_short() -> None:
-    assert [size(n) for n in (0, 999, 1000, 123_456, 5e9, 2e12)] == [
+    assert [human_bytes(n) for n in (0, 999, 1000, 123_456, 5e9, 2e12)] == [
         "0 B",
         "999 B",
         "1.0 kB",
-        "123 kB",
+        "123.5 kB",
         "5.0 GB",
         "2.0 TB",
     ]
@@ -153,5 +154,5 @@ def test_sizes_and_times_are_short() -> None:
 
 @given(st.floats(min_value=0, max_value=1e15))
 def test_a_size_has_at_most_four_digits_and_a_unit(count: float) -> None:
-    number, unit = size(count).split()
+    number, unit = human_bytes(count).split()
     assert len(number.replace(".", "")) <= 5 and unit in ("B", "kB", "MB", "GB", "TB")

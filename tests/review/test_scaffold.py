@@ -10,7 +10,7 @@ from tests.pets import pets_catalog
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, MachineError, SpecError
 from vision_flan.review.scaffold import begin
-from vision_flan.review.validate import SCHEMA_COMMENT, validate
+from vision_flan.review.validate import SCHEMA_COMMENT_ELSEWHERE, validate
 from vision_flan.spec.catalog import Catalog
 
 
@@ -26,7 +26,7 @@ def test_a_new_dataset_and_task_are_valid_at_once(tmp_path: Path) -> None:
     checked = validate(fresh(catalog))
     assert checked.tasks == ["animal_snails"]
     assert checked.findings == []
-    assert files[0].read_text("utf-8").startswith(SCHEMA_COMMENT.format(kind="dataset") + "\n")
+    assert files[0].read_text("utf-8").startswith(SCHEMA_COMMENT_ELSEWHERE.format(kind="dataset") + "\n")
 
 
 def test_a_new_task_of_a_known_dataset_is_valid_and_lists_its_columns(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_specs_of_an_installed_package_are_not_for_editing(
     catalog = pets_catalog(tmp_path / "site-packages" / "vision_flan")
     monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: catalog))
     assert run(vflan, ["new", "snails", "animal_snails"]) == ExitCode.FAILED
-    assert "git clone" in capsys.readouterr().err
+    assert "--root DIR" in capsys.readouterr().err

@@ -30,9 +30,10 @@ def test_an_unknown_key_names_the_near_one() -> None:
 
 
 def test_all_findings_come_at_once_with_their_lines() -> None:
-    text = TASK.replace("category: General Object", "category: General Objects").replace("key: name\n", "")
+    text = TASK.replace("form: options", "form: option").replace("key: name\n", "")
     found = "\n".join(findings("task", text))
-    assert "x.yaml:3:1" in found and "did you mean 'General Object'?" in found
+    line = text.splitlines().index("form: option") + 1
+    assert f"x.yaml:{line}:1" in found and "did you mean 'options'?" in found
     assert "the spec lacks key" in found
 
 

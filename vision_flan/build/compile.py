@@ -25,7 +25,7 @@ from vision_flan.raw.roots import RawPlaces
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
 from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
-from vision_flan.report import Reporter
+from vision_flan.report import WRITING, Reporter
 from vision_flan.spec.catalog import Catalog
 
 __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
@@ -103,5 +103,5 @@ def _make_blocks(build: Build, candidates: Candidates) -> list[Block]:
         options.full_check,
         build.report,
     )
-    build.report.stage(f"writing {task.id}", min(build.quota or candidates.count, candidates.count))
+    build.report.stage(f"{WRITING} {task.id}", min(build.quota or candidates.count, candidates.count))
     return run_blocks(maker, candidates, build.quota, options.workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -58,20 +59,26 @@ def compile_many(
     raw: RawPlaces,
     out: Path,
     catalog: Catalog,
-    reporters: Callable[[], AbstractContextManager[Reporter]],
+    reporters: Callable[[str], AbstractContextManager[Reporter]],
 ) -> Iterator[Outcome]:
     """Compile tasks one after the other into one folder.
 
     A task that fails does not stop the run: raise `Outcome.error`, or stop iterating, to end it.
 
     Args:
-        reporters: makes a reporter for each task.
+        reporters: makes the reporter of a task.
     """
     for name, options in selection.items():
         try:
-            with reporters() as report:
+            with reporters(name) as report:
                 result = compile_task(name, raw, out, catalog, options, report)
         except VflanError as error:
             yield Outcome(name, error=error)
         else:
             yield Outcome(name, result)
+
+
+def stops_all(error: VflanError) -> bool:
+    """Whether the disk of the compiled folder is full or read-only, so that no other task can be built."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

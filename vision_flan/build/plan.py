@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_flan.build.open_task import open_task
-from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -157,6 +157,14 @@ def plan_suite(
     return allocate(found, suite=name, cap=cap, wanted=wanted, seed=options.seed)
 
 
+def quotas_of(suite: str, raw: RawPlaces, catalog: Catalog, seed: int, report: Reporter) -> Mapping[str, int]:
+    """The quotas of a suite that has a total to reach, as the paper's has. For other suites none: each task's
+    own limit applies."""
+    if suite != PAPER_SUITE:
+        return {}
+    return plan_suite(suite, raw, catalog, PlanOptions(seed=seed), report).quotas
+
+
 def allocate(
     supplies: Iterable[Supply],
     *,
@@ -276,7 +284,7 @@ def _count(name: str, raw: RawPlaces, catalog: Catalog, report: Reporter) -> tup
             return opened.candidates.count, ""
     except MissingRawError:
         return None, "no raw files"
-    except BadRawError as error:
+    except VflanError as error:
         report.note(f"{name} is not counted: {error}")
         return None, f"not counted: {error.what}"
 

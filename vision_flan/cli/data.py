@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,15 @@ from vision_flan.cli.options import (
     seed_option,
     workers_option,
 )
-from vision_flan.cli.output import echo, facts_of, human_bytes, print_error, print_json, reporter
+from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
+from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:
+    from vision_flan.build.job import Result
+    from vision_flan.build.many import Selection
     from vision_flan.raw.roots import RawRoots
+    from vision_flan.spec.catalog import Catalog
 
 
 @click.command(
@@ -30,13 +35,17 @@ if TYPE_CHECKING:
 Examples:
   vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
   vflan compile --task "AID+aerial_scene_classification" --limit 500
-  vflan compile --suite vision_flan --raw ~/raw --keep-going
-  vflan compile --plan plan.json --raw ~/raw --keep-going"""
+  vflan compile --suite vision_flan --raw ~/raw
+  vflan compile --plan plan.json --raw ~/raw"""
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
 )
-@click.option("--suite", help="All tasks of a suite.")
+@click.option(
+    "--suite",
+    help="All tasks of a suite; of vision_flan as many instances each as `vflan suite plan` allots, unless "
+    "--limit or --plan says otherwise.",
+)
 @click.option(
     "--plan",
     type=EXISTING_FILE,
@@ -60,8 +69,17 @@ Examples:
     is_flag=True,
     help="Keep checksums of the raw files that are read, and compare them with the kept ones.",
 )
-@click.option("--keep-going", is_flag=True, help="With several tasks: continue after one that fails.")
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="With several --task: continue after one that fails. Suites and plans always do.",
+)
 @json_option
+@click.option(
+    "--json-lines",
+    is_flag=True,
+    help="Of a suite or a plan: print each event as a line of JSON as it happens.",
+)
 def compile(
     tasks: tuple[str, ...],
     suite: str | None,
@@ -76,35 +94,67 @@ def compile(
     verify_raw: bool,
     keep_going: bool,
     as_json: bool,
+    json_lines: bool,
 ) -> None:
     """Compile tasks from raw files to a folder that `load_dataset` opens.
 
-    After Ctrl-C, a crash or a full disk the same command resumes where it stopped.
+    After Ctrl-C, a crash or a full disk the same command resumes where it stopped. A suite or a plan is one
+    run: a task that cannot be built does not stop the others, and is listed at the end with the command that
+    helps; the log is .vflan/compile.log in the compiled folder.
     """
     from vision_flan.build.compile import Options
-    from vision_flan.build.many import compile_many, select
-    from vision_flan.build.plan import read_quotas
+    from vision_flan.build.many import select
+    from vision_flan.build.plan import quotas_of, read_quotas
     from vision_flan.cli.versions import print_untested_notice
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
-    quota: Any = "spec" if limit is None else (limit or None)
+    quota: int | str | None = "spec" if limit is None else (limit or None)
     options = Options(seed, quota, workers, check_images == "full", force, verify_raw)
-    selection = select(catalog, options, tasks, suite, None if plan is None else read_quotas(plan))
+    quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
+    if suite is not None and plan is None and limit is None:
+        catalog.suite(suite)
+        with reporter(quiet=as_json or json_lines) as report:
+            quotas = quotas_of(suite, raw, catalog, seed, report)
+    selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
-    if not as_json:  # the manifest has the versions
+    if not (as_json or json_lines):  # the manifest has the versions
         print_untested_notice()
+    if suite is not None or plan is not None:
+        raise SystemExit(_compile_suite(selection, raw, out, catalog, as_json, json_lines))
+    _compile_tasks(selection, raw, out, catalog, keep_going, as_json)
+
+
+def _compile_suite(
+    selection: Selection, raw: RawRoots, out: Path, catalog: Catalog, as_json: bool, json_lines: bool
+) -> int:
+    from vision_flan.cli.run import exit_code, print_summary, run_many
+
+    run = run_many(selection, raw, out, catalog, quiet=as_json, json_lines=json_lines)
+    if as_json:
+        failed = [{"task": task, "error": facts_of(error)} for task, error in run.failed.items()]
+        print_json([*map(_summary, run.built.values()), *failed])
+    elif not json_lines:
+        print_summary(run, out)
+    return exit_code(run)
+
+
+def _compile_tasks(
+    selection: Selection, raw: RawRoots, out: Path, catalog: Catalog, keep_going: bool, as_json: bool
+) -> None:
+    from vision_flan.build.many import compile_many
+
     results: list[dict[str, Any]] = []
     failed: VflanError | None = None
-    for outcome in compile_many(selection, raw, out, catalog, lambda: reporter(quiet=as_json)):
+    for outcome in compile_many(selection, raw, out, catalog, lambda _: reporter(quiet=as_json)):
         if outcome.error:
             if not keep_going:
                 raise outcome.error
             print_error(outcome.error)
             results.append({"task": outcome.task, "error": facts_of(outcome.error)})
             failed = outcome.error
-        else:
+        elif outcome.result:
             results.append(_summary(outcome.result))
             if not as_json:
                 _print_result(outcome.result)
@@ -114,7 +164,7 @@ def compile(
         raise SystemExit(failed.exit_code)
 
 
-def _summary(result: Any) -> dict[str, Any]:
+def _summary(result: Result) -> dict[str, Any]:
     manifest = result.manifest
     return {
         "task": manifest.task,
@@ -127,7 +177,7 @@ def _summary(result: Any) -> dict[str, Any]:
     }
 
 
-def _print_result(result: Any) -> None:
+def _print_result(result: Result) -> None:
     manifest = result.manifest
     counts = manifest.counts
     if not result.built:
@@ -136,7 +186,7 @@ def _print_result(result: Any) -> None:
         return
     echo(
         f"{manifest.task}: {manifest.rows:,} instances of {counts['candidates']:,} records, "
-        f"{len(manifest.shards)} shards, {human_bytes(manifest.download_size)}"
+        f"{counted(len(manifest.shards), 'shard')}, {human_bytes(manifest.download_size)}"
     )
     for reason, count in counts["dropped"].items():
         example = counts.get("examples", {}).get(reason)
@@ -185,7 +235,8 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     else:
         for problem in problems:
             echo(f"{problem['path']}: {problem['message']}")
-        state_text = f"{len(problems)} problems" if problems else "all match the manifests"
-        echo(f"{result.tasks} configs, {result.shards} shards, {human_bytes(result.bytes)}: {state_text}")
+        state_text = counted(len(problems), "problem") if problems else "all match the manifests"
+        shown = f"{counted(result.tasks, 'config')}, {counted(result.shards, 'shard')}"
+        echo(f"{shown}, {human_bytes(result.bytes)}: {state_text}")
     if problems:
         raise SystemExit(ExitCode.FAILED)

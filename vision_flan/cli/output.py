@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -31,8 +32,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vision_flan.errors import ExitCode, Location, VflanError
-from vision_flan.report import Reporter, Silent
+from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.report import Reporter, Silent, human_bytes
 
 #: Seconds between two lines of a log, where there is no terminal.
 LOG_EVERY = 10.0
@@ -58,13 +59,20 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(plain(text), err=err)
 
 
-def human_bytes(size: float) -> str:
-    """1536 -> 1.5 kB (powers of 1,000)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+def write_page(path: Path, text: str) -> None:
+    """Write a file that a command makes.
+
+    Raises:
+        MachineError: the place cannot be written to.
+    """
+    from vision_flan.dataset.manifest import write_atomically
+
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise MachineError(
+            f"cannot write: {error.strerror}", where=Location(path), hint="choose another --out"
+        ) from error
 
 
 def print_json(data: object) -> None:

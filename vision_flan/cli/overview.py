@@ -22,7 +22,7 @@ Examples:
   vflan list --present ~/raw
   vflan list --license CC-BY-4.0 --json""",
 )
-@click.option("--category", help="One of the 25 categories.")
+@click.option("--category", help="One of the 25 categories, or of those of your own root.")
 @click.option("--dataset", help="Slug of a dataset.")
 @click.option("--suite", help="Tasks of a suite; `vflan suite list` shows the suites.")
 @click.option("--license", "license", help="SPDX id, or a piece of the license's name.")

@@ -118,7 +118,7 @@ def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_r
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    from vision_flan.hub.progress import counted
+    from vision_flan.report import counted
 
     if outcome.commits:
         echo(f"published in {counted(len(outcome.commits), 'commit')}: {outcome.url}")
@@ -138,9 +138,9 @@ Example:
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, revision: str) -> None:
     """Complete the recipes of OWNER/NAME with your own raw files, and check the result."""
-    from vision_flan.hub.progress import counted
     from vision_flan.hub.rehydrate import SHARDS, Rehydrator
     from vision_flan.hub.waiting import Patience
+    from vision_flan.report import counted
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import task_ids
 
@@ -195,7 +195,7 @@ def _plan_facts(plan: PublishPlan, warned: list[str]) -> dict[str, object]:
 def _print_plan(plan: PublishPlan, choices: Choices, warned: list[str]) -> None:
     from vision_flan.hub.packing import commits_of
     from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED
-    from vision_flan.hub.progress import counted, size
+    from vision_flan.report import counted, human_bytes
 
     rows = []
     for change in plan.to_do:
@@ -209,7 +209,7 @@ def _print_plan(plan: PublishPlan, choices: Choices, warned: list[str]) -> None:
                 was + form,
                 publication.license if publication else "-",
                 str(len(change.uploads)),
-                size(change.bytes),
+                human_bytes(change.bytes),
             ]
         )
     if rows:
@@ -220,7 +220,7 @@ def _print_plan(plan: PublishPlan, choices: Choices, warned: list[str]) -> None:
         if plan.having(action)
     )
     commits = counted(commits_of(plan, choices), "commit")
-    echo(f"{counts}; at most {size(plan.bytes)} to send in {commits}")
+    echo(f"{counts}; at most {human_bytes(plan.bytes)} to send in {commits}")
     if plan.changed_documents:
         echo(f"renewed: {', '.join(plan.changed_documents)}")
     for line in warned:

@@ -7,30 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from vision_flan.report import counted, duration, human_bytes
+
 #: Seconds between lines where there is no terminal.
 LINE_EVERY = 10.0
-
-
-def size(count: float) -> str:
-    """Bytes as `1.2 GB` (powers of a thousand, as the Hub counts them)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `40 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def counted(count: int, name: str) -> str:
-    """`1 commit`, `2 commits`."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 @dataclass
@@ -74,8 +54,9 @@ class Progress:
         if not self.total_files:
             return commits
         return (
-            f"{self.files:,} of {self.total_files:,} files, {size(self.bytes)} of {size(self.total_bytes)}, "
-            f"{size(rate)}/s, {duration(left)} left, {commits}"
+            f"{self.files:,} of {self.total_files:,} files, "
+            f"{human_bytes(self.bytes)} of {human_bytes(self.total_bytes)}, "
+            f"{human_bytes(rate)}/s, {duration(left)} left, {commits}"
         )
 
     def _show(self, force: bool = False) -> None:

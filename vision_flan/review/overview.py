@@ -228,7 +228,7 @@ def _example(
         example, count = _first(name, raw, seed, catalog)
         return example, count, str(raw)
     try:
-        with registry.temporary(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed) as folder:
+        with registry.temporary(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed, catalog) as folder:
             return _first(name, folder, seed, catalog)[0], None, "miniature"
     except VflanError as error:
         return None, None, f"none: {error.what}"
@@ -248,7 +248,7 @@ def list_suites(catalog: Catalog) -> list[SuiteFacts]:
     found: list[SuiteFacts] = []
     for name, tasks in catalog.suites.items():
         known = [catalog.task(task).available for task in tasks]
-        title = load_yaml(catalog.specs / "suites" / f"{name}.yaml").data.get("title") or ""
+        title = load_yaml(catalog.suite_files[name]).data.get("title") or ""
         found.append(
             {
                 "suite": name,

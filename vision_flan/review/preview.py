@@ -1,127 +1,215 @@
-"""`vflan preview`: one page that shows a reviewer a task's instances."""
+"""`vflan preview`: one page with the instances of one task, or of a whole suite, for a reviewer to read.
+
+The page is one file without outside parts: styles, script and images are in it. Its content security policy
+names the checksum of its only script, so markup in specs or data stays text even if it were not escaped.
+"""
 
 from __future__ import annotations
 
 import base64
-import io
-from collections import Counter
-from dataclasses import dataclass, field
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from vision_flan.build.open_task import OpenTask
-from vision_flan.columns import TEXT_COLUMNS, Turn
-from vision_flan.instances.images import check_image, decoded
-from vision_flan.instances.maker import Dropped, Instance
+from vision_flan.dataset.manifest import read_manifests
+from vision_flan.errors import Location, VflanError
+from vision_flan.miniatures import registry
+from vision_flan.raw.roots import RawRoots
+from vision_flan.report import Reporter
+from vision_flan.review.changed import changed_tasks
+from vision_flan.review.shown import Sample, TaskShown, from_dataset, from_records
+from vision_flan.review.thumbnails import LARGE, SMALL
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.names import find_configs
 
-#: Formats that every browser shows; others are shown as PNG.
-_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
-#: Larger images are downscaled, so that the page is small enough to attach to a pull request.
-_MAX_BYTES, _MAX_SIDE = 300_000, 1024
-#: Candidates looked at for each instance shown; with more drops, the counts suffice.
-_TRIES = 20
+#: Instances on a page up to which its images are large.
+FEW = 40
+#: Instances of a task by default, where a page has few tasks and where it has more.
+_ONE, _SEVERAL, _FEW_TASKS = 12, 6, 3
+#: Records of a miniature for each instance shown, so that it has drops and rare targets to show.
+_RECORDS_EACH = 2
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An instance on the page; `size` is that of the original image, in pixels and bytes."""
+class Source:
+    """Where instances come from: raw files, a compiled folder, or, if both are None, new miniatures."""
 
-    text: dict[str, str]
-    turns: tuple[Turn, ...]
-    options: list[str]
-    image: str
-    image_path: str
-    size: str
+    raw: RawRoots | None = None
+    dataset: Path | None = None
 
 
-@dataclass
-class Preview:
-    """What the page shows.
+@dataclass(frozen=True)
+class Wanted:
+    """What a page is to show.
 
     Attributes:
-        looked_at: number of candidates tried, in selection order.
-        dropped: reason -> keys of records that were dropped for it.
+        tasks: by id or published name; empty for all of a suite, a change or a compiled folder.
+        suite: all its tasks.
+        changed: a git revision; tasks whose files differ from it.
+        n: instances of a task; None takes fewer where the page has many tasks.
     """
 
-    instances: list[Shown] = field(default_factory=list)
-    looked_at: int = 0
-    dropped: dict[str, list[str]] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    suite: str | None = None
+    changed: str | None = None
+    source: Source = Source()
+    n: int | None = None
+    seed: int = 0
+
+    def names(self, catalog: Catalog) -> list[str]:
+        """The tasks by name.
+
+        Raises:
+            SpecError: no such suite, or no such revision.
+        """
+        if self.suite is not None:
+            return list(catalog.suite(self.suite))
+        if self.changed is not None:
+            return changed_tasks(catalog, self.changed)
+        return list(self.tasks)
 
 
-def collect(opened: OpenTask, n: int, seed: int) -> Preview:
-    """The first `n` instances in selection order, and the records dropped before them."""
-    maker, preview = opened.maker(seed), Preview()
-    for row in opened.rows(n * _TRIES):
-        if len(preview.instances) == n:
-            break
-        preview.looked_at += 1
-        key = str(row["_key"])
-        made = maker.make(row, opened.read, full_check=True)
-        if isinstance(made, Dropped):
-            preview.dropped.setdefault(made.reason, []).append(key)
-        else:
-            preview.instances.append(_shown(made))
-    return preview
+@dataclass(frozen=True)
+class Page:
+    """A finished page and what is on it."""
+
+    html: str
+    tasks: Sequence[TaskShown]
+
+    @property
+    def failed(self) -> list[TaskShown]:
+        """Tasks of which nothing could be shown."""
+        return [task for task in self.tasks if task.error]
 
 
-def render(opened: OpenTask, preview: Preview, origin: str, seed: int) -> str:
-    """The page as HTML: self-contained, without scripts, everything from data escaped.
+def make_page(wanted: Wanted, catalog: Catalog, report: Reporter) -> Page:
+    """Read, draw and render what is wanted.
 
-    Args:
-        origin: where the records come from, in words.
+    Raises:
+        SpecError: a name that is no task, suite or revision.
+        VflanError: the compiled folder holds no config, or not one that is wanted.
     """
-    task = opened.task
-    dataset = opened.catalog.dataset_of(task)
-    facts: dict[str, Any] = {
-        "category": task.category,
-        "suites": ", ".join(task.suites) or "none",
-        "dataset": f"{dataset.title} ({dataset.dataset})",
-        "license": dataset.license.name,
-        "images may be passed on": dataset.license.redistribute_images,
-        "form": task.form,
-        "available": f"{task.available:,} ({task.confidence} confidence)" if task.available else "unknown",
-        "quota": "all" if task.limit is None else f"{task.limit:,}",
-        "records": f"{opened.candidates.total:,} in {origin}",
-        "seed": seed,
-    }
-    targets = (shown.text["target"] for shown in preview.instances if shown.options)
-    letters = Counter(target[:3] for target in targets if target.startswith("("))
+    names = wanted.names(catalog)
+    count = len(names) or len(catalog.task_files)
+    n = wanted.n or (_SEVERAL if count > _FEW_TASKS else _ONE)
+    sample = Sample(n, wanted.seed, LARGE if count * n <= FEW else SMALL)
+    shown = list(collect(catalog, names, wanted.source, sample, report))
+    title = shown[0].task if len(shown) == 1 else f"Preview of {wanted.suite or f'{len(shown)} tasks'}"
+    return Page(page(title, shown, wanted.seed), shown)
+
+
+def collect(
+    catalog: Catalog, names: Sequence[str], source: Source, sample: Sample, report: Reporter, jobs: int = 2
+) -> Iterator[TaskShown]:
+    """What is shown of each task, in the order of the names; one that cannot be read says why.
+
+    Raises:
+        SpecError: a name that is no task, or that the compiled folder has no config of.
+    """
+    if source.dataset is not None:
+        yield from _of_folder(catalog, names, source.dataset, sample, report)
+        return
+    ids = [catalog.task(name).id for name in names]
+    report.stage("reading records", len(ids))
+    groups = _by_dataset(catalog, ids)
+    if len(groups) < 2 or jobs < 2:
+        made = (_group(catalog.specs, catalog.instructions, group, source.raw, sample) for group in groups)
+        yield from _in_order(ids, made, report)
+        return
+    # forking a process with DuckDB threads may hang the child
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [
+            pool.submit(_group, catalog.specs, catalog.instructions, group, source.raw, sample)
+            for group in groups
+        ]
+        yield from _in_order(ids, (future.result() for future in futures), report)
+
+
+def page(title: str, tasks: Sequence[TaskShown], seed: int) -> str:
+    """The page as HTML; everything from specs and data is escaped."""
+    images = [shown.image for task in tasks for shown in task.instances]
+    numbers = iter(range(len(images)))
+    script = _text("preview.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    facts = [task.facts for task in tasks if task.facts]
     return _template().render(
-        task=task,
-        facts=facts,
-        preview=preview,
-        refused=opened.candidates.dropped,
-        letters=sorted(letters.items()),
+        title=title,
+        tasks=tasks,
+        seed=seed,
+        numbers=numbers,
+        next=next,
+        images=json.dumps(images),
+        script=script,
+        style=_text("preview.css"),
+        digest=digest,
+        choices={
+            "category": sorted({fact["category"] for fact in facts}),
+            "dataset": sorted({fact["dataset"] for fact in facts}),
+            "form": sorted({fact["form"] for fact in facts}),
+            "license": sorted({fact["license"] for fact in facts}),
+        },
     )
+
+
+def _of_folder(
+    catalog: Catalog, names: Sequence[str], folder: Path, sample: Sample, report: Reporter
+) -> Iterator[TaskShown]:
+    manifests = read_manifests(folder)
+    if not manifests:
+        hint = "give the folder that `vflan compile --out` wrote"
+        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+    chosen = find_configs(catalog, names, list(manifests), folder) or list(manifests)
+    report.stage("reading shards", len(chosen))
+    for name in chosen:
+        yield from_dataset(folder, manifests[name], catalog, sample)
+        report.advance(1)
+
+
+def _by_dataset(catalog: Catalog, ids: Iterable[str]) -> list[list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in ids:
+        groups.setdefault(catalog.task(name).dataset, []).append(name)
+    return list(groups.values())
+
+
+def _in_order(ids: Sequence[str], groups: Iterable[list[TaskShown]], report: Reporter) -> list[TaskShown]:
+    made: dict[str, TaskShown] = {}
+    for group in groups:
+        made |= {shown.task: shown for shown in group}
+        report.advance(len(group))
+    return [made[name] for name in ids]
+
+
+def _group(
+    specs: Path, instructions: Path, names: list[str], raw: RawRoots | None, sample: Sample
+) -> list[TaskShown]:
+    """The tasks of one dataset; they share its miniature."""
+    catalog = Catalog(specs, instructions)
+    if raw is not None:
+        return [from_records(catalog, name, raw, str(raw), sample) for name in names]
+    dataset = catalog.task(names[0]).dataset
+    try:
+        with registry.temporary(dataset, _RECORDS_EACH * sample.n, sample.seed) as folder:
+            return [from_records(catalog, name, folder, "a miniature", sample) for name in names]
+    except VflanError as error:
+        return [TaskShown(name, catalog.task(name).title, None, "nowhere", error=error) for name in names]
 
 
 @cache
 def _template() -> Template:
-    text = resources.files("vision_flan.review").joinpath("preview.html.j2").read_text("utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(text)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_text("preview.html.j2"))
 
 
-def _shown(instance: Instance) -> Shown:
-    facts = check_image(instance.image)
-    size = f"{facts.width} x {facts.height} pixels, {len(instance.image):,} bytes, {facts.format}"
-    values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
-    image = _data_uri(instance.image, facts.format)
-    return Shown(values, instance.turns, instance.options, image, instance.image_path, size)
-
-
-def _data_uri(data: bytes, image_format: str) -> str:
-    mime = _MIME.get(image_format)
-    if mime is None or len(data) > _MAX_BYTES:
-        data, mime = _smaller(data), "image/png"
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _smaller(data: bytes) -> bytes:
-    image = decoded(data)
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
+def _text(name: str) -> str:
+    return resources.files("vision_flan.review").joinpath(name).read_text("utf-8")

@@ -31,6 +31,11 @@ from vision_flan.spec.text import Document, load_yaml
 
 #: First line of a spec; editors use it to complete and check the file.
 SCHEMA_COMMENT = "# yaml-language-server: $schema=../../vision_flan/spec/{kind}.schema.json"
+#: The same for specs outside of a checkout.
+SCHEMA_COMMENT_ELSEWHERE = (
+    "# yaml-language-server: $schema=https://raw.githubusercontent.com/vision-flan/vision-flan/main/"
+    "vision_flan/spec/{kind}.schema.json"
+)
 
 
 @dataclass
@@ -71,7 +76,7 @@ def validate(
     rendered: bool = False,
     report: Reporter | None = None,
 ) -> Checked:
-    """Check tasks and their datasets; with None, the whole catalog.
+    """Check tasks and their datasets; with None, all of the catalog's last root, and how they fit together.
 
     Args:
         rendered: also render instances from miniatures; takes about a second per dataset.
@@ -79,9 +84,10 @@ def validate(
     Raises:
         SpecError: unknown task name.
     """
-    chosen = sorted(catalog.task_files if tasks is None else {catalog.resolve(name) for name in tasks})
+    chosen = sorted(catalog.tasks_at_home if tasks is None else {catalog.resolve(name) for name in tasks})
     folders = {catalog.task_files[task].parent.name for task in chosen}
-    checked = Checked(chosen, sorted(catalog.dataset_files if tasks is None else folders))
+    folders |= set(catalog.datasets_at_home if tasks is None else ())
+    checked = Checked(chosen, sorted(folders))
     valid: dict[str, DatasetSpec] = {}
     for slug in checked.datasets:
         document = _document(catalog.dataset_files[slug], "dataset", checked)
@@ -167,8 +173,9 @@ def names(document: Document, kind: str) -> Iterator[Finding]:
 def schema_comment(document: Document, kind: str) -> Iterator[Finding]:
     """A warning: the first line does not name the schema, which editors need to complete and check a spec."""
     wanted = SCHEMA_COMMENT.format(kind=kind)
+    elsewhere = SCHEMA_COMMENT_ELSEWHERE.format(kind=kind)
     first = read_text(document.path).partition("\n")[0].strip()
-    if first != wanted:
+    if first not in (wanted, elsewhere):
         message = "editors do not know the schema of this file"
         yield at(Location(document.path, 1), "schema_comment", message, f"first line: {wanted}", "warning")
 
@@ -186,7 +193,7 @@ def allow(bound: BoundTask) -> Iterator[Finding]:
 #: Rules that the YAML reader and the JSON Schemas enforce; `_document` yields their findings.
 _FORMAT_RULES = {
     "yaml": "A spec is plain YAML in UTF-8: no tags, anchors, duplicate keys or tabs.",
-    "schema": "A spec has the keys and values of its JSON Schema; the category is one of the paper's 25.",
+    "schema": "A spec has the keys and values of its JSON Schema.",
 }
 
 

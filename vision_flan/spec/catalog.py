@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
 from vision_flan.spec.nearest import did_you_mean
+from vision_flan.spec.roots import Root
+from vision_flan.spec.roots import roots as all_roots
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
 
@@ -19,38 +21,81 @@ _ALIAS_LINE = re.compile(r"^alias:\s*(.+?)\s*$", re.MULTILINE)
 
 
 class Catalog:
-    """The specs below one folder.
+    """The specs of one root, or of several.
+
+    A root may add tasks to a dataset of an earlier root. Where two have the same name, the earlier one
+    counts; `vflan validate --all` reports it.
 
     Args:
         specs: folder with `<dataset>/dataset.yaml`, `<dataset>/<task id>.yaml` and `suites/`.
         instructions: folder with `<task id>.j2`.
+        beside: roots after this one.
+
+    Attributes:
+        home: the last root: where specs are written, and what `vflan validate --all` checks.
     """
 
-    def __init__(self, specs: Path, instructions: Path) -> None:
-        self.specs = specs
-        self.instructions = instructions
+    def __init__(self, specs: Path, instructions: Path, beside: Sequence[Root] = ()) -> None:
+        first = Root(specs, instructions, specs.parent / "tests" / "miniatures")
+        self._set_roots((first, *beside))
+
+    def _set_roots(self, roots: Sequence[Root]) -> None:
+        self.roots = tuple(roots)
+        self.home = self.roots[-1]
         self._datasets: dict[str, DatasetSpec] = {}
         self._tasks: dict[str, TaskSpec] = {}
 
     @classmethod
+    def of(cls, roots: Sequence[Root]) -> Catalog:
+        """The specs of these roots."""
+        made = cls.__new__(cls)
+        made._set_roots(roots)
+        return made
+
+    @classmethod
     def default(cls) -> Catalog:
-        """The specs that ship with the package (or are beside it in a checkout)."""
-        package = Path(__file__).resolve().parent.parent
-        root = package if (package / "task_specs").is_dir() else package.parent
-        return cls(root / "task_specs", root / "instructions")
+        """The specs that ship with the package (or are beside it in a checkout), and those of private roots.
+
+        Raises:
+            SpecError: a private root has no specs.
+        """
+        return cls.of(all_roots())
+
+    @property
+    def specs(self) -> Path:
+        """The folder of specs in the last root."""
+        return self.home.specs
+
+    @property
+    def instructions(self) -> Path:
+        """The folder of instructions in the last root."""
+        return self.home.instructions
 
     @cached_property
     def task_files(self) -> Mapping[str, Path]:
         """Task id -> file, sorted by id."""
-        files = (
-            path
-            for path in self.specs.glob("*/*.yaml")
-            if path.name != "dataset.yaml"
-            and path.parent.name != "suites"
-            and (path.parent / "dataset.yaml").exists()
-            and not self._is_label_table(path)
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted(root.specs.glob("*/*.yaml")):
+                if path.parent.name in self.dataset_files and self._is_task(path):
+                    found.setdefault(path.stem, path)
+        return dict(sorted(found.items()))
+
+    @classmethod
+    def _is_task(cls, path: Path) -> bool:
+        return path.name != "dataset.yaml" and path.parent.name != "suites" and not cls._is_label_table(path)
+
+    @property
+    def tasks_at_home(self) -> tuple[str, ...]:
+        """The tasks of the last root, which is the only one unless there are private ones."""
+        return tuple(task for task, path in self.task_files.items() if path.parent.parent == self.home.specs)
+
+    @property
+    def datasets_at_home(self) -> tuple[str, ...]:
+        """The datasets of the last root."""
+        return tuple(
+            slug for slug, path in self.dataset_files.items() if path.parent.parent == self.home.specs
         )
-        return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
 
     @staticmethod
     def _is_label_table(path: Path) -> bool:
@@ -63,7 +108,20 @@ class Catalog:
     @cached_property
     def dataset_files(self) -> Mapping[str, Path]:
         """Dataset slug -> dataset.yaml."""
-        return {path.parent.name: path for path in sorted(self.specs.glob("*/dataset.yaml"))}
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted(root.specs.glob("*/dataset.yaml")):
+                found.setdefault(path.parent.name, path)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def suite_files(self) -> Mapping[str, Path]:
+        """Suite name -> `suites/<name>.yaml`, sorted by name."""
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted((root.specs / "suites").glob("*.yaml")):
+                found.setdefault(path.stem, path)
+        return dict(sorted(found.items()))
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
@@ -79,7 +137,7 @@ class Catalog:
     def suites(self) -> Mapping[str, tuple[str, ...]]:
         """Suite name -> its task ids, from `suites/<name>.yaml`."""
         found = {}
-        for path in sorted((self.specs / "suites").glob("*.yaml")):
+        for path in self.suite_files.values():
             document = load_yaml(path)
             tasks = document.data.get("tasks") if isinstance(document.data, dict) else None
             if not isinstance(tasks, list):
@@ -136,20 +194,32 @@ class Catalog:
         return self.dataset(task.dataset, task.place("dataset"))
 
     def files(self, tasks: Collection[str] | None = None) -> list[tuple[Path, str]]:
-        """Spec files with their kind, "dataset" or "task": of these tasks and their datasets, or all.
+        """Spec files with their kind, "dataset" or "task": of these tasks and their datasets, or all of the
+        last root.
 
         Raises:
             SpecError: no such task.
         """
         chosen = [self.task_files[self.resolve(name)] for name in tasks or ()]
         folders = {path.parent.name for path in chosen}
-        datasets = [path for slug, path in self.dataset_files.items() if tasks is None or slug in folders]
-        found = self.task_files.values() if tasks is None else chosen
+        folders |= set(self.datasets_at_home if tasks is None else ())
+        datasets = [path for slug, path in self.dataset_files.items() if slug in folders]
+        found = [self.task_files[name] for name in self.tasks_at_home] if tasks is None else chosen
         return [*((path, "dataset") for path in datasets), *((path, "task") for path in found)]
 
     def instruction_file(self, task: str) -> Path:
-        """Path of a task's Jinja instruction."""
-        return self.instructions / f"{task}.j2"
+        """Path of a task's Jinja instruction, in the root of its spec; of a new task in the last root."""
+        return self.root_of(task).instructions / f"{task}.j2"
+
+    def root_of(self, task: str) -> Root:
+        """The root that a task's spec is in; for a task that does not exist, the last one."""
+        path = self.task_files.get(task)
+        return next((root for root in self.roots if path and path.parent.parent == root.specs), self.home)
+
+    def miniature_folder(self, dataset: str) -> Path | None:
+        """The folder of a dataset's cut miniature, `tests/miniatures/<dataset>`; None where there is none."""
+        folders = (root.miniatures / dataset for root in self.roots)
+        return next((folder for folder in folders if (folder / "expected.jsonl").is_file()), None)
 
 
 def _lines(path: Path) -> list[str]:
