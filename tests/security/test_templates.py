@@ -1,5 +1,7 @@
 """Templates insert text, and end."""
 
+# ruff: noqa: E501 - an attempt is a line
+
 from __future__ import annotations
 
 import pytest

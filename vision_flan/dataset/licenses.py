@@ -68,7 +68,7 @@ def license_name(license: Mapping[str, Any]) -> str:
     """The name of a license, with its SPDX id if the name does not include it."""
     name, spdx = str(license["name"]), license.get("spdx")
     included = spdx is None or _letters(spdx) in _letters(name)
-    return shown(name) if included else f"{shown(name)} (`{spdx}`)"
+    return cell(shown(name)) if included else f"{cell(shown(name))} (`{spdx}`)"
 
 
 def _letters(text: str) -> str:
@@ -110,7 +110,7 @@ def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
 
 
 #: What Markdown or HTML may read as more than text. A `_` within a word is none of it.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>&|~#!$]|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>&~#!$]|(?<![^\W_])_|_(?![^\W_])")
 #: Control characters, and those that turn text around.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 #: Characters of a URL that end neither a link nor a cell.
@@ -123,16 +123,16 @@ def cell(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Text of a spec for a line or cell of Markdown: it shows as it is written, whatever it holds."""
+    """Text of a spec for a line of Markdown: it shows as it is written, whatever it holds."""
     escaped = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", flat(text))
     return _UNSEEN.sub("", escaped)
 
 
 def link(text: str, url: str) -> str:
-    """A Markdown link to a page that a spec names; only the text if it is no web page."""
+    """A link to a page that a spec names, for a cell; only the text if it is no web page."""
     if not url.startswith(("https://", "http://")):
-        return shown(text)
-    return f"[{shown(text)}]({quote(url, safe=_IN_URLS)})"
+        return cell(shown(text))
+    return f"[{cell(shown(text))}]({quote(url, safe=_IN_URLS)})"
 
 
 def flat(text: str) -> str:
