@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from vision_flan.dataset.publication import RECIPE, WHOLE, PublishedTask
+from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
+from vision_flan.spec.license import License, license_from
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -23,7 +24,8 @@ _INTRODUCTION = """# Licenses
 
 Each source keeps its own license. This file lists them as the maintainers of vision-flan found them; it is
 not legal advice. Follow the link before you rely on a row. `whole`: the images are here. `recipe`: they are
-not, and `vflan rehydrate` puts them back from your own copy of the source.
+not, and `vflan rehydrate` puts them back from your own copy of the source. `mixed`: those are here that their
+own license lets go out.
 
 | source | license | images may be passed on | here | tasks |
 |---|---|---|---|---|
@@ -39,36 +41,91 @@ def by_source(tasks: Mapping[str, PublishedTask]) -> dict[str, list[PublishedTas
 
 
 def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
-    """LICENSES.md: one row per source, with a link to where its license is stated."""
-    rows, notes = [], []
+    """LICENSES.md: one row per source and license, links to where it was read, notices, and lenders."""
+    rows: list[str] = []
+    notes: list[str] = []
     for dataset, members in by_source(tasks).items():
-        source = members[0].manifest.source
-        license = source["license"]
-        forms = " and ".join(
-            form for form in (WHOLE, RECIPE) if any(t.publication.form == form for t in members)
-        )
-        names = ", ".join(f"`{t.task}`" for t in members)
-        rows.append(
-            f"| {link(source['title'], source['homepage'])} | {license_name(license)} "
-            f"| {license['redistribute_images']} | {forms} | {names} |"
-        )
-        if license.get("note"):
-            notes.append(f"- **{shown(source['title'])}** (`{dataset}`): {shown(license['note'])}")
+        for license, those in _by_license(members).items():
+            source = those[0].manifest.source
+            forms = " and ".join(form for form in FORMS if any(t.publication.form == form for t in those))
+            names = ", ".join(f"`{t.task}`" for t in those)
+            rows.append(
+                f"| {link(source['title'], source['homepage'])} | {_linked(license)} "
+                f"| {license.images.verdict.replace('_', ' ')} | {forms} | {names} |"
+            )
+            notes += _notes(f"**{cell(source['title'])}** (`{dataset}`)", license, those[0])
     text = _INTRODUCTION + "\n".join(rows) + "\n"
     if notes:
-        text += "\n## Notes\n\n" + "\n".join(notes) + "\n"
+        text += "\n## Notes and evidence\n\n" + "\n".join(dict.fromkeys(notes)) + "\n"
+    return text + _lenders(tasks) + _granted(tasks)
+
+
+def _by_license(members: Sequence[PublishedTask]) -> dict[License, list[PublishedTask]]:
+    """A source's tasks by their license: a task may have its own."""
+    found: dict[License, list[PublishedTask]] = {}
+    for task in members:
+        found.setdefault(terms_of(task.manifest), []).append(task)
+    return found
+
+
+def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
+    if license.note:
+        yield f"- {name}: {shown(license.note)}"
+    for half, terms in (("images", license.images), ("annotations", license.annotations)):
+        for entry in terms.evidence:
+            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else ""
+            yield f"- {name}, {half}: <{quoted(entry.url)}>, seen {entry.seen}{said}"
+    for notice, text in task.manifest.notices.items():
+        if text:
+            yield f"- {name}: [{shown(notice)}](LICENSES/{quoted(notice)})"
+    if task.manifest.attribution.get("sha256"):
+        yield f"- {name}: authors of the images in `attribution/`"
+
+
+def _lenders(tasks: Mapping[str, PublishedTask]) -> str:
+    """The works that the sources take images or annotations from."""
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for dataset, members in by_source(tasks).items():
+        for lender in members[0].manifest.source.get("sources") or ():
+            found.setdefault(lender["key"], (lender, []))[1].append(dataset)
+    if not found:
+        return ""
+    rows = [
+        f"| {link(about['title'], about['homepage'])} | {cell(about['license'] or 'None stated')} "
+        f"| {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
+        for _, (about, borrowers) in sorted(found.items())
+    ]
+    head = "| work | license | used by |\n|---|---|---|\n"
+    return "\n## Works they are made from\n\n" + head + "\n".join(rows) + "\n"
+
+
+def _granted(tasks: Mapping[str, PublishedTask]) -> str:
     granted = [t for _, t in sorted(tasks.items()) if t.publication.reason]
-    if granted:
-        text += "\n## Published by permission\n\n"
-        text += "\n".join(f"- `{t.task}`: {shown(t.publication.reason)}" for t in granted) + "\n"
-    return text
+    if not granted:
+        return ""
+    lines = "\n".join(f"- `{t.task}`: {shown(t.publication.reason)}" for t in granted)
+    return "\n## Published by permission\n\n" + lines + "\n"
 
 
 def license_name(license: Mapping[str, Any]) -> str:
-    """The name of a license, with its SPDX id if the name does not include it."""
-    name, spdx = str(license["name"]), license.get("spdx")
+    """The name of a license in a manifest, with its SPDX id if the name does not include it."""
+    known = license_from(license)
+    name, spdx = cell(known.name), known.spdx
     included = spdx is None or _letters(spdx) in _letters(name)
-    return cell(shown(name)) if included else f"{cell(shown(name))} (`{spdx}`)"
+    return name if included else f"{name} (`{spdx}`)"
+
+
+def _linked(license: License) -> str:
+    """The names of both halves, with links to the texts of their licenses."""
+    halves = {"images": license.images, "annotations": license.annotations}
+    if license.images.name == license.annotations.name:
+        halves = {"": license.images}
+    linked = []
+    for half, terms in halves.items():
+        name = cell(terms.name)
+        link = f"[{name}](https://spdx.org/licenses/{terms.spdx}.html)" if terms.spdx else name
+        linked.append(f"{half}: {link}" if half else link)
+    return "; ".join(linked)
 
 
 def _letters(text: str) -> str:
@@ -76,14 +133,16 @@ def _letters(text: str) -> str:
 
 
 def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:
-    """CITATIONS.bib: the paper, and each source once."""
+    """CITATIONS.bib: the paper, and each source and each work it is made from once."""
     entries = [PAPER_BIBTEX]
     seen = {citation_key(PAPER_BIBTEX)}
     for dataset, members in by_source(tasks).items():
-        entry = bibtex(dataset, members[0].manifest.source)
-        if citation_key(entry) not in seen:
-            seen.add(citation_key(entry))
-            entries.append(entry)
+        source = members[0].manifest.source
+        lenders = [bibtex(about["key"], about) for about in source.get("sources") or ()]
+        for entry in (bibtex(dataset, source), *lenders):
+            if citation_key(entry) not in seen:
+                seen.add(citation_key(entry))
+                entries.append(entry)
     return "\n\n".join(entries) + "\n"
 
 
@@ -117,22 +176,32 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _IN_URLS = "%/:=&?~#+!$,;'@-._"
 
 
-def cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return flat(text).replace("|", "\\|")
-
-
 def shown(text: str) -> str:
     """Text of a spec for a line of Markdown: it shows as it is written, whatever it holds."""
     escaped = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", flat(text))
     return _UNSEEN.sub("", escaped)
 
 
+def cell(text: str) -> str:
+    """`shown`, for a cell of a table."""
+    return piped(shown(text))
+
+
+def piped(text: str) -> str:
+    """Markdown of our own, for a cell of a table."""
+    return flat(text).replace("|", "\\|")
+
+
 def link(text: str, url: str) -> str:
     """A link to a page that a spec names, for a cell; only the text if it is no web page."""
     if not url.startswith(("https://", "http://")):
-        return cell(shown(text))
-    return f"[{cell(shown(text))}]({quote(url, safe=_IN_URLS)})"
+        return cell(text)
+    return f"[{cell(text)}]({quoted(url)})"
+
+
+def quoted(url: str) -> str:
+    """A URL without the characters that would end it."""
+    return quote(url, safe=_IN_URLS)
 
 
 def flat(text: str) -> str:
