@@ -28,6 +28,7 @@ COMMANDS = {
     "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
+    "licenses": ("vision_flan.cli.licenses", "licenses"),
     "validate": ("vision_flan.cli.specs", "validate"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
@@ -40,6 +41,8 @@ COMMANDS = {
     "tables": ("vision_flan.cli.evaluate", "tables"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
+#: Other spellings of commands, which the help does not list.
+HIDDEN = {"licences": "licenses"}
 
 
 #: Commands that read specs or raw files. The others read what their user made, and may take all there is.
@@ -51,6 +54,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        name = HIDDEN.get(name, name)
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name]
