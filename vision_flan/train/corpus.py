@@ -26,6 +26,7 @@ from vision_flan.columns import COLUMNS, IMAGE, TURNS, Turn
 from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Indices, Mixture, Ref, choose_tasks
+from vision_flan.train.use import permitted
 
 TEXTS = ("id", "prompt", "target", "category", "task")
 
@@ -282,6 +283,7 @@ def open_corpus(data: Data, seed: int) -> Corpus:
     Raises:
         CorpusError: a folder, repository or file that cannot be read.
         MixtureError: tasks or instances that are not there.
+        ForbiddenError: forbidden tasks are asked for, and no reason is given.
     """
     folders: dict[str, Folder] = {}
     tables: list[Table] = []
@@ -292,7 +294,8 @@ def open_corpus(data: Data, seed: int) -> Corpus:
         root = source.root or data.root
         if root not in folders:
             folders[root] = Folder(root)
-        opened = [folders[root].table(name) for name in choose_tasks(source, folders[root].tasks, seed)]
+        there = permitted(folders[root].tasks, data.include_forbidden, data.reason)
+        opened = [folders[root].table(name) for name in choose_tasks(source, there, seed)]
         kept = {table.task: table.held_out(data.held_out) for table in opened}
         refs += [Ref(len(tables) + n, int(row)) for n, table in enumerate(opened) for row in kept[table.task]]
         tables += opened
