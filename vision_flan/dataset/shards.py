@@ -38,7 +38,7 @@ ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 256 * 2**20
 
 _SCHEMA = arrow_schema()
-_COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
+COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
     "options.list.element": "zstd",
@@ -70,7 +70,7 @@ class ShardWriter:
         self._writer = pq.ParquetWriter(
             self._file,
             _SCHEMA,
-            compression=_COMPRESSION,
+            compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,
