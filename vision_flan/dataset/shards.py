@@ -41,13 +41,8 @@ ROW_GROUP_BYTES = 64 * 2**20
 #: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
 SHARD_BYTES = 256 * 2**20
 
-<<<<<<< HEAD
-_SCHEMA = arrow_schema()
-COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
-=======
 SCHEMA = arrow_schema()
-_COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
->>>>>>> main
+COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
     "options.list.element": "zstd",
@@ -137,15 +132,9 @@ class _Shard:
         self.file = HashedFile(path, hashlib.sha256())
         self._sink = pa.PythonFile(self.file, "w")
         self._writer = pq.ParquetWriter(
-<<<<<<< HEAD
-            self._file,
-            _SCHEMA,
-            compression=COMPRESSION,
-=======
             self._sink,
             SCHEMA,
-            compression=_COMPRESSION,
->>>>>>> main
+            compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,
