@@ -20,11 +20,10 @@ from vision_flan.train.prompts import Encoder
 sentencepiece = pytest.importorskip("sentencepiece")
 
 TEXT = [
-    *(f'The quick brown fox {n} jumps over   the lazy dog\tand says: "hello"  two    four' for n in
-    range(99)), *["A chat between a curious user and an artificial intelligence assistant. USER:
-    ASSISTANT:"] * 20, *["        return x", "    if x:", "                indented", "né café", "[INST] <<SYS>> [/INST]"] * 20,
-]  # fmt: skip
-
+    *(f"A quick brown fox {n} jumps over   the lazy dog\tand says: 'hello'  two    four" for n in range(99)),
+    *["A chat between a curious user and an artificial intelligence assistant. USER: ASSISTANT:"] * 20,
+    *["        return x", "    if x:", "                indented", "né café", "[INST] <<SYS>> [/INST]"] * 20,
+]
 PIECES = [*"  ab1é\n\t<>[]/s▁.", "return", "The quick"]
 
 
