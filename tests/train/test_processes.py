@@ -16,14 +16,15 @@ from vision_flan.errors import VflanError
 from vision_flan.train import processes
 
 rank, port, case = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
-MASTER_PORT=port) start = dist.init_process_group
-dist.init_process_group = lambda *a, **k: start(*a, timeout=datetime.timedelta(seconds=2), **k)
+os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+start = dist.init_process_group
+dist.init_process_group = lambda *a, **k: start(*a, timeout=datetime.timedelta(seconds=3), **k)
 made = processes.start_processes(minutes=5)
 
 def make():
     if rank == 0 and case == "slow":
-        time.sleep(6)
+        time.sleep(8)
     if rank == 0 and case == "fails":
         raise VflanError("no model here", hint="look elsewhere")
     return f"made on {rank}"
