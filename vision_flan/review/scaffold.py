@@ -21,9 +21,15 @@ dataset: {dataset}
 title: {dataset}  # as its authors write it
 homepage: https://example.org/{dataset}
 license:
-  name: Unknown  # as upstream names it
-  spdx: null  # from https://spdx.org/licenses/, null where there is none
-  redistribute_images: unclear  # "yes", unclear or "no": decides what `vflan publish` sends
+  images:
+    name: None stated  # as upstream names it
+    spdx: null  # from https://spdx.org/licenses/, null where there is none
+    verdict: unclear  # "yes", per_image, unclear or "no": decides what `vflan publish` sends
+    # "yes" wants evidence: [{{url: where you read it, quote: a sentence of it, seen: YYYY-MM-DD}}]
+  annotations:
+    name: None stated
+    spdx: null
+    verdict: unclear
   note: Say what the license says of the images, and where.
 citation: |
   @misc{{{dataset},
