@@ -29,6 +29,7 @@ COMMANDS = {
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
     "validate": ("vision_flan.cli.specs", "validate"),
+    "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),

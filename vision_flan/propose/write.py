@@ -12,6 +12,7 @@ from vision_flan.propose.look import Looked
 from vision_flan.propose.source import Source
 from vision_flan.propose.table import Table
 from vision_flan.review.layout import WIDTH, fixed, flow
+from vision_flan.review.scaffold import HOW_TO_GET, LICENSE_NAME, LICENSE_NOTE, TASK_TITLE
 
 #: Keys whose values a person has to find out, and what to write.
 _COMMENTS = {
@@ -44,15 +45,15 @@ def dataset_text(dataset: str, looked: Looked, source: Source, made: Draft, head
         "title": dataset,
         "homepage": f"https://example.org/{dataset}",
         "license": {
-            "name": "Unknown",
+            "name": LICENSE_NAME,
             "spdx": None,
             "redistribute_images": "unclear",
-            "note": "Say what the license says of the images, and where.",
+            "note": LICENSE_NOTE,
         },
         "citation": f"@misc{{{dataset},\n  title = {{{dataset}}},\n  author = {{The authors}},\n"
         "  year = {2024},\n}\n",
         "access": "manual",
-        "how_to_get": "Say what a person does to get the files.",
+        "how_to_get": HOW_TO_GET,
         "files": _files(looked),
     }
     lines = [head, *(line for key, value in data.items() for line in _entry(key, value))]
@@ -70,7 +71,7 @@ def task_text(task: str, dataset: str, category: str, made: Draft, available: in
     """The text of the task's YAML."""
     data: dict[str, object] = {
         "id": task,
-        "title": "What the image shows",
+        "title": TASK_TITLE,
         "category": category,
         "alias": None,
         "dataset": dataset,
