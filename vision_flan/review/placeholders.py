@@ -18,7 +18,7 @@ _NUMBERED_CLASS = re.compile(r"class \d+\Z")
 def of_dataset(dataset: DatasetSpec) -> Iterator[Finding]:
     """Title, homepage, license, citation and files that nobody has looked up."""
     document = dataset.document
-    if dataset.title == dataset.dataset:
+    if dataset.title == dataset.dataset and _EXAMPLE.match(dataset.homepage):
         yield _found(
             document.place("title"), f"the title is the slug {dataset.title!r}", "as its authors write it"
         )
