@@ -1,5 +1,5 @@
 """Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [spec] [tasks]`, or `make docs` for all.
-`python -m tests.docs.generate TASK...`, or `make docs TASKS=...`, writes the lines of the tasks of these datasets
+`python -m tests.docs.generate TASK...`, or `make docs TASKS=...`, writes the lines of these tasks in tasks.md
 and leaves the others as they are.
 
 docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
