@@ -291,7 +291,7 @@ class TestSpecsThatChange:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ('redistribute_images: "yes"', 'redistribute_images: "no"'),
+            ('verdict: "yes"', 'verdict: "no"'),
             ("title: Toy\n", "title: Toys\n"),
             ("title = {Toy}", "title = {Toys}"),
             ("access: direct\n", "access: direct\nsensitive: [faces]\nlanguages: [de]\n"),
@@ -343,11 +343,11 @@ class TestSpecsThatChange:
         monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: toy.catalog))
         monkeypatch.chdir(toy.root)
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
-        toy.write_specs(DATASET.replace('images: "yes"', 'images: "no"'))
+        toy.write_specs(DATASET.replace('verdict: "yes"', 'verdict: "no"'))
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
         assert "facts renewed" in capsys.readouterr().out
         manifest = json.loads((toy.out / "manifest/toy_color.json").read_text())
-        assert manifest["source"]["license"]["redistribute_images"] == "no"
+        assert manifest["source"]["license"]["images"]["verdict"] == "no"
 
 
 def during_build(monkeypatch: pytest.MonkeyPatch, at: int, do: Callable[[], object]) -> None:

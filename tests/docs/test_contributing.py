@@ -21,10 +21,7 @@ EDITS = {
         "task_specs/snails/dataset.yaml": [
             (r"title: snails .*", "title: Snails of the Garden"),
             (r"homepage: \S+", "homepage: https://snails.org/garden"),
-            (r"name: Unknown", "name: CC BY 4.0"),
-            (r"(?m)spdx: null", "spdx: CC-BY-4.0"),
-            (r"(redistribute_images|verdict): unclear", r'\1: "yes"'),
-            (r"(?m)^ +(?:note|evidence): .*\n", ""),
+            (r"note: Say .*", "note: The authors state no license; they took the photos themselves."),
             (r"title = \{snails\}", "title = {Snails of the Garden}"),
             (r"author = \{The authors\}", "author = {Doe, Jane}"),
             (r"@misc\{snails", "@misc{doe2024snails"),

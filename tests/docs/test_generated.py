@@ -8,7 +8,7 @@ import click
 import pytest
 
 from tests.docs.api_document import api_document
-from tests.docs.generate import DOCS, cli_document
+from tests.docs.generate import DOCS, cli_document, with_licenses_table
 from tests.docs.spec_examples import EXAMPLES, examples_document, with_shipped_specs
 from vision_flan import api
 from vision_flan.cli.main import COMMANDS, vflan
@@ -44,6 +44,12 @@ def test_the_examples_of_docstrings_run(name: str, tmp_path: Path, monkeypatch: 
 def test_the_page_of_tasks_has_a_line_for_each_and_no_other() -> None:
     shown = re.findall(r"^\| `(\w+)` \| ", (DOCS / "tasks.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(shown) == list(Catalog.default().task_files), "run `make docs`"
+
+
+def test_the_table_of_licenses_is_that_of_the_specs() -> None:
+    text, catalog = (DOCS / "licenses.md").read_text("utf-8"), Catalog.default()
+    assert text == with_licenses_table(text, catalog), "run `make docs`"
+    assert all(f"| [{slug}](" in text for slug in catalog.dataset_files)
 
 
 def test_the_examples_of_specs_are_those_that_ship() -> None:

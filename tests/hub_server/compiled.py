@@ -19,7 +19,11 @@ from vision_flan.spec.model import CATEGORIES
 SOURCE: dict[str, Any] = {
     "title": "A Source",
     "homepage": "https://example.org/source",
-    "license": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "redistribute_images": "yes", "note": ""},
+    "license": {
+        "images": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "verdict": "yes"},
+        "annotations": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "verdict": "yes"},
+        "note": "",
+    },
     "citation": "@misc{key,\n  title = {A Source}\n}",
     "access": "direct",
     "sensitive": [],
@@ -27,11 +31,12 @@ SOURCE: dict[str, Any] = {
 }
 
 
-def source(dataset: str, redistribute: str = "yes", **changes: Any) -> dict[str, Any]:
+def source(dataset: str, verdict: str = "yes", **changes: Any) -> dict[str, Any]:
     """The manifest's facts about a dataset."""
-    license = {**SOURCE["license"], "redistribute_images": redistribute}
-    if redistribute != "yes":
-        license |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
+    license = SOURCE["license"]
+    if verdict != "yes":
+        images = {"name": "non-commercial research only", "spdx": None, "verdict": verdict}
+        license = {**license, "images": images, "note": "Ask | the authors."}
     return {
         **SOURCE,
         "title": dataset.replace("_", " ").title(),

@@ -168,7 +168,8 @@ def joined(folder: Path) -> Catalog:
     (folder / "mine/instructions/count_zoo.j2").write_text("How many? Answer with a number in digits.\n")
     (spec / "dataset.yaml").write_text(
         "dataset: zoo\ntitle: Zoo\nhomepage: https://example.org/zoo\n"
-        "license: {name: CC0, spdx: CC0-1.0, redistribute_images: 'yes'}\n"
+        "license:\n  images: {name: CC0, spdx: CC0-1.0, verdict: unclear}\n"
+        "  annotations: {name: CC0, spdx: CC0-1.0, verdict: unclear}\n"
         "citation: '@misc{zoo2020, title = {Zoo}, year = {2020}}'\naccess: direct\n"
         "files: [{path: zoo.json, url: 'https://example.org/zoo.json'}]\n"
         "tables:\n"

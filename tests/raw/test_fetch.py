@@ -36,7 +36,13 @@ DATASET = """\
 dataset: pets
 title: Pets
 homepage: https://example.org/pets
-license: {name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}
+license:
+  images:
+    name: CC BY 4.0
+    spdx: CC-BY-4.0
+    verdict: "yes"
+    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
+  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
 citation: "@misc{pets, title = {Pets}, year = {2020}}"
 access: ACCESS
 how_to_get: Write to pets@example.org.

@@ -56,7 +56,9 @@ def fetch(upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         folder.mkdir(parents=True)
         (folder / "dataset.yaml").write_text(
             f"dataset: {slug}\ntitle: {slug}\nhomepage: https://example.org/{slug}\n"
-            'license: {name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}\n'
+            "license:\n"
+            '  images: {name: None stated, spdx: null, verdict: "no"}\n'
+            "  annotations: {name: None stated, spdx: null, verdict: unclear}\n"
             f'citation: "@misc{{{slug}, title = {{P}}}}"\naccess: direct\n'
             f"how_to_get: Write to {slug}@example.org.\nfiles: {json.dumps(files)}\n"
             f"borrows: {json.dumps(borrows)}\n"

@@ -35,7 +35,9 @@ def catalog_of(
 dataset: {slug}
 title: Pets
 homepage: https://example.org/pets
-license: {{name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}}
+license:
+  images: {{name: None stated, spdx: null, verdict: "no"}}
+  annotations: {{name: None stated, spdx: null, verdict: unclear}}
 citation: "@misc{{pets, title = {{Pets}}, year = {{2020}}}}"
 access: {access}
 how_to_get: Write to pets@example.org.

@@ -57,7 +57,7 @@ def test_task_specs_that_the_schema_refuses(old: str, new: str, message: str) ->
     [
         ("reader: json,", "reader: jsn,", "tables.records.reader"),
         ("reader: json,", "reader: lines,", "lacks line"),
-        ('redistribute_images: "yes"', "redistribute_images: perhaps", "one of: yes, unclear, no"),
+        ('verdict: "yes"', "verdict: perhaps", "one of: yes, per_image, unclear, no"),
         ("access: direct", "access: free", "access"),
         ("0123456789abcdef0123456789abcdef", "0123", "files.0.md5"),
     ],

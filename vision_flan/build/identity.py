@@ -25,7 +25,7 @@ from vision_flan.spec.model import TaskSpec
 from vision_flan.versions import deciding_versions
 
 #: Fields of a task that decide no byte. The quota has a field of its own in the manifest.
-_FACTS = ("title", "alias", "suites", "form", "allow", "available", "confidence", "limit")
+_FACTS = ("title", "alias", "suites", "license", "form", "allow", "available", "confidence", "limit")
 
 
 @dataclass(frozen=True)
@@ -179,5 +179,5 @@ def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
         "alias": task.alias,
         "suites": task.suites,
         "form": task.form,
-        "source": source_block(sources.dataset),
+        "source": source_block(sources.dataset, task),
     }

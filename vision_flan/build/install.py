@@ -10,9 +10,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from vision_flan.build.credits import attribution_of
 from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole, stat_of
 from vision_flan.build.job import Build
 from vision_flan.build.locks import WORK_FOLDER, locked, remove_litter
+from vision_flan.build.notices import notices_of, write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
@@ -64,7 +66,13 @@ def renew(build: Build, manifest: Manifest) -> Manifest:
     Returns:
         The same object if nothing changed.
     """
-    current = replace(manifest, **facts_of(build.task, build.sources))
+    current = replace(
+        manifest,
+        **facts_of(build.task, build.sources),
+        attribution=attribution_of(build, manifest),
+        notices=notices_of(build),
+    )
+    write_notices(build.out, current)
     if current.to_json() == manifest.to_json():
         return manifest
     record = BuildRecord.read(build.work / INSTALLED)

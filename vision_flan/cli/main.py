@@ -28,6 +28,7 @@ COMMANDS = {
     "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
+    "licenses": ("vision_flan.cli.licenses", "licenses"),
     "validate": ("vision_flan.cli.specs", "validate"),
     "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
@@ -41,6 +42,8 @@ COMMANDS = {
     "tables": ("vision_flan.cli.evaluate", "tables"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
+#: Other spellings of commands, which the help does not list.
+HIDDEN = {"licences": "licenses"}
 
 
 #: Commands that read specs or raw files. The others read what their user made, and may take all there is.
@@ -52,6 +55,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        name = HIDDEN.get(name, name)
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name]

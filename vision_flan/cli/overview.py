@@ -147,9 +147,7 @@ def _source_line(source: Source, dataset: str) -> str:
 
 
 def _license_lines(facts: TaskDetails | DatasetDetails) -> list[str]:
-    lines = [
-        f"  license      {facts['license']}; images may be redistributed: {facts['redistribute_images']}"
-    ]
+    lines = [f"  license      {facts['license']}; images may be passed on: {facts['images_verdict']}"]
     if facts["license_note"]:
         lines.append(f"               {facts['license_note']}")
     return [*lines, f"  access       {facts['access']} {facts['how_to_get']}"]

@@ -14,19 +14,21 @@ from typing import Any
 import jinja2
 import yaml
 
-from vision_flan.columns import COLUMNS, features_yaml
+from vision_flan.columns import COLUMNS
 from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.publication import (
+    MIXED,
     RECIPE,
     RECIPE_COLUMNS,
     WHOLE,
     Publication,
     PublishedTask,
     data_files,
+    form_features_yaml,
     license_of,
-    recipe_features_yaml,
 )
+from vision_flan.dataset.sensitive import NOT_FOR_ALL, SENSITIVE, is_not_for_all, kinds_of
 from vision_flan.errors import VflanError
 from vision_flan.spec.model import CATEGORIES
 
@@ -45,15 +47,6 @@ GATED_PROMPT = (
     "Each source keeps its own license; see LICENSES.md. By asking for access you agree to follow the "
     "license of every source you use, and not to try to identify people in the images."
 )
-SENSITIVE = {
-    "faces": "faces of people",
-    "attributes": "labels of people's attributes",
-    "medical": "medical images",
-    "adult": "adult content",
-    "hate": "hateful content",
-    "location": "where an image was taken",
-}
-
 #: libyaml writes the 187 feature lists ten times faster than the Python dumper, with the same text.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -113,7 +106,10 @@ def render_published_card(
         "task_categories": list(TASK_CATEGORIES),
         "size_categories": [size_category(sum(task.rows for task in tasks.values()))],
         "source_datasets": list(by_source(tasks)),
-        "tags": list(TAGS),
+        "tags": [
+            *TAGS,
+            *([NOT_FOR_ALL] if any(is_not_for_all(task.manifest) for task in tasks.values()) else []),
+        ],
     }
     if gated:
         about["extra_gated_prompt"] = GATED_PROMPT
@@ -170,7 +166,7 @@ def _info(task: PublishedTask) -> dict[str, Any]:
     size = manifest.num_bytes if whole else download
     return {
         "config_name": task.task,
-        "features": features_yaml() if whole else recipe_features_yaml(),
+        "features": form_features_yaml(task.publication.form),
         "splits": [{"name": manifest.split, "num_bytes": size, "num_examples": task.rows}],
         "download_size": download,
         "dataset_size": size,
@@ -192,8 +188,20 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "license_name": license_name, "images": images}
+    environment.filters |= {"cell": cell, "license_name": license_name, "images": images, "limit": limit_of}
     return environment.get_template("card.md.j2")
+
+
+def limit_of(task: PublishedTask) -> str:
+    """What its makers say against using a task, in a sentence; "" for nothing."""
+    source = task.manifest.source
+    use, withdrawn = source.get("use"), source.get("withdrawn")
+    parts = []
+    if use:
+        parts.append(f"training is {use['train']}: {use['reason']}")
+    if withdrawn:
+        parts.append(f"withdrawn on {withdrawn['date']} by {withdrawn['by']}")
+    return "; ".join(parts)
 
 
 def images(task: PublishedTask) -> str:
@@ -201,6 +209,8 @@ def images(task: PublishedTask) -> str:
     publication = task.publication
     if publication.form == RECIPE:
         return RECIPE
+    if publication.form == MIXED:
+        return f"mixed, {task.images:,} of {task.rows:,}"
     if publication.reason:
         return "whole, by permission"
     return "whole, license unclear" if publication.license == "unclear" else WHOLE
@@ -210,8 +220,8 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
     """The text below the front matter; `repo_id` is empty for a folder on disk."""
     unclear = {name: task for name, task in tasks.items() if images(task).endswith("unclear")}
     sensitive = {
-        text: [task for task in tasks.values() if kind in task.manifest.source.get("sensitive", ())]
-        for kind, text in SENSITIVE.items()
+        kind.text: [task for task in tasks.values() if name in kinds_of(task.manifest)]
+        for name, kind in SENSITIVE.items()
     }
     order = {category: at for at, category in enumerate(CATEGORIES)}
     categories: dict[str, list[PublishedTask]] = {}
@@ -222,7 +232,9 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         tasks=tasks,
         categories=categories,
         rows=sum(task.rows for task in tasks.values()),
-        recipes=[task for task in tasks.values() if task.publication.form == RECIPE],
+        recipes=[task for task in tasks.values() if task.publication.form != WHOLE],
+        mixed=[task for task in tasks.values() if task.publication.form == MIXED],
+        limited=[task for task in tasks.values() if limit_of(task)],
         unclear=[members[0].manifest.source for members in by_source(unclear).values()],
         granted=[task for task in tasks.values() if task.publication.reason],
         sensitive={text: members for text, members in sensitive.items() if members},

@@ -12,19 +12,19 @@ from vision_flan.propose.look import Looked
 from vision_flan.propose.source import Source
 from vision_flan.propose.table import Table
 from vision_flan.review.layout import WIDTH, fixed, flow
-from vision_flan.review.scaffold import HOW_TO_GET, LICENSE_NAME, LICENSE_NOTE, TASK_TITLE
+from vision_flan.review.scaffold import HOW_TO_GET, LICENSE_NOTE, TASK_TITLE
 
 #: Keys whose values a person has to find out, and what to write.
 _COMMENTS = {
     "title: ": "as its authors write it",
     "homepage: ": "where the authors publish it",
-    "  name: Unknown": "as upstream names it",
-    "  spdx: ": "from https://spdx.org/licenses/, null where there is none",
-    "  redistribute_images: ": '"yes", unclear or "no": decides what `vflan publish` sends',
+    "    name: None stated": "as upstream names it",
+    "    spdx: ": "from https://spdx.org/licenses/, null where there is none",
+    "    verdict: ": '"yes", with `evidence`; per_image, unclear or "no": what `vflan publish` sends',
     "access: ": "direct, manual, registration, gated or offline",
 }
 #: Keys whose values stand on lines of their own, whatever their length.
-_BLOCKS = frozenset(("license", "files", "labels", "derive", "views"))
+_BLOCKS = frozenset(("license", "images", "files", "labels", "derive", "views"))
 #: Readers that need a declared column.
 _NEED_COLUMNS = frozenset(("delimited",))
 _TASK_COMMENTS = {
@@ -45,9 +45,8 @@ def dataset_text(dataset: str, looked: Looked, source: Source, made: Draft, head
         "title": dataset,
         "homepage": f"https://example.org/{dataset}",
         "license": {
-            "name": LICENSE_NAME,
-            "spdx": None,
-            "redistribute_images": "unclear",
+            "images": {"name": "None stated", "spdx": None, "verdict": "unclear"},
+            "annotations": {"name": "None stated", "spdx": None, "verdict": "unclear"},
             "note": LICENSE_NOTE,
         },
         "citation": f"@misc{{{dataset},\n  title = {{{dataset}}},\n  author = {{The authors}},\n"

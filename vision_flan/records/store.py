@@ -171,6 +171,34 @@ class RecordStore:
         self._columns(f"SELECT CAST(({key}\n) AS VARCHAR) AS k FROM ({sql}\n) AS _", place)
 
     @_machine_errors()
+    def matching(self, sql: str, column: str, values: pa.Table, place: Location) -> pa.Table:
+        """The rows of a SELECT whose column is among values.
+
+        Args:
+            sql: one SELECT over the tables loaded.
+            column: a column of the SELECT, compared as text.
+            values: a table with one column `value`.
+            place: location of the SQL, for errors.
+
+        Raises:
+            SpecError: it is not the SQL of a spec, or does not run.
+            MachineError: there is not enough memory or disk.
+        """
+        self.describe(sql, place)
+        self._con.register("_wanted", values)
+        try:
+            return self._con.sql(
+                f'SELECT * FROM ({sql}\n) AS c WHERE CAST(c."{column}" AS VARCHAR) '
+                "IN (SELECT value FROM _wanted)"
+            ).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise sql_error(error, place) from error
+        finally:
+            self._con.unregister("_wanted")
+
+    @_machine_errors()
     def prepare(
         self, sql: str, key: str, seed: int, place: Location, key_place: Location | None = None
     ) -> Candidates:

@@ -17,7 +17,6 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
 #: What the files that `vflan new` writes say until a person replaces it; `vflan check` finds what is left.
 TASK_TITLE = "What the image shows"
-LICENSE_NAME = "Unknown"
 LICENSE_NOTE = "Say what the license says of the images, and where."
 HOW_TO_GET = "Say what a person does to get the files."
 
@@ -27,9 +26,15 @@ dataset: {dataset}
 title: {dataset}  # as its authors write it
 homepage: https://example.org/{dataset}
 license:
-  name: Unknown  # as upstream names it
-  spdx: null  # from https://spdx.org/licenses/, null where there is none
-  redistribute_images: unclear  # "yes", unclear or "no": decides what `vflan publish` sends
+  images:
+    name: None stated  # as upstream names it
+    spdx: null  # from https://spdx.org/licenses/, null where there is none
+    verdict: unclear  # "yes", per_image, unclear or "no": decides what `vflan publish` sends
+    # "yes" wants evidence: [{{url: where you read it, quote: a sentence of it, seen: YYYY-MM-DD}}]
+  annotations:
+    name: None stated
+    spdx: null
+    verdict: unclear
   note: Say what the license says of the images, and where.
 citation: |
   @misc{{{dataset},

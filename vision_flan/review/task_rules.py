@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from vision_flan.errors import Location
 from vision_flan.review.bound import BoundTask, find_word
+from vision_flan.review.license_rules import task_license
 from vision_flan.spec.findings import Finding, at
 from vision_flan.spec.model import CATEGORIES
 from vision_flan.spec.nearest import did_you_mean
@@ -226,5 +227,5 @@ def looks_raw(text: str) -> str:
 
 TASK_RULES = (
     sql, key, row_order, negated_column, template, derive, unused_field, labels, options, form, alias,
-    category, available, raw_labels,
+    category, available, raw_labels, task_license,
 )  # fmt: skip

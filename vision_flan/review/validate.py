@@ -25,7 +25,7 @@ from vision_flan.review.task_rules import TASK_RULES
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, at, from_error
-from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.model import DatasetSpec
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
 
@@ -92,12 +92,11 @@ def validate(
     for slug in checked.datasets:
         document = _document(catalog.dataset_files[slug], "dataset", checked)
         if document:
-            valid[slug] = dataset_from(document)
-            checked.add(found for rule in DATASET_RULES for found in rule(valid[slug], catalog))
+            _check_dataset(document, catalog, valid, checked)
     for task in chosen:
         document = _document(catalog.task_files[task], "task", checked)
         if document:
-            _check_task(task_from(document), catalog, valid, checked)
+            _check_task(document, catalog, valid, checked)
     if tasks is None:
         checked.add(found for rule in CATALOG_RULES for found in rule(catalog, checked.bound))
         checked.add(similar_instructions(checked.bound))
@@ -137,7 +136,26 @@ def _document(path: Path, kind: str, checked: Checked) -> Document | None:
     return document
 
 
-def _check_task(task: TaskSpec, catalog: Catalog, datasets: dict[str, DatasetSpec], checked: Checked) -> None:
+def _check_dataset(
+    document: Document, catalog: Catalog, valid: dict[str, DatasetSpec], checked: Checked
+) -> None:
+    try:
+        dataset = catalog.bind_dataset(document)
+    except SpecError as error:  # its lender is unknown, or has no valid dataset.yaml
+        checked.add([from_error(error, "license", document.path)])
+        return
+    valid[document.path.parent.name] = dataset
+    checked.add(found for rule in DATASET_RULES for found in rule(dataset, catalog))
+
+
+def _check_task(
+    document: Document, catalog: Catalog, datasets: dict[str, DatasetSpec], checked: Checked
+) -> None:
+    try:
+        task = catalog.bind_task(document)
+    except SpecError as error:
+        checked.add([from_error(error, "license", document.path)])
+        return
     if task.dataset not in datasets or task.id != task.document.path.stem:
         return  # `names` or the rules of dataset.yaml report it
     bound = bind_task(task, catalog)

@@ -10,7 +10,8 @@ from pathlib import Path
 from vision_flan.errors import Location, SpecError
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
-from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.license import License, Source, Terms
+from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
 from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.roots import Root
 from vision_flan.spec.roots import roots as all_roots
@@ -173,7 +174,7 @@ class Catalog:
         task = self.resolve(name)
         if task not in self._tasks:
             document = _checked(self.task_files[task], "task")
-            self._tasks[task] = task_from(document)
+            self._tasks[task] = self.bind_task(document)
         return self._tasks[task]
 
     def dataset(self, slug: str, asked: Location | None = None) -> DatasetSpec:
@@ -186,8 +187,70 @@ class Catalog:
             path = self.dataset_files.get(slug)
             if path is None:
                 raise _unknown("dataset", slug, self.dataset_files, asked)
-            self._datasets[slug] = dataset_from(_checked(path, "dataset"))
+            self._datasets[slug] = self.bind_dataset(_checked(path, "dataset"))
         return self._datasets[slug]
+
+    def bind_dataset(self, document: Document) -> DatasetSpec:
+        """A dataset with what the catalog knows of its lenders and sources.
+
+        Raises:
+            SpecError: the lender has no dataset.yaml, or takes its terms from another one itself.
+        """
+        keys = [*document.data.get("borrows", ()), *document.data.get("derived_from", ())]
+        sources = [self.source(key) for key in dict.fromkeys(keys)]
+        return dataset_from(document, self._lender(document), tuple(s for s in sources if s))
+
+    def bind_task(self, document: Document) -> TaskSpec:
+        """A task with the terms of its images' lender; raises what `bind_dataset` raises."""
+        return task_from(document, self._lender(document))
+
+    def _lender(self, document: Document) -> Terms | None:
+        slug = lender_of(document.data.get("license"))
+        if not slug:
+            return None
+        place = document.place("license", "images", "lender")
+        path = self.dataset_files.get(slug)
+        if path is None or slug == document.path.parent.name == document.data.get("dataset"):
+            raise _unknown("dataset", slug, self.dataset_files, place)
+        terms = self.dataset(slug, place).license.images
+        if terms.lender:
+            raise SpecError(
+                f"{slug} takes its own terms from {terms.lender}", where=place, hint=f"lender: {terms.lender}"
+            )
+        return terms
+
+    def license(self, task: TaskSpec) -> License:
+        """The license of a task: its dataset's, with the task's own terms for its images if it has them."""
+        return self.dataset_of(task).license.with_images(task.images)
+
+    def source(self, key: str) -> Source | None:
+        """A work that datasets come from: a dataset here, or one of `sources.yaml`; None for neither.
+
+        Raises:
+            SpecError: the file is not YAML, or an entry is not a mapping.
+        """
+        path = self.dataset_files.get(key)
+        about = load_yaml(path).data if path else self.other_sources.get(key)
+        if not isinstance(about, dict):
+            return None
+        return _source(key, {**about, "license": _images_name(about.get("license"))} if path else about)
+
+    @cached_property
+    def other_sources(self) -> Mapping[str, Mapping[str, object]]:
+        """The works of `sources.yaml` by key: title, homepage, license, citation.
+
+        Raises:
+            SpecError: the file is not YAML, or an entry is not a mapping.
+        """
+        path = self.specs / "sources.yaml"
+        if not path.exists():
+            return {}
+        document = load_yaml(path)
+        entries = document.data if isinstance(document.data, dict) else {}
+        for key, about in entries.items():
+            if not isinstance(about, dict):
+                raise SpecError(f"{key} is not a mapping", where=document.place(key))
+        return entries
 
     def dataset_of(self, task: TaskSpec) -> DatasetSpec:
         """The dataset that a task's spec names."""
@@ -220,6 +283,17 @@ class Catalog:
         """The folder of a dataset's cut miniature, `tests/miniatures/<dataset>`; None where there is none."""
         folders = (root.miniatures / dataset for root in self.roots)
         return next((folder for folder in folders if (folder / "expected.jsonl").is_file()), None)
+
+
+def _source(key: str, about: Mapping[str, object]) -> Source:
+    text = {name: str(about.get(name, "")).strip() for name in ("title", "homepage", "license", "citation")}
+    return Source(key, text["title"] or key, text["homepage"], text["license"], text["citation"])
+
+
+def _images_name(license: object) -> str:
+    """The name of a license block for a list of sources: that of the images."""
+    images = license.get("images") if isinstance(license, Mapping) else None
+    return str(images.get("name", "")) if isinstance(images, Mapping) else ""
 
 
 def _lines(path: Path) -> list[str]:
