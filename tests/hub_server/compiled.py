@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def _shard(
 ) -> ShardFacts:
     path = f"{task}/train-{name}.parquet"
     (folder / task).mkdir(parents=True, exist_ok=True)
-    with ShardWriter(folder / path) as writer:
+    with ShardWriter(folder / task, name) as writer:
         for row in range(rows):
             key = f"{name}-{row}"
             texts: Mapping[str, str] = {
@@ -130,7 +131,9 @@ def _shard(
                 "source": dataset,
             }
             writer.add(instance(task, key, texts, image(f"{task} {version} {key}", noise)))
-    return writer.facts(path)
+    (shard,) = writer.facts
+    (folder / task / shard.path).rename(folder / path)
+    return replace(shard, path=path)
 
 
 def instance(task: str, key: str, texts: Mapping[str, str], image: bytes) -> Instance:

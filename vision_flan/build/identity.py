@@ -51,7 +51,7 @@ class Identity:
 def identity_of(build: Build) -> Identity:
     """Everything that decides the bytes of a config, except its images."""
     recipe = {
-        "spec_sha256": _spec_sha256(build),
+        "spec_sha256": spec_sha256(build),
         "versions": {v.name: v.installed for v in deciding_versions() if v.installed}
         | {"vision_flan": __version__},
         "seed": build.options.seed,
@@ -73,7 +73,8 @@ def image_tables(task: TaskSpec, sources: TaskSources) -> list[str]:
     return sorted(sources.readers)
 
 
-def _spec_sha256(build: Build) -> str:
+def spec_sha256(build: Build) -> str:
+    """Checksum of everything on the spec's side that decides bytes."""
     task, sources, raw = build.task, build.sources, build.raw
     recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
     tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}

@@ -22,6 +22,7 @@ from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
+    "merge": ("vision_flan.cli.merge", "merge"),
     "verify": ("vision_flan.cli.data", "verify"),
     "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),

@@ -156,12 +156,11 @@ limit_option = click.option(
     type=click.IntRange(min=0),
     help="Instances per task, 0 for all. Default: the spec's (mostly 10000).",
 )
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=2,
-    show_default=True,
-    help="Blocks built in parallel. The shards are the same for any number.",
+jobs_option = click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, 1024),
+    help="Processes. The shards are the same for any number. Default: the cores this process may use.",
 )
 
 

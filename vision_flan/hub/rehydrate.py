@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
 from vision_flan.build.compile import Options, compile_task
+from vision_flan.build.engines import EngineSpec
 from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.card import write_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
@@ -66,7 +67,7 @@ class Rehydrator:
     report: Reporter
     patience: Patience
     revision: str = "main"
-    workers: int = 2
+    jobs: int | None = None
 
     def tasks(self, names: Sequence[str]) -> tuple[Remote, list[PublishedTask]]:
         """The published tasks with these names; all that lack images if no names are given.
@@ -98,7 +99,7 @@ class Rehydrator:
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
-        options = Options(wanted.seed, wanted.limit, self.workers, wanted.image_check == "full")
+        options = Options(wanted.seed, wanted.limit, EngineSpec(jobs=self.jobs), wanted.image_check == "full")
         built = compile_task(task, self.raw, staging, self.catalog, options, self.report).manifest
         if built.spec_sha256 != wanted.spec_sha256:
             raise SpecError(
