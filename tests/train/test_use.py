@@ -43,6 +43,11 @@ def test_a_forbidden_task_wants_a_reason(folder: Path, tmp_path: Path) -> None:
 
 def test_the_trainer_leaves_forbidden_tasks_out(folder: Path) -> None:
     sources = (Source(),)
-    assert {t.task for t in open_corpus(Data(str(folder), sources), 0).tables} == {"ocr_textocr"}
-    asked = Data(str(folder), sources, include_forbidden=("object_objectnet",), reason="Its authors agreed.")
+    assert {t.task for t in open_corpus(Data(root=str(folder), sources=sources), 0).tables} == {"ocr_textocr"}
+    asked = Data(
+        root=str(folder),
+        sources=sources,
+        include_forbidden=("object_objectnet",),
+        reason="Its authors agreed.",
+    )
     assert {t.task for t in open_corpus(asked, 0).tables} == set(TASKS)

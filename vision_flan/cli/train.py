@@ -11,6 +11,7 @@ import click
 from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo
 from vision_flan.errors import VflanError
+from vision_flan.versions import install_command
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
 
@@ -22,9 +23,7 @@ def _trainer() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("torch", "transformers"):
-            raise VflanError(
-                f"{error.name} is not installed", hint='pip install "vision-flan[train]"'
-            ) from error
+            raise VflanError(f"{error.name} is not installed", hint=install_command("train")) from error
         raise
 
 

@@ -85,9 +85,11 @@ class Data:
     is held out by its own key, so that more tasks, other counts or another seed move none to the other side.
     Tasks that their makers forbid to train on are left out, but for those in `include_forbidden`, for a
     `reason`.
+    With a `suite`, patterns such as `*` match its tasks only; a task that a source names outright is taken.
     """
 
     root: str = "vision-flan"
+    suite: str = ""
     sources: tuple[Source, ...] = (Source(),)
     prompt: str = "vicuna_v1"  # vicuna_v1 | llama2_chat | plain
     image_position: str = "first"  # first | as_written: where the prompt holds `<image>`
