@@ -135,7 +135,7 @@ def _add_credits(folder: Path, out: Path, manifest: Manifest) -> None:
     table = attribution_path(Path(), manifest.task)
     if manifest.attribution.get("sha256") and not is_whole(folder / table, manifest.attribution["sha256"]):
         raise VflanError(
-            "the table of authors is missing or damaged",
+            "the attribution table is missing or damaged",
             where=Location(folder / table),
             hint="compile its task again",
         )
