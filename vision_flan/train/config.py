@@ -83,9 +83,11 @@ class Data:
 
     `held_out` is the share of instances that are never trained on; their loss is logged instead. An instance
     is held out by its own key, so that more tasks, other counts or another seed move none to the other side.
+    With a `suite`, patterns such as `*` match its tasks only; a task that a source names outright is taken.
     """
 
     root: str = "vision-flan"
+    suite: str = ""
     sources: tuple[Source, ...] = (Source(),)
     prompt: str = "vicuna_v1"  # vicuna_v1 | llama2_chat | plain
     image_position: str = "first"  # first | as_written: where the prompt holds `<image>`
