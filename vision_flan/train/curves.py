@@ -121,7 +121,8 @@ def _page(run: Path, lines: Sequence[Mapping[str, object]]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
         "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
-        "td,th{padding:.2em .8em;text-align:left;vertical-align:top}img{max-width:100%}pre{background:#f4f4f4;padding:1em;overflow:auto}</style>"
+        "td,th{padding:.2em .8em;text-align:left;vertical-align:top}"
+        "img{max-width:100%}pre{background:#f4f4f4;padding:1em;overflow:auto}</style>"
         f"<h1>{name}</h1><p>{len(lines)} lines of the log, the last of step {last['step']}.</p>"
         f'<img src="curves.svg" alt="curves of the run"><h2>Last line</h2><table>{figures}</table>'
         f"{answers}<h2>Recipe</h2><pre>{text}</pre></html>\n"
