@@ -27,6 +27,7 @@ from vision_flan.errors import Location, VflanError
 from vision_flan.spec.catalog import Catalog
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Indices, Mixture, Ref, choose_tasks
+from vision_flan.train.use import permitted
 
 TEXTS = ("id", "prompt", "target", "category", "task")
 
@@ -283,6 +284,7 @@ def open_corpus(data: Data, seed: int) -> Corpus:
     Raises:
         CorpusError: a folder, repository or file that cannot be read.
         MixtureError: tasks or instances that are not there.
+        ForbiddenError: forbidden tasks are asked for, and no reason is given.
         SpecError: there is no such suite.
     """
     suite = Catalog.default().suite(data.suite) if data.suite else None
@@ -295,7 +297,8 @@ def open_corpus(data: Data, seed: int) -> Corpus:
         root = source.root or data.root
         if root not in folders:
             folders[root] = Folder(root)
-        chosen = choose_tasks(source, folders[root].tasks, seed, suite)
+        there = permitted(folders[root].tasks, data.include_forbidden, data.reason)
+        chosen = choose_tasks(source, there, seed, suite)
         opened = [folders[root].table(name) for name in chosen]
         kept = {table.task: table.held_out(data.held_out) for table in opened}
         refs += [Ref(len(tables) + n, int(row)) for n, table in enumerate(opened) for row in kept[table.task]]
