@@ -1,4 +1,4 @@
-"""`split: [train, validation]`: several labelled splits, in the order preferred."""
+"""`split: [train, validation]`: several labeled splits, in the order preferred."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class TaskSpec:
 
     Attributes:
         images: the terms of its images (`license.images`), where they are not those of the dataset.
-        splits: several labelled splits that records come from, in the order preferred; a column `split` says
+        splits: several labeled splits that records come from, in the order preferred; a column `split` says
             which. Empty where the SQL takes one.
         own_instruction: whether there is an `instructions/<task id>.j2`; `instruction: null` says no.
     """
