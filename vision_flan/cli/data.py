@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -172,7 +172,7 @@ def _compile_tasks(
 ) -> None:
     from vision_flan.build.many import compile_many
 
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, object]] = []
     failed: VflanError | None = None
     with reporters(quiet=as_json) as make:
         for outcome in compile_many(selection, raw, out, catalog, make):
@@ -192,7 +192,7 @@ def _compile_tasks(
         raise SystemExit(failed.exit_code)
 
 
-def _summary(result: Result) -> dict[str, Any]:
+def _summary(result: Result) -> dict[str, object]:
     manifest = result.manifest
     return {
         "task": manifest.task,
