@@ -187,11 +187,32 @@ def test_what_no_reader_reads_is_said(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     tsv_with_an_image_column(folder)
     (folder / "broken.json").write_text('{"a": [1, 2')
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / "deep.jsonl").write_text('{"a": ' + "[" * 100_000)
+    (folder / "odd.parquet").write_bytes(b"PAR1 and then nothing")
+    (folder / "odd.mat").write_bytes(b"MATLAB 5.0 MAT-file, and then nothing")
+    (folder / "odd.xml").write_text("<a><b></a>")
     (folder / "weights.pkl").write_bytes(b"\x80\x04.")
     (folder / "paper.pdf").write_bytes(b"%PDF-1.4")
     (folder / "more.zip").write_bytes(b"no archive")
     proposal, _ = begin(tmp_path)
     said = dict(proposal.unmatched)
-    assert said.keys() >= {"broken.json", "weights.pkl", "paper.pdf", "more.zip"}
+    assert said.keys() >= {"broken.json", "weights.pkl", "paper.pdf", "more.zip", "deep.json", "deep.jsonl"}
+    assert said.keys() >= {"odd.parquet", "odd.mat", "odd.xml"}
     assert "`pickle` needs options" in said["weights.pkl"] and "PDF" in said["paper.pdf"]
     assert "cut off" in said["broken.json"]
+
+
+@pytest.mark.parametrize("odd", ["it's", 'a"b', "cc: d", "# e", "- f", "x\u2028y", "{g}", "*h", "&i", "é"])
+def test_names_of_any_kind_stay_names(odd: str, tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "fruit"
+    images(folder / odd, 12)
+    records = [
+        {"a": f"{i:03}.jpg", "b": f"{11 - i:03}.jpg", odd: KINDS[i % 3], "kind": odd + str(i % 2)}
+        for i in range(12)
+    ]
+    (folder / "list.json").write_text(json.dumps(records))
+    _, begun = begin(tmp_path)
+    assert begun.available == 12 and all(isinstance(text, Text) for _, text in begun.shown)
+    errors = [one for one in validate(catalog(tmp_path), ["fruit_task"]).findings if one.severity == "error"]
+    assert not errors, errors
