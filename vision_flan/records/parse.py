@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 
 from vision_flan.errors import Location, MachineError, SpecError, VflanError
+from vision_flan.records.memory import memory_limit
+from vision_flan.report import human_bytes
 
 #: Characters of one SELECT; the longest of the shipped specs has 1,700.
 MAX_LENGTH = 20_000
@@ -55,9 +57,9 @@ def machine_error(error: duckdb.Error) -> MachineError:
     """The error for DuckDB running out of memory or disk, whatever SQL it was running."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
-        hint="beyond the memory limit of 1 GB, tables spill to disk: beside the output for a compile, below "
-        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or a cross "
-        "join, has to yield less",
+        hint=f"SQL has {human_bytes(memory_limit())} before tables spill to disk, beside the output for a "
+        "compile, below TMPDIR for other commands: give more memory with --memory (SQL has a quarter of it), "
+        "or free space there. Only a cross join, or a SELECT that builds very long lists, has to yield less",
     )
 
 

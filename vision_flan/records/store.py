@@ -20,12 +20,10 @@ import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.limits import Step, current
+from vision_flan.records.memory import memory_limit
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
-
-#: Memory DuckDB may use before it spills; readers and writers need more.
-MEMORY_LIMIT = "1GB"
 
 #: Characters of an example: a record may be long.
 _EXAMPLE_LENGTH = 300
@@ -77,7 +75,7 @@ def _config(spill: Path | None) -> dict[str, Any]:
     config: dict[str, Any] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": f"{memory_limit()}B",
         "threads": "2",
     }
     if spill is not None:
