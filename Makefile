@@ -69,8 +69,8 @@ format: $(VENV)/dev  ## format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs
-	$(BIN)/python -m tests.docs.generate
+docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs; TASKS=name: the lines of that task alone
+	$(BIN)/python -m tests.docs.generate $(TASKS)
 
 bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
 	$(BIN)/python -m tests.benchmarks.compile

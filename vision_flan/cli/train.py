@@ -11,6 +11,7 @@ import click
 from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo
 from vision_flan.errors import VflanError
+from vision_flan.versions import install_command
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
 
@@ -22,9 +23,7 @@ def _trainer() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("torch", "transformers"):
-            raise VflanError(
-                f"{error.name} is not installed", hint='pip install "vision-flan[train]"'
-            ) from error
+            raise VflanError(f"{error.name} is not installed", hint=install_command("train")) from error
         raise
 
 
@@ -114,7 +113,21 @@ Examples:
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only.")
-def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
+@click.option(
+    "--include-forbidden",
+    multiple=True,
+    metavar="TASK",
+    help="Write this task although its makers forbid to train on it; needs --reason.",
+)
+@click.option("--reason", default="", help="Why you may train on the tasks of --include-forbidden.")
+def export(
+    folder: Path,
+    form: str,
+    out: Path,
+    tasks: tuple[str, ...],
+    include_forbidden: tuple[str, ...],
+    reason: str,
+) -> None:
     """Write a compiled FOLDER for another trainer.
 
     llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM.
@@ -123,5 +136,13 @@ def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
     from vision_flan.spec.names import task_ids
     from vision_flan.train.exports import export as write_export
 
-    count = write_export(folder, out, form, task_ids(Catalog.default(), tasks))
+    catalog = Catalog.default()
+    count = write_export(
+        folder,
+        out,
+        form,
+        task_ids(catalog, tasks),
+        include_forbidden=task_ids(catalog, include_forbidden),
+        reason=reason,
+    )
     echo(f"{out}: {count} instances for {form}")

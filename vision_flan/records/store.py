@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.limits import Step, current
+from vision_flan.limits import Step, current, current_step
 from vision_flan.records.memory import memory_limit
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
@@ -123,9 +123,12 @@ class RecordStore:
         self._con.register("_incoming", pa.RecordBatchReader.from_batches(schema, guarded()))
         try:
             self._con.execute(f'CREATE TABLE "{name}" AS SELECT * FROM _incoming')
-        except BaseException:
+        except BaseException as error:
             if failure:
                 raise failure[0] from None
+            step = current_step()
+            if step and ("bad allocation" in str(error) or isinstance(error, duckdb.OutOfMemoryException)):
+                raise step.too_much("more memory or disk than it may take", "memory") from error
             raise
         finally:
             self._con.unregister("_incoming")
@@ -282,6 +285,8 @@ class RecordStore:
         timer.start()
         try:
             yield
+        except duckdb.OutOfMemoryException as error:
+            raise sql_error(error, place) from error
         except (duckdb.InterruptException, RuntimeError) as error:
             if seconds and time.monotonic() - began >= seconds:
                 raise SpecError(

@@ -3,8 +3,8 @@
 What a reader made of a table is kept as Parquet with checksums, under a name that is a digest of all that
 decides its rows: the declared table, the code of the readers, the versions of libraries, and name, size and
 time of each file. So an entry is never out of date, it is only not asked for any more. Entries appear whole,
-by renaming; two processes that read the same table at one time write the same entry. The folder may be removed
-at any time.
+by renaming; two processes that read the same table at one time write the same entry. The folder may be
+removed at any time.
 """
 
 from __future__ import annotations
