@@ -48,8 +48,8 @@ def sql_error(error: duckdb.Error, place: Location) -> VflanError:
         return SpecError(
             f"the SQL takes more memory or disk than it may: {str(error).splitlines()[0]}",
             where=place,
-            hint="a SELECT that builds very long lists or texts, or a cross join, has to yield less; "
-            "VFLAN_LIMIT_SPILL is what it may take on the disk",
+            hint=f"{_room()}; VFLAN_LIMIT_SPILL is what it may take on the disk. A SELECT that builds very long "
+            "lists or texts, or a cross join, has to yield less",
         )
     if isinstance(error, duckdb.IOException):
         return machine_error(error)
@@ -64,10 +64,13 @@ def machine_error(error: duckdb.Error) -> MachineError:
     """The error for DuckDB running out of memory or disk, whatever SQL it was running."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
-        hint=f"SQL has {human_bytes(memory_limit())} before tables spill to disk, beside the output for a "
-        "compile, below TMPDIR for other commands: give more memory with --memory (SQL has a quarter of it), "
-        "or free space there. Only a cross join, or a SELECT that builds very long lists, has to yield less",
+        hint=f"{_room()}, or free space where tables spill: beside the output for a compile, below TMPDIR for "
+        "other commands",
     )
+
+
+def _room() -> str:
+    return f"SQL has {human_bytes(memory_limit())} of memory: give it more with --memory, of which it has a quarter"
 
 
 @lru_cache(maxsize=1024)
