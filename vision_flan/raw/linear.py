@@ -7,6 +7,7 @@ start, each as long or as short as `re` would make it.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ def ends_of_runs(parts: Sequence[Part]) -> list[tuple[str, int]]:
     """The fixed texts after runs, each with how often; "" where another run, or a suffix, follows."""
     after = (part for before, part in pairwise(parts) if not before.text)
     return list(Counter("" if part.any_case else part.text for part in after).items())
+
+
+def short(parts: Sequence[Part]) -> int:
+    """Characters of a text that is quick to match wherever the runs end."""
+    runs = sum(not part.text for part in parts)
+    return int(_FEW ** (1 / runs)) if runs > 1 else sys.maxsize
 
 
 def is_quick(ends: Sequence[tuple[str, int]], text: str) -> bool:

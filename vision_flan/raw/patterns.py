@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.raw.linear import Part, ends_of_runs, is_quick, match
+from vision_flan.raw.linear import Part, ends_of_runs, is_quick, match, short
 from vision_flan.raw.names import SUFFIX, composed
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
@@ -136,7 +136,7 @@ class _Matcher:
         self._ends = ends_of_runs(whole.parts)
         self._repeats = whole.repeats
         self._re = re.compile(whole.expression, flags)
-        self._alone = sum(not part.text for part in whole.parts) < 2
+        self._short = short(whole.parts)
 
     def match(self, text: str) -> dict[str, str] | None:
         """The named parts, None when it does not match.
@@ -144,7 +144,7 @@ class _Matcher:
         Raises:
             SpecError: a pattern with a repeated field, which could match in too many ways.
         """
-        if self._alone or is_quick(self._ends, text):
+        if len(text) <= self._short or is_quick(self._ends, text):
             found = self._re.fullmatch(text)
             return found.groupdict() if found else None
         if self._repeats:

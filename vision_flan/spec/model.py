@@ -110,7 +110,7 @@ class DatasetSpec:
     withdrawn: Withdrawn | None = None
     how_to_get: str = ""
     splits: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, object] = field(default_factory=dict)
     sensitive: tuple[str, ...] = ()
     languages: tuple[str, ...] = ("en",)
 
@@ -159,8 +159,8 @@ class TaskSpec:
     where: str | None = None
     sql: str | None = None
     image: tuple[str, ...] = ()
-    compose: Mapping[str, Any] | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    compose: Mapping[str, object] | None = None
+    labels: Mapping[str, object] = field(default_factory=dict)
     derive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     input: str | None = None
     first: str = "instruction"
