@@ -38,7 +38,7 @@ def test_running_out_of_memory_says_how_much_there_was_and_how_to_give_more(toy:
     error = json.loads(done.stdout)["error"]
     assert done.returncode == 1, done.stderr
     assert "the SQL takes more memory or disk than it may" in error["message"]
-    assert "SQL has 536.9 MB of memory: give it more with --memory" in error["hint"]
+    assert "SQL has 536.9 MB of memory; give more with --memory" in error["hint"]
 
 
 def test_the_plan_goes_on_after_a_task_that_takes_too_much(toy: Toy) -> None:

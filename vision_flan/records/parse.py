@@ -48,8 +48,8 @@ def sql_error(error: duckdb.Error, place: Location) -> VflanError:
         return SpecError(
             f"the SQL takes more memory or disk than it may: {str(error).splitlines()[0]}",
             where=place,
-            hint=f"{_room()}; VFLAN_LIMIT_SPILL is what it may take on the disk. A SELECT that builds very long "
-            "lists or texts, or a cross join, has to yield less",
+            hint=f"{_room()}; VFLAN_LIMIT_SPILL is what it may take on the disk. A SELECT that builds very "
+            "long lists or texts, or a cross join, has to yield less",
         )
     if isinstance(error, duckdb.IOException):
         return machine_error(error)
@@ -64,13 +64,15 @@ def machine_error(error: duckdb.Error) -> MachineError:
     """The error for DuckDB running out of memory or disk, whatever SQL it was running."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
-        hint=f"{_room()}, or free space where tables spill: beside the output for a compile, below TMPDIR for "
-        "other commands",
+        hint=f"{_room()}. Free space where tables spill: beside the output for a compile, below TMPDIR "
+        "for other commands",
     )
 
 
 def _room() -> str:
-    return f"SQL has {human_bytes(memory_limit())} of memory: give it more with --memory, of which it has a quarter"
+    return (
+        f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, it has a quarter of that"
+    )
 
 
 @lru_cache(maxsize=1024)
