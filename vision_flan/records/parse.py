@@ -71,7 +71,7 @@ def machine_error(error: duckdb.Error) -> MachineError:
 
 def _room() -> str:
     return (
-        f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, it has a quarter of that"
+        f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, SQL has a quarter"
     )
 
 
