@@ -10,6 +10,7 @@ from tests.cli.console import on_specs, vflan
 from tests.toy import Toy
 from vision_flan.limits import GIB, Limits
 from vision_flan.records import memory
+from vision_flan.records.store import RecordStore
 
 #: A list that takes more than a gigabyte, whatever spills.
 GREEDY = "sql: SELECT name, color, (SELECT list(range) FROM range(200000000)) AS numbers FROM records\n"
@@ -54,3 +55,9 @@ def test_the_plan_goes_on_after_a_task_that_takes_too_much(toy: Toy) -> None:
     plan = {share["task"]: share for share in json.loads(done.stdout)["tasks"]}
     assert plan["toy_color"]["counted"] == 12
     assert "not counted: the SQL takes more memory" in plan["toy_hue"]["reason"]
+
+
+def test_a_long_select_prints_nothing_on_standard_output() -> None:
+    with RecordStore() as store:
+        shown = store._con.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    assert shown == [(False,)]

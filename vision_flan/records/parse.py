@@ -70,9 +70,7 @@ def machine_error(error: duckdb.Error) -> MachineError:
 
 
 def _room() -> str:
-    return (
-        f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, SQL has a quarter"
-    )
+    return f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, SQL has a quarter"
 
 
 @lru_cache(maxsize=1024)

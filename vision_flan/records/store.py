@@ -67,6 +67,7 @@ def _pin(con: duckdb.DuckDBPyConnection) -> None:
         except duckdb.CatalogException:
             if name not in _OF_THE_TIME_ZONE_EXTENSION:
                 raise
+    con.execute("SET enable_progress_bar = false")  # it prints to standard output after two seconds
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
