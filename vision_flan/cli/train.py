@@ -33,6 +33,7 @@ Examples:
   vflan train tiny_cpu
   vflan train stage2 init.from=runs/stage1/hf
   vflan train untuned
+  vflan train report runs/tiny_cpu
   torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
 )
 @click.argument("recipe")
@@ -44,7 +45,16 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     single_stage_mixed_158k, untuned, freeze_llm, freeze_projector, instances_from_base,
     instances_from_pretrained, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes; another
     recipe, model or data in the same folder is refused.
+
+    `vflan train report RUN` draws the curves of a run into RUN/report.
     """
+    if recipe == "report":
+        if len(overrides) != 1:
+            raise click.UsageError("vflan train report takes one folder of a run")
+        from vision_flan.train.curves import write_report
+
+        echo(f"report: {write_report(Path(overrides[0]))}")
+        return
     from vision_flan.train.recipe import load
 
     config = load(recipe, overrides)
