@@ -15,6 +15,7 @@ from vision_flan.cli.options import (
     jobs_option,
     json_option,
     limit_option,
+    memory_option,
     out_option,
     raw_option,
     seed_option,
@@ -80,6 +81,7 @@ Examples:
     show_default=True,
     help="full decodes every image: about 20 times slower on photographs.",
 )
+@memory_option
 @click.option("--force", is_flag=True, help="Compile even tasks that are up to date.")
 @click.option(
     "--verify-raw",
@@ -140,7 +142,7 @@ def compile(
     if suite is not None and plan is None and limit is None:
         catalog.suite(suite)
         with reporter(quiet=as_json or json_lines) as report:
-            quotas = quotas_of(suite, raw, catalog, seed, report)
+            quotas = quotas_of(suite, raw, out, catalog, seed, report)
     selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
