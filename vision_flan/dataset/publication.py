@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict, features_yaml
+from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location
@@ -120,12 +120,6 @@ def data_files(published: PublishedTask) -> str:
     """The pattern of a config's shards in the repository."""
     folder = published.task if published.publication.form == WHOLE else f"{RECIPE_FOLDER}/{published.task}"
     return f"{folder}/{published.manifest.split}-*.parquet"
-
-
-def recipe_features_yaml() -> list[dict[str, Any]]:
-    """Features of a recipe as a card's `dataset_info.features`."""
-    rows = [row for row in features_yaml() if row["name"] != IMAGE]
-    return rows + [{"name": name, "dtype": kind} for name, (kind, _) in RECIPE_COLUMNS.items()]
 
 
 def recipe_schema() -> pa.Schema:
