@@ -18,7 +18,13 @@ DATASET = """\
 dataset: toy
 title: Toy
 homepage: https://example.org/toy
-license: {name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}
+license:
+  images:
+    name: CC BY 4.0
+    spdx: CC-BY-4.0
+    verdict: "yes"
+    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
+  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
 citation: "@misc{toy2026, title = {Toy}}"
 access: direct
 files:

@@ -170,7 +170,7 @@ def compile(
     *,
     seed: int = 0,
     limit: int | Literal["spec"] | None = "spec",
-    workers: int = 2,
+    jobs: int | None = 1,
     check_images: Literal["header", "full"] = "header",
     force: bool = False,
     verify_raw: bool = False,
@@ -186,7 +186,8 @@ def compile(
         out: the compiled folder; other configs in it stay.
         seed: seed of selection, options and negatives.
         limit: maximum number of instances; "spec" takes the task's own (mostly 10,000), None takes all.
-        workers: number of threads. The shards are the same for any number.
+        jobs: processes, None for the cores this process may use. The shards are the same for any number. A
+            script that asks for more than one needs `if __name__ == "__main__":` around its call.
         check_images: "full" decodes every image instead of checking header and end.
         force: compile even what is up to date.
         verify_raw: keep checksums of all raw files that are read, and compare with those kept.
@@ -211,6 +212,7 @@ def compile(
         False
     """
     from vision_flan.build.compile import Options, compile_task
+    from vision_flan.build.engines import EngineSpec
     from vision_flan.report import Silent
     from vision_flan.spec.catalog import Catalog
 
@@ -221,7 +223,7 @@ def compile(
     options = Options(
         seed=seed,
         limit=limit,
-        workers=workers,
+        engine=EngineSpec(jobs=jobs),
         full_check=check_images == "full",
         force=force,
         verify_raw=verify_raw,

@@ -86,7 +86,13 @@ class DamagedFileError(BadRawError):
 
 
 class MachineError(VflanError):
-    """The machine refused: disk full, no permission, a lock held by another run."""
+    """The machine refused: disk full, no permission, a lock held by another run.
+
+    Attributes:
+        errno: the system's number for it, None for none.
+    """
+
+    errno: int | None = None
 
     exit_code = ExitCode.SYSTEM
 

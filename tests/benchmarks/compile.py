@@ -24,7 +24,9 @@ DATASET = """\
 dataset: bench
 title: Bench
 homepage: https://example.org
-license: {name: none, spdx: null, redistribute_images: "no"}
+license:
+  images: {name: none, spdx: null, verdict: "no"}
+  annotations: {name: none, spdx: null, verdict: unclear}
 citation: "@misc{bench}"
 access: direct
 files: [{path: images}]

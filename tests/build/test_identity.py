@@ -23,7 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
+from vision_flan.build import schedule
 from vision_flan.build.compile import Result
+from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import LISTED_FILES
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
@@ -291,7 +293,7 @@ class TestSpecsThatChange:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ('redistribute_images: "yes"', 'redistribute_images: "no"'),
+            ('verdict: "yes"', 'verdict: "no"'),
             ("title: Toy\n", "title: Toys\n"),
             ("title = {Toy}", "title = {Toys}"),
             ("access: direct\n", "access: direct\nsensitive: [faces]\nlanguages: [de]\n"),
@@ -343,11 +345,11 @@ class TestSpecsThatChange:
         monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: toy.catalog))
         monkeypatch.chdir(toy.root)
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
-        toy.write_specs(DATASET.replace('images: "yes"', 'images: "no"'))
+        toy.write_specs(DATASET.replace('verdict: "yes"', 'verdict: "no"'))
         assert run(vflan, ["compile", "--task", "toy_color"]) == 0
         assert "facts renewed" in capsys.readouterr().out
         manifest = json.loads((toy.out / "manifest/toy_color.json").read_text())
-        assert manifest["source"]["license"]["redistribute_images"] == "no"
+        assert manifest["source"]["license"]["images"]["verdict"] == "no"
 
 
 def during_build(monkeypatch: pytest.MonkeyPatch, at: int, do: Callable[[], object]) -> None:
@@ -371,7 +373,7 @@ class TestRawFilesThatChangeWhileTheyAreRead:
         lost = toy.raw / what
         during_build(monkeypatch, 5, lambda: lost.rename(toy.root / "lost"))
         with pytest.raises((MissingRawError, BadRawError), match="during the build"):
-            toy.compile(workers=1)
+            toy.compile(engine=EngineSpec(jobs=1))
         assert not (toy.out / "toy_color").exists()
 
     def test_an_annotation_or_image_that_changes_is_not_installed(
@@ -389,10 +391,16 @@ class TestRawFilesThatChangeWhileTheyAreRead:
 
 
 class TestKilled:
+    @pytest.fixture(autouse=True)
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As for slow tasks: each block is kept."""
+        monkeypatch.setattr(schedule, "LOSABLE", 0.0)
+
     def kill(self, toy: Toy, rows: int) -> None:
         code = f"""
             import os, signal
             from pathlib import Path
+            from vision_flan.build import schedule
             from vision_flan.build.compile import Options, compile_task
             from vision_flan.report import Silent
             from vision_flan.spec.catalog import Catalog
@@ -403,9 +411,10 @@ class TestKilled:
                     self.rows += steps if size else 0
                     if self.rows > {rows}:
                         os.kill(os.getpid(), signal.SIGKILL)
+            schedule.LOSABLE = 0.0
             catalog = Catalog(root / "task_specs", root / "instructions")
             out = root / "vision-flan"
-            compile_task("toy_color", root / "raw", out, catalog, Options(workers=1), Report())
+            compile_task("toy_color", root / "raw", out, catalog, Options(), Report())
         """
         killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY, check=False)
         assert killed.returncode == -signal.SIGKILL
@@ -420,7 +429,7 @@ class TestKilled:
     def test_a_finished_block_that_was_zeroed_is_made_again(self, tmp_path: Path) -> None:
         toy = Toy(tmp_path, count=BLOCK_ROWS + 50)
         self.kill(toy, BLOCK_ROWS + 10)
-        block = toy.out / ".vflan/toy_color/blocks/00000.parquet"
+        block = toy.out / ".vflan/toy_color/blocks/00000.arrow"
         block.write_bytes(bytes(block.stat().st_size))
         as_fresh(toy, toy.compile(), tmp_path)
 
@@ -545,7 +554,7 @@ class TestDrops:
         (toy.raw / "toy/images/0003.png").unlink()
         (toy.raw / "toy/images/0005.png").write_bytes(b"<html>")
         for workers in (1, 3):
-            counts = toy.compile(workers=workers, force=True).manifest.counts
+            counts = toy.compile(engine=EngineSpec(jobs=workers), force=True).manifest.counts
             assert counts["examples"] == {
                 "missing_image": "images/0003.png (record 0003.png)",
                 "not_an_image": "images/0005.png (record 0005.png)",
@@ -611,8 +620,8 @@ class TestDrops:
             return read(self, ref)
 
         monkeypatch.setattr(ImageStore, "read", counted)
-        toy.compile(limit=500, workers=64)
-        assert len(count) == 500
+        toy.compile(limit=500, engine=EngineSpec(jobs=64))
+        assert len(count) == 500 + schedule.PROBED
 
     def test_descriptors_do_not_grow(self, toy: Toy) -> None:
         self.packed(toy)

@@ -106,7 +106,7 @@ class TestAnotherFileSystem:
 
     def test_shards_are_copied(self, toy: Toy, crossing: list[str], tmp_path: Path) -> None:
         result = toy.compile()
-        assert crossing == ["00000.parquet"]
+        assert crossing == ["00000.0.parquet"]
         assert problems(toy.out) == []
         assert [path.name for path in (toy.out / "toy_color").iterdir()] == ["train-00000-of-00001.parquet"]
         assert not toy.compile().built

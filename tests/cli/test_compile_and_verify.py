@@ -60,7 +60,7 @@ def test_json_is_one_document_on_standard_output(cli: Vflan, capsys: pytest.Capt
         (["compile", "--task", "toy_colour"], 1, "did you mean toy_color"),
         (["compile", "--task", "toy_color", "--raw", "nowhere"], 3, "nowhere"),
         (["compile", "--task", "toy_color", "--suite", "none"], 1, "there is no suite 'none'"),
-        (["compile", "--task", "toy_color", "--workers", "0"], 2, "workers"),
+        (["compile", "--task", "toy_color", "--jobs", "0"], 2, "jobs"),
         (["verify", "nowhere"], 2, "does not exist"),
         (["verify", "raw"], 1, ""),
         (["nonsense"], 2, "No such command"),

@@ -347,7 +347,7 @@ def test_a_wrong_argument_is_shown_escaped(capsys: pytest.CaptureFixture[str]) -
 
 def test_progress_shows_markup_and_control_characters_as_text() -> None:
     console = Console(force_terminal=True, width=120, record=True, file=io.StringIO())
-    shown = output.TerminalReporter(console)
+    shown = output.TerminalReporter(output.progress_display(console))
     with shown.progress:
         shown.stage(f"[red]{HOSTILE}", 3)
         shown.advance(1)

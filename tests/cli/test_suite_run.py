@@ -40,7 +40,7 @@ def compile_suite(suite: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.chdir(suite.root)
 
     def typed(*options: str) -> tuple[int, str, str]:
-        code = run(vflan, ["compile", "--suite", "colors", *options])
+        code = run(vflan, ["compile", "--suite", "colors", *(options or ["--jobs", "1"])])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -69,8 +69,19 @@ def test_the_same_command_does_only_what_is_missing(compile_suite: Compile, suit
     assert "toy_gone: built, 11 instances" in errors
 
 
+def test_two_tasks_at_one_time_end_in_the_same_files(compile_suite: Compile, suite: Toy) -> None:
+    compile_suite()
+    manifests = {path.name: path.read_text() for path in (suite.out / "manifest").iterdir()}
+    code, out, errors = compile_suite("--jobs", "2", "--out", "two")
+    assert code == 3
+    assert "2 of 3 tasks in two: 22 instances" in out
+    assert "1 task cannot be built:\n  toy_gone: raw/absent: there is no folder 'absent'" in errors
+    found = {path.name: path.read_text() for path in (suite.root / "two/manifest").iterdir()}
+    assert found == manifests
+
+
 def test_events_come_as_lines_of_json(compile_suite: Compile) -> None:
-    code, out, errors = compile_suite("--json-lines")
+    code, out, errors = compile_suite("--json-lines", "--jobs", "1")
     events = [json.loads(line) for line in out.splitlines()]
     assert (code, errors) == (3, "")
     assert [event["event"] for event in events if event["event"] not in ("stage", "note")] == [

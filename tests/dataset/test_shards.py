@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict
 from vision_flan.dataset import shards
-from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter
+from vision_flan.dataset.parts import PartWriter, part_checksum
+from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter, batches_of
 from vision_flan.instances.maker import Instance
 
 
@@ -19,22 +24,22 @@ def instance(i: int, image: bytes = b"picture") -> Instance:
     return Instance(image + str(i).encode(), f"images/{i}.jpg", ["a", "b"] if i % 2 else [], values)
 
 
-def write(path: Path, instances: list[Instance]) -> ShardFacts:
-    with ShardWriter(path) as writer:
+def write(folder: Path, instances: list[Instance]) -> tuple[ShardFacts, ...]:
+    with ShardWriter(folder, "a") as writer:
         for one in instances:
             writer.add(one)
-    return writer.facts(path.name)
+    return writer.facts
 
 
 def test_the_facts_are_those_of_the_file(tmp_path: Path) -> None:
-    facts = write(tmp_path / "a.parquet", [instance(i) for i in range(7)])
-    data = (tmp_path / "a.parquet").read_bytes()
-    assert facts == ShardFacts("a.parquet", 7, len(data), hashlib.sha256(data).hexdigest())
+    facts = write(tmp_path, [instance(i) for i in range(7)])
+    data = (tmp_path / "a.0.parquet").read_bytes()
+    assert facts == (ShardFacts("a.0.parquet", 7, len(data), hashlib.sha256(data).hexdigest()),)
 
 
 def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:
-    write(tmp_path / "a.parquet", [instance(i) for i in range(250)])
-    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    write(tmp_path, [instance(i) for i in range(250)])
+    rows = pq.read_table(tmp_path / "a.0.parquet").to_pylist()
     assert len(rows) == 250
     assert list(rows[3]) == list(COLUMNS)
     assert rows[3]["image"] == {"bytes": b"picture3", "path": "images/3.jpg"}
@@ -43,16 +48,16 @@ def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_the_schema_carries_the_features_that_datasets_reads(tmp_path: Path) -> None:
-    write(tmp_path / "a.parquet", [instance(0)])
-    schema = pq.read_table(tmp_path / "a.parquet").schema
+    write(tmp_path, [instance(0)])
+    schema = pq.read_table(tmp_path / "a.0.parquet").schema
     assert schema.equals(arrow_schema(), check_metadata=True)
     assert datasets.Features.from_arrow_schema(schema) == datasets.Features.from_dict(features_dict())
     assert json.loads(schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
 
 
 def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path) -> None:
-    write(tmp_path / "a.parquet", [instance(i, b"x" * 5000) for i in range(2 * ROW_GROUP_ROWS + 1)])
-    metadata = pq.read_metadata(tmp_path / "a.parquet")
+    write(tmp_path, [instance(i, b"x" * 5000) for i in range(2 * ROW_GROUP_ROWS + 1)])
+    metadata = pq.read_metadata(tmp_path / "a.0.parquet")
     assert [metadata.row_group(i).num_rows for i in range(3)] == [ROW_GROUP_ROWS, ROW_GROUP_ROWS, 1]
     columns = [metadata.row_group(0).column(i) for i in range(metadata.num_columns)]
     (image,) = [column for column in columns if column.path_in_schema == "image.bytes"]
@@ -63,18 +68,50 @@ def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path)
 
 def test_a_row_group_ends_before_it_fills_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 10_000)
-    write(tmp_path / "a.parquet", [instance(i, b"x" * 4000) for i in range(9)])
-    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 3
+    write(tmp_path, [instance(i, b"x" * 4000) for i in range(9)])
+    assert pq.read_metadata(tmp_path / "a.0.parquet").num_row_groups == 3
 
 
-def test_a_shard_without_rows_is_a_parquet_file_of_the_schema(tmp_path: Path) -> None:
-    assert write(tmp_path / "a.parquet", []).rows == 0
-    assert pq.read_table(tmp_path / "a.parquet").schema.equals(arrow_schema())
+def test_without_rows_there_is_no_shard(tmp_path: Path) -> None:
+    assert write(tmp_path, []) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_ends_before_it_is_too_large_and_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_BYTES", 100_000)
+    facts = write(tmp_path, [instance(i, b"x" * 1000) for i in range(450)])
+    assert [shard.rows for shard in facts] == [100, 100, 100, 100, 50]
+    assert [shard.path for shard in facts] == [f"a.{i}.parquet" for i in range(5)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(0, 900), max_size=250), cuts=st.sets(st.integers(0, 250)))
+def test_parts_of_any_length_are_joined_to_the_bytes_of_one_piece(sizes: list[int], cuts: set[int]) -> None:
+    rows = [instance(i, b"x" * size) for i, size in enumerate(sizes)]
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shards, "ROW_GROUP_BYTES", 20_000)
+        patched.setattr(shards, "SHARD_BYTES", 60_000)
+        whole = write(Path(folder), rows)
+        with ShardWriter(Path(folder), "a") as joining:
+            for number, (start, stop) in enumerate(pairwise(bounds)):
+                part = Path(folder, f"{number}.arrow")
+                with PartWriter(part) as writer:
+                    for row in rows[start:stop]:
+                        writer.add(row)
+                assert part_checksum(part) == writer.checksum
+                for batch in batches_of(part):
+                    joining.add_batch(batch)
+        assert joining.facts == whole
 
 
 def test_an_exception_in_the_middle_leaves_no_open_file(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), ShardWriter(tmp_path / "a.parquet") as writer:
-        writer.add(instance(0))
+    with pytest.raises(RuntimeError, match="stop"), ShardWriter(tmp_path, "a") as writer:
+        for i in range(ROW_GROUP_ROWS):
+            writer.add(instance(i))
         raise RuntimeError("stop")
     open_files = {str(path.resolve()) for path in Path("/proc/self/fd").iterdir() if path.exists()}
-    assert str(tmp_path / "a.parquet") not in open_files
+    assert not [path for path in open_files if path.startswith(str(tmp_path))]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]

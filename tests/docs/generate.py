@@ -1,8 +1,8 @@
-"""Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [spec] [tasks]`, or `make docs` for all.
+"""Makes docs: `python -m tests.docs.generate [api] [cli] [examples] [licenses] [spec] [tasks]`.
 
 docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
-docs/spec.md have shipped specs; docs/tasks.md has an instance of every task, from its miniature. Tests
-compare them with what the code does now.
+docs/spec.md have shipped specs, docs/licenses.md every verdict; docs/tasks.md has an instance of every task,
+from its miniature. Tests compare them with what the code does now.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import click
 from tests.docs.api_document import api_document
 from tests.docs.spec_examples import examples_document, with_shipped_specs
 from vision_flan.cli.main import COMMANDS, vflan
+from vision_flan.review.licenses import licenses_table
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import CATEGORIES, TaskSpec
 
@@ -105,6 +106,14 @@ def lines_of(dataset: str) -> dict[str, str]:
     return found
 
 
+def with_licenses_table(text: str, catalog: Catalog) -> str:
+    """docs/licenses.md with the table of all datasets as their specs are now."""
+    head, begin, rest = text.partition("<!-- begin table: `make docs` writes it -->\n")
+    _, end, tail = rest.partition("<!-- end table -->\n")
+    assert begin and end, "docs/licenses.md has lost the comments around its table"
+    return f"{head}{begin}{licenses_table(catalog)}{end}{tail}"
+
+
 def _all_lines(catalog: Catalog) -> Iterator[dict[str, str]]:
     with ProcessPoolExecutor(2) as pool:
         yield from pool.map(lines_of, sorted(catalog.dataset_files))
@@ -121,6 +130,7 @@ def main(what: list[str]) -> None:
     documents: dict[str, Callable[[], str]] = {
         "api": api_document,
         "cli": cli_document,
+        "licenses": lambda: with_licenses_table((DOCS / "licenses.md").read_text("utf-8"), catalog),
         "examples": lambda: examples_document(catalog),
         "spec": lambda: with_shipped_specs((DOCS / "spec.md").read_text("utf-8"), catalog),
         "tasks": lambda: _tasks_of_all(catalog),

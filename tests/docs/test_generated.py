@@ -7,7 +7,7 @@ import click
 import pytest
 
 from tests.docs.api_document import api_document
-from tests.docs.generate import DOCS, cli_document
+from tests.docs.generate import DOCS, cli_document, with_licenses_table
 from tests.docs.spec_examples import EXAMPLES, examples_document, with_shipped_specs
 from vision_flan import api
 from vision_flan.cli.main import COMMANDS, vflan
@@ -38,6 +38,12 @@ def test_the_examples_of_docstrings_run(name: str, tmp_path: Path, monkeypatch: 
     printed: list[str] = []
     failed = doctest.DocTestRunner().run(example, out=printed.append).failed
     assert not failed, "".join(printed)
+
+
+def test_the_table_of_licenses_is_that_of_the_specs() -> None:
+    text, catalog = (DOCS / "licenses.md").read_text("utf-8"), Catalog.default()
+    assert text == with_licenses_table(text, catalog), "run `make docs`"
+    assert all(f"| [{slug}](" in text for slug in catalog.dataset_files)
 
 
 def test_the_examples_of_specs_are_those_that_ship() -> None:

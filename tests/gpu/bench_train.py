@@ -30,25 +30,20 @@ from PIL import Image
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
 from vision_flan.columns import arrow_schema
-from vision_flan.train.batches import Packing, Steps, steps_from
-from vision_flan.train.config import Config, Data, Parallel, Train
+from vision_flan.train.batches import steps_from
+from vision_flan.train.config import Config, Data, Log, Parallel, Train
 from vision_flan.train.corpus import open_corpus
 from vision_flan.train.exports import export
-from vision_flan.train.fsdp import attention_for, shard, start_processes
-from vision_flan.train.loop import make_optimizer, update
-from vision_flan.train.model import (
-    MEAN,
-    checkpoint_activations,
-    empty_model,
-    freeze,
-    join_configs,
-    patches_of,
-    restore_buffers,
-    save_around,
-)
-from vision_flan.train.prompts import Encoder
+from vision_flan.train.fsdp import CompiledLayers
+from vision_flan.train.generate import Model, answer_samples
+from vision_flan.train.loop import Parts, open_steps, prepare
+from vision_flan.train.model import join_configs, restore_buffers
+from vision_flan.train.model_folder import chat_template, save_around
+from vision_flan.train.processes import Processes, start_processes
 from vision_flan.train.report import Window, operations, peak_of
 from vision_flan.train.tiny import make_tokenizer
+from vision_flan.train.update import make_optimizer, update
+from vision_flan.train.weights import Weights
 
 QUESTION = "What is shown in the image? Choose from: a red square, a blue circle, a green line, nothing."
 WARM = 3
@@ -97,7 +92,7 @@ def architecture(tokenizer: Any, layers: int, tiny: bool) -> Any:
     return join_configs(text, vision, tokenizer)
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -108,57 +103,44 @@ def matmul_rate(device: torch.device, size: int) -> float:
     b = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     for _ in range(3):
         a @ b
-    synchronise(device)
+    synchronize(device)
     began = time.perf_counter()
     for _ in range(20):
         a @ b
-    synchronise(device)
+    synchronize(device)
     return 20 * 2 * size**3 / (time.perf_counter() - began)
 
 
-def ours(
-    config: Config, wanted: Any, tokenizer: Any, device: torch.device, count: int, rate: float
-) -> dict[str, Any]:
-    """Figures of `count` steps after a few to warm up."""
-    attention = attention_for(config.parallel, device)
-    model = empty_model(wanted, attention)
-    freeze(model, llm=False, projector=False)
-    checkpoint_activations(model, config.parallel.checkpointing)
-    shard(model, config.parallel, device)
-    model.to_empty(device=device)
-    restore_buffers(model)
+def ours(config: Config, parts: Parts, processes: Processes, count: int, rate: float) -> dict[str, Any]:
+    """Figures of `count` steps after a few to warm up, as a run does them: it answers samples first."""
+    device = processes.device
+    llava = prepare(config, parts.architecture, processes)
+    llava.to_empty(device=device)
+    restore_buffers(llava)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in llava.parameters():
             parameter.normal_(0, 0.02) if parameter.dim() > 1 else parameter.fill_(1)
-    model.train()
-    optimizer = make_optimizer(model, config.train, device)
-    steps = Steps(
-        open_corpus(config.data, config.seed),
-        Encoder(tokenizer, config.data, patches_of(wanted)),
-        Packing(
-            batch=config.train.batch,
-            rank=0,
-            ranks=1,
-            limit=config.parallel.max_tokens_per_rank,
-            side=wanted.vision_config.image_size,
-            mean=MEAN,
-            multiple=128 if attention == "flex_attention" else 1,
-        ),
-    )
-    window, floor = Window(), 0.0
+    model = Model(llava.train(), CompiledLayers(llava, config.parallel.compile), device)
+    optimizer = make_optimizer(llava, config.train, device)
+    steps = open_steps(config, open_corpus(config.data, config.seed), parts, processes)
+    answer_samples(model, steps, config)
+    window, floor, sent = Window(), 0.0, None
     arriving = steps_from(steps, 0, WARM + count, config.data.workers)
     for number in range(WARM + count):
         if number == WARM:
-            synchronise(device)
+            synchronize(device)
             window = Window()
         asked = time.perf_counter()
         step = next(arriving)
         waited = time.perf_counter() - asked
-        loss, _, _ = update(model, optimizer, step, 1e-5, config, device)
-        needed = operations(wanted, step.rows, trains_llm=True)
-        window.add(step, loss, waited, needed)
+        outcome = update(llava, optimizer, step, 1e-5, config)
+        if sent is not None:
+            sent.read()  # a step late, as in a run
+        sent = outcome
+        needed = operations(parts.architecture, step.rows, trains_llm=True)
+        window.add(step, 0.0, waited, needed)
         floor += needed / rate if number >= WARM else 0
-    synchronise(device)
+    synchronize(device)
     figures = window.figures(device)
     return {**figures, "over_floor": float(figures["seconds_per_step"] or 0) * count / floor}
 
@@ -172,7 +154,7 @@ def trl_samples_per_s(
     from transformers import AutoProcessor, TrainerCallback
 
     export(Path(config.data.root), folder / "trl", "trl")
-    save_around(folder / "processor", wanted, tokenizer, "vicuna_v1", torch.float32)
+    save_around(folder / "processor", wanted, tokenizer, chat_template("vicuna_v1"), torch.float32)
     with device:
         model = LlavaForConditionalGeneration(wanted)
     model.model.vision_tower.requires_grad_(False)
@@ -180,7 +162,7 @@ def trl_samples_per_s(
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            synchronise(device)
+            synchronize(device)
             ends.append(time.perf_counter())
 
     settings = trl.SFTConfig(
@@ -221,7 +203,8 @@ def main() -> int:
     if not asked.tiny and not torch.cuda.is_available():
         print("no GPU here; --tiny is a smoke test on CPU", file=sys.stderr)
         return 2
-    device = start_processes()
+    processes = start_processes()
+    device = processes.device
     rate = matmul_rate(device, 256 if asked.tiny else 8192)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     print(f"{datetime.date.today()}, {name}, torch {torch.__version__}")
@@ -231,17 +214,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         data = Data(root=str(draw_corpus(folder / "data", 40 * asked.batch)), workers=asked.workers)
-        for how in ("full", "none"):
+        for how in ("full", "selective", "none"):
             tokenizer = make_tokenizer([QUESTION])
             wanted = architecture(tokenizer, asked.layers, asked.tiny)
             parallel = Parallel(
                 checkpointing=how,
-                max_tokens_per_rank=16384 if how == "full" else 4096,
+                max_tokens_per_rank=4096 if how == "none" else 16384,
                 precision="fp32" if asked.tiny else "bf16",
                 compile="" if asked.tiny else asked.compile,
             )
-            config = Config(data=data, train=Train(batch=asked.batch), parallel=parallel)
-            f = ours(config, wanted, tokenizer, device, asked.steps, rate)
+            config = Config(data=data, train=Train(batch=asked.batch), parallel=parallel, log=Log(samples=4))
+            f = ours(config, Parts(wanted, tokenizer, Weights({})), processes, asked.steps, rate)
             cells = [f"{f['mfu'] or 0:.3f}", f"{f['seconds_per_step']:.2f}", f"{f['over_floor']:.2f}"]
             cells += [f"{f['padding']:.3f}", f"{f['data_wait']:.3f}", f"{f['memory_gib']:.1f}"]
             print(f"| recompute {how} | {' | '.join(cells)} | {f['samples_per_s']:.1f} |")

@@ -75,5 +75,5 @@ def test_a_manifest_that_is_none_is_named(text: str) -> None:
 
 def test_a_license_that_says_something_else_counts_as_no(task: PublishedTask) -> None:
     for said in ("perhaps", None, ""):
-        source = {**task.manifest.source, "license": {"redistribute_images": said}}
+        source = {**task.manifest.source, "license": {"images": {"verdict": said}}}
         assert license_of(replace(task.manifest, source=source)) == "no"

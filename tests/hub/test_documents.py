@@ -21,9 +21,10 @@ from vision_flan.dataset.front_matter import parsed, size_category
 from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.manifest import read_manifests
 from vision_flan.dataset.publication import (
+    RECIPE,
     PublishedTask,
     decide,
-    recipe_schema,
+    form_schema,
     write_recipes,
 )
 
@@ -135,10 +136,13 @@ def test_the_card_of_a_folder_on_disk_points_at_the_folder(tmp_path: Path) -> No
 def test_licenses_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, PublishedTask]) -> None:
     text = licenses_md(tasks)
     assert (
-        "| [C](https://example.org/source) | non-commercial research only | no | recipe | `facial_c` |"
-        in text
+        "| [C](https://example.org/source) | images: non-commercial research only; annotations: "
+        "[CC BY 4.0](https://spdx.org/licenses/CC-BY-4.0.html) | no | recipe | `facial_c` |" in text
     )
-    assert "| [Textocr](https://example.org/source) | CC BY 4.0 | yes | whole | `ocr_textocr` |" in text
+    assert (
+        "| [Textocr](https://example.org/source) | [CC BY 4.0](https://spdx.org/licenses/CC-BY-4.0.html) "
+        "| yes | whole | `ocr_textocr` |" in text
+    )
     assert "- **C** (`c`): Ask | the authors." in text
 
 
@@ -187,8 +191,8 @@ def test_croissant_is_valid_for_187_configs(tasks: dict[str, PublishedTask], tmp
 
 
 def test_the_schema_of_a_recipe_carries_its_features(tasks: dict[str, PublishedTask]) -> None:
-    features = json.loads(recipe_schema().metadata[b"huggingface"])["info"]["features"]
-    assert list(features) == recipe_schema().names
+    features = json.loads(form_schema(RECIPE).metadata[b"huggingface"])["info"]["features"]
+    assert list(features) == form_schema(RECIPE).names
 
 
 def test_size_categories_are_the_hubs() -> None:

@@ -53,7 +53,7 @@ def says_now(folder: Path, license: str) -> Catalog:
     """A catalog in which the license of the dataset `pets` says this of its images."""
     catalog = pets_catalog(folder)
     spec = catalog.dataset_files["pets"]
-    text = spec.read_text("utf-8").replace('redistribute_images: "yes"', f'redistribute_images: "{license}"')
+    text = spec.read_text("utf-8").replace('verdict: "yes"', f'verdict: "{license}"')
     spec.write_text(text, "utf-8")
     return catalog
 
@@ -68,9 +68,9 @@ def test_no_byte_of_an_image_is_sent_whose_license_was_corrected_after_compiling
     for row in range(4):
         noise = marker(f"animal_pets 1 00000-of-00001-{row}")
         assert not any(noise[at : at + 16] in kept for at in range(0, len(noise) - 16, 16))
-    assert "animal_pets: license corrected after compiling, redistribute_images yes -> no" in publish.said
+    assert "animal_pets: license corrected after compiling, yes -> no" in publish.said
     manifest = json.loads(hub.files(REPO)["manifest/animal_pets.json"])
-    assert manifest["source"]["license"]["redistribute_images"] == "no"
+    assert manifest["source"]["license"]["images"]["verdict"] == "no"
     assert manifest["published"]["form"] == "recipe" and manifest["published"]["license"] == "no"
     assert not publish.plan(folder, catalog=says_now(tmp_path / "again", "no")).to_do
 

@@ -41,9 +41,9 @@ def compiled(tmp_path: Path, raw: Path) -> Path:
 
 
 def forbid_images(out: Path, task: str) -> None:
-    """Set redistribute_images of a compiled task to no."""
+    """Set the verdict on the images of a compiled task to no."""
     manifest = read_manifest(manifest_path(out, task))
-    license = {**manifest.source["license"], "redistribute_images": "no"}
+    license = {**manifest.source["license"], "images": {"name": "None stated", "spdx": None, "verdict": "no"}}
     rewrite(out, replace(manifest, source={**manifest.source, "license": license}))
 
 

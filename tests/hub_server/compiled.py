@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ from vision_flan.spec.model import CATEGORIES
 SOURCE: dict[str, Any] = {
     "title": "A Source",
     "homepage": "https://example.org/source",
-    "license": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "redistribute_images": "yes", "note": ""},
+    "license": {
+        "images": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "verdict": "yes"},
+        "annotations": {"name": "CC BY 4.0", "spdx": "CC-BY-4.0", "verdict": "yes"},
+        "note": "",
+    },
     "citation": "@misc{key,\n  title = {A Source}\n}",
     "access": "direct",
     "sensitive": [],
@@ -27,11 +32,12 @@ SOURCE: dict[str, Any] = {
 }
 
 
-def source(dataset: str, redistribute: str = "yes", **changes: Any) -> dict[str, Any]:
+def source(dataset: str, verdict: str = "yes", **changes: Any) -> dict[str, Any]:
     """The manifest's facts about a dataset."""
-    license = {**SOURCE["license"], "redistribute_images": redistribute}
-    if redistribute != "yes":
-        license |= {"name": "non-commercial research only", "spdx": None, "note": "Ask | the authors."}
+    license = SOURCE["license"]
+    if verdict != "yes":
+        images = {"name": "non-commercial research only", "spdx": None, "verdict": verdict}
+        license = {**license, "images": images, "note": "Ask | the authors."}
     return {
         **SOURCE,
         "title": dataset.replace("_", " ").title(),
@@ -115,7 +121,7 @@ def _shard(
 ) -> ShardFacts:
     path = f"{task}/train-{name}.parquet"
     (folder / task).mkdir(parents=True, exist_ok=True)
-    with ShardWriter(folder / path) as writer:
+    with ShardWriter(folder / task, name) as writer:
         for row in range(rows):
             key = f"{name}-{row}"
             texts: Mapping[str, str] = {
@@ -125,7 +131,9 @@ def _shard(
                 "source": dataset,
             }
             writer.add(instance(task, key, texts, image(f"{task} {version} {key}", noise)))
-    return writer.facts(path)
+    (shard,) = writer.facts
+    (folder / task / shard.path).rename(folder / path)
+    return replace(shard, path=path)
 
 
 def instance(task: str, key: str, texts: Mapping[str, str], image: bytes) -> Instance:

@@ -17,7 +17,7 @@ from vision_flan.miniatures import registry
 from .conftest import Make
 
 N = 30
-every_dataset = pytest.mark.parametrize("dataset", registry.available())
+every_dataset = pytest.mark.parametrize("dataset", registry.generators())
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.raw.http_server import CONTENT, MD5, Upstream, serving
 from vision_flan.cli.main import vflan
 from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
 from vision_flan.raw import fetch as fetching
@@ -23,87 +20,11 @@ from vision_flan.raw.fetch import check_space, download, plan
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
-CONTENT = b"PK\x03\x04" + hashlib.shake_256(b"pets").digest(2_999_996)
-MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-@dataclass
-class Upstream:
-    """What the server does; tests change it between requests.
-
-    Attributes:
-        cuts: after how many bytes of an answer the connection ends, one entry an answer.
-        seen: Range headers of the requests.
-    """
-
-    url: str = ""
-    content: bytes = CONTENT
-    kind: str = "application/zip"
-    status: int = 200
-    ranges: bool = True
-    etag: str = '"v1"'
-    length: bool = True
-    encoding: str = ""
-    redirect: str = ""
-    cuts: list[int] = field(default_factory=list)
-    seen: list[str | None] = field(default_factory=list)
-
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    state = Upstream()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            if state.redirect:
-                self.send_response(302)
-                self.send_header("Location", state.redirect)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            wanted = self.headers.get("Range")
-            state.seen.append(wanted)
-            start = int(wanted[6:-1]) if wanted and state.ranges else 0
-            if self.headers.get("If-Range") not in (None, state.etag):
-                start = 0
-            body = state.content[start:]
-            self.send_response(
-                state.status if state.status != 200 else 416 if wanted and not body else 206 if start else 200
-            )
-            self.send_header("Content-Type", state.kind)
-            if state.length:
-                self.send_header("Content-Length", str(len(body)))
-            else:
-                self.send_header("Connection", "close")
-                self.close_connection = True
-            if state.encoding:
-                self.send_header("Content-Encoding", state.encoding)
-            if wanted and not body:
-                self.send_header("Content-Range", f"bytes */{len(state.content)}")
-            self.send_header("ETag", state.etag)
-            if start:
-                last = len(state.content) - 1
-                self.send_header("Content-Range", f"bytes {start}-{last}/{len(state.content)}")
-            self.end_headers()
-            if state.cuts:
-                self.wfile.write(body[: state.cuts.pop(0)])
-                self.close_connection = True
-            else:
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Upstream()) as state:
+        yield state
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +36,13 @@ DATASET = """\
 dataset: pets
 title: Pets
 homepage: https://example.org/pets
-license: {name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}
+license:
+  images:
+    name: CC BY 4.0
+    spdx: CC-BY-4.0
+    verdict: "yes"
+    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
+  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
 citation: "@misc{pets, title = {Pets}, year = {2020}}"
 access: ACCESS
 how_to_get: Write to pets@example.org.
@@ -174,7 +101,7 @@ def test_a_transfer_that_is_given_up_keeps_its_part_and_goes_on_next_time(
     assert (raw / "pets" / "images.zip.part").read_bytes() == CONTENT[:700_000]
     (step,) = plan(catalog.dataset("pets"), raw)
     assert (step.done, step.bytes_left) == (700_000, 2_300_000)
-    upstream.seen.clear()
+    upstream.requests.clear()
     upstream.cuts.clear()
     download(step, Silent())
     assert upstream.seen == ["bytes=700000-"]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.raw.http_server import Upstream, serving
 from vision_flan.cli.main import vflan
 from vision_flan.errors import ExitCode
 from vision_flan.spec.catalog import Catalog
@@ -21,41 +19,10 @@ ZIP = {"Content-Type": "application/zip", "Content-Length": "3000"}
 PAGE = {"Content-Type": "text/html; charset=utf-8", "Content-Length": "200"}
 
 
-@dataclass
-class Server:
-    """What the server answers: (method, path) -> status and headers; 404 for all else."""
-
-    url: str = ""
-    answers: dict[tuple[str, str], tuple[int, dict[str, str]]] = field(default_factory=dict)
-    seen: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            state.seen.append((self.command, self.path, self.headers.get("Range")))
-            status, headers = state.answers.get((self.command, self.path), (404, {}))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        do_GET = do_HEAD = answer  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{served.server_port}"
-    yield state
-    served.shutdown()
-    served.server_close()
-    thread.join()
+def server() -> Iterator[Upstream]:
+    with serving(Upstream(content=None)) as state:
+        yield state
 
 
 def catalog_of(
@@ -68,7 +35,9 @@ def catalog_of(
 dataset: {slug}
 title: Pets
 homepage: https://example.org/pets
-license: {{name: CC BY 4.0, spdx: CC-BY-4.0, redistribute_images: "yes"}}
+license:
+  images: {{name: None stated, spdx: null, verdict: "no"}}
+  annotations: {{name: None stated, spdx: null, verdict: unclear}}
 citation: "@misc{{pets, title = {{Pets}}, year = {{2020}}}}"
 access: {access}
 how_to_get: Write to pets@example.org.
@@ -92,7 +61,7 @@ def links(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
 
 def test_a_link_is_printed_with_status_type_and_length_and_nothing_is_downloaded(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["HEAD", "/a.zip"] = (200, ZIP)
     files = [{"path": "a.zip", "url": f"{server.url}/a.zip", "bytes": 3000}, {"path": "b.zip"}]
@@ -103,30 +72,30 @@ def test_a_link_is_printed_with_status_type_and_length_and_nothing_is_downloaded
         f"  {server.url}/a.zip",
         "1 links, 0 with a problem",
     ]
-    assert server.seen == [("HEAD", "/a.zip", None)]
+    assert server.requests == [("HEAD", "/a.zip", None)]
     assert not (tmp_path / "raw").exists()
 
 
 @pytest.mark.parametrize("refusal", [403, 404, 405, 501])
 def test_where_head_fails_the_first_byte_is_asked_for(
-    refusal: int, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refusal: int, server: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["HEAD", "/a.zip"] = (refusal, {})
     part = {"Content-Type": "application/zip", "Content-Range": "bytes 0-0/3000", "Content-Length": "1"}
     server.answers["GET", "/a.zip"] = (206, part)
     (link,) = links(catalog_of(tmp_path, [{"path": "a.zip", "url": f"{server.url}/a.zip"}]), monkeypatch)
     assert (link["method"], link["status"], link["length"], link["problem"]) == ("GET", 206, 3000, "")
-    assert server.seen == [("HEAD", "/a.zip", None), ("GET", "/a.zip", "bytes=0-0")]
+    assert server.requests == [("HEAD", "/a.zip", None), ("GET", "/a.zip", "bytes=0-0")]
 
 
 def test_a_redirect_is_followed_with_head(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["HEAD", "/a.zip"] = (302, {"Location": f"{server.url}/b.zip"})
     server.answers["HEAD", "/b.zip"] = (200, ZIP)
     (link,) = links(catalog_of(tmp_path, [{"path": "a.zip", "url": f"{server.url}/a.zip"}]), monkeypatch)
     assert (link["status"], link["length"], link["problem"]) == (200, 3000, "")
-    assert [method for method, _, _ in server.seen] == ["HEAD", "HEAD"]
+    assert [method for method, _, _ in server.requests] == ["HEAD", "HEAD"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +112,7 @@ def test_a_link_that_does_not_give_the_file_is_a_problem_and_exit_code_3(
     status: int,
     headers: dict[str, str],
     problem: str,
-    server: Server,
+    server: Upstream,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,7 +132,7 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_page_of_a_file_that_a_person_requests_is_no_problem(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["HEAD", "/form"] = (200, PAGE)
     files = [{"path": "a.zip", "url": f"{server.url}/form", "bytes": 3000}]
@@ -172,7 +141,7 @@ def test_the_page_of_a_file_that_a_person_requests_is_no_problem(
 
 
 def test_without_a_dataset_the_links_of_all_are_checked_in_order(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for slug in ("pets", "cars"):
         catalog = catalog_of(tmp_path, [{"path": "a.zip", "url": f"{server.url}/{slug}"}], slug)

@@ -26,7 +26,7 @@ Compile = Callable[[], tuple[int, str]]
         (errno.EPERM, "permission denied", "chmod -R u+rX"),
         (errno.EIO, "input/output error", "check the disk"),
         (errno.ENFILE, "the system has too many open files", "fs.file-max"),
-        (errno.ENOMEM, "out of memory", "--workers"),
+        (errno.ENOMEM, "out of memory", "--jobs"),
         (errno.ESTALE, "mounted again", "retry"),
     ],
 )

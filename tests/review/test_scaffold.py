@@ -10,7 +10,7 @@ from tests.pets import pets_catalog
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode, MachineError, SpecError
 from vision_flan.review.scaffold import begin
-from vision_flan.review.validate import SCHEMA_COMMENT, validate
+from vision_flan.review.validate import SCHEMA_COMMENT_ELSEWHERE, validate
 from vision_flan.spec.catalog import Catalog
 
 
@@ -26,7 +26,7 @@ def test_a_new_dataset_and_task_are_valid_at_once(tmp_path: Path) -> None:
     checked = validate(fresh(catalog))
     assert checked.tasks == ["animal_snails"]
     assert checked.findings == []
-    assert files[0].read_text("utf-8").startswith(SCHEMA_COMMENT.format(kind="dataset") + "\n")
+    assert files[0].read_text("utf-8").startswith(SCHEMA_COMMENT_ELSEWHERE.format(kind="dataset") + "\n")
 
 
 def test_a_new_task_of_a_known_dataset_is_valid_and_lists_its_columns(tmp_path: Path) -> None:
@@ -39,15 +39,18 @@ def test_a_new_task_of_a_known_dataset_is_valid_and_lists_its_columns(tmp_path: 
 @pytest.mark.parametrize("dataset", sorted(Catalog.default().dataset_files))
 def test_a_task_can_be_begun_over_every_dataset_there_is(dataset: str, tmp_path: Path) -> None:
     source = Catalog.default()
-    folder = tmp_path / "task_specs" / dataset
-    folder.mkdir(parents=True)
-    for path in source.dataset_files[dataset].parent.glob("*.yaml"):
-        if path.stem not in source.task_files:
-            (folder / path.name).write_bytes(path.read_bytes())
+    spec = source.dataset(dataset)
+    for slug in {dataset, *spec.borrows, *spec.derived_from} & set(source.dataset_files):
+        folder = tmp_path / "task_specs" / slug
+        folder.mkdir(parents=True)
+        for path in source.dataset_files[slug].parent.iterdir():
+            if path.stem not in source.task_files:
+                (folder / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "task_specs/sources.yaml").write_bytes((source.specs / "sources.yaml").read_bytes())
     catalog = Catalog(tmp_path / "task_specs", tmp_path / "instructions")
     begin(catalog, dataset, "begun_task")
     errors = [f for f in validate(fresh(catalog), ["begun_task"]).findings if f.severity == "error"]
-    assert [found for found in errors if found.rule != "borrows"] == []
+    assert errors == []
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -78,4 +81,4 @@ def test_specs_of_an_installed_package_are_not_for_editing(
     catalog = pets_catalog(tmp_path / "site-packages" / "vision_flan")
     monkeypatch.setattr(Catalog, "default", classmethod(lambda cls: catalog))
     assert run(vflan, ["new", "snails", "animal_snails"]) == ExitCode.FAILED
-    assert "git clone" in capsys.readouterr().err
+    assert "--root DIR" in capsys.readouterr().err

@@ -30,9 +30,10 @@ def test_an_unknown_key_names_the_near_one() -> None:
 
 
 def test_all_findings_come_at_once_with_their_lines() -> None:
-    text = TASK.replace("category: General Object", "category: General Objects").replace("key: name\n", "")
+    text = TASK.replace("form: options", "form: option").replace("key: name\n", "")
     found = "\n".join(findings("task", text))
-    assert "x.yaml:3:1" in found and "did you mean 'General Object'?" in found
+    line = text.splitlines().index("form: option") + 1
+    assert f"x.yaml:{line}:1" in found and "did you mean 'options'?" in found
     assert "the spec lacks key" in found
 
 
@@ -56,7 +57,7 @@ def test_task_specs_that_the_schema_refuses(old: str, new: str, message: str) ->
     [
         ("reader: json,", "reader: jsn,", "tables.records.reader"),
         ("reader: json,", "reader: lines,", "lacks line"),
-        ('redistribute_images: "yes"', "redistribute_images: perhaps", "one of: yes, unclear, no"),
+        ('verdict: "yes"', "verdict: perhaps", "one of: yes, per_image, unclear, no"),
         ("access: direct", "access: free", "access"),
         ("0123456789abcdef0123456789abcdef", "0123", "files.0.md5"),
     ],

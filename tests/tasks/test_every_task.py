@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from tests.docs.generate import DOCS, example_of, task_line
-from tests.tasks.truth import disagreements, read_truth
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.columns import arrow_schema
 from vision_flan.dataset.manifest import read_manifest
 from vision_flan.miniatures import registry
+from vision_flan.miniatures.truth import disagreements, read_truth
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.tasks.test_every_task import read_rows, tasks_of
-from tests.tasks.truth import disagreements, read_truth
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.cli.main import run, vflan
 from vision_flan.miniatures import registry
+from vision_flan.miniatures.truth import disagreements, read_truth
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 

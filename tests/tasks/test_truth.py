@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.tasks.truth import disagreements
 from vision_flan.miniatures import formats
+from vision_flan.miniatures.truth import disagreements
 
 PAIRS = [["How many cubes are there?", "2"], ["Is  there a sphere?", "no"]]
 SHOWN = "Q1: How many cubes are there?\nQ2: Is there a sphere?\nA1: no\nA2: 2"
 
 
 def found(target: str, claim: dict[str, Any], shown: str = "") -> list[str]:
-    row = {"source_id": "a", "target": target, "input": shown, "prompt": f"Do it.\n{shown}"}
+    prompt = f"Do it.\n{shown}"
+    turns = [{"user": prompt, "assistant": target}]
+    row = {"source_id": "a", "target": target, "input": shown, "prompt": prompt, "turns": turns}
     return list(disagreements([row], {"a": {"source_id": "a", **claim}}))
 
 
@@ -44,7 +46,9 @@ def test_a_record_that_must_drop_out_is_found_where_it_is_written() -> None:
 def test_another_image_than_the_truths_is_found() -> None:
     file, image = io.BytesIO(), Image.new("RGB", (2, 1), "red")
     image.save(file, "PNG")
-    row = {"source_id": "1", "target": "red", "image": {"bytes": file.getvalue()}}
+    turns = [{"user": "Which color?", "assistant": "red"}]
+    row = {"source_id": "1", "target": "red", "prompt": "Which color?", "turns": turns}
+    row |= {"image": {"bytes": file.getvalue()}}
     shown = formats.pixels(image)
     assert not list(disagreements([row], {"1": {"target": "red", "pixels": shown}}))
     assert list(disagreements([row], {"1": {"target": "red", "pixels": shown.replace("2x1", "1x2")}}))

@@ -58,15 +58,15 @@ def documents_of(step: Step) -> dict[int, tuple[list[int], list[int]]]:
     for row in step.rows:
         start = 0
         for length in row.lengths:
-            inside = (row.keep >= start) & (row.keep < start + length)
-            ids = row.ids[start : start + length].tolist()
+            inside = (row.predicting >= start) & (row.predicting < start + length)
+            ids = row.token_ids[start : start + length].tolist()
             assert row.positions[start : start + length].tolist() == list(range(length))
-            learned = row.ids[row.keep[inside] + 1].tolist()
+            learned = row.token_ids[row.predicting[inside] + 1].tolist()
             assert learned == row.labels[inside].tolist()
             (number,) = set(row.sample[inside].tolist())
             found[number] = (ids, learned)
             start += length
-        assert start + row.tail == len(row.ids)
+        assert start + row.padding == len(row.token_ids)
     return found
 
 
@@ -111,7 +111,7 @@ def test_as_llava_deals_them_out_each_rank_gets_its_block(corpus: Corpus, tiny: 
 def test_an_oversize_sample_teaches_nothing_and_is_counted(corpus: Corpus, tiny: Path) -> None:
     step = make(corpus, tiny, data=Data(max_tokens=20))[0]
     assert (step.dropped, step.supervised, step.tokens) == (12, 0, 0)
-    assert [len(row.ids) for row in step.rows] == [1]
+    assert [len(row.token_ids) for row in step.rows] == [1]
 
 
 def test_a_rank_with_nothing_to_do_still_takes_part(corpus: Corpus, tiny: Path) -> None:
@@ -122,8 +122,8 @@ def test_a_rank_with_nothing_to_do_still_takes_part(corpus: Corpus, tiny: Path) 
 
 def test_rows_are_filled_up_to_the_multiple_asked_for(corpus: Corpus, tiny: Path) -> None:
     for row in make(corpus, tiny, multiple=128)[0].rows:
-        assert len(row.ids) % 128 == 0
-        assert row.positions[len(row.ids) - row.tail :].tolist() == list(range(row.tail))
+        assert len(row.token_ids) % 128 == 0
+        assert row.positions[len(row.token_ids) - row.padding :].tolist() == list(range(row.padding))
 
 
 @settings(deadline=None, max_examples=20)

@@ -1,23 +1,32 @@
 """The configuration: strict, resolved, reproducible."""
 
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from vision_flan.train.config import ConfigError, Source, dump, load, recipe_names
+from vision_flan.train.config import Config, ConfigError, Source
+from vision_flan.train.recipe import dump, load, recipe_names
 
 
 def test_every_recipe_of_the_issue_is_there_and_loads() -> None:
     assert recipe_names() == [
         "freeze_llm",
         "freeze_projector",
+        "instances_from_base",
+        "instances_from_pretrained",
         "llama2_chat",
         "single_stage_mixed",
+        "single_stage_mixed_158k",
         "stage0",
         "stage1",
         "stage2",
         "tasks_x_instances",
         "tiny_cpu",
+        "untuned",
     ]
     for name in recipe_names():
         assert load(name).name == name
@@ -75,7 +84,7 @@ def test_an_unknown_key_names_the_near_one(tmp_path: Path) -> None:
         ("name.first=x", "leads through a value that has no parts"),
         ("parallel.max_tokens_per_rank=100", "less than one sample"),
         ("parallel.checkpointing=0", "parallel.checkpointing is '0'"),
-        ("train.batch=0", "must not be empty"),
+        ("data.sources=[]", "must not be empty"),
         ("train.lr=[", "is not YAML"),
     ],
 )
@@ -105,3 +114,63 @@ def test_the_resolved_copy_gives_the_same_run(tmp_path: Path) -> None:
         copy = tmp_path / f"{name}.yaml"
         copy.write_text(dump(config))
         assert load(str(copy)) == config
+
+
+def numbers(kind: type = Config, key: str = "") -> Iterator[tuple[str, object]]:
+    """Every number of the configuration: its key, and its type with its range."""
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        full = f"{key}.{name}".lstrip(".")
+        inner = hint.__args__[0] if isinstance(hint, types.GenericAlias) else hint
+        if dataclasses.is_dataclass(inner):
+            yield from numbers(inner, f"{full}.0" if inner is Source else full)
+        elif inner in (int, float) or typing.get_origin(inner) is typing.Annotated:
+            yield full, inner
+
+
+def test_every_number_has_a_range() -> None:
+    found = dict(numbers())
+    assert len(found) >= 30
+    assert not [key for key, kind in found.items() if typing.get_origin(kind) is not typing.Annotated]
+
+
+@pytest.mark.parametrize("key", [key for key, _ in numbers()])
+def test_a_number_out_of_its_range_is_refused_by_its_key(key: str) -> None:
+    kind, limits = typing.get_args(dict(numbers())[key])
+    wrong = [limits.low - 1, limits.high * 2, -1e300] + ([limits.low] if limits.open_low else [])
+    for value in wrong + ([] if kind is int else [".nan", ".inf", "-.inf", "nan"]):
+        text = str(int(value)) if kind is int else value
+        with pytest.raises(ConfigError, match=rf"{key.replace('.', chr(92) + '.')} is ") as caught:
+            load("stage1", [f"{key}={text}"])
+        assert "at most" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.clip=0", "data.sources.0.total=-1", "train.steps=-5", "train.epochs=0", "train.warmup=2",
+        "log.every=0",
+        "checkpoint.every=0", "data.workers=-1", "train.lr=nan", "train.lr=0", "data.sources.0.weight=0",
+        "checkpoint.keep=0", "data.max_tokens=1", "train.batch=0",
+    ],
+)  # fmt: skip
+def test_a_run_that_would_learn_nothing_or_lose_its_work_does_not_start(override: str) -> None:
+    key = override.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"{key} is "):
+        load("stage1", [override])
+
+
+def test_keys_that_exclude_each_other_are_named() -> None:
+    for over in (["train.lora.r=8", "train.freeze_llm=true"], ["train.lora.r=8", "train.lora.targets=[]"]):
+        with pytest.raises(ConfigError, match="train.lora"):
+            load("stage1", over)
+
+
+def test_the_series_of_the_figures_differ_only_in_their_start() -> None:
+    base, pretrained = load("instances_from_base"), load("instances_from_pretrained")
+    assert (base.init.from_, pretrained.init.from_) == ("runs/stage1/hf", "runs/untuned/hf")
+    assert dataclasses.replace(base, init=pretrained.init, name="", out="") == dataclasses.replace(
+        pretrained, name="", out=""
+    )
+    assert (base.train.steps, base.train.min_steps, base.train.batch) == (0, 128, 64)
+    assert load("untuned").train.untuned and load("untuned").init == load("stage1").init
+    assert load("single_stage_mixed_158k").data.sources[1].at_least == 150_000

@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from vision_flan.cli.main import vflan
 from vision_flan.cli.train import FORMATS
 from vision_flan.train import exports
-from vision_flan.train.config import ConfigError, load
-from vision_flan.train.loop import LossError, run
+from vision_flan.train.config import ConfigError
+from vision_flan.train.loop import run
+from vision_flan.train.recipe import load
 from vision_flan.train.report import RunLog
+from vision_flan.train.update import LossError
 
 Lines = Callable[[Path], list[dict[str, Any]]]
 
@@ -43,9 +45,9 @@ def test_device_mean_is_the_mean_of_the_devices_means(
 
     from vision_flan.train.batches import Packing, Steps
     from vision_flan.train.corpus import open_corpus
-    from vision_flan.train.loop import row_loss
     from vision_flan.train.model import MEAN, load_tokenizer
     from vision_flan.train.prompts import Encoder
+    from vision_flan.train.update import row_loss
 
     config = load("tiny_cpu", [*common, mixed])
     model = LlavaForConditionalGeneration.from_pretrained(config.init.from_)

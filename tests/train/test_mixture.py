@@ -49,8 +49,15 @@ def test_an_epoch_shows_each_instance_once(rows: dict[str, int], seed: int, batc
 
 @given(sizes, seeds, st.integers(1, 12), st.integers(1, 60))
 def test_counts_are_kept(rows: dict[str, int], seed: int, per_task: int, total: int) -> None:
+    offered = sum(min(per_task, n) for n in rows.values())
+    if total > offered:
+        with pytest.raises(
+            MixtureError, match=f"data.sources.0.total is {total}, and the source has {offered} "
+        ):
+            Mixture([Source(per_task=per_task, total=total)], [rows], seed)
+        total = offered
     mixture = Mixture([Source(per_task=per_task, total=total)], [rows], seed)
-    assert mixture.length == min(total, sum(min(per_task, n) for n in rows.values()))
+    assert mixture.length == total
     per = Counter(ref.task for ref in mixture.step(0, mixture.length))
     for task, count in per.items():
         assert count <= min(per_task, rows[mixture.tasks[task][1]])

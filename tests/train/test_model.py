@@ -22,13 +22,12 @@ from transformers import (
 )
 
 from vision_flan.train.batches import Packing, Steps
-from vision_flan.train.config import Data, Init, Parallel, Source, Train, load
+from vision_flan.train.config import Data, Init, Parallel, Source, Train
 from vision_flan.train.corpus import open_corpus
-from vision_flan.train.fsdp import shard, start_processes
-from vision_flan.train.loop import learning_rate, row_loss, run
+from vision_flan.train.fsdp import checkpoint_activations, shard
+from vision_flan.train.loop import run
 from vision_flan.train.model import (
     MEAN,
-    checkpoint_activations,
     empty_model,
     fill,
     freeze,
@@ -36,9 +35,12 @@ from vision_flan.train.model import (
     normalize,
     read_init,
 )
+from vision_flan.train.processes import start_processes
 from vision_flan.train.prompts import Encoder
+from vision_flan.train.recipe import load
 from vision_flan.train.report import operations
 from vision_flan.train.tiny import make_tokenizer
+from vision_flan.train.update import learning_rate, row_loss
 from vision_flan.train.weights import Weights, WeightsError, model_name, published_name, write
 
 CPU = torch.device("cpu")
@@ -102,13 +104,13 @@ def test_packed_documents_learn_as_padded_ones(process: None, tiny: Path, step: 
     longest, start, image, total = max(row.lengths), 0, 0, torch.zeros(())
     for length in row.lengths:
         ids = torch.zeros(1, longest, dtype=torch.long)
-        ids[0, :length] = row.ids[start : start + length]
+        ids[0, :length] = row.token_ids[start : start + length]
         mask = (torch.arange(longest) < length).long()[None]
         images = int((ids == alone.config.image_token_id).any())
         pixels = normalize(row.images[image : image + images], torch.float32) if images else None
         logits = alone(input_ids=ids, attention_mask=mask, pixel_values=pixels).logits[0]
-        inside = (row.keep >= start) & (row.keep < start + length)
-        text = logits[row.keep[inside] - start, : alone.config.image_token_id]
+        inside = (row.predicting >= start) & (row.predicting < start + length)
+        text = logits[row.predicting[inside] - start, : alone.config.image_token_id]
         total = total + F.cross_entropy(text, row.labels[inside], reduction="sum")
         start, image = start + length, image + images
     total.backward()
@@ -125,14 +127,14 @@ def test_an_attention_mask_would_let_documents_see_each_other(tiny: Path, step: 
     (row,) = step.rows
     model = LlavaForConditionalGeneration.from_pretrained(tiny).eval()
     given = {
-        "input_ids": row.ids[None],
+        "input_ids": row.token_ids[None],
         "position_ids": row.positions[None],
         "pixel_values": normalize(row.images, torch.float32),
         "use_cache": False,
     }
     with torch.no_grad():
         apart = model(**given, attention_mask=None).logits
-        joined = model(**given, attention_mask=torch.ones_like(row.ids[None])).logits
+        joined = model(**given, attention_mask=torch.ones_like(row.token_ids[None])).logits
     first = row.lengths[0]
     torch.testing.assert_close(apart[:, :first], joined[:, :first], rtol=1e-4, atol=1e-4)
     assert (apart[:, first:] - joined[:, first:]).abs().max() > 1e-2
@@ -356,7 +358,7 @@ def test_an_export_reloads_in_its_own_type_and_is_the_next_start(
     assert AutoProcessor.from_pretrained(first).tokenizer.model_max_length > 0
     beyond = range(model.config.image_token_id, model.config.text_config.vocab_size)
     assert model.generation_config.suppress_tokens == list(beyond)
-    still = [*common, f"init.from={first}", "train.lr=0", "train.steps=1", f"out={tmp_path / 'b'}"]
+    still = [*common, f"init.from={first}", "train.lr=1e-30", "train.steps=1", f"out={tmp_path / 'b'}"]
     second = run(load("tiny_cpu", [*still, "checkpoint.export_dtype=bfloat16"]))
     start, end = tensors(first), tensors(second)
     assert all(torch.equal(start[name], end[name]) for name in start)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration
 
-from vision_flan.train.projector import correlation, exchange
+from vision_flan.train.projector import Exchange, correlation, exchange
 from vision_flan.train.tiny import create
 from vision_flan.train.weights import WeightsError
 
@@ -29,7 +29,7 @@ def state(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_table_6_takes_the_projector_and_nothing_else(tiny: Path, other: Path, tmp_path: Path) -> None:
-    exchange(str(tiny), tmp_path / "new", projector=str(other))
+    exchange(str(tiny), tmp_path / "new", Exchange(projector=str(other)))
     new, old, theirs = state(tmp_path / "new"), state(tiny), state(other)
     for name in old:
         assert torch.equal(new[name], (theirs if name.startswith(MLP) else old)[name])
@@ -45,7 +45,7 @@ def test_llavas_own_projector_file_is_understood(tiny: Path, other: Path, tmp_pa
         for kind in ("weight", "bias")
     }
     torch.save(llava, tmp_path / "mm_projector.bin")
-    exchange(str(tiny), tmp_path / "new", projector=str(tmp_path / "mm_projector.bin"))
+    exchange(str(tiny), tmp_path / "new", Exchange(projector=str(tmp_path / "mm_projector.bin")))
     assert all(torch.equal(v, theirs[k]) for k, v in state(tmp_path / "new").items() if k.startswith(MLP))
     assert correlation(str(tmp_path / "mm_projector.bin"), str(other)) == pytest.approx(1.0, abs=1e-15)
 
@@ -64,7 +64,7 @@ def test_table_7_takes_the_llm_and_keeps_the_projector(tiny: Path, tmp_path: Pat
         if name.startswith(("model.language_model.", "lm_head."))
     }
     save_file(plain, llama / "model.safetensors")
-    exchange(str(tiny), tmp_path / "new", llm=str(llama))
+    exchange(str(tiny), tmp_path / "new", Exchange(llm=str(llama)))
     new, old = state(tmp_path / "new"), state(tiny)
     assert torch.equal(
         new["language_model.model.embed_tokens.weight"][:rows], plain["model.embed_tokens.weight"]
@@ -97,7 +97,7 @@ def test_correlation_is_pearsons_in_float64(tiny: Path, other: Path, tmp_path: P
 def test_what_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None:
     create(tmp_path / "narrow", ["x"], width=32, layers=2)
     with pytest.raises(WeightsError, match=r"multi_modal_projector.linear_1.* is \(32"):
-        exchange(str(tiny), tmp_path / "new", projector=str(tmp_path / "narrow"))
+        exchange(str(tiny), tmp_path / "new", Exchange(projector=str(tmp_path / "narrow")))
     with pytest.raises(WeightsError, match="another projector"):
         correlation(str(tiny), str(tmp_path / "narrow"))
     flat = tmp_path / "flat"

@@ -65,24 +65,24 @@ def test_ids_and_labels_are_llavas(
     tokenizer: Any, prompt: str, case: Sample, before: str, after: str
 ) -> None:
     document = Encoder(tokenizer, Data(prompt=prompt), patches=1).encode(case)
-    assert document.ids.tolist() == llava_ids(tokenizer, before + after)
-    supervised = tokenizer.decode(document.ids[document.answer :])
+    assert document.token_ids.tolist() == llava_ids(tokenizer, before + after)
+    supervised = tokenizer.decode(document.token_ids[document.supervised])
     assert supervised.strip() == after.strip()
-    assert tokenizer.decode(document.ids[: document.answer]).rstrip().endswith(before[-8:].strip())
+    assert tokenizer.decode(document.token_ids[~document.supervised]).rstrip().endswith(before[-8:].strip())
 
 
 def test_the_ids_of_one_case_written_out(tokenizer: Any) -> None:
     document = Encoder(tokenizer, Data(), patches=2).encode(sample())
-    written = "".join(tokenizer.convert_ids_to_tokens(document.ids))
+    written = "".join(tokenizer.convert_ids_to_tokens(document.token_ids))
     question = "▁USER:▁<image><image>▁\nWhich▁digit?▁ASSISTANT:"
     assert written == "<s>▁" + VICUNA.replace(" ", "▁") + question + "▁5</s>"
-    assert "".join(tokenizer.convert_ids_to_tokens(document.ids[document.answer :])) == "▁5</s>"
+    assert "".join(tokenizer.convert_ids_to_tokens(document.token_ids[document.supervised])) == "▁5</s>"
 
 
 def test_a_image_is_as_many_ids_as_it_has_patches(tokenizer: Any) -> None:
     encoder = Encoder(tokenizer, Data(), patches=576)
-    assert (encoder.encode(sample()).ids == encoder.image_id).sum() == 576
-    assert (encoder.encode(sample(has_image=False)).ids == encoder.image_id).sum() == 0
+    assert (encoder.encode(sample()).token_ids == encoder.image_id).sum() == 576
+    assert (encoder.encode(sample(has_image=False)).token_ids == encoder.image_id).sum() == 0
 
 
 def test_an_assistant_in_the_text_breaks_no_mask(tokenizer: Any) -> None:
@@ -92,8 +92,8 @@ def test_an_assistant_in_the_text_breaks_no_mask(tokenizer: Any) -> None:
         ("x USER: y", "z</s> ASSISTANT: w"),
     ):
         document = encoder.encode(sample(prompt, target))
-        assert tokenizer.decode(document.ids[document.answer : -1]).strip() == target
-        assert document.ids.tolist().count(tokenizer.eos_token_id) == 1
+        assert tokenizer.decode(document.token_ids[document.supervised][:-1]).strip() == target
+        assert document.token_ids.tolist().count(tokenizer.eos_token_id) == 1
 
 
 def test_where_the_image_goes(tokenizer: Any) -> None:
@@ -104,7 +104,7 @@ def test_where_the_image_goes(tokenizer: Any) -> None:
     assert as_written.prompt_text(written).endswith("USER: Look at <image> and say which. ASSISTANT:")
     assert as_written.prompt_text(sample()) == first.prompt_text(sample())
     for encoder in (first, as_written):
-        assert (encoder.encode(written).ids == encoder.image_id).sum() == 1
+        assert (encoder.encode(written).token_ids == encoder.image_id).sum() == 1
 
 
 def test_a_mark_in_text_or_answer_is_no_image(tokenizer: Any) -> None:
@@ -113,18 +113,18 @@ def test_a_mark_in_text_or_answer_is_no_image(tokenizer: Any) -> None:
         sample("a <image> b <image>", "c <image>"),
         sample("a <image>", "<image> c", has_image=False),
     ):
-        assert (encoder.encode(case).ids == encoder.image_id).sum() == int(case.has_image)
+        assert (encoder.encode(case).token_ids == encoder.image_id).sum() == int(case.has_image)
 
 
 def test_an_oversize_sample_loses_its_end(tokenizer: Any) -> None:
     whole = Encoder(tokenizer, Data(), patches=4).encode(sample(target="word " * 50))
-    short = Encoder(tokenizer, Data(max_tokens=len(whole.ids) - 30), patches=4).encode(
+    short = Encoder(tokenizer, Data(max_tokens=len(whole.token_ids) - 30), patches=4).encode(
         sample(target="word " * 50)
     )
-    assert short.ids.tolist() == whole.ids[:-30].tolist()
-    assert short.supervised == whole.supervised - 30
+    assert short.token_ids.tolist() == whole.token_ids[:-30].tolist()
+    assert short.supervised_count == whole.supervised_count - 30
     gone = Encoder(tokenizer, Data(max_tokens=20), patches=4).encode(sample())
-    assert (len(gone.ids), gone.supervised) == (20, 0)
+    assert (len(gone.token_ids), gone.supervised_count) == (20, 0)
 
 
 def test_the_exported_processor_gives_the_same_ids(tiny: Path, tokenizer: Any) -> None:
@@ -183,4 +183,4 @@ def test_a_tokenizer_without_sentencepiece_gets_its_space(tmp_path: Path) -> Non
     bpe = PreTrainedTokenizerFast(tokenizer_object=learner, eos_token="<end>")
     bpe.add_tokens(["<image>"], special_tokens=True)
     document = Encoder(bpe, Data(), patches=1).encode(sample("a cat", "cat"))
-    assert bpe.convert_ids_to_tokens(document.ids[document.answer :]) == ["Ġcat", "<end>"]
+    assert bpe.convert_ids_to_tokens(document.token_ids[document.supervised]) == ["Ġcat", "<end>"]

@@ -115,8 +115,8 @@ def test_a_rank_with_text_alone_learns_with_the_others(runs: Path, lines: Lines,
 
 
 def test_steps_of_the_mixed_run_have_a_text_only_rank(compiled: Path, common: list[str]) -> None:
-    from vision_flan.train.config import load
     from vision_flan.train.corpus import open_corpus
+    from vision_flan.train.recipe import load
 
     corpus = open_corpus(load("tiny_cpu", [*common, MIXED]).data, seed=0)
     images = [sum(corpus.sample(r).has_image for r in corpus.mixture.step(n, 2)) for n in range(8)]
@@ -167,8 +167,9 @@ def test_a_loss_that_is_no_number_stops_with_the_samples_ids(runs: Path) -> None
 
 
 def test_the_ids_of_the_samples_are_named(common: list[str], poisoned: Path, tmp_path: Path) -> None:
-    from vision_flan.train.config import load
-    from vision_flan.train.loop import LossError, run
+    from vision_flan.train.loop import run
+    from vision_flan.train.recipe import load
+    from vision_flan.train.update import LossError
 
     overrides = [*common, *SGD, MIXED, "train.batch=4", f"init.from={poisoned}", f"out={tmp_path}"]
     with pytest.raises(LossError, match=r"loss nan.*at step 0; samples (object_digits/\d+, )*text_only/\d+"):
@@ -203,13 +204,13 @@ def test_saved_on_two_ranks_resumed_on_four_and_on_one(
 def test_a_run_of_another_shape_is_refused_by_name(
     runs: Path, run_worlds: Callable[..., Any], common: list[str], tmp_path: Path
 ) -> None:
-    from vision_flan.train.checkpoint import CheckpointError
-    from vision_flan.train.config import load
+    from vision_flan.train.identity import AnotherRunError
     from vision_flan.train.loop import run
+    from vision_flan.train.recipe import load
 
     create(tmp_path / "wide", ["Which digit?"], width=32, layers=2)
     out = kept_at_three(runs, "other_shape")
-    with pytest.raises(CheckpointError, match="does not fit this run"):
+    with pytest.raises(AnotherRunError, match="the LLM has other weights"):
         run(load("tiny_cpu", [*common, *ADAM, f"init.from={tmp_path / 'wide'}", f"out={out}"]))
 
 

@@ -16,8 +16,8 @@ import torch
 import transformers  # noqa: F401  imported once, for all forks
 
 from vision_flan.errors import VflanError
-from vision_flan.train.config import load
 from vision_flan.train.loop import run
+from vision_flan.train.recipe import load
 
 
 def rank_main(rank: int, ranks: int, port: int, recipe: str, overrides: list[str]) -> int:

@@ -1,23 +1,26 @@
-"""Blocks of candidates, each made by one worker. Any number of workers gives the same result."""
+"""Blocks of candidates become shards. Whoever makes them, and in whatever order, the bytes are the same.
+
+A worker makes either a run of blocks, straight into shards, or one block, into a part; parts are joined to
+the same shards. `schedule` decides which.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import threading
-from collections import Counter, deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from vision_flan.build.identity import is_whole
 from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
-from vision_flan.build.memory import keep_freed_memory
 from vision_flan.dataset.manifest import write_atomically
-from vision_flan.dataset.shards import BLOCK_ROWS, ShardFacts, ShardWriter
+from vision_flan.dataset.parts import PartWriter, part_checksum
+from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
 from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
-from vision_flan.records.store import Candidates
 from vision_flan.report import Reporter
 
 MISSING_IMAGE = "missing_image"
@@ -27,40 +30,64 @@ _REPORT_EVERY = 50
 _EXAMPLE_LENGTH = 300
 
 Row = dict[str, Any]
+#: Candidates of some blocks; may be gone through again.
+Tables = Iterable[pa.Table]
 
 
 @dataclass(frozen=True)
-class Block:
-    """A finished block.
+class Span:
+    """Blocks `first` to `first + blocks - 1`, or fewer if `at_most` rows are full before (None: no limit)."""
+
+    first: int
+    blocks: int
+    at_most: int | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """Finished blocks.
 
     Attributes:
-        at_most: the number of rows it was limited to, None for no limit.
-        shard: its file, with the name it has in the folder of blocks.
+        rows: instances written.
+        shards: their files, with the names they have in the folder of blocks; none for a part.
+        part: checksum of the part, "" for shards.
         content_bytes: size of images and texts in memory, which `dataset_info` calls num_bytes.
         dropped: reason -> number of candidates dropped, up to the limit.
         examples: reason -> the first candidate dropped for it.
         seen: the image files that were looked up.
     """
 
-    index: int
-    at_most: int | None
-    shard: ShardFacts
+    span: Span
+    rows: int
+    shards: tuple[ShardFacts, ...]
+    part: str
     content_bytes: int
     dropped: dict[str, int]
     examples: dict[str, str]
     seen: Seen = field(default_factory=Seen)
 
     @classmethod
-    def from_json(cls, text: str) -> Block:
-        """Read back what `json.dumps(asdict(block))` wrote. Raises ValueError, TypeError or KeyError."""
-        data = json.loads(text)
-        return cls(**{**data, "shard": ShardFacts(**data["shard"]), "seen": Seen(**data["seen"])})
+    def read(cls, path: Path) -> Made:
+        """Read back what `write` wrote. Raises OSError, ValueError, TypeError or KeyError."""
+        data = json.loads(path.read_text("utf-8"))
+        shards = tuple(ShardFacts(**shard) for shard in data["shards"])
+        seen = Seen(**data["seen"])
+        return cls(**{**data, "span": Span(**data["span"]), "shards": shards, "seen": seen})
+
+    def write(self, path: Path) -> None:
+        """Write the facts atomically."""
+        write_atomically(path, json.dumps(asdict(self)))
 
     def can_reuse_for(self, at_most: int | None) -> bool:
-        """Whether the block would come out the same if limited to `at_most` rows."""
-        rows = self.shard.rows
-        used_all = self.at_most is None or rows < self.at_most
-        return self.at_most == at_most or (used_all and (at_most is None or rows < at_most))
+        """Whether the same blocks would come out the same if limited to `at_most` rows."""
+        limit = self.span.at_most
+        used_all = limit is None or self.rows < limit
+        return limit == at_most or (used_all and (at_most is None or self.rows < at_most))
+
+    @property
+    def found_no_image(self) -> bool:
+        """Whether every candidate was dropped because its image is missing."""
+        return not self.rows and set(self.dropped) == {MISSING_IMAGE}
 
 
 class BlockMaker:
@@ -85,63 +112,95 @@ class BlockMaker:
         self._maker = maker
         self._inputs = inputs
         self._folder = folder
-        self._folder.mkdir(exist_ok=True)
         self._full_check = full_check
         self._report = report
-        #: Set to make all workers stop.
-        self.stop = threading.Event()
 
-    def finished(self, index: int, at_most: int | None) -> Block | None:
-        """A block that an earlier run finished, if it would come out the same now."""
-        try:
-            block = Block.from_json(self._facts_file(index).read_text("utf-8"))
-            if not block.can_reuse_for(at_most):
-                return None
-            with (self._folder / block.shard.path).open("rb") as file:
-                whole = hashlib.file_digest(file, "sha256").hexdigest() == block.shard.sha256
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-        sums = self._inputs.checksums
-        if not whole or (sums and not block.seen.sums):
-            return None
-        return None if first_change(self._inputs.raw, block.seen, checksums=sums) else block
+    def bytes_each(self, rows: Sequence[Row]) -> float:
+        """Bytes that a candidate adds to a shard, on average, dropped ones included. Nothing is written."""
+        watch, size = self._inputs.watch(), 0
+        for row in rows:
+            made = self._maker.make(dict(row), watch.read, full_check=self._full_check)
+            size += made.num_bytes if isinstance(made, Instance) else 0
+        return size / max(len(rows), 1)
 
-    def make(self, index: int, rows: list[Row], at_most: int | None) -> Block:
-        """Render, check and write the rows of a block until `at_most` are written.
+    def may_have_shards(self, first: int) -> bool:
+        """Whether an earlier run finished shards from this block on; they may be of no use."""
+        return self._facts_file(first, part=False).exists()
+
+    def shards(self, span: Span, tables: Tables) -> Made:
+        """Make blocks straight into shards.
 
         Raises:
             MissingRawError, BadRawError: images disappeared or changed during the build.
         """
-        known = self.finished(index, at_most)
-        if known:
-            self._report.advance(known.shard.rows, known.content_bytes)
-            return known
-        name = f"{index:05}.parquet"
-        temporary = self._folder / f"{name}.tmp"
+        writer = ShardWriter(self._folder, f"{span.first:05}")
+        return self._finished(span, part=False) or self._make(span, tables, writer)
+
+    def part(self, span: Span, tables: Tables) -> Made:
+        """Make one block into a part. Raises the same errors."""
+        return self._finished(span, part=True) or self._make(span, tables, PartWriter(self._part_file(span)))
+
+    def join(self, span: Span, parts: Sequence[Made]) -> Made:
+        """Make the shards of a run of blocks from the parts it was made in, which are then removed."""
+        with ShardWriter(self._folder, f"{span.first:05}") as writer:
+            for part in parts:
+                for batch in batches_of(self._part_file(part.span)):
+                    writer.add_batch(batch)
+        made = _joined(span, writer.facts, parts)
+        made.write(self._facts_file(span.first, part=False))
+        for part in parts:
+            self._facts_file(part.span.first, part=True).unlink(missing_ok=True)
+            self._part_file(part.span).unlink(missing_ok=True)
+        return made
+
+    def _finished(self, span: Span, *, part: bool) -> Made | None:
+        """Blocks that an earlier run finished, if they would come out the same now."""
+        try:
+            made = Made.read(self._facts_file(span.first, part=part))
+            if made.span.blocks != span.blocks or not made.can_reuse_for(span.at_most):
+                return None
+            if part:
+                whole = part_checksum(self._part_file(span)) == made.part
+            else:
+                whole = all(is_whole(self._folder / shard.path, shard.sha256) for shard in made.shards)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        sums = self._inputs.checksums
+        if not whole or (sums and not made.seen.sums):
+            return None
+        if first_change(self._inputs.raw, made.seen, checksums=sums):
+            return None
+        self._report.advance(made.rows, made.content_bytes)
+        return made
+
+    def _make(self, span: Span, tables: Tables, writer: ShardWriter | PartWriter) -> Made:
         watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
-        with ShardWriter(temporary) as writer:
-            for row in rows:
-                if self.stop.is_set():
-                    raise KeyboardInterrupt
-                if progress.rows == at_most:
+        with writer:
+            for row in _rows(tables):
+                if progress.rows == span.at_most:
                     break
                 instance = self._maker.make(row, watch.read, full_check=self._full_check)
                 if isinstance(instance, Dropped):
                     drops.add(instance, row)
-                    continue
-                writer.add(instance)
-                progress.add(instance)
+                else:
+                    writer.add(instance)
+                    progress.add(instance)
         progress.report()
         if MISSING_IMAGE in drops.counts:
             self._check_still_there(watch.seen)
-        shard = writer.facts(name)
-        temporary.replace(self._folder / name)
-        block = Block(index, at_most, shard, progress.bytes, dict(drops.counts), drops.examples, watch.seen)
-        write_atomically(self._facts_file(index), json.dumps(asdict(block)))
-        return block
+        part = writer.checksum if isinstance(writer, PartWriter) else ""
+        shards = () if isinstance(writer, PartWriter) else writer.facts
+        made = Made(
+            span, progress.rows, shards, part, progress.bytes, dict(drops.counts), drops.examples, watch.seen
+        )
+        made.write(self._facts_file(span.first, part=bool(part)))
+        return made
 
-    def _facts_file(self, index: int) -> Path:
-        return self._folder / f"{index:05}.json"
+    def _facts_file(self, first: int, *, part: bool) -> Path:
+        return self._folder / (f"{first:05}.part.json" if part else f"{first:05}.json")
+
+    def _part_file(self, span: Span) -> Path:
+        return self._folder / f"{span.first:05}.arrow"
 
     def _check_still_there(self, seen: Seen) -> None:
         """A missing image may mean that the disk is gone: then other files have changed too."""
@@ -149,6 +208,24 @@ class BlockMaker:
         changed = str(raw.gone() or first_change(raw, seen) or "")
         if changed:
             raise changed_while_built(raw, changed)
+
+
+def _rows(tables: Tables) -> Iterator[Row]:
+    for table in tables:
+        yield from table.to_pylist()
+
+
+def _joined(span: Span, shards: tuple[ShardFacts, ...], parts: Sequence[Made]) -> Made:
+    """The facts of blocks whose parts were joined."""
+    dropped: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    seen = Seen()
+    for part in parts:
+        dropped.update(part.dropped)
+        examples = part.examples | examples  # keep the first in selection order
+        seen.add(part.seen)
+    rows, size = sum(part.rows for part in parts), sum(part.content_bytes for part in parts)
+    return Made(span, rows, shards, "", size, dict(dropped), examples, seen)
 
 
 class _Drops:
@@ -184,80 +261,3 @@ class _Progress:
         """Report what was written since the last report."""
         self._report.advance(self.rows - self._reported_rows, self.bytes - self._reported_bytes)
         self._reported_rows, self._reported_bytes = self.rows, self.bytes
-
-
-def run_blocks(maker: BlockMaker, candidates: Candidates, quota: int | None, workers: int) -> list[Block]:
-    """Make blocks in selection order until the quota is full.
-
-    Args:
-        quota: rows wanted, None for all.
-        workers: blocks made in parallel; the result is the same for any number.
-
-    Returns:
-        The blocks in order. It ends after a first block without a single image: the raw folder is wrong.
-    """
-    keep_freed_memory()
-    with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
-
-        def submit(index: int, rows: list[Row], at_most: int | None) -> Future[Block]:
-            return pool.submit(maker.make, index, _copies(rows), at_most)
-
-        queue = _Queue(candidates, workers, submit)
-        try:
-            return _collect(maker, queue, quota)
-        finally:
-            maker.stop.set()
-            queue.cancel()
-
-
-def _collect(maker: BlockMaker, queue: _Queue, quota: int | None) -> list[Block]:
-    done: list[Block] = []
-    left = quota
-    while left is None or left > 0:
-        queue.fill(left)
-        if not queue.waiting:
-            break
-        rows, future = queue.waiting.popleft()
-        block = future.result()
-        if not block.can_reuse_for(left):  # it was started before earlier drop counts were known
-            block = maker.make(block.index, _copies(rows), left)
-        done.append(block)
-        if len(done) == 1 and not block.shard.rows and block.dropped.get(MISSING_IMAGE) == len(rows):
-            break
-        left = None if left is None else left - block.shard.rows
-    return done
-
-
-class _Queue:
-    """Blocks that were started and not yet collected, in selection order."""
-
-    def __init__(
-        self,
-        candidates: Candidates,
-        workers: int,
-        submit: Callable[[int, list[Row], int | None], Future[Block]],
-    ) -> None:
-        self._candidates = candidates
-        self._workers = workers
-        self._submit = submit
-        self._index = 0
-        self.waiting: deque[tuple[list[Row], Future[Block]]] = deque()
-
-    def fill(self, left: int | None) -> None:
-        """Start blocks until all workers are busy, or the started blocks may fill the quota."""
-        while len(self.waiting) < self._workers and self._index * BLOCK_ROWS < self._candidates.count:
-            if left is not None and sum(len(rows) for rows, _ in self.waiting) >= left:
-                return
-            rows = self._candidates.block(self._index * BLOCK_ROWS, BLOCK_ROWS)
-            self.waiting.append((rows, self._submit(self._index, rows, left)))
-            self._index += 1
-
-    def cancel(self) -> None:
-        """Drop blocks that no worker has begun."""
-        for _, future in self.waiting:
-            future.cancel()
-
-
-def _copies(rows: list[Row]) -> list[Row]:
-    """Rendering adds fields to rows; a block that is made twice starts from the rows as they were read."""
-    return [dict(row) for row in rows]

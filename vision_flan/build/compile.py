@@ -1,30 +1,30 @@
 """Compiling a task on one screen: spec -> raw files -> records -> blocks -> compiled folder.
 
-Candidates are cut into blocks in selection order. A block is the unit of work: one worker makes it, it
-becomes one shard, and a resumed build skips it if it is finished. So the shards do not depend on the number
-of workers, and work finished before a Ctrl-C or a kill is kept. Nothing appears in the compiled folder
-until the whole config is complete.
+Candidates are cut into blocks in selection order, and runs of blocks into shards. A block is the unit of
+work, and a resumed build skips those that are finished. So the shards do not depend on where they are made,
+and work finished before a Ctrl-C or a kill is kept. Nothing appears in the compiled folder until the whole
+config is complete.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
-from vision_flan.build.blocks import Block, BlockMaker, run_blocks
-from vision_flan.build.identity import BuildRecord, Identity, identity_of, image_tables, with_sums
-from vision_flan.build.inputs import ImageInputs, Seen, check_unchanged
+from vision_flan.build.blocks import Made
+from vision_flan.build.engines import Engine, open_engine
+from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_sums
+from vision_flan.build.inputs import Seen, check_unchanged
 from vision_flan.build.install import finished_config, install, refresh_readme, renew, shards_to_replace
 from vision_flan.build.job import Build, Options, Result
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.outcome import manifest_of
+from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
-from vision_flan.build.work import BLOCKS, COMPLETE, open_or_reset, tidy
-from vision_flan.instances.maker import InstanceMaker
+from vision_flan.build.work import COMPLETE, open_or_reset, tidy
 from vision_flan.raw.roots import RawPlaces
-from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
-from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
+from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
 from vision_flan.report import WRITING, Reporter
 from vision_flan.spec.catalog import Catalog
 
@@ -32,12 +32,19 @@ __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 
 
 def compile_task(
-    name: str, raw: RawPlaces, out: Path, catalog: Catalog, options: Options, report: Reporter
+    name: str,
+    raw: RawPlaces,
+    out: Path,
+    catalog: Catalog,
+    options: Options,
+    report: Reporter,
+    engine: Engine | None = None,
 ) -> Result:
     """Compile one task into `out/<task>/` and refresh the card.
 
     Args:
         raw: one raw folder, several, or `RawRoots`. Nothing is written there.
+        engine: shared with other tasks; None opens the one of `options` for this task.
 
     Raises:
         SpecError: the spec is wrong.
@@ -52,11 +59,12 @@ def compile_task(
         if problem:
             raise problem
         with machine_errors(out), task_lock(out, task.id) as work:
-            instruction = catalog.instruction_file(task.id)
-            return _compile(Build(task, sources, opened, instruction, options, out, work, report))
+            build = Build(task, sources, opened, raw, catalog, options, out, work, report)
+            with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
+                return _compile(build, workers)
 
 
-def _compile(build: Build) -> Result:
+def _compile(build: Build, engine: Engine) -> Result:
     """Do what is left to do: nothing, an installation that was cut off, or a build."""
     tidy(build.work, build.out, build.task.id)
     identity = identity_of(build)
@@ -66,16 +74,16 @@ def _compile(build: Build) -> Result:
         if current:
             return current
     if record is None:
-        record = _build(build, identity)
+        record = _build(build, identity, engine)
         record.write(build.work / COMPLETE)
-    manifest = renew(build, install(build, record))
+    manifest = renew(build, install(build.work, build.out, record, build.report))
     refresh_readme(build.out, build.report)
     return Result(manifest, build.out, built=True)
 
 
-def _build(build: Build, identity: Identity) -> BuildRecord:
+def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     """Make the shards in the work folder."""
-    replaces = shards_to_replace(build)
+    replaces = shards_to_replace(build.work, build.out, build.task.id)
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
@@ -83,7 +91,7 @@ def _build(build: Build, identity: Identity) -> BuildRecord:
         candidates = load_records(
             build.task, build.sources, build.raw, build.options.seed, store, build.report
         )
-        blocks = _make_blocks(build, candidates)
+        blocks = _make_blocks(build, candidates, engine)
     seen = Seen()
     for block in blocks:
         seen.add(block.seen)
@@ -92,16 +100,7 @@ def _build(build: Build, identity: Identity) -> BuildRecord:
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
 
 
-def _make_blocks(build: Build, candidates: Candidates) -> list[Block]:
-    task, sources, options = build.task, build.sources, build.options
-    readers = all_readers(sources.dataset)
-    images = ImageStore(build.raw, {name: readers[name] for name in image_tables(task, sources)})
-    maker = BlockMaker(
-        InstanceMaker(task, sources.labels, build.instruction, options.seed, candidates),
-        ImageInputs(build.raw, images, options.verify_raw),
-        build.work / BLOCKS,
-        options.full_check,
-        build.report,
-    )
-    build.report.stage(f"{WRITING} {task.id}", min(build.quota or candidates.count, candidates.count))
-    return run_blocks(maker, candidates, build.quota, options.workers)
+def _make_blocks(build: Build, candidates: Candidates, engine: Engine) -> list[Made]:
+    schedule = Schedule(build, candidates, engine)
+    build.report.stage(f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count))
+    return schedule.run()

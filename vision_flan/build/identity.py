@@ -25,7 +25,7 @@ from vision_flan.spec.model import TaskSpec
 from vision_flan.versions import deciding_versions
 
 #: Fields of a task that decide no byte. The quota has a field of its own in the manifest.
-_FACTS = ("title", "alias", "suites", "form", "allow", "available", "confidence", "limit")
+_FACTS = ("title", "alias", "suites", "license", "form", "allow", "available", "confidence", "limit")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Identity:
 def identity_of(build: Build) -> Identity:
     """Everything that decides the bytes of a config, except its images."""
     recipe = {
-        "spec_sha256": _spec_sha256(build),
+        "spec_sha256": spec_sha256(build),
         "versions": {v.name: v.installed for v in deciding_versions() if v.installed}
         | {"vision_flan": __version__},
         "seed": build.options.seed,
@@ -73,7 +73,8 @@ def image_tables(task: TaskSpec, sources: TaskSources) -> list[str]:
     return sorted(sources.readers)
 
 
-def _spec_sha256(build: Build) -> str:
+def spec_sha256(build: Build) -> str:
+    """Checksum of everything on the spec's side that decides bytes."""
     task, sources, raw = build.task, build.sources, build.raw
     recipe = {key: value for key, value in task.document.data.items() if key not in _FACTS}
     tables = {name: sources.dataset.tables[name] for name in image_tables(task, sources)}
@@ -179,5 +180,5 @@ def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
         "alias": task.alias,
         "suites": task.suites,
         "form": task.form,
-        "source": source_block(sources.dataset),
+        "source": source_block(sources.dataset, task),
     }

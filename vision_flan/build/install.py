@@ -10,9 +10,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from vision_flan.build.credits import attribution_of
 from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole, stat_of
 from vision_flan.build.job import Build
 from vision_flan.build.locks import WORK_FOLDER, locked, remove_litter
+from vision_flan.build.notices import notices_of, write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
@@ -33,12 +35,11 @@ def finished_config(build: Build, identity: Identity) -> BuildRecord | None:
     return None
 
 
-def install(build: Build, record: BuildRecord) -> Manifest:
-    """Move a complete config into place.
+def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Manifest:
+    """Move a complete config from its work folder into place.
 
     After an interruption, a second call continues: shards that were moved are in place already.
     """
-    work, out = build.work, build.out
     manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
     (out / manifest.task).mkdir(exist_ok=True)
     manifest_path(out, manifest.task).unlink(missing_ok=True)
@@ -47,7 +48,7 @@ def install(build: Build, record: BuildRecord) -> Manifest:
         source = finished.get(shard.sha256)
         if source is not None and source.exists():
             move(source, out / shard.path)
-    _remove_old_shards(manifest, record, out, build.report)
+    _remove_old_shards(manifest, record, out, report)
     write_atomically(manifest_path(out, manifest.task), record.manifest)
     stamps = {shard.path: stat_of(out / shard.path) or [] for shard in manifest.shards}
     replace(record, shards=stamps, replaces=()).write(work / INSTALLED)
@@ -64,7 +65,13 @@ def renew(build: Build, manifest: Manifest) -> Manifest:
     Returns:
         The same object if nothing changed.
     """
-    current = replace(manifest, **facts_of(build.task, build.sources))
+    current = replace(
+        manifest,
+        **facts_of(build.task, build.sources),
+        attribution=attribution_of(build, manifest),
+        notices=notices_of(build),
+    )
+    write_notices(build.out, current)
     if current.to_json() == manifest.to_json():
         return manifest
     record = BuildRecord.read(build.work / INSTALLED)
@@ -82,14 +89,14 @@ def refresh_readme(out: Path, report: Reporter) -> None:
             report.note(f"README.md leaves out a config: {problem}")
 
 
-def shards_to_replace(build: Build) -> tuple[str, ...]:
+def shards_to_replace(work: Path, out: Path, task: str) -> tuple[str, ...]:
     """Shards to remove when the new config is installed: those of the manifest in place, or of the last
     installation if an interrupted one has removed the manifest."""
     try:
-        manifest = read_manifest(manifest_path(build.out, build.task.id))
+        manifest = read_manifest(manifest_path(out, task))
         return tuple(shard.path for shard in manifest.shards)
     except (OSError, VflanError):
-        record = BuildRecord.read(build.work / INSTALLED)
+        record = BuildRecord.read(work / INSTALLED)
         return tuple(record.shards) if record else ()
 
 
@@ -127,8 +134,8 @@ def _finished_shards(work: Path) -> dict[str, Path]:
     found = {}
     for path in sorted((work / BLOCKS).glob("*.json")):
         try:
-            shard = json.loads(path.read_text("utf-8"))["shard"]
-            found[shard["sha256"]] = work / BLOCKS / shard["path"]
+            for shard in json.loads(path.read_text("utf-8"))["shards"]:
+                found[shard["sha256"]] = work / BLOCKS / shard["path"]
         except (ValueError, KeyError, TypeError):
             continue
     return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.raw.folder import RawDataset
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.tables import TaskSources
 from vision_flan.report import Reporter
+from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import TaskSpec
 
 
@@ -18,7 +21,7 @@ class Options:
 
     Attributes:
         limit: maximum instances; "spec" takes the task's own limit, None takes all.
-        workers: threads (reading, hashing and writing release the interpreter lock).
+        engine: where blocks are made.
         full_check: decode every image instead of checking its header and end.
         force: build even if the config is up to date.
         verify_raw: keep checksums of all raw files that are read, and compare them with earlier ones.
@@ -26,7 +29,7 @@ class Options:
 
     seed: int = 0
     limit: int | str | None = "spec"
-    workers: int = 2
+    engine: EngineSpec = HERE
     full_check: bool = False
     force: bool = False
     verify_raw: bool = False
@@ -53,7 +56,7 @@ class Build:
     """The build of one task.
 
     Attributes:
-        instruction: the task's .j2 file.
+        places: where the raw files are, for workers to open them.
         out: the compiled folder.
         work: folder for unfinished files; this process holds its lock.
     """
@@ -61,11 +64,17 @@ class Build:
     task: TaskSpec
     sources: TaskSources
     raw: RawDataset
-    instruction: Path
+    places: RawPlaces
+    catalog: Catalog
     options: Options
     out: Path
     work: Path
     report: Reporter
+
+    @property
+    def instruction(self) -> Path:
+        """The task's .j2 file."""
+        return self.catalog.instruction_file(self.task.id)
 
     @property
     def quota(self) -> int | None:

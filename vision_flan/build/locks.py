@@ -83,7 +83,9 @@ def machine_errors(out: Path) -> Iterator[None]:
         what = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
         where = out if error.errno in _FULL else error.filename or out
-        raise MachineError(f"cannot write: {what}", where=Location(where), hint=hint) from error
+        refused = MachineError(f"cannot write: {what}", where=Location(where), hint=hint)
+        refused.errno = error.errno
+        raise refused from error
     except duckdb.Error as error:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from vision_flan.build.compile import compile_task
+from vision_flan.build.engines import RAY, Engine, EngineSpec, InFlight, Unit, engine_of, open_engine
 from vision_flan.build.job import Options, Result
-from vision_flan.errors import VflanError
+from vision_flan.build.processes import report_of
+from vision_flan.build.worker import absolute
+from vision_flan.errors import MachineError, VflanError
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
+
+#: Up to so many workers take a task each.
+_TASKS_FIRST = 4
 
 #: Task id or alias -> how to compile it, in order.
 Selection = Mapping[str, Options]
@@ -61,24 +69,112 @@ def compile_many(
     catalog: Catalog,
     reporters: Callable[[str], AbstractContextManager[Reporter]],
 ) -> Iterator[Outcome]:
-    """Compile tasks one after the other into one folder.
+    """Compile tasks into one folder, several at a time if the engine has several workers.
 
-    A task that fails does not stop the run: raise `Outcome.error`, or stop iterating, to end it.
+    A task that fails does not stop the run: raise `Outcome.error`, or stop iterating, to end it. Outcomes
+    come as tasks end. Two tasks of one dataset run at one time only if nothing else is left: they would read
+    the same files.
 
     Args:
-        reporters: makes the reporter of a task.
+        reporters: makes a reporter for a task; several may be in use at one time, from several threads.
     """
-    for name, options in selection.items():
+    if not selection:
+        return
+    spec = next(iter(selection.values())).engine
+    at_once, each = shared_out(spec, len(selection))
+    if at_once > 1:
+        runner = _Runner(raw, out, catalog, each)
+        if spec.kind == RAY:  # its workers have a working folder of their own
+            runner = _Runner(absolute(raw), out.absolute(), catalog, each)
+        with open_engine(replace(spec, jobs=at_once), coordinates=True) as engine:
+            yield from _side_by_side(selection, runner, engine, reporters)
+        return
+    with open_engine(spec) as engine:
+        for name, options in selection.items():
+            try:
+                with reporters(name) as report:
+                    result = compile_task(name, raw, out, catalog, options, report, engine)
+            except VflanError as error:
+                yield Outcome(name, error=error)
+            else:
+                yield Outcome(name, result)
+
+
+def shared_out(spec: EngineSpec, tasks: int) -> tuple[int, EngineSpec]:
+    """How many tasks run at one time, and the engine that each uses for its blocks.
+
+    Reading records takes one process a task, making blocks takes any number. So up to four workers each take
+    a task; of more, a quarter do, and each has three others for its blocks.
+    """
+    jobs = spec.cores()
+    at_once = min(tasks, jobs if jobs <= _TASKS_FIRST else max(_TASKS_FIRST, jobs // 4))
+    return at_once, spec if spec.kind == RAY else replace(spec, jobs=max(jobs // max(at_once, 1), 1))
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """Compiles tasks in a worker; its values can be pickled."""
+
+    raw: RawPlaces
+    out: Path
+    catalog: Catalog
+    engine: EngineSpec
+
+    def run(self, name: str, options: Options) -> Result:
+        """Compile one task. Raises what `compile_task` raises."""
+        engine = _engine_of_this_worker(self.engine)
+        options = replace(options, engine=self.engine)
+        return compile_task(name, self.raw, self.out, self.catalog, options, report_of(name), engine)
+
+
+@cache
+def _engine_of_this_worker(spec: EngineSpec) -> Engine:
+    """A worker keeps the processes for its blocks from task to task; they end when it does."""
+    return engine_of(spec)
+
+
+def _side_by_side(
+    selection: Selection,
+    runner: _Runner,
+    engine: Engine,
+    reporters: Callable[[str], AbstractContextManager[Reporter]],
+) -> Iterator[Outcome]:
+    flight = InFlight(engine)
+    left = dict(selection)
+    running: dict[str, tuple[Unit[Result], ExitStack]] = {}
+    with ExitStack() as cleanup:
+        while left or running:
+            while left and len(running) < engine.workers:
+                name = _next_task(left, running, runner.catalog)
+                stack = cleanup.enter_context(ExitStack())
+                engine.listen(name, stack.enter_context(reporters(name)))
+                unit = flight.start(f"the task {name}", runner.run, name, left.pop(name))
+                running[name] = (unit, stack)
+            wait([unit.future for unit, _ in running.values()], return_when=FIRST_COMPLETED)
+            for name in [name for name, (unit, _) in running.items() if unit.future.done()]:
+                unit, stack = running.pop(name)
+                yield _outcome(name, flight, unit, stack)
+
+
+def _outcome(name: str, flight: InFlight, unit: Unit[Result], stack: ExitStack) -> Outcome:
+    with stack:
         try:
-            with reporters(name) as report:
-                result = compile_task(name, raw, out, catalog, options, report)
+            return Outcome(name, flight.take(unit))
         except VflanError as error:
-            yield Outcome(name, error=error)
-        else:
-            yield Outcome(name, result)
+            return Outcome(name, error=error)
+
+
+def _next_task(left: Selection, running: Collection[str], catalog: Catalog) -> str:
+    """The first task whose dataset no other task is reading; if there is none, the first task."""
+
+    def dataset(name: str) -> str:
+        path = catalog.task_files.get(catalog.aliases.get(name, name))
+        return path.parent.name if path else ""
+
+    busy = {dataset(name) for name in running}
+    return next((name for name in left if dataset(name) not in busy), next(iter(left)))
 
 
 def stops_all(error: VflanError) -> bool:
     """Whether the disk of the compiled folder is full or read-only, so that no other task can be built."""
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, MachineError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

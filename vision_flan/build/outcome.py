@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from vision_flan.build.blocks import MISSING_IMAGE, Block
+from vision_flan.build.blocks import MISSING_IMAGE, Made
 from vision_flan.build.identity import Identity, facts_of
 from vision_flan.build.inputs import Seen, image_files, raw_files
 from vision_flan.build.job import Build
@@ -18,7 +19,7 @@ from vision_flan.records.store import Candidates
 from vision_flan.records.tables import how_to_get, next_step
 
 
-def manifest_of(build: Build, identity: Identity, candidates: Candidates, finished: list[Block]) -> Manifest:
+def manifest_of(build: Build, identity: Identity, candidates: Candidates, finished: list[Made]) -> Manifest:
     """The manifest of the config that these blocks make up.
 
     Raises:
@@ -26,7 +27,7 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
     """
     task = build.task
     counts = _counts(build, candidates, finished)
-    blocks = [block for block in finished if block.shard.rows]
+    shards = [shard for block in finished for shard in block.shards]
     seen = Seen()
     for block in finished:
         seen.add(block.seen)
@@ -36,8 +37,8 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
         category=task.category,
         split=task.split,
         counts=counts,
-        shards=tuple(_named(build, block, i, len(blocks)) for i, block in enumerate(blocks)),
-        num_bytes=sum(block.content_bytes for block in blocks),
+        shards=tuple(_named(build, shard, i, len(shards)) for i, shard in enumerate(shards)),
+        num_bytes=sum(block.content_bytes for block in finished),
         instruction=instruction_of(task, build.instruction),
         raw_files=raw_files(build.sources, build.raw, identity.annotations),
         images=image_files(seen),
@@ -46,19 +47,19 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
     )
 
 
-def _named(build: Build, block: Block, index: int, count: int) -> ShardFacts:
-    """A block's shard under its name in the compiled folder."""
+def _named(build: Build, shard: ShardFacts, index: int, count: int) -> ShardFacts:
+    """A shard under its name in the compiled folder."""
     path = f"{build.task.id}/{build.task.split}-{index:05}-of-{count:05}.parquet"
-    return ShardFacts(path, block.shard.rows, block.shard.bytes, block.shard.sha256)
+    return replace(shard, path=path)
 
 
-def _counts(build: Build, candidates: Candidates, finished: list[Block]) -> dict[str, Any]:
+def _counts(build: Build, candidates: Candidates, finished: list[Made]) -> dict[str, Any]:
     dropped = Counter(candidates.dropped)
     examples = dict(candidates.examples)
     for block in finished:
         dropped.update(block.dropped)
         examples = block.examples | examples  # keep the first in selection order
-    written = sum(block.shard.rows for block in finished)
+    written = sum(block.rows for block in finished)
     if not written:
         raise _nothing_written(build, dropped)
     return {

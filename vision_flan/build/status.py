@@ -179,8 +179,8 @@ def _build_state(
         return state, note, rows
     manifest = read_manifest(manifest_path(out, task.id))
     options = Options(manifest.seed, manifest.limit, full_check=manifest.image_check == "full")
-    instruction, work = catalog.instruction_file(task.id), out / WORK_FOLDER / task.id
-    why = _outdated(Build(task, sources, raw, instruction, options, out, work, Silent()), manifest)
+    work = out / WORK_FOLDER / task.id
+    why = _outdated(Build(task, sources, raw, raw.root, catalog, options, out, work, Silent()), manifest)
     return (BuildState.OUTDATED, why, rows) if why else (BuildState.BUILT, "", rows)
 
 

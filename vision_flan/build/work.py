@@ -18,6 +18,8 @@ COMPLETE = "complete.json"
 INSTALLED = "installed.json"
 #: Folder of finished blocks.
 BLOCKS = "blocks"
+#: Folder of other records' values, for workers.
+POOLS = "pools"
 
 _LOCK = "lock"
 
@@ -39,6 +41,7 @@ def open_or_reset(work: Path, identity: Identity) -> None:
     if started is None or started.identity.change(identity):
         reset(work)
         BuildRecord(identity.recipe, identity.annotations, Seen(), "").write(work / STARTED)
+    (work / BLOCKS).mkdir(exist_ok=True)
 
 
 def reset(work: Path) -> None:

@@ -12,14 +12,14 @@ import click
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_FOLDER,
+    jobs_option,
     json_option,
     limit_option,
     out_option,
     raw_option,
     seed_option,
-    workers_option,
 )
-from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter
+from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter, reporters
 from vision_flan.errors import ExitCode, VflanError
 from vision_flan.report import counted, human_bytes
 
@@ -36,7 +36,8 @@ Examples:
   vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
   vflan compile --task "AID+aerial_scene_classification" --limit 500
   vflan compile --suite vision_flan --raw ~/raw
-  vflan compile --plan plan.json --raw ~/raw"""
+  vflan compile --plan plan.json --raw ~/raw
+  vflan compile --suite vision_flan --raw ~/raw --shard-of 3/8 --out share-3"""
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
@@ -55,7 +56,23 @@ Examples:
 @out_option
 @seed_option
 @limit_option
-@workers_option
+@jobs_option
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="Where the work runs: on this machine, or on a Ray cluster (docs/scale.md).",
+)
+@click.option(
+    "--address", help="With --engine ray: the cluster's address, or auto. Default: one is started here."
+)
+@click.option(
+    "--shard-of",
+    metavar="I/N",
+    help="Only the I-th of N shares of the tasks, of about equal size: for arrays of jobs. "
+    "`vflan merge` puts the folders together.",
+)
 @click.option(
     "--check-images",
     type=click.Choice(["header", "full"]),
@@ -88,7 +105,10 @@ def compile(
     out: Path,
     seed: int,
     limit: int | None,
-    workers: int,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
+    shard_of: str | None,
     check_images: str,
     force: bool,
     verify_raw: bool,
@@ -103,14 +123,19 @@ def compile(
     helps; the log is .vflan/compile.log in the compiled folder.
     """
     from vision_flan.build.compile import Options
+    from vision_flan.build.engines import EngineSpec
     from vision_flan.build.many import select
     from vision_flan.build.plan import quotas_of, read_quotas
+    from vision_flan.build.shares import share_of
     from vision_flan.cli.versions import print_untested_notice
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
+    if address and engine != "ray":
+        raise click.UsageError("--address is for --engine ray")
     quota: int | str | None = "spec" if limit is None else (limit or None)
-    options = Options(seed, quota, workers, check_images == "full", force, verify_raw)
+    where = EngineSpec(engine, jobs, address)
+    options = Options(seed, quota, where, check_images == "full", force, verify_raw)
     quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
     if suite is not None and plan is None and limit is None:
         catalog.suite(suite)
@@ -119,6 +144,8 @@ def compile(
     selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
+    if shard_of is not None:
+        selection = share_of(selection, shard_of, catalog)
     if not (as_json or json_lines):  # the manifest has the versions
         print_untested_notice()
     if suite is not None or plan is not None:
@@ -147,17 +174,18 @@ def _compile_tasks(
 
     results: list[dict[str, Any]] = []
     failed: VflanError | None = None
-    for outcome in compile_many(selection, raw, out, catalog, lambda _: reporter(quiet=as_json)):
-        if outcome.error:
-            if not keep_going:
-                raise outcome.error
-            print_error(outcome.error)
-            results.append({"task": outcome.task, "error": facts_of(outcome.error)})
-            failed = outcome.error
-        elif outcome.result:
-            results.append(_summary(outcome.result))
-            if not as_json:
-                _print_result(outcome.result)
+    with reporters(quiet=as_json) as make:
+        for outcome in compile_many(selection, raw, out, catalog, make):
+            if outcome.error:
+                if not keep_going:
+                    raise outcome.error
+                print_error(outcome.error)
+                results.append({"task": outcome.task, "error": facts_of(outcome.error)})
+                failed = outcome.error
+            elif outcome.result:
+                results.append(_summary(outcome.result))
+                if not as_json:
+                    _print_result(outcome.result)
     if as_json:
         print_json(results)
     if failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import json_option, raw_option
+from vision_flan.cli.options import SIZE, json_option, raw_option
 from vision_flan.cli.output import echo, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
 from vision_flan.report import human_bytes
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step
     from vision_flan.raw.link_check import LinkAnswer
     from vision_flan.raw.roots import RawRoots
+    from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.model import DatasetSpec
 
 
@@ -26,11 +27,27 @@ Examples:
   vflan fetch textocr --raw ~/raw --dry-run
   vflan fetch ocr_textocr --raw ~/raw
   vflan fetch textocr --raw ~/raw --file TextOCR_0.1_train.json --yes
-  vflan fetch textocr --check-links"""
+  vflan fetch textocr --check-links
+  vflan fetch textocr mscoco --raw ~/raw
+  vflan fetch --suite vision_flan --raw ~/raw --max-size 50GB"""
 )
-@click.argument("dataset", required=False, metavar="[DATASET|TASK]")
+@click.argument("datasets", nargs=-1, metavar="[DATASET|TASK]...")
+@click.option("--suite", help="The datasets of a suite.")
 @raw_option
 @click.option("--file", "names", multiple=True, metavar="NAME", help="Only this file; * matches.")
+@click.option(
+    "--max-size",
+    type=SIZE,
+    metavar="SIZE",
+    help="Of several datasets: those that fit together, the smallest first. As 50GB, 800MB.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 32),
+    default=4,
+    show_default=True,
+    help="Files of several datasets at a time.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before a download.")
 @click.option("--dry-run", is_flag=True, help="Print what would happen; download nothing.")
 @click.option(
@@ -41,31 +58,49 @@ Examples:
 )
 @json_option
 def fetch(
-    dataset: str | None,
+    datasets: tuple[str, ...],
+    suite: str | None,
     raw: RawRoots,
     names: tuple[str, ...],
+    max_size: int | None,
+    jobs: int,
     yes: bool,
     dry_run: bool,
     links_only: bool,
     as_json: bool,
 ) -> None:
-    """Download a dataset's raw files.
+    """Download the raw files of datasets.
 
     Downloads the files that a link gives, and lists those to get by hand. An existing file is never
-    overwritten. After an interruption the same command resumes where it stopped.
+    overwritten. After an interruption the same command resumes where it stopped. Of several datasets,
+    existing files are compared by size only, and datasets that images are borrowed from are fetched too.
     """
-    from vision_flan.raw.fetch import Action, check_space, plan
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_dataset
 
     catalog = Catalog.default()
-    if dataset is None and not links_only:
-        raise click.UsageError("give a dataset, or a task of it; `vflan list` shows them")
+    slugs = [find_dataset(catalog, name) for name in datasets]
+    if suite is not None:
+        slugs += [catalog.task(task).dataset for task in catalog.suite(suite)]
+    slugs = list(dict.fromkeys(slugs))
     if links_only:
-        slugs = catalog.dataset_files if dataset is None else [find_dataset(catalog, dataset)]
-        _check_links([catalog.dataset(slug) for slug in slugs], as_json=as_json)
+        _check_links([catalog.dataset(slug) for slug in slugs or catalog.dataset_files], as_json=as_json)
         return
-    spec = catalog.dataset(find_dataset(catalog, dataset or ""))
+    if not slugs:
+        raise click.UsageError("give a dataset, a task of it, or --suite; `vflan list` shows them")
+    if len(slugs) == 1 and suite is None and max_size is None:
+        _fetch_one(catalog.dataset(slugs[0]), raw, names, yes=yes, dry_run=dry_run, as_json=as_json)
+        return
+    if names:
+        raise click.UsageError("--file is for one dataset")
+    _fetch_many(slugs, raw, catalog, max_size, jobs, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _fetch_one(
+    spec: DatasetSpec, raw: RawRoots, names: tuple[str, ...], *, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    from vision_flan.raw.fetch import Action, check_space, plan
+
     steps = plan(spec, raw, names)
     if not as_json:
         _print_plan(spec, steps, raw)
@@ -79,6 +114,31 @@ def fetch(
     if as_json:
         print_json(_document(spec, steps, raw, errors, dry_run))
     _exit({step.action for step in steps}, errors, dry_run)
+
+
+def _fetch_many(
+    slugs: list[str], raw: RawRoots, catalog: Catalog, max_size: int | None, jobs: int,
+    *, yes: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    from vision_flan.cli.fetch_many import fetch_datasets
+    from vision_flan.raw.downloads import plan_datasets
+
+    plans = plan_datasets(slugs, raw, catalog)
+    fetched = fetch_datasets(plans, most=max_size, jobs=jobs, yes=yes, dry_run=dry_run, quiet=as_json)
+    if as_json:
+        left_out = {one.dataset.dataset for one in fetched.left_out}
+        documents = []
+        for one in plans:
+            errors = {
+                s.file.path: fetched.errors[str(s.path)] for s in one.steps if str(s.path) in fetched.errors
+            }
+            nothing = dry_run or one.dataset.dataset in left_out
+            document = _document(one.dataset, one.steps, raw, errors, nothing)
+            documents.append({**document, "left_out": one.dataset.dataset in left_out})
+        print_json({"datasets": documents})
+    code = fetched.exit_code(dry_run=dry_run)
+    if code:
+        raise SystemExit(code)
 
 
 def _exit(actions: set[str], errors: Mapping[str, VflanError], dry_run: bool) -> None:

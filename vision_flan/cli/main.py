@@ -14,6 +14,7 @@ from itertools import pairwise
 import click
 
 from vision_flan import __version__
+from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
@@ -21,12 +22,14 @@ from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
     "compile": ("vision_flan.cli.data", "compile"),
+    "merge": ("vision_flan.cli.merge", "merge"),
     "verify": ("vision_flan.cli.data", "verify"),
     "status": ("vision_flan.cli.status", "status"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
-    "new": ("vision_flan.cli.specs", "new"),
+    "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
     "show": ("vision_flan.cli.overview", "show"),
+    "licenses": ("vision_flan.cli.licenses", "licenses"),
     "validate": ("vision_flan.cli.specs", "validate"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
@@ -39,6 +42,8 @@ COMMANDS = {
     "tables": ("vision_flan.cli.evaluate", "tables"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
+#: Other spellings of commands, which the help does not list.
+HIDDEN = {"licences": "licenses"}
 
 
 #: Commands that read specs or raw files. The others read what their user made, and may take all there is.
@@ -50,12 +55,13 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        name = HIDDEN.get(name, name)
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name]
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        return with_root(command)
 
 
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -214,7 +220,7 @@ def compile_main() -> None:
     from vision_flan.cli.data import compile as compile_command
 
     _never_refuse_a_character()
-    sys.exit(_guarded(compile_command, "compile"))
+    sys.exit(_guarded(with_root(compile_command), "compile"))
 
 
 def _guarded(command: click.Command, name: str) -> int:

@@ -1,32 +1,105 @@
-"""`vflan miniature`: a small raw tree to try a task with, without the data."""
+"""`vflan miniature`: a small raw folder to try a task with; `cut` makes one of real files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import FOLDER, seed_option
-from vision_flan.cli.output import echo
+from vision_flan.cli.options import FOLDER, raw_option, seed_option
+from vision_flan.cli.output import echo, reporter
+
+if TYPE_CHECKING:
+    from vision_flan.raw.roots import RawRoots
 
 
-@click.command(epilog="\b\nExample:\n  vflan miniature textocr --out raw --n 200")
+class _MakesByDefault(click.Group):
+    """A group whose first argument may be a dataset: `miniature textocr` is `miniature make textocr`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, *ctx.help_option_names}
+        if args and args[0] not in known:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_MakesByDefault,
+    epilog="""\b
+Examples:
+  vflan miniature textocr --out raw --n 200
+  vflan miniature cut snails --raw ~/raw --n 8""",
+)
+def miniature() -> None:
+    """Small raw folders in upstream's layout and formats.
+
+    `vflan miniature DATASET` is short for `vflan miniature make DATASET`.
+    """
+
+
+@miniature.command(epilog="\b\nExample:\n  vflan miniature textocr --out raw --n 200")
 @click.argument("dataset", metavar="DATASET|TASK")
 @click.option("--out", type=FOLDER, required=True, help="The raw folder to write it to.")
 @click.option("--n", type=click.IntRange(min=1), default=100, show_default=True, help="Number of records.")
 @seed_option
 @click.option("--archives", is_flag=True, help="Write the archives that upstream ships, not their content.")
 @click.option("--images/--no-images", default=True, help="Without images, a million records are quick.")
-def miniature(dataset: str, out: Path, n: int, seed: int, archives: bool, images: bool) -> None:
-    """Write a miniature of a dataset: upstream's layout and formats, with images drawn to match."""
+def make(dataset: str, out: Path, n: int, seed: int, archives: bool, images: bool) -> None:
+    """Write a miniature of a dataset, with images drawn to match.
+
+    One that was cut from real files always has the same records and archives.
+    """
     from vision_flan.miniatures import registry
     from vision_flan.miniatures.miniature import TRUTH
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_dataset
 
-    slug = find_dataset(Catalog.default(), dataset)
-    made = registry.make(slug, out, n, seed, archives=archives, images=images)
+    catalog = Catalog.default()
+    slug = find_dataset(catalog, dataset)
+    made = registry.make(slug, out, n, seed, archives=archives, images=images, catalog=catalog)
     echo(f"{made.folder}: a miniature of {slug}, n = {n}, seed = {seed}")
     if made.tasks:
         echo(f"{out / TRUTH}: the instances to expect, for {', '.join(made.tasks)}")
         echo(f"next: vflan compile --task {made.tasks[0]} --raw {out} --out vision-flan")
+
+
+@miniature.command("cut", epilog="\b\nExample:\n  vflan miniature cut snails --raw ~/raw --n 8")
+@click.argument("dataset")
+@raw_option
+@click.option("--n", type=click.IntRange(1, 100), default=8, show_default=True,
+              help="Records of each task; more where labels and oddities need it.")  # fmt: skip
+@click.option("--scrub", is_flag=True, help="Replace the words of free text and the names of people.")
+def cut_command(dataset: str, raw: RawRoots, n: int, scrub: bool) -> None:
+    """Make a dataset's miniature of a few records of its real files.
+
+    Writes tests/miniatures/DATASET: the same layout, formats, encodings and archives, with records that show
+    every label and oddity, drawn images, and expected.jsonl: what each record must become, which you read
+    once.
+    """
+    from vision_flan.miniatures.cut import cut
+    from vision_flan.spec.catalog import Catalog
+
+    with reporter() as report:
+        made = cut(Catalog.default(), dataset, raw, n, scrub=scrub, report=report)
+    echo(f"{made.folder}: {len(made.expected)} records, {made.bytes:,} bytes")
+    echo(
+        f"next: read {made.folder / 'expected.jsonl'}; texts of real files are in it"
+        + (", scrubbed" if scrub else "")
+    )
+
+
+@miniature.command("expect", epilog="\b\nExample:\n  vflan miniature expect snails")
+@click.argument("dataset")
+def expect_command(dataset: str) -> None:
+    """Write expected.jsonl of a cut miniature again, after its tasks changed.
+
+    Prints the lines that are new or changed, for you to read.
+    """
+    from vision_flan.miniatures.cut import expect
+    from vision_flan.spec.catalog import Catalog
+
+    path, changed = expect(Catalog.default(), dataset)
+    for line in changed:
+        echo(line)
+    echo(f"{path}: {len(changed)} lines are new or changed")

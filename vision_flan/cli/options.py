@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vision_flan.spec.roots import VARIABLE, chosen_roots
+
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
 
@@ -17,6 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 #: Where `--raw-map` leaves its value for `--raw`.
 _MAP = "vision_flan.raw_map"
 
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *((?P<unit>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -63,6 +66,24 @@ EXISTING_FOLDER = LocalPath(file_okay=False, exists=True)
 FILE = LocalPath(dir_okay=False)
 EXISTING_FILE = LocalPath(dir_okay=False, exists=True)
 EITHER = LocalPath()
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A number of bytes: `50GB`, `1.5 TB`, `800MiB`, `1000`."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip())
+        if not found:
+            self.fail(f"{value!r} is not a size; write it as 50GB, 800MB or 16GiB", param, ctx)
+        power = " kmgt".index((found["unit"] or " ").lower())
+        return int(float(found["number"]) * (1024 if found["binary"] else 1000) ** power)
+
+
+SIZE = Size()
 
 
 def local_folder(text: str) -> Path:
@@ -135,11 +156,40 @@ limit_option = click.option(
     type=click.IntRange(min=0),
     help="Instances per task, 0 for all. Default: the spec's (mostly 10000).",
 )
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=2,
-    show_default=True,
-    help="Blocks built in parallel. The shards are the same for any number.",
+jobs_option = click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, 1024),
+    help="Processes. The shards are the same for any number. Default: the cores this process may use.",
 )
+
+
+def with_root(command: click.Command) -> click.Command:
+    """Give a command, or every command of a group, the option `--root`."""
+    if isinstance(command, click.Group):
+        for sub in command.commands.values():
+            with_root(sub)
+    elif not any(option.name == "root" for option in command.params):
+        command.params.append(_root_option())
+    return command
+
+
+def _root_option() -> click.Option:
+    return click.Option(
+        ["--root"],
+        type=FOLDER,
+        multiple=True,
+        envvar=VARIABLE,
+        is_eager=True,
+        expose_value=False,
+        callback=_use_roots,
+        help="Folder of your own with task_specs/ and instructions/; its tasks come beside the package's. "
+        f"[env: {VARIABLE}]",
+    )
+
+
+def _use_roots(context: click.Context, option: click.Parameter, folders: tuple[Path, ...]) -> None:
+    context.with_resource(chosen_roots(folders, may_be_new=context.command.name == "new"))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -10,8 +10,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -164,19 +164,10 @@ class _Name(ProgressColumn):
 
 
 class TerminalReporter:
-    """A rich progress bar with rate and time left."""
+    """A rich progress bar with rate and time left, on a display that others may share."""
 
-    def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            SpinnerColumn(),
-            _Name(),
-            BarColumn(bar_width=30),
-            TextColumn("{task.completed:,.0f}"),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
         self._task: TaskID | None = None
         self._size = 0
         self._lock = threading.Lock()
@@ -194,6 +185,13 @@ class TerminalReporter:
             self._size += size
             if self._task is not None:
                 self.progress.update(self._task, advance=steps, size=self._size)
+
+    def end(self) -> None:
+        """Remove the bar."""
+        with self._lock:
+            if self._task is not None:
+                self.progress.remove_task(self._task)
+                self._task = None
 
     def note(self, message: str) -> None:
         """A line above the bar."""
@@ -241,14 +239,43 @@ class LogReporter:
         echo(message, err=True)
 
 
+def progress_display(console: Console) -> Progress:
+    """A display for the bars of `TerminalReporter`."""
+    return Progress(
+        SpinnerColumn(),
+        _Name(),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:,.0f}"),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
 @contextmanager
 def reporter(*, quiet: bool = False) -> Iterator[Reporter]:
     """A progress bar on a terminal, plain lines elsewhere, nothing if `quiet`."""
+    with reporters(quiet=quiet) as make, make("") as report:
+        yield report
+
+
+@contextmanager
+def reporters(*, quiet: bool = False) -> Iterator[Callable[[str], AbstractContextManager[Reporter]]]:
+    """Makes a reporter for each of several pieces of work, which may run at one time."""
     if quiet:
-        yield Silent()
+        yield lambda name: nullcontext(Silent())
     elif is_terminal(sys.stderr):
-        shown = TerminalReporter(Console(stderr=True))
-        with shown.progress:
-            yield shown
+        with progress_display(Console(stderr=True)) as progress:
+            yield lambda name: _bar(progress)
     else:
-        yield LogReporter()
+        yield lambda name: nullcontext(LogReporter())
+
+
+@contextmanager
+def _bar(progress: Progress) -> Iterator[Reporter]:
+    shown = TerminalReporter(progress)
+    try:
+        yield shown
+    finally:
+        shown.end()

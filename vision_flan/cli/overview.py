@@ -22,7 +22,7 @@ Examples:
   vflan list --present ~/raw
   vflan list --license CC-BY-4.0 --json""",
 )
-@click.option("--category", help="One of the 25 categories.")
+@click.option("--category", help="One of the 25 categories, or of those of your own root.")
 @click.option("--dataset", help="Slug of a dataset.")
 @click.option("--suite", help="Tasks of a suite; `vflan suite list` shows the suites.")
 @click.option("--license", "license", help="SPDX id, or a piece of the license's name.")
@@ -147,9 +147,7 @@ def _source_line(source: Source, dataset: str) -> str:
 
 
 def _license_lines(facts: TaskDetails | DatasetDetails) -> list[str]:
-    lines = [
-        f"  license      {facts['license']}; images may be redistributed: {facts['redistribute_images']}"
-    ]
+    lines = [f"  license      {facts['license']}; images may be passed on: {facts['images_verdict']}"]
     if facts["license_note"]:
         lines.append(f"               {facts['license_note']}")
     return [*lines, f"  access       {facts['access']} {facts['how_to_get']}"]

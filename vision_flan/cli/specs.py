@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import ExitCode
 from vision_flan.limits import CHECKING, use
-
-if TYPE_CHECKING:
-    from vision_flan.spec.catalog import Catalog
 
 
 class Format(StrEnum):
@@ -108,45 +103,3 @@ def validate(
         echo("\n".join(line for line in lines if line))
     if checked.errors:
         raise SystemExit(ExitCode.FAILED)
-
-
-@click.command(
-    epilog="""\b
-Example:
-  vflan new pets animal_pets && vflan validate animal_pets"""
-)
-@click.argument("dataset")
-@click.argument("task")
-@click.option(
-    "--root",
-    type=FOLDER,
-    help="Folder with task_specs/ and instructions/. Default: this checkout.",
-)
-def new(dataset: str, task: str, root: Path | None) -> None:
-    """Start a task: its spec and instruction.
-
-    DATASET gets a dataset.yaml if it has none. The files pass `vflan validate`; comments in them
-    say what to fill in. Nothing is overwritten.
-    """
-    from vision_flan.review.scaffold import begin
-
-    catalog = _catalog(root)
-    for path in begin(catalog, dataset, task):
-        echo(f"wrote {path}")
-    echo(f"next: fill in what the comments ask for; then vflan validate {task}")
-    echo(f"      vflan preview {task} --raw DIR shows instances made from the data")
-
-
-def _catalog(root: Path | None) -> Catalog:
-    from vision_flan.errors import SpecError
-    from vision_flan.spec.catalog import Catalog
-
-    if root is not None:
-        return Catalog(root / "task_specs", root / "instructions")
-    catalog = Catalog.default()
-    if "site-packages" in catalog.specs.parts:
-        raise SpecError(
-            "the specs of an installed package cannot be edited",
-            hint="git clone the repository and pip install -e . in it, or give --root DIR",
-        )
-    return catalog

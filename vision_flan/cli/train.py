@@ -33,6 +33,7 @@ def _trainer() -> Iterator[None]:
 Examples:
   vflan train tiny_cpu
   vflan train stage2 init.from=runs/stage1/hf
+  vflan train untuned
   torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
 )
 @click.argument("recipe")
@@ -40,10 +41,12 @@ Examples:
 def train(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train by a recipe, on one device; torchrun takes the same arguments for many.
 
-    RECIPE is a name (stage0, stage1, stage2, single_stage_mixed, freeze_llm, freeze_projector,
-    tasks_x_instances, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes.
+    RECIPE is a name (stage0, stage1, stage2, tasks_x_instances, single_stage_mixed,
+    single_stage_mixed_158k, untuned, freeze_llm, freeze_projector, instances_from_base,
+    instances_from_pretrained, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes; another
+    recipe, model or data in the same folder is refused.
     """
-    from vision_flan.train.config import load
+    from vision_flan.train.recipe import load
 
     config = load(recipe, overrides)
     with _trainer():
@@ -59,21 +62,30 @@ def projector() -> None:
 
 @projector.command(
     epilog="""\b
-Example:
-  vflan projector exchange runs/stage2/hf --projector llava-hf/llava-1.5-13b-hf --out runs/table6"""
+Examples:
+  vflan projector exchange runs/stage2/hf --out runs/table6_chat \\
+    --projector liuhaotian/llava-v1.5-mlp2x-336px-pretrain-vicuna-13b-v1.5
+  vflan projector exchange runs/stage2/hf --out runs/table7_chat \\
+    --llm meta-llama/Llama-2-13b-chat-hf --prompt llama2_chat"""
 )
 @click.argument("model")
 @click.option("--projector", "mlp", default="", help="Take the MLP from this model or file.")
 @click.option("--llm", default="", help="Take the LLM from this model, keep the MLP.")
+@click.option(
+    "--prompt",
+    type=click.Choice(["vicuna_v1", "llama2_chat"]),
+    help="The prompt style, which goes with the LLM.",
+)
 @click.option("--out", type=FOLDER, required=True, help="A new folder.")
-def exchange(model: str, mlp: str, llm: str, out: Path) -> None:
-    """Write MODEL with the projector, or the LLM, of another."""
+def exchange(model: str, mlp: str, llm: str, prompt: str | None, out: Path) -> None:
+    """Write MODEL with the projector, or the LLM and its prompt style, of another."""
     if bool(mlp) == bool(llm):
         raise click.UsageError("give one of --projector and --llm")
     with _trainer():
+        from vision_flan.train.projector import Exchange
         from vision_flan.train.projector import exchange as write_exchanged
 
-        write_exchanged(model, out, projector=mlp, llm=llm)
+        write_exchanged(model, out, Exchange(projector=mlp, llm=llm, prompt=prompt or ""))
     echo(f"model: {out}")
 
 

@@ -18,6 +18,7 @@ from vision_flan.dataset import front_matter
 from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.publication import (
+    MIXED,
     RECIPE,
     RECIPE_COLUMNS,
     WHOLE,
@@ -25,20 +26,13 @@ from vision_flan.dataset.publication import (
     PublishedTask,
     license_of,
 )
+from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.errors import VflanError
 from vision_flan.report import human_bytes
 from vision_flan.spec.model import CATEGORIES
 
 #: The task that examples show, if it is there.
 EXAMPLE = "ocr_textocr"
-SENSITIVE = {
-    "faces": "faces of people",
-    "attributes": "labels of people's attributes",
-    "medical": "medical images",
-    "adult": "adult content",
-    "hate": "hateful content",
-    "location": "where an image was taken",
-}
 
 
 def write_card(folder: Path) -> Path:
@@ -99,8 +93,20 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "license_name": license_name, "images": images}
+    environment.filters |= {"cell": cell, "license_name": license_name, "images": images, "limit": limit_of}
     return environment.get_template("card.md.j2")
+
+
+def limit_of(task: PublishedTask) -> str:
+    """What its makers say against using a task, in a sentence; "" for nothing."""
+    source = task.manifest.source
+    use, withdrawn = source.get("use"), source.get("withdrawn")
+    parts = []
+    if use:
+        parts.append(f"training is {use['train']}: {use['reason']}")
+    if withdrawn:
+        parts.append(f"withdrawn on {withdrawn['date']} by {withdrawn['by']}")
+    return "; ".join(parts)
 
 
 def images(task: PublishedTask) -> str:
@@ -108,6 +114,8 @@ def images(task: PublishedTask) -> str:
     publication = task.publication
     if publication.form == RECIPE:
         return RECIPE
+    if publication.form == MIXED:
+        return f"mixed, {task.images:,} of {task.rows:,}"
     if publication.reason:
         return "whole, by permission"
     return "whole, license unclear" if publication.license == "unclear" else WHOLE
@@ -117,8 +125,8 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
     """The text below the front matter; `repo_id` is empty for a folder on disk."""
     unclear = {name: task for name, task in tasks.items() if images(task).endswith("unclear")}
     sensitive = {
-        text: [task for task in tasks.values() if kind in task.manifest.source.get("sensitive", ())]
-        for kind, text in SENSITIVE.items()
+        kind.text: [task for task in tasks.values() if name in kinds_of(task.manifest)]
+        for name, kind in SENSITIVE.items()
     }
     order = {category: at for at, category in enumerate(CATEGORIES)}
     categories: dict[str, list[PublishedTask]] = {}
@@ -130,7 +138,9 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         tasks=tasks,
         categories=categories,
         rows=sum(task.rows for task in tasks.values()),
-        recipes=[task for task in tasks.values() if task.publication.form == RECIPE],
+        recipes=[task for task in tasks.values() if task.publication.form != WHOLE],
+        mixed=[task for task in tasks.values() if task.publication.form == MIXED],
+        limited=[task for task in tasks.values() if limit_of(task)],
         unclear=[members[0].manifest.source for members in by_source(unclear).values()],
         granted=[task for task in tasks.values() if task.publication.reason],
         sensitive={text: members for text, members in sensitive.items() if members},

@@ -11,10 +11,23 @@ from typing import Any
 
 from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TURNS, Turn
 from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat
-from vision_flan.dataset.publication import RECIPE_COLUMNS, WHOLE, PublishedTask, data_files
+from vision_flan.dataset.publication import (
+    MIXED,
+    RECIPE,
+    RECIPE_COLUMNS,
+    PublishedTask,
+    columns_of,
+    data_files,
+    license_of,
+)
+from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
+from vision_flan.spec.license import license_from
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 REPOSITORY = "repository"
+#: The day of the paper: the same manifests give the same text whenever they are published.
+PAPER_DATE = "2024-02-18"
+_BIASES = "The sources are mostly English, and mostly from the web of North America and Europe."
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -47,7 +60,7 @@ _CONTEXT: dict[str, Any] = {
     "md5": "cr:md5",
     "parentField": "cr:parentField",
     "path": "cr:path",
-    "personalSensitiveInformation": "rai:personalSensitiveInformation",
+    "prov": "http://www.w3.org/ns/prov#",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
@@ -90,20 +103,57 @@ def croissant(tasks: Mapping[str, PublishedTask], repo_id: str) -> dict[str, Any
         ),
         "license": [_license(dataset, members[0]) for dataset, members in by_source(tasks).items()],
         "citeAs": PAPER_BIBTEX,
+        **_responsible(tasks),
         "distribution": [repository, *(_file_set(task) for task in tasks.values())],
         "recordSet": [_record_set(task) for task in tasks.values()],
     }
 
 
+def _responsible(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
+    """Creator, date, and the properties of Croissant RAI 1.1: origin, people shown, biases, limits."""
+    sources = by_source(tasks)
+    works = {
+        source["homepage"]: source["title"]
+        for members in sources.values()
+        for source in (members[0].manifest.source, *(members[0].manifest.source.get("sources") or ()))
+    }
+    found = {kind for task in tasks.values() for kind in kinds_of(task.manifest)}
+    limits = sorted({limit for task in tasks.values() if (limit := _use_limit(task))})
+    return {
+        "creator": {
+            "@type": "sc:Organization",
+            "name": "vision-flan",
+            "url": "https://github.com/vision-flan",
+        },
+        "datePublished": PAPER_DATE,
+        "prov:wasDerivedFrom": [
+            {"@type": "sc:Dataset", "name": title, "url": url} for url, title in sorted(works.items())
+        ],
+        "rai:dataCollection": "Compiled from the raw files of each source, which its authors collected.",
+        "rai:dataCollectionType": ["Secondary Data Analysis"],
+        "rai:personalSensitiveInformation": [kind.text for name, kind in SENSITIVE.items() if name in found],
+        "rai:dataBiases": _BIASES,
+        "rai:dataLimitations": [
+            "Labels are upstream's, mistakes included. A task is a sample of its source.",
+            *limits,
+        ],
+    }
+
+
+def _use_limit(task: PublishedTask) -> str:
+    use = task.manifest.source.get("use")
+    return f"{task.task}: training is {use['train']}: {use['reason']}" if use else ""
+
+
 def _license(dataset: str, task: PublishedTask) -> dict[str, Any]:
     source = task.manifest.source
-    license = source["license"]
-    about = f"{license.get('note') or ''} Images may be passed on: {license['redistribute_images']}."
-    spdx = license.get("spdx")
+    license = license_from(source["license"])
+    about = f"{license.note} Images may be passed on: {license_of(task.manifest)}."
+    spdx = license.images.spdx
     url = f"https://spdx.org/licenses/{spdx}" if spdx else source["homepage"]
     return {
         "@type": "sc:CreativeWork",
-        "name": f"{source['title']} ({dataset}): {license['name']}",
+        "name": f"{source['title']} ({dataset}): {license.name}",
         "url": url,
         "description": flat(about),
     }
@@ -116,7 +166,7 @@ def _file_set(task: PublishedTask) -> dict[str, Any]:
         "@id": f"files/{task.task}",
         "name": f"files/{task.task}",
         "description": flat(
-            f"From {source['title']}, {source['homepage']}. License: {source['license']['name']}."
+            f"From {source['title']}, {source['homepage']}. License: {license_from(source['license']).name}."
         ),
         "containedIn": {"@id": REPOSITORY},
         "encodingFormat": "application/x-parquet",
@@ -127,7 +177,9 @@ def _file_set(task: PublishedTask) -> dict[str, Any]:
 def _record_set(task: PublishedTask) -> dict[str, Any]:
     manifest = task.manifest
     cite = flat(bibtex(manifest.dataset, manifest.source))
-    form = "" if task.publication.form == WHOLE else " Recipe: without the images."
+    form = {RECIPE: " Recipe: without the images.", MIXED: f" Mixed: {task.images} images."}.get(
+        task.publication.form, ""
+    )
     return {
         "@type": "cr:RecordSet",
         "@id": task.task,
@@ -139,12 +191,10 @@ def _record_set(task: PublishedTask) -> dict[str, Any]:
 
 
 def _fields(task: PublishedTask) -> list[dict[str, Any]]:
-    whole = task.publication.form == WHOLE
     fields = []
-    for name, meaning in COLUMNS.items():
-        if name == IMAGE and not whole:
-            continue
-        field = _field(task.task, name, meaning, "sc:Text")
+    for name in columns_of(task.publication.form):
+        kind, meaning = RECIPE_COLUMNS.get(name) or ("string", COLUMNS[name])
+        field = _field(task.task, name, meaning, "sc:Text" if kind == "string" else "cr:Int32")
         if name == IMAGE:
             field["dataType"] = "sc:ImageObject"
             field["source"]["transform"] = {"jsonPath": "bytes"}
@@ -153,9 +203,6 @@ def _fields(task: PublishedTask) -> list[dict[str, Any]]:
         if name == TURNS:
             field = _turns_field(field)
         fields.append(field)
-    if not whole:
-        for name, (kind, meaning) in RECIPE_COLUMNS.items():
-            fields.append(_field(task.task, name, meaning, "sc:Text" if kind == "string" else "cr:Int32"))
     return fields
 
 

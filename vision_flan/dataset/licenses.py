@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vision_flan.dataset.publication import RECIPE, WHOLE, PublishedTask
+from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
+from vision_flan.spec.license import License, license_from
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -22,7 +23,8 @@ _INTRODUCTION = """# Licenses
 
 Each source keeps its own license. This file lists them as the maintainers of vision-flan found them; it is
 not legal advice. Follow the link before you rely on a row. `whole`: the images are here. `recipe`: they are
-not, and `vflan rehydrate` puts them back from your own copy of the source.
+not, and `vflan rehydrate` puts them back from your own copy of the source. `mixed`: those are here that their
+own license lets go out.
 
 | source | license | images may be passed on | here | tasks |
 |---|---|---|---|---|
@@ -38,36 +40,91 @@ def by_source(tasks: Mapping[str, PublishedTask]) -> dict[str, list[PublishedTas
 
 
 def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
-    """LICENSES.md: one row per source, with a link to where its license is stated."""
-    rows, notes = [], []
+    """LICENSES.md: one row per source and license, links to where it was read, notices, and lenders."""
+    rows: list[str] = []
+    notes: list[str] = []
     for dataset, members in by_source(tasks).items():
-        source = members[0].manifest.source
-        license = source["license"]
-        forms = " and ".join(
-            form for form in (WHOLE, RECIPE) if any(t.publication.form == form for t in members)
-        )
-        names = ", ".join(f"`{t.task}`" for t in members)
-        rows.append(
-            f"| [{cell(source['title'])}]({source['homepage']}) | {license_name(license)} "
-            f"| {license['redistribute_images']} | {forms} | {names} |"
-        )
-        if license.get("note"):
-            notes.append(f"- **{cell(source['title'])}** (`{dataset}`): {flat(license['note'])}")
+        for license, those in _by_license(members).items():
+            source = those[0].manifest.source
+            forms = " and ".join(form for form in FORMS if any(t.publication.form == form for t in those))
+            names = ", ".join(f"`{t.task}`" for t in those)
+            rows.append(
+                f"| [{cell(source['title'])}]({source['homepage']}) | {_linked(license)} "
+                f"| {license.images.verdict.replace('_', ' ')} | {forms} | {names} |"
+            )
+            notes += _notes(f"**{cell(source['title'])}** (`{dataset}`)", license, those[0])
     text = _INTRODUCTION + "\n".join(rows) + "\n"
     if notes:
-        text += "\n## Notes\n\n" + "\n".join(notes) + "\n"
+        text += "\n## Notes and evidence\n\n" + "\n".join(dict.fromkeys(notes)) + "\n"
+    return text + _lenders(tasks) + _granted(tasks)
+
+
+def _by_license(members: Sequence[PublishedTask]) -> dict[License, list[PublishedTask]]:
+    """A source's tasks by their license: a task may have its own."""
+    found: dict[License, list[PublishedTask]] = {}
+    for task in members:
+        found.setdefault(terms_of(task.manifest), []).append(task)
+    return found
+
+
+def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
+    if license.note:
+        yield f"- {name}: {flat(license.note)}"
+    for half, terms in (("images", license.images), ("annotations", license.annotations)):
+        for entry in terms.evidence:
+            quote = f": \u201c{flat(entry.quote)}\u201d" if entry.quote else ""
+            yield f"- {name}, {half}: <{entry.url}>, seen {entry.seen}{quote}"
+    for notice, text in task.manifest.notices.items():
+        if text:
+            yield f"- {name}: [{notice}](LICENSES/{notice})"
+    if task.manifest.attribution.get("sha256"):
+        yield f"- {name}: authors of the images in `attribution/`"
+
+
+def _lenders(tasks: Mapping[str, PublishedTask]) -> str:
+    """The works that the sources take images or annotations from."""
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for dataset, members in by_source(tasks).items():
+        for lender in members[0].manifest.source.get("sources") or ():
+            found.setdefault(lender["key"], (lender, []))[1].append(dataset)
+    if not found:
+        return ""
+    rows = [
+        f"| [{cell(about['title'])}]({about['homepage']}) | {cell(about['license'] or 'None stated')} "
+        f"| {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
+        for _, (about, borrowers) in sorted(found.items())
+    ]
+    head = "| work | license | used by |\n|---|---|---|\n"
+    return "\n## Works they are made from\n\n" + head + "\n".join(rows) + "\n"
+
+
+def _granted(tasks: Mapping[str, PublishedTask]) -> str:
     granted = [t for _, t in sorted(tasks.items()) if t.publication.reason]
-    if granted:
-        text += "\n## Published by permission\n\n"
-        text += "\n".join(f"- `{t.task}`: {flat(t.publication.reason)}" for t in granted) + "\n"
-    return text
+    if not granted:
+        return ""
+    lines = "\n".join(f"- `{t.task}`: {flat(t.publication.reason)}" for t in granted)
+    return "\n## Published by permission\n\n" + lines + "\n"
 
 
 def license_name(license: Mapping[str, Any]) -> str:
-    """The name of a license, with its SPDX id if the name does not include it."""
-    name, spdx = cell(license["name"]), license.get("spdx")
+    """The name of a license in a manifest, with its SPDX id if the name does not include it."""
+    known = license_from(license)
+    name, spdx = cell(known.name), known.spdx
     included = spdx is None or _letters(spdx) in _letters(name)
     return name if included else f"{name} (`{spdx}`)"
+
+
+def _linked(license: License) -> str:
+    """The names of both halves, with links to the texts of their licenses."""
+    halves = {"images": license.images, "annotations": license.annotations}
+    if license.images.name == license.annotations.name:
+        halves = {"": license.images}
+    linked = []
+    for half, terms in halves.items():
+        name = cell(terms.name)
+        link = f"[{name}](https://spdx.org/licenses/{terms.spdx}.html)" if terms.spdx else name
+        linked.append(f"{half}: {link}" if half else link)
+    return "; ".join(linked)
 
 
 def _letters(text: str) -> str:
@@ -75,14 +132,16 @@ def _letters(text: str) -> str:
 
 
 def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:
-    """CITATIONS.bib: the paper, and each source once."""
+    """CITATIONS.bib: the paper, and each source and each work it is made from once."""
     entries = [PAPER_BIBTEX]
     seen = {citation_key(PAPER_BIBTEX)}
     for dataset, members in by_source(tasks).items():
-        entry = bibtex(dataset, members[0].manifest.source)
-        if citation_key(entry) not in seen:
-            seen.add(citation_key(entry))
-            entries.append(entry)
+        source = members[0].manifest.source
+        lenders = [bibtex(about["key"], about) for about in source.get("sources") or ()]
+        for entry in (bibtex(dataset, source), *lenders):
+            if citation_key(entry) not in seen:
+                seen.add(citation_key(entry))
+                entries.append(entry)
     return "\n\n".join(entries) + "\n"
 
 

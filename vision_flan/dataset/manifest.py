@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
-from vision_flan.spec.model import DatasetSpec
+from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 MANIFEST_VERSION = 1
 FOLDER = "manifest"
@@ -38,6 +38,9 @@ class Manifest:
         counts: candidates, written, dropped by reason, an example of each reason, not_needed.
         num_bytes: size of images and texts in memory, for `dataset_info.dataset_size`.
         source: title, homepage, license and citation of the dataset, for the card and for publishing.
+        attribution: rows, bytes and sha256 of the attribution table; `missing`, the files it lacks.
+        notices: file -> license text or copyright notice that travels with the images; empty text if the raw
+            folder lacks it.
     """
 
     task: str
@@ -60,6 +63,8 @@ class Manifest:
     source: Mapping[str, Any]
     instruction: str = ""
     images: Mapping[str, Any] = field(default_factory=dict)
+    attribution: Mapping[str, Any] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION
 
     @property
@@ -110,17 +115,21 @@ def _check_types(data: Mapping[str, Any]) -> None:
             raise TypeError(f"{name!r} is not a {'text' if kind is str else 'mapping'}")
 
 
-def source_block(dataset: DatasetSpec) -> dict[str, Any]:
-    """The facts of a dataset for the card and for publishing."""
-    return {
+def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:
+    """The facts of a task's dataset for the card and for publishing, the license as it holds for the task."""
+    facts: dict[str, object] = {
         "title": dataset.title,
         "homepage": dataset.homepage,
-        "license": asdict(dataset.license),
+        "license": asdict(dataset.license.with_images(task.images)),
         "citation": dataset.citation.strip(),
         "access": dataset.access,
         "sensitive": list(dataset.sensitive),
         "languages": list(dataset.languages),
+        "sources": [asdict(source) for source in dataset.sources],
+        "use": asdict(dataset.use) if dataset.use else None,
+        "withdrawn": asdict(dataset.withdrawn) if dataset.withdrawn else None,
     }
+    return facts
 
 
 def manifest_path(folder: Path, task: str) -> Path:

@@ -1,8 +1,9 @@
-"""The form in which a compiled task may be published, and the recipe form, which has no images.
+"""The form in which a compiled task may be published: whole, as a recipe without images, or mixed.
 
-The license decides (`source.license.redistribute_images` of the manifest): `yes` is published whole,
-`unclear` whole only on request, `no` as a recipe. A recipe has all columns except the image; in its place it
-has the path in the upstream layout, the sha256 and the size. `vflan rehydrate` restores the images.
+The verdict on its images decides (`source.license.images` of the manifest): `yes` is published whole,
+`unclear` whole only on request, `no` as a recipe, `per_image` mixed. A recipe has all columns except the
+image; in its place it has the path in the upstream layout, the sha256 and the size. A mixed config has both,
+and the image only in rows whose own license lets it go out. `vflan rehydrate` restores the images.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -24,13 +25,18 @@ from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location
+from vision_flan.spec.license import PER_IMAGE, UNCLEAR, YES, License, license_from
 
 WHOLE = "whole"
+MIXED = "mixed"
 RECIPE = "recipe"
-#: Folder of the recipes in the repository; whole tasks are in `<task>/`, as in a compiled folder.
+FORMS = (WHOLE, MIXED, RECIPE)
+#: Folders of recipes and mixed configs in the repository; whole tasks are in `<task>/`, as when compiled.
 RECIPE_FOLDER = "recipe"
+MIXED_FOLDER = "mixed"
+_FOLDERS = {WHOLE: "", MIXED: f"{MIXED_FOLDER}/", RECIPE: f"{RECIPE_FOLDER}/"}
 
-#: Columns of a recipe in place of `image`: name -> (type, meaning).
+#: Columns of a recipe in place of `image`, and of a mixed config beside it: name -> (type, meaning).
 RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
     "image_path": ("string", "Location of the image in upstream's layout."),
     "image_sha256": ("string", "SHA-256 of the image's bytes, in hex; empty where there is no image."),
@@ -44,16 +50,18 @@ class Publication:
     """How a task is published.
 
     Attributes:
-        form: whole or recipe.
-        license: yes, unclear or no, as the source's fact sheet says.
+        form: whole, mixed or recipe.
+        license: the verdict on the images: yes, per_image, unclear or no.
         reason: why a restricted task is published whole, as stated by the publisher.
         shards: the files in the repository.
+        images: instances of a mixed config that have their image.
     """
 
     form: str
     license: str
     reason: str = ""
     shards: tuple[ShardFacts, ...] = ()
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,12 @@ class PublishedTask:
     @property
     def rows(self) -> int:
         return sum(shard.rows for shard in self.publication.shards)
+
+    @property
+    def images(self) -> int:
+        """Instances that have their image."""
+        form = self.publication.form
+        return self.rows if form == WHOLE else self.publication.images if form == MIXED else 0
 
     def to_json(self) -> str:
         """The manifest with a `published` block. Times of raw files are omitted: they differ by machine."""
@@ -94,39 +108,77 @@ class PublishedTask:
         return cls(manifest, Publication(**published, shards=shards))
 
 
+def terms_of(manifest: Manifest) -> License:
+    """The license in a manifest."""
+    license = manifest.source.get("license")
+    return license_from(license if isinstance(license, Mapping) else {})
+
+
 def license_of(manifest: Manifest) -> str:
-    """yes, unclear or no; any other value counts as no."""
-    verdict = str(manifest.source.get("license", {}).get("redistribute_images", "no"))
-    return verdict if verdict in ("yes", "unclear") else "no"
+    """The verdict on a task's images: yes, per_image, unclear or no; any other value counts as no."""
+    return terms_of(manifest).images.verdict
 
 
-def decide(manifest: Manifest, *, include_unclear: bool, allowed: Mapping[str, str]) -> Publication:
+def lacks(manifest: Manifest) -> str:
+    """What the license asks for beside the images and the compiled folder does not have, "" for nothing.
+
+    Without it a verdict of yes counts as unclear.
+    """
+    parts = []
+    if terms_of(manifest).images.needs_credits and not manifest.attribution.get("sha256"):
+        files = ", ".join(str(file) for file in manifest.attribution.get("missing", ()))
+        parts.append(f"the authors of the images ({files or 'no credits in the spec'})")
+    parts += [f"the notice {name}" for name, text in manifest.notices.items() if not text]
+    return " and ".join(parts)
+
+
+def decide(
+    manifest: Manifest,
+    *,
+    include_unclear: bool,
+    allowed: Mapping[str, str],
+    credited: frozenset[str] = frozenset(),
+) -> Publication:
     """The form a task may be published in.
 
     Args:
         manifest: of the compiled task.
-        include_unclear: publish images whose license is unclear.
+        include_unclear: publish images whose license is unclear, or whose author is not known.
         allowed: task -> reason, for tasks whose rights the publisher holds.
+        credited: instances whose credits let their image go out; see `attribution.permitted`.
     """
-    license = license_of(manifest)
-    if license == "yes" or (license == "unclear" and include_unclear):
-        return Publication(WHOLE, license, "", manifest.shards)
+    terms = terms_of(manifest).images
+    verdict = terms.verdict
+    whole = Publication(WHOLE, verdict, "", manifest.shards)
+    if verdict == YES and not lacks(manifest) and not terms.needs_credits:
+        return whole
+    if include_unclear and verdict in (YES, UNCLEAR):
+        return whole
     if manifest.task in allowed:
-        return Publication(WHOLE, license, allowed[manifest.task], manifest.shards)
-    return Publication(RECIPE, license)
+        return Publication(WHOLE, verdict, allowed[manifest.task], manifest.shards)
+    if not credited or verdict not in (YES, PER_IMAGE) or lacks(manifest):
+        return Publication(RECIPE, verdict)
+    return whole if len(credited) == manifest.rows else Publication(MIXED, verdict, images=len(credited))
 
 
 def data_files(published: PublishedTask) -> str:
     """The pattern of a config's shards in the repository."""
-    folder = published.task if published.publication.form == WHOLE else f"{RECIPE_FOLDER}/{published.task}"
+    folder = f"{_FOLDERS[published.publication.form]}{published.task}"
     return f"{folder}/{published.manifest.split}-*.parquet"
 
 
-def recipe_schema() -> pa.Schema:
-    """Arrow schema of a recipe with the `huggingface` metadata."""
-    features = {name: features_dict()[name] for name in COLUMNS if name != IMAGE}
-    features |= {name: {"dtype": kind, "_type": "Value"} for name, (kind, _) in RECIPE_COLUMNS.items()}
-    fields = [pa.field(name, arrow_type(name)) for name in COLUMNS if name != IMAGE]
+def columns_of(form: str) -> list[str]:
+    """The columns of a config in this form."""
+    own = [name for name in COLUMNS if form != RECIPE or name != IMAGE]
+    return own if form == WHOLE else [*own, *RECIPE_COLUMNS]
+
+
+def form_schema(form: str) -> pa.Schema:
+    """Arrow schema of a recipe or a mixed config with the `huggingface` metadata."""
+    known = features_dict()
+    known |= {name: {"dtype": kind, "_type": "Value"} for name, (kind, _) in RECIPE_COLUMNS.items()}
+    features = {name: known[name] for name in columns_of(form)}
+    fields = [pa.field(name, arrow_type(name)) for name in COLUMNS if name in features]
     fields += [
         pa.field(name, pa.int32() if kind == "int32" else pa.string())
         for name, (kind, _) in RECIPE_COLUMNS.items()
@@ -135,51 +187,61 @@ def recipe_schema() -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
-def recipes_cached(manifest: Manifest, cache: Path) -> bool:
+def recipes_cached(manifest: Manifest, cache: Path, keep: frozenset[str] = frozenset()) -> bool:
     """Whether the recipes of these shards exist already."""
-    return all(_cached(cache, shard).exists() for shard in manifest.shards)
+    return all(_cached(cache, shard, keep).exists() for shard in manifest.shards)
 
 
-def _cached(cache: Path, shard: ShardFacts) -> Path:
-    return cache / f"{shard.sha256}.parquet"
+def _cached(cache: Path, shard: ShardFacts, keep: frozenset[str]) -> Path:
+    kept = hashlib.sha256("\n".join(sorted(keep)).encode()).hexdigest()[:16] if keep else ""
+    return cache / f"{shard.sha256}{f'-{kept}' if kept else ''}.parquet"
 
 
-def write_recipes(folder: Path, manifest: Manifest, cache: Path) -> Iterator[tuple[Path, ShardFacts]]:
+def write_recipes(
+    folder: Path, manifest: Manifest, cache: Path, keep: frozenset[str] = frozenset()
+) -> Iterator[tuple[Path, ShardFacts]]:
     """Make one recipe for each shard of a task.
 
-    In `cache`, a recipe is named after the checksum of its shard, so that it is made only once.
+    In `cache`, a recipe is named after the checksum of its shard and of the images kept, so that it is made
+    only once.
+
+    Args:
+        keep: instances that keep their image; with any, the config is mixed.
 
     Yields:
         (the local file, its facts with the path in the repository).
     """
     cache.mkdir(parents=True, exist_ok=True)
+    form = MIXED if keep else RECIPE
     for shard in manifest.shards:
-        target = _cached(cache, shard)
+        target = _cached(cache, shard, keep)
         if not target.exists():
             temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
             try:
-                _write_recipe(folder / shard.path, temporary)
+                _write_recipe(folder / shard.path, temporary, form_schema(form), keep)
                 temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        path = f"{RECIPE_FOLDER}/{shard.path}"
+        path = f"{_FOLDERS[form]}{shard.path}"
         yield target, replace(shard, path=path, bytes=target.stat().st_size, sha256=sha256)
 
 
-def _write_recipe(shard: Path, target: Path) -> None:
-    schema = recipe_schema()
+def _write_recipe(shard: Path, target: Path, schema: pa.Schema, keep: frozenset[str]) -> None:
     with pq.ParquetFile(shard) as source, pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for group in range(source.num_row_groups):
-            writer.write_table(recipe_table(source.read_row_group(group), schema))
+            writer.write_table(recipe_table(source.read_row_group(group), schema, keep))
 
 
-def recipe_table(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows of a shard without their images."""
+def recipe_table(rows: pa.Table, schema: pa.Schema, keep: frozenset[str] = frozenset()) -> pa.Table:
+    """The rows of a shard without their images, except those of the instances to keep."""
     images = rows.column(IMAGE).combine_chunks()
     facts = [_image_facts(value.as_buffer()) for value in images.field("bytes")]
-    columns = {name: rows.column(name) for name in schema.names if name not in RECIPE_COLUMNS}
+    columns = {name: rows.column(name) for name in schema.names if name not in (IMAGE, *RECIPE_COLUMNS)}
+    if IMAGE in schema.names:
+        kept = pa.array([id in keep for id in rows.column("id").to_pylist()], pa.bool_())
+        columns[IMAGE] = pc.if_else(kept, images, pa.scalar(None, images.type))
     columns["image_path"] = images.field("path")
     for name, values in zip(
         ("image_sha256", "image_width", "image_height"), zip(*facts, strict=True), strict=True
@@ -188,7 +250,7 @@ def recipe_table(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema)
 
 
-def _image_facts(data: Any) -> tuple[str, int | None, int | None]:
+def _image_facts(data: pa.Buffer | None) -> tuple[str, int | None, int | None]:
     if data is None:
         return "", None, None
     content = data.to_pybytes()

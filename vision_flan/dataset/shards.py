@@ -1,17 +1,19 @@
 """Parquet shards that `datasets` reads with full features; the same rows give the same bytes.
 
 They are written directly with pyarrow (docs/design.md: two to six times faster than through `datasets`).
-Images are not compressed, row groups are small so that streams and the viewer start quickly, and
-content-defined chunking lets the Hub store only what changed when a config is rebuilt.
+Images are not compressed, row groups are small so that streams and the viewer start quickly, and a file ends
+before it is too large to move about.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -32,12 +34,14 @@ from vision_flan.columns import (
 )
 from vision_flan.instances.maker import Instance
 
-#: Candidates per shard; its rows are those that were not dropped.
+#: Candidates per block, the unit of work.
 BLOCK_ROWS = 1_000
 ROW_GROUP_ROWS = 100
-ROW_GROUP_BYTES = 256 * 2**20
+ROW_GROUP_BYTES = 64 * 2**20
+#: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
+SHARD_BYTES = 256 * 2**20
 
-_SCHEMA = arrow_schema()
+SCHEMA = arrow_schema()
 _COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
@@ -58,28 +62,119 @@ class ShardFacts:
     sha256: str
 
 
-class ShardWriter:
-    """Writes one shard, row group by row group; use as a context manager, then `facts`."""
+class Digest(Protocol):
+    """A hash as hashlib makes them."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Hash more bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The checksum of the bytes so far."""
+        ...
+
+
+class HashedFile:
+    """A new file that Arrow writes to, hashed on the way: it is not read a second time.
+
+    It is not synced, which would take longer than everything else. A killed process loses nothing; after a
+    power cut, `vflan verify` finds what was lost.
+    """
+
+    closed = False
+
+    def __init__(self, path: Path, digest: Digest) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._digest = digest
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        self._digest.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self.bytes += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Bytes written."""
+        return self.bytes
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            os.close(self._descriptor)
+
+    def hexdigest(self) -> str:
+        """Checksum of the file."""
+        return self._digest.hexdigest()
+
+
+class _Shard:
+    """One Parquet file that is being written."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        # Arrow's own file: a Python file would copy every page while holding the interpreter lock. It is not
-        # synced, which would take longer than everything else. A killed process loses nothing; after a power
-        # cut, `vflan verify` finds what was lost
-        self._file = pa.OSFile(str(path), "wb")
+        self.path = path
+        self.rows = 0
+        self.file = HashedFile(path, hashlib.sha256())
+        self._sink = pa.PythonFile(self.file, "w")
         self._writer = pq.ParquetWriter(
-            self._file,
-            _SCHEMA,
+            self._sink,
+            SCHEMA,
             compression=_COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,
-            use_content_defined_chunking=True,
             store_schema=True,
         )
-        self._pending: list[Instance] = []
-        self._pending_bytes = 0
-        self._rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append one row group."""
+        self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+        self.rows += batch.num_rows
+
+    def close(self, *, whole: bool) -> None:
+        """Write the footer of a whole shard and close the file."""
+        try:
+            if whole:
+                self._writer.close()
+        finally:
+            self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
+            self.file.close()
+
+    def facts(self, name: str) -> ShardFacts:
+        """Rows, size and checksum, with the final name."""
+        return ShardFacts(name, self.rows, self.file.bytes, self.file.hexdigest())
+
+
+class ShardWriter:
+    """Writes rows to shards `<name>.0.parquet`, `<name>.1.parquet`, ...; no rows, no file.
+
+    Use as a context manager; at its end the shards have their names, and `facts` lists them. A writer that is
+    interrupted leaves files with `.tmp` in their name.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._pending: list[pa.RecordBatch] = []
+        self._instances: list[Instance] = []
+        self._pending_rows = self._pending_bytes = 0
+        self._open: _Shard | None = None
+        self.facts: tuple[ShardFacts, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -90,32 +185,69 @@ class ShardWriter:
         try:
             if kind is None:
                 self._flush()
-                self._writer.close()
         finally:
-            self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
-            self._file.close()
+            self._end(whole=kind is None)
 
     def add(self, instance: Instance) -> None:
         """Append one row."""
-        self._pending.append(instance)
-        self._pending_bytes += len(instance.image)
-        if len(self._pending) >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+        self._instances.append(instance)
+        self._count(1, len(instance.image))
+
+    def add_batch(self, batch: pa.RecordBatch) -> None:
+        """Append rows; row groups are cut as if they came one by one."""
+        start = 0
+        for row, size in enumerate(image_sizes(batch), 1):
+            if self._is_full(1, size):
+                self._pending.append(batch.slice(start, row - start))
+                start = row
+            self._count(1, size)
+        if start < batch.num_rows:
+            self._pending.append(batch.slice(start))
+
+    def _is_full(self, rows: int, size: int) -> bool:
+        return self._pending_rows + rows >= ROW_GROUP_ROWS or self._pending_bytes + size >= ROW_GROUP_BYTES
+
+    def _count(self, rows: int, size: int) -> None:
+        full = self._is_full(rows, size)
+        self._pending_rows += rows
+        self._pending_bytes += size
+        if full:
             self._flush()
 
-    def facts(self, path: str) -> ShardFacts:
-        """Rows, size and checksum of the closed shard, with its final path."""
-        with self._path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return ShardFacts(path, self._rows, self._path.stat().st_size, sha256)
-
     def _flush(self) -> None:
+        if self._instances:
+            self._pending.append(record_batch(self._instances))
         if self._pending:
-            self._writer.write_batch(record_batch(self._pending))
-            self._rows += len(self._pending)
-            self._pending, self._pending_bytes = [], 0
+            if self._open is None:
+                number = len(self.facts)
+                self._open = _Shard(self._folder / f"{self._name}.{number}.parquet.{os.getpid()}.tmp")
+            group = self._pending[0] if len(self._pending) == 1 else pa.concat_batches(self._pending)
+            self._open.write(group)
+        self._pending, self._instances = [], []
+        self._pending_rows = self._pending_bytes = 0
+        if self._open is not None and self._open.file.bytes >= SHARD_BYTES:
+            self._end(whole=True)
+
+    def _end(self, *, whole: bool) -> None:
+        shard, self._open = self._open, None
+        if shard is None:
+            return
+        shard.close(whole=whole)
+        if whole:
+            name = f"{self._name}.{len(self.facts)}.parquet"
+            shard.path.replace(self._folder / name)
+            self.facts = (*self.facts, shard.facts(name))
 
 
-def record_batch(instances: list[Instance]) -> pa.RecordBatch:
+def image_sizes(batch: pa.RecordBatch) -> list[int]:
+    """Bytes of each row's image."""
+    images = batch.column(IMAGE).field("bytes")
+    width = np.frombuffer(images.buffers()[1], np.int32)[images.offset : images.offset + len(images) + 1]
+    sizes: list[int] = np.diff(width).tolist()
+    return sizes
+
+
+def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
     """Instances as an Arrow record batch in the schema of all configs."""
     image = pa.StructArray.from_arrays(
         [
@@ -131,7 +263,7 @@ def record_batch(instances: list[Instance]) -> pa.RecordBatch:
     }
     for name, values in zip(TEXT_COLUMNS, zip(*(i.values for i in instances), strict=True), strict=True):
         arrays[name] = pa.array(values, pa.string())
-    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=_SCHEMA)
+    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
 
 
 def _turns_array(exchanges: list[tuple[Turn, ...]]) -> pa.Array:
@@ -152,3 +284,15 @@ def _binary_array(values: list[bytes]) -> pa.Array:
     np.cumsum([len(value) for value in values], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
     return pa.Array.from_buffers(pa.binary(), len(values), buffers)
+
+
+def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
+    """The record batches of a part, mapped into memory.
+
+    Raises:
+        OSError, pa.ArrowException: the file is missing or damaged.
+    """
+    with pa.memory_map(str(path)) as file:
+        reader = pa.ipc.open_file(file)
+        for i in range(reader.num_record_batches):
+            yield reader.get_batch(i)

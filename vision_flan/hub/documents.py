@@ -15,7 +15,7 @@ from vision_flan.dataset import front_matter
 from vision_flan.dataset.card import render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.licenses import citations_bib, licenses_md
-from vision_flan.dataset.publication import PublishedTask
+from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.errors import HubError
 from vision_flan.hub.remote import Reader, Remote
 
@@ -42,6 +42,7 @@ class Documents:
             CARD: render_published_card(tasks, repo_id, gated=self.gated, kept=kept),
             "LICENSES.md": licenses_md(tasks),
             "CITATIONS.bib": citations_bib(tasks),
+            **notices(tasks),
             "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
         }
 
@@ -64,3 +65,13 @@ class Documents:
         if oid not in self._cards:
             self._cards[oid] = self.reader.text(CARD, remote.head)
         return self._cards[oid]
+
+
+def notices(tasks: Mapping[str, PublishedTask]) -> dict[str, str]:
+    """`LICENSES/<file>` -> text of the notices that travel with the images published."""
+    return {
+        f"LICENSES/{name}": text
+        for _, task in sorted(tasks.items())
+        for name, text in sorted(task.manifest.notices.items())
+        if text and task.publication.form != RECIPE
+    }

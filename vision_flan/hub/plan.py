@@ -7,25 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
+from vision_flan.dataset.attribution import attribution_path, permitted, read_attribution
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifests
 from vision_flan.dataset.publication import (
+    MIXED,
+    MIXED_FOLDER,
     RECIPE,
     RECIPE_FOLDER,
+    WHOLE,
+    Publication,
     PublishedTask,
     decide,
+    lacks,
     license_of,
     recipes_cached,
+    terms_of,
     write_recipes,
 )
 from vision_flan.errors import Location, VflanError
 from vision_flan.hub.documents import Documents
 from vision_flan.hub.remote import Remote, git_oid
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.license import NO, License, stricter
 
 #: Inside the compiled folder: recipes of its shards, cached so that they are made once.
 CACHE = ".publish"
-#: Values of `redistribute_images`, from most to least permissive.
-_PERMITS = ("yes", "unclear", "no")
 ADDED, CHANGED, UNCHANGED, REMOVED, KEPT = "added", "changed", "unchanged", "removed", "kept"
 
 
@@ -144,37 +151,77 @@ def local_tasks(
         current = with_current_license(manifest, catalog)
         if current is not manifest:
             say(
-                f"{task}: license corrected after compiling, redistribute_images {license_of(manifest)} -> "
+                f"{task}: license corrected after compiling, {license_of(manifest)} -> "
                 f"{license_of(current)}; the stricter one decides"
             )
             manifest = current
-        publication = decide(manifest, include_unclear=choices.include_unclear, allowed=choices.allowed)
-        if publication.form == RECIPE:
-            if not recipes_cached(manifest, folder / CACHE):
-                say(f"making the recipe of {task}: {manifest.rows:,} images to checksum")
-            recipes = list(write_recipes(folder, manifest, folder / CACHE))
-            publication = replace(publication, shards=tuple(facts for _, facts in recipes))
-            uploads = tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)
-        else:
-            uploads = tuple(Upload(s.path, folder / s.path, s.bytes, s.sha256) for s in manifest.shards)
-        found[task] = (PublishedTask(manifest, publication), uploads)
+        if terms_of(manifest).annotations.verdict == NO and task not in choices.allowed:
+            say(f"{task}: stays here, its annotations must not be passed on")
+            continue
+        found[task] = _published(folder, manifest, choices, say)
     return found
 
 
+def _published(
+    folder: Path, manifest: Manifest, choices: Choices, say: Callable[[str], None]
+) -> tuple[PublishedTask, tuple[Upload, ...]]:
+    """A task in the form its license allows, and its files."""
+    if lacks(manifest) and license_of(manifest) != NO:
+        say(f"{manifest.task}: {lacks(manifest)} missing in the raw folder, so its images count as unclear")
+    credits = read_attribution(folder, manifest)
+    credited = permitted(terms_of(manifest).images, credits)
+    publication = decide(
+        manifest,
+        include_unclear=choices.include_unclear,
+        allowed=choices.allowed,
+        credited=credited,
+    )
+    uploads = _attribution(folder, manifest, publication)
+    if publication.form == WHOLE:
+        uploads += tuple(Upload(s.path, folder / s.path, s.bytes, s.sha256) for s in manifest.shards)
+        return PublishedTask(manifest, publication), uploads
+    keep = credited if publication.form == MIXED else frozenset()
+    if not recipes_cached(manifest, folder / CACHE, keep):
+        say(f"making the recipe of {manifest.task}: {manifest.rows:,} images to checksum")
+    recipes = list(write_recipes(folder, manifest, folder / CACHE, keep))
+    publication = replace(publication, shards=tuple(facts for _, facts in recipes))
+    uploads += tuple(Upload(f.path, local, f.bytes, f.sha256) for local, f in recipes)
+    return PublishedTask(manifest, publication), uploads
+
+
+def _attribution(folder: Path, manifest: Manifest, publication: Publication) -> tuple[Upload, ...]:
+    """The attribution table, which goes with every image that goes out."""
+    facts = manifest.attribution
+    if publication.form == RECIPE or not facts.get("sha256"):
+        return ()
+    path = attribution_path(folder, manifest.task)
+    name = path.relative_to(folder).as_posix()
+    return (Upload(name, path, int(facts["bytes"]), str(facts["sha256"])),)
+
+
 def with_current_license(manifest: Manifest, catalog: Catalog) -> Manifest:
-    """The manifest with the catalog's license of its dataset where that permits less.
+    """The manifest with the catalog's license of its task where that permits less.
 
     A license may be corrected after compiling.
 
     Raises:
         SpecError: a dataset.yaml that is not valid.
     """
+    known = _current(manifest, catalog)
+    compiled = terms_of(manifest)
+    if known is None or stricter(compiled.images, known.images) == compiled.images:
+        return manifest
+    license = {**asdict(known), "images": asdict(stricter(compiled.images, known.images))}
+    return replace(manifest, source={**manifest.source, "license": license})
+
+
+def _current(manifest: Manifest, catalog: Catalog) -> License | None:
+    """The license that the catalog has of a task, or of its dataset; None for an unknown dataset."""
     if manifest.dataset not in catalog.dataset_files:
-        return manifest
-    current = catalog.dataset(manifest.dataset).license
-    if _PERMITS.index(current.redistribute_images) <= _PERMITS.index(license_of(manifest)):
-        return manifest
-    return replace(manifest, source={**manifest.source, "license": asdict(current)})
+        return None
+    if manifest.task in catalog.task_files and catalog.task(manifest.task).dataset == manifest.dataset:
+        return catalog.license(catalog.task(manifest.task))
+    return catalog.dataset(manifest.dataset).license
 
 
 def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Path) -> None:
@@ -267,8 +314,9 @@ def rebased(change: Change, remote: Remote) -> Change:
 
 def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
     """Files of a task in the repository, in either form."""
-    folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/")
-    names = [path for path in remote.files if path.startswith(folders)]
+    folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/", f"{MIXED_FOLDER}/{task}/")
+    table = f"{ATTRIBUTION}/{task}.parquet"
+    names = [path for path in remote.files if path.startswith(folders) or path == table]
     return (*sorted(names), *([manifest_name(task)] if manifest_name(task) in remote.files else []))
 
 

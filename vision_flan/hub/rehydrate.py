@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
 from vision_flan.build.compile import Options, compile_task
+from vision_flan.build.engines import EngineSpec
 from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.card import write_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
-from vision_flan.dataset.publication import RECIPE, PublishedTask
+from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.changelog import version_changes
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
@@ -66,10 +67,10 @@ class Rehydrator:
     report: Reporter
     patience: Patience
     revision: str = "main"
-    workers: int = 2
+    jobs: int | None = None
 
     def tasks(self, names: Sequence[str]) -> tuple[Remote, list[PublishedTask]]:
-        """The published tasks with these names; all recipes if no names are given.
+        """The published tasks with these names; all that lack images if no names are given.
 
         Raises:
             HubError: no such repository or task.
@@ -85,7 +86,7 @@ class Rehydrator:
                     f"{self.repo_id} has no task {name}",
                     hint=f"it has {', '.join(list(remote.tasks)[:8]) or 'none'}",
                 )
-        recipes = [name for name, task in remote.tasks.items() if task.publication.form == RECIPE]
+        recipes = [name for name, task in remote.tasks.items() if task.publication.form != WHOLE]
         return remote, [remote.tasks[name] for name in names or recipes]
 
     def run(self, remote: Remote, published: PublishedTask) -> Rehydrated:
@@ -98,7 +99,7 @@ class Rehydrator:
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
-        options = Options(wanted.seed, wanted.limit, self.workers, wanted.image_check == "full")
+        options = Options(wanted.seed, wanted.limit, EngineSpec(jobs=self.jobs), wanted.image_check == "full")
         built = compile_task(task, self.raw, staging, self.catalog, options, self.report).manifest
         if built.spec_sha256 != wanted.spec_sha256:
             raise SpecError(
@@ -164,7 +165,7 @@ def fingerprints(shard: Path) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=100):
             for row in batch.to_pylist():
-                if IMAGE in row:
+                if IMAGE in row and "image_sha256" not in row:
                     image = row[IMAGE] or {}
                     content = image.get("bytes")
                     row["image_path"] = image.get("path")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vision_flan.dataset.publication import RECIPE, WHOLE, PublishedTask
+from vision_flan.dataset.publication import RECIPE, PublishedTask
+from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan, with_current_license
 from vision_flan.spec.catalog import Catalog
 
@@ -14,7 +15,8 @@ def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]
     found = [f"--remove {task}: not on the Hub" for task in choices.remove if task not in plan.remote.tasks]
     sent = [change.published for change in plan.to_do if change.published]
     if not (choices.private or choices.gated):
-        found += _open_to_all([task for task in sent if task.publication.form == WHOLE])
+        found += _open_to_all([task for task in sent if task.publication.form != RECIPE])
+    found += _limited(sent)
     recipes = [task for task in sent if task.publication.form == RECIPE]
     unclear = [task.task for task in recipes if task.publication.license == "unclear"]
     if unclear:
@@ -22,7 +24,7 @@ def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]
             f"license unclear, sent as recipe: {listed(unclear)}; --include-unclear sends the images"
         )
     names = {task.task for task in recipes} | {change.task for change in plan.having(REMOVED)}
-    withdrawn = [c.task for c in plan.to_do if c.task in names and c.was_form == WHOLE]
+    withdrawn = [c.task for c in plan.to_do if c.task in names and c.was_form and c.was_form != RECIPE]
     if withdrawn:
         found.append(
             f"images of {listed(withdrawn)} leave the branch but stay in earlier commits; "
@@ -40,13 +42,14 @@ def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]
 
 def _open_to_all(whole: Sequence[PublishedTask]) -> list[str]:
     """Warnings for images that are published without a gate."""
-    people = [task.task for task in whole if "faces" in task.manifest.source.get("sensitive", ())]
     upstream = [
         task.task for task in whole if task.manifest.source.get("access") in ("gated", "registration")
     ]
     found = []
-    if people:
-        found.append(f"images of people in {listed(people)}: consider --gated auto or --private")
+    for name, kind in SENSITIVE.items():
+        tasks = [task.task for task in whole if name in kinds_of(task.manifest)]
+        if tasks:
+            found.append(f"{kind.text} in {listed(tasks)}: {kind.advice}")
     if upstream:
         found.append(
             f"upstream asks for registration before {listed(upstream)}: consider --gated manual or --private"
@@ -54,9 +57,22 @@ def _open_to_all(whole: Sequence[PublishedTask]) -> list[str]:
     return found
 
 
+def _limited(sent: Sequence[PublishedTask]) -> list[str]:
+    """Warnings for tasks whose makers limit their use, or have taken them back."""
+    found = []
+    for what in ("forbidden", "discouraged"):
+        names = [t.task for t in sent if (t.manifest.source.get("use") or {}).get("train") == what]
+        if names:
+            found.append(f"training is {what} by the makers of {listed(names)}; the card says so")
+    withdrawn = [task.task for task in sent if task.manifest.source.get("withdrawn")]
+    if withdrawn:
+        found.append(f"withdrawn by their makers: {listed(withdrawn)}; the card says so")
+    return found
+
+
 def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
     """Whether images are on the Hub though the catalog's license is stricter by now."""
-    allowed = task.publication.form != WHOLE or task.publication.reason
+    allowed = task.publication.form == RECIPE or task.publication.reason
     return not allowed and with_current_license(task.manifest, catalog) is not task.manifest
 
 

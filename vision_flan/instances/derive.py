@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.instances.orientation import Box
 from vision_flan.instances.reading_order import reading_order
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
-from vision_flan.records.store import Candidates
 
 #: Records that `other` samples from: large enough to represent all of them, and fits in memory.
 POOL_ROWS = 100_000
@@ -24,6 +27,14 @@ POOL_ROWS = 100_000
 ORIENTATION = " orientation"
 
 Row = Mapping[str, Any]
+
+
+class Pools(Protocol):
+    """Other records' values; a task's `Candidates` has them."""
+
+    def others(self, column: str, differ_in: str, rows: int) -> pa.Table:
+        """Values of a column and their groups, the columns `value` and `other`."""
+        ...
 
 
 class NoValueError(Exception):
@@ -53,7 +64,7 @@ def plan_fields(
     spec: Mapping[str, Mapping[str, Any]],
     renderer: Renderer,
     place: Callable[..., Location],
-    candidates: Candidates | None = None,
+    candidates: Pools | None = None,
 ) -> list[Derived]:
     """The derived fields of a task, in order.
 
@@ -70,13 +81,13 @@ def plan_fields(
     return fields
 
 
-def _choice(name: str, options: Any, _r: Renderer, _p: Location, _c: Candidates | None) -> Derived:
+def _choice(name: str, options: Any, _r: Renderer, _p: Location, _c: Pools | None) -> Derived:
     """One of the values in the spec."""
     values = list(options["choice"])
     return Derived(name, frozenset(), lambda row, draws: values[draws.below(len(values))])
 
 
-def _pick(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
+def _pick(name: str, options: Any, _r: Renderer, place: Location, _c: Pools | None) -> Derived:
     """One item of a list field."""
     field = options["pick"]
 
@@ -89,45 +100,80 @@ def _pick(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates
     return Derived(name, frozenset([field]), make)
 
 
-def _shuffle(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
+def _shuffle(name: str, options: Any, _r: Renderer, place: Location, _c: Pools | None) -> Derived:
     """A list field in random order."""
     field = options["shuffle"]
     return Derived(name, frozenset([field]), lambda row, draws: draws.shuffled(_list(row, field, place)))
 
 
-def _sample(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
+def _sample(name: str, options: Any, _r: Renderer, place: Location, _c: Pools | None) -> Derived:
     """`count` items of a list field, in random order."""
     field, count = options["sample"], options["count"]
     return Derived(name, frozenset([field]), lambda row, draws: draws.sample(_list(row, field, place), count))
 
 
-def _other(name: str, options: Any, _r: Renderer, _p: Location, candidates: Candidates | None) -> Derived:
+def _other(name: str, options: Any, _r: Renderer, _p: Location, candidates: Pools | None) -> Derived:
     """The value of another record with a different `differ_in`; with `count`, a list of such values."""
     field, group, count = options["other"], options["differ_in"], options.get("count")
-    pool = candidates.others(field, group, POOL_ROWS) if candidates else []
+    pool = Pool(candidates.others(field, group, POOL_ROWS)) if candidates else Pool()
 
     def make(row: Row, draws: Draws) -> Any:
-        found = _walk(pool, row, field, group, draws, count or 1)
+        found = pool.draw(row[field], row[group], draws, count or 1)
         return found if count else found[0]
 
     return Derived(name, frozenset([field, group]), make, (field, group))
 
 
-def _walk(
-    pool: Sequence[tuple[Any, Any]], row: Row, field: str, group: str, draws: Draws, count: int
-) -> list[Any]:
-    """Values of the pool, which is in random order, from a random position onward."""
-    seen = {_same(row[field])}
-    found: list[Any] = []
-    start = draws.below(len(pool)) if pool else 0
-    for step in range(len(pool)):
-        value, other = pool[(start + step) % len(pool)]
-        if other != row[group] and _same(value) not in seen:
-            seen.add(_same(value))
-            found.append(value)
-            if len(found) == count:
-                return found
-    raise NoValueError("no_other_record")
+class Pool:
+    """Values of other records, in random order.
+
+    Args:
+        table: values and their groups, the columns `value` and `other`.
+    """
+
+    def __init__(self, table: pa.Table | None = None) -> None:
+        self._values: list[Any] = [] if table is None else table["value"].to_pylist()
+        self._others: list[Any] = [] if table is None else table["other"].to_pylist()
+        self._texts = [_same(value) for value in self._values]
+        groups: dict[str, set[str]] = {}
+        for text, other in zip(self._texts, self._others, strict=True):
+            groups.setdefault(text, set()).add(_shown(other))
+        #: Texts of a single group: a record of that group cannot use them.
+        self._only_in = Counter(next(iter(found)) for found in groups.values() if len(found) == 1)
+        self._groups = groups
+
+    def draw(self, value: Any, group: Any, draws: Draws, count: int) -> list[Any]:
+        """`count` values that differ from each other and from `value`, of other groups, from a random
+        position onward.
+
+        Raises:
+            NoValueError: there are fewer; this is known without a search.
+        """
+        start = draws.below(len(self._values)) if self._values else 0
+        own = _same(value)
+        if self._usable(own, group) < count:
+            raise NoValueError("no_other_record")
+        seen, found = {own}, []
+        for at in chain(range(start, len(self._values)), range(start)):
+            text = self._texts[at]
+            if text not in seen and self._others[at] != group:
+                seen.add(text)
+                found.append(self._values[at])
+                if len(found) == count:
+                    return found
+        raise NoValueError("no_other_record")
+
+    def _usable(self, own: str, group: Any) -> int:
+        """How many texts a record may use, or a few more where equal groups are written in two ways."""
+        shown = _shown(group)
+        usable = len(self._groups) - self._only_in[shown]
+        mine = self._groups.get(own)
+        return usable - 1 if mine is not None and mine != {shown} else usable
+
+
+def _shown(group: Any) -> str:
+    """A group as a key; NaN is no group's equal."""
+    return repr(group) if group == group else f"{group!r} {id(group)}"
 
 
 def _same(value: Any) -> str:
@@ -135,7 +181,7 @@ def _same(value: Any) -> str:
     return " ".join(str(value).casefold().split()).rstrip(".?! ")
 
 
-def _reading_order(name: str, options: Any, _r: Renderer, place: Location, _c: Candidates | None) -> Derived:
+def _reading_order(name: str, options: Any, _r: Renderer, place: Location, _c: Pools | None) -> Derived:
     """Texts of a list of structs, ordered by their boxes [x, y, width, height] in the image as shown."""
     field = options["reading_order"]
     text, box = options.get("text", "text"), options.get("box", "box")
@@ -161,7 +207,7 @@ def _box(value: Any) -> Box:
     return x, y, width, height
 
 
-def _text(name: str, options: Any, renderer: Renderer, place: Location, _c: Candidates | None) -> Derived:
+def _text(name: str, options: Any, renderer: Renderer, place: Location, _c: Pools | None) -> Derived:
     """A text from a Jinja template."""
     template = renderer.compile(options["text"], place)
     return Derived(name, template.names, lambda row, draws: template.render(row))

@@ -10,7 +10,7 @@ from typing import Any
 from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
 from vision_flan.instances.compose import Composer
-from vision_flan.instances.derive import ORIENTATION, NoValueError, plan_fields
+from vision_flan.instances.derive import ORIENTATION, NoValueError, Pools, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.orientation import orientation_of
@@ -18,7 +18,6 @@ from vision_flan.instances.rendering import Renderer, UnknownLabelError, instruc
 from vision_flan.instances.text_filters import is_clean
 from vision_flan.limits import Step, explained
 from vision_flan.records.ordering import Draws
-from vision_flan.records.store import Candidates
 from vision_flan.spec.model import TaskSpec
 
 #: Random stream of the options; no derived field can have this name (it starts with a space).
@@ -86,7 +85,7 @@ class InstanceMaker:
         labels: Mapping[str, Mapping[str, str]],
         instruction: Path,
         seed: int,
-        candidates: Candidates | None = None,
+        candidates: Pools | None = None,
     ) -> None:
         renderer = Renderer(labels)
         self.task = task

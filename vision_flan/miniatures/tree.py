@@ -38,6 +38,7 @@ _FORMATS = {
     ".ppm": "PPM",
     ".webp": "WEBP",
 }
+_TAR_MODES = {".tar": "w", ".xz": "w:xz", ".txz": "w:xz", ".bz2": "w:bz2", ".tbz2": "w:bz2"}
 _SPOOL_BYTES = 8 << 20
 _ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
@@ -252,12 +253,12 @@ class TarTree(ArchiveTree):
 
 @contextmanager
 def archive(path: Path, *, images: bool = True) -> Iterator[Tree]:
-    """A `.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.xz` to fill; closed when the `with` block ends."""
+    """A `.zip` or `.tar`, also of `.gz`, `.bz2` or `.xz`, to fill; closed when the `with` block ends."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
             yield ZipTree(zipped, images=images)
-    elif path.suffix in (".tar", ".xz"):
-        with tarfile.open(path, "w" if path.suffix == ".tar" else "w:xz") as plain:
+    elif path.suffix in _TAR_MODES:
+        with tarfile.open(path, _TAR_MODES[path.suffix]) as plain:  # type: ignore[call-overload]
             yield TarTree(plain, images=images)
     else:
         # our own GzipFile: tarfile's writes the time into the header

@@ -14,7 +14,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,8 +67,13 @@ class Step:
         return max((self.file.bytes or 0) - self.done, 0) if self.action == Action.DOWNLOAD else 0
 
 
-def plan(dataset: DatasetSpec, raw: RawPlaces, names: Sequence[str] = ()) -> list[Step]:
-    """Decide about each file of a dataset, or about the named ones (`*` matches). Reads checksums.
+def plan(
+    dataset: DatasetSpec, raw: RawPlaces, names: Sequence[str] = (), *, checksums: bool = True
+) -> list[Step]:
+    """Decide about each file of a dataset, or about the named ones (`*` matches).
+
+    Args:
+        checksums: read the files that are there and compare their checksums, not only sizes.
 
     Raises:
         SpecError: a name that is no file of the dataset, or a path or URL that cannot be used.
@@ -88,12 +93,14 @@ def plan(dataset: DatasetSpec, raw: RawPlaces, names: Sequence[str] = ()) -> lis
             hint="map the dataset to a folder, or leave it out of the map",
         )
     places = roots.places(dataset.dataset) if all(root.is_dir() for root in roots.roots) else ()
-    return [_decide_anywhere(dataset, file, home, places) for file in wanted]
+    return [_decide_anywhere(dataset, file, home, places, checksums) for file in wanted]
 
 
-def _decide_anywhere(dataset: DatasetSpec, file: UpstreamFile, home: Path, places: Sequence[Path]) -> Step:
+def _decide_anywhere(
+    dataset: DatasetSpec, file: UpstreamFile, home: Path, places: Sequence[Path], checksums: bool
+) -> Step:
     """The step of a file in the first folder that has it; if none has, it goes home."""
-    steps = [_decide(dataset, file, place) for place in dict.fromkeys((home, *places))]
+    steps = [_decide(dataset, file, place, checksums) for place in dict.fromkeys((home, *places))]
     there = (step for step in steps if step.action in (Action.PRESENT, Action.UNPACKED))
     return next(there, steps[0])
 
@@ -103,7 +110,7 @@ def total_bytes(steps: Sequence[Step]) -> int:
     return sum(step.bytes_left for step in steps)
 
 
-def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
+def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path, checksums: bool) -> Step:
     wrong = wrong_path(file.path)
     if wrong:
         raise SpecError(
@@ -117,11 +124,12 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path) -> Step:
         return Step(file, path, Action.BY_HAND, "several files; see where they are")
     _stays_inside(path, folder)
     if os.path.lexists(path) and path.exists():
-        wrong = what_differs(path, file)
+        known = file if checksums else replace(file, md5=None, sha256=None)
+        wrong = what_differs(path, known)
         return (
             Step(file, path, Action.DIFFERENT, wrong)
             if wrong
-            else Step(file, path, Action.PRESENT, _known_of(file, path))
+            else Step(file, path, Action.PRESENT, _known_of(file, path, checksums))
         )
     if file.provides and all(is_unpacked(folder, prefix) for prefix in file.provides):
         return Step(file, path, Action.UNPACKED, ", ".join(file.provides))
@@ -181,11 +189,11 @@ def _kind_of_node(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _known_of(file: UpstreamFile, path: Path) -> str:
+def _known_of(file: UpstreamFile, path: Path, checksums: bool) -> str:
     if path.is_dir():
         return "a folder, not checked"
     if file.md5 or file.sha256:
-        return "checksum right"
+        return "checksum right" if checksums else "size right, checksum not compared"
     return "size right, no checksum known" if file.bytes is not None else "neither size nor checksum known"
 
 

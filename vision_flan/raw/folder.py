@@ -200,6 +200,19 @@ class RawDataset:
                     return Path(full)
         return None
 
+    def place_of(self, path: str) -> tuple[str, str | None, str] | None:
+        """Where a path of the layout really is: the dataset, the archive or None, and the name there."""
+        _refuse_unsafe(path)
+        for raw, spelling in self._tries(path):
+            folder, _, name = spelling.rpartition("/")
+            for known in raw._disk.of(folder, path):
+                if os.path.isfile(known + name):  # noqa: PTH113
+                    return raw.dataset, None, os.path.relpath(known + name, raw._disk.base)
+            found = raw._member(spelling)
+            if found:
+                return raw.dataset, found[0].path, found[1]
+        return None
+
     def close(self) -> None:
         """Close the archives of this folder and of the borrowed ones. They reopen when needed."""
         with self._lock:

@@ -21,7 +21,7 @@ _REASONS = {
     errno.EIO: ("the disk reports an input/output error", "check the disk, then fetch the file again"),
     errno.EACCES: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
     errno.EPERM: ("permission denied", "make it readable: chmod -R u+rX on the raw folder"),
-    errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --workers"),
+    errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --jobs"),
     errno.ESTALE: ("the network folder was mounted again", "retry; if it fails again, check the mount"),
 }
 

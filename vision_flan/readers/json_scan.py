@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from vision_flan.errors import BadRawError, Location
+from vision_flan.readers.json_bulk import BulkDecoder
 from vision_flan.readers.text_stream import TextStream
 
 _SPACES = re.compile(r"[ \t\n\r\ufeff]*")
@@ -106,13 +107,42 @@ class JsonScanner:
             self._at += 1
             return
         while True:
-            if self.peek() != '"':
-                self.fail(self._at, "a key in double quotes expected")
-            key = self.value()
-            self.take(":")
-            yield key
+            yield self._key()
             if self._ends("}"):
                 return
+
+    def entries(self) -> Iterator[tuple[str | None, Any, int]]:
+        """Key (None in a list), value, and characters of each entry of the list or object here."""
+        is_object = self.peek() == "{"
+        closing = "}" if is_object else "]"
+        self._at += 1
+        if self.peek() == closing:
+            self._at += 1
+            return
+        bulk = BulkDecoder(is_object=is_object)
+        while True:
+            decoded = bulk.decode(self._text, self._at, self._dropped)
+            if decoded is not None:
+                found, end = decoded
+                size = (end - self._at) // len(found)
+                self._at = end
+                for key, value in found:
+                    yield key, value, size
+            else:
+                before = self.offset()
+                yield (self._key() if is_object else None, self.value(), self.offset() - before)
+            end = self.offset()
+            if self._ends(closing):
+                return
+            if decoded is None and self.peek() and end > self._dropped:
+                bulk.learn(self._text, end - self._dropped, self._at)
+
+    def _key(self) -> str:
+        if self.peek() != '"':
+            self.fail(self._at, "a key in double quotes expected")
+        key = str(self.value())
+        self.take(":")
+        return key
 
     def items(self) -> Iterator[int]:
         """Positions in the list here; after each, the caller must read or skip its value."""

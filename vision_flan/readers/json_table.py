@@ -80,19 +80,15 @@ class JsonReader(RowReader):
         if opening not in ("[", "{") or not opening:
             at = ".".join(self._path) or "the document"
             self._fail(file, f"{at} is neither a list nor an object: {shown(scanner.value())}", "fix `at:`")
-        before = scanner.offset()
-        if opening == "[":
-            for index in scanner.items():
-                values = self._record(scanner.value(), file, f"record {index}")
-                after = scanner.offset()
-                yield Row(file, parts, index, values, after - before)
-                before = after
-            return
-        for index, key in enumerate(scanner.members()):
-            values = {**self._record(scanner.value(), file, f"record {index} ({key!r})"), "_key": key}
-            after = scanner.offset()
-            yield Row(file, parts, index, values, after - before, f"record {index} ({key!r})")
-            before = after
+        whole = self._whole
+        for index, (key, value, size) in enumerate(scanner.entries()):
+            if key is not None:
+                label = f"record {index} ({key!r})"
+                yield Row(file, parts, index, {**self._record(value, file, label), "_key": key}, size, label)
+            elif isinstance(value, dict) and not whole:
+                yield Row(file, parts, index, value, size)
+            else:
+                yield Row(file, parts, index, self._record(value, file, f"record {index}"), size)
 
     def _record(self, value: Any, file: str, label: str) -> dict[str, Any]:
         if isinstance(value, dict):

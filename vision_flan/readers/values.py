@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
+from types import NoneType
 from typing import Any
 
 import pyarrow as pa
@@ -39,9 +41,8 @@ def column(
     Args:
         error: creates the error for the row at a position of `values`.
     """
-    is_misread = _misread_finder(wanted)
     try:
-        if is_misread is None or not any(map(is_misread, values)):
+        if not _is_misread(values, wanted):
             return pa.array(values, wanted)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         pass  # some value has another type: convert one by one, which also finds any that cannot be converted
@@ -93,35 +94,39 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _misread_finder(wanted: pa.DataType) -> Callable[[Any], bool] | None:
-    """Finds values that Arrow silently misconverts: 1.5 to the integer 1, "ab" to the list ["a", "b"]."""
+def _is_misread(values: Sequence[object], wanted: pa.DataType) -> bool:
+    """Whether Arrow would silently misconvert a value: 1.5 to the integer 1, "ab" to the list ["a", "b"].
+
+    Values are looked at a field at a time, which is ten times as fast as a value at a time.
+    """
+    kinds = set(map(type, values))
     if pa.types.is_integer(wanted):
-        return _is_float
+        return any(issubclass(kind, float) for kind in kinds)
     if pa.types.is_struct(wanted):
-        finders = [(field.name, _misread_finder(field.type)) for field in wanted]
-        return _finder_in_fields([(name, find) for name, find in finders if find is not None])
-    if pa.types.is_list(wanted) or pa.types.is_large_list(wanted) or pa.types.is_fixed_size_list(wanted):
-        in_item = _misread_finder(wanted.value_type)
-        if in_item is None:
-            return lambda value: value is not None and not isinstance(value, list)
-        return lambda value: any(map(in_item, value)) if isinstance(value, list) else value is not None
-    return None
+        if not all(issubclass(kind, (dict, NoneType)) for kind in kinds):
+            return True  # Arrow reads a list of pairs, even an empty one, as a struct
+        items = [value for value in values if isinstance(value, dict)] if type(None) in kinds else values
+        return any(
+            _is_misread(list(map(dict.get, items, repeat(field.name))), field.type)  # type: ignore[arg-type]
+            for field in wanted
+            if _may_be_misread(field.type)
+        )
+    if _is_list(wanted):
+        if not all(issubclass(kind, (list, NoneType)) for kind in kinds):
+            return True
+        inside = wanted.value_type
+        lists: list[list[object]] = [value for value in values if isinstance(value, list)]
+        return _may_be_misread(inside) and _is_misread(list(chain.from_iterable(lists)), inside)
+    return False
 
 
-def _is_float(value: object) -> bool:
-    return isinstance(value, float)
+def _may_be_misread(wanted: pa.DataType) -> bool:
+    return pa.types.is_integer(wanted) or pa.types.is_struct(wanted) or _is_list(wanted)
 
 
-def _finder_in_fields(fields: list[tuple[str, Callable[[Any], bool]]]) -> Callable[[Any], bool]:
-    def find(value: Any) -> bool:
-        if not isinstance(value, dict):
-            return value is not None  # Arrow reads a list of pairs, even an empty one, as a struct
-        for name, in_field in fields:  # noqa: SIM110 - a generator doubles the time of reading VQAv2
-            if in_field(value.get(name)):
-                return True
-        return False
-
-    return find
+def _is_list(wanted: pa.DataType) -> bool:
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(wanted) for is_kind in kinds)
 
 
 def shown(value: object) -> str:
@@ -146,7 +151,7 @@ def _fit(value: Any, wanted: pa.DataType) -> Any:
         return _as_float(value, wanted)
     if pa.types.is_struct(wanted):
         return _as_struct(value, wanted)
-    if pa.types.is_list(wanted) or pa.types.is_large_list(wanted) or pa.types.is_fixed_size_list(wanted):
+    if _is_list(wanted):
         return _as_list(value, wanted)
     return _by_arrow(value, wanted)
 

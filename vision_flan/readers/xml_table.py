@@ -35,7 +35,7 @@ class XmlReader(RowReader):
 
     def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
         data = read_whole(raw, file)
-        root = _parsed(data, file)
+        root = parse_xml(data, file)
         found = _descend([root], self._at)
         if not found:
             raise BadRawError(
@@ -82,7 +82,7 @@ def _scalar(text: str, kind: pa.DataType) -> str | None:
     return text if text or pa.types.is_string(kind) else None
 
 
-def _parsed(data: bytes, file: str) -> Element:
+def parse_xml(data: bytes, file: str) -> Element:
     """The root element. Document types are refused: they declare entities that grow without bound."""
     builder = TreeBuilder()
     parser = expat.ParserCreate()

@@ -171,6 +171,34 @@ class RecordStore:
         self._columns(f"SELECT CAST(({key}\n) AS VARCHAR) AS k FROM ({sql}\n) AS _", place)
 
     @_machine_errors()
+    def matching(self, sql: str, column: str, values: pa.Table, place: Location) -> pa.Table:
+        """The rows of a SELECT whose column is among values.
+
+        Args:
+            sql: one SELECT over the tables loaded.
+            column: a column of the SELECT, compared as text.
+            values: a table with one column `value`.
+            place: location of the SQL, for errors.
+
+        Raises:
+            SpecError: it is not the SQL of a spec, or does not run.
+            MachineError: there is not enough memory or disk.
+        """
+        self.describe(sql, place)
+        self._con.register("_wanted", values)
+        try:
+            return self._con.sql(
+                f'SELECT * FROM ({sql}\n) AS c WHERE CAST(c."{column}" AS VARCHAR) '
+                "IN (SELECT value FROM _wanted)"
+            ).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise sql_error(error, place) from error
+        finally:
+            self._con.unregister("_wanted")
+
+    @_machine_errors()
     def prepare(
         self, sql: str, key: str, seed: int, place: Location, key_place: Location | None = None
     ) -> Candidates:
@@ -292,34 +320,36 @@ class Candidates:
         self.examples = examples
         self.count = total - sum(dropped.values())
         self._sorted = 0
+        self._has_order = False
 
-    @_machine_errors()
     def block(self, start: int, rows: int) -> list[dict[str, Any]]:
         """Rows [start, start + rows) of the selection order, as dicts; `_key` is upstream's key."""
-        stop = min(start + rows, self.count)
-        if start >= stop:
-            return []
-        self._sort_to(stop)
-        sql = f"SELECT * EXCLUDE (_order, _rank) FROM _sorted WHERE _rank >= {start} AND _rank < {stop}"
-        return list(self._con.sql(f"{sql} ORDER BY _rank").to_arrow_table().to_pylist())
+        return list(self.table(start, rows).to_pylist())
 
     @_machine_errors()
-    def others(self, column: str, differ_in: str, rows: int) -> list[tuple[Any, Any]]:
-        """A pool of (value, group) pairs to draw other records' values from: the first `rows` records in a
-        separate selection order."""
+    def table(self, start: int, rows: int) -> pa.Table:
+        """The same rows as an Arrow table."""
+        stop = min(start + rows, self.count)
+        self._sort_to(stop)
+        sql = f"SELECT * EXCLUDE (_order, _rank) FROM _sorted WHERE _rank >= {start} AND _rank < {stop}"
+        return self._con.sql(f"{sql} ORDER BY _rank").to_arrow_table()
+
+    @_machine_errors()
+    def others(self, column: str, differ_in: str, rows: int) -> pa.Table:
+        """A pool of values and their groups to draw other records' values from: the first `rows` records in
+        a separate selection order."""
         order = order_sql(self._seed, "'others', chr(31), _key")
-        return list(
-            self._con.execute(
-                f'SELECT "{column}", "{differ_in}" FROM _candidates WHERE _key IS NOT NULL '
-                f'AND "{column}" IS NOT NULL ORDER BY {order}, _key LIMIT {rows}'
-            ).fetchall()
-        )
+        return self._con.sql(
+            f'SELECT "{column}" AS value, "{differ_in}" AS other FROM _candidates WHERE _key IS NOT NULL '
+            f'AND "{column}" IS NOT NULL ORDER BY {order}, _key LIMIT {rows}'
+        ).to_arrow_table()
 
     def _sort_to(self, stop: int) -> None:
         """Sort as many rows as needed, with a reserve for drops: sorting millions of wide rows costs ten
         times as much as finding the first few thousand."""
-        if stop <= self._sorted:
+        if stop <= self._sorted and self._has_order:
             return
+        self._has_order = True
         wanted = min(self.count, max(20_000, 4 * stop))
         self._con.execute(
             "CREATE OR REPLACE TABLE _sorted AS SELECT *, row_number() OVER () - 1 AS _rank FROM ("

@@ -35,12 +35,14 @@ class TaskSources:
         readers: the tables its records come from, by name.
         labels: label tables of the dataset and the task (the task's override the dataset's).
         views: the views its SQL and those views read, in the order of dataset.yaml.
+        lenders: the datasets it borrows images from, in the order of the raw folder's `borrowed`.
     """
 
     dataset: DatasetSpec
     readers: Mapping[str, Reader]
     labels: Mapping[str, Mapping[str, str]]
     views: tuple[str, ...] = ()
+    lenders: tuple[DatasetSpec, ...] = ()
 
 
 def table_spec(dataset: DatasetSpec, name: str) -> TableSpec:
@@ -78,7 +80,34 @@ def select_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
     """
     dataset = catalog.dataset_of(task)
     labels = load_labels(dataset, dataset.folder) | load_labels(task, task.document.path.parent)
-    names = set(check_select(task.records_sql, task.records_place))
+    sql_place = task.place("sql" if task.sql is not None else "table")
+    readers, used = _tables_of(dataset, labels, task.records_sql, task.records_place, sql_place)
+    lenders = tuple(catalog.dataset(slug) for slug in dataset.borrows if slug in catalog.dataset_files)
+    return TaskSources(dataset, readers, labels, used, lenders)
+
+
+def credit_sources(dataset: DatasetSpec) -> TaskSources:
+    """The readers of a dataset's `credits`, which it must have.
+
+    Raises:
+        SpecError: not the SQL of specs, or a table the dataset does not declare.
+    """
+    assert dataset.credits is not None
+    place = dataset.credits_place
+    labels = load_labels(dataset, dataset.folder)
+    readers, used = _tables_of(dataset, labels, dataset.credits, place, place)
+    return TaskSources(dataset, readers, labels, used)
+
+
+def _tables_of(
+    dataset: DatasetSpec,
+    labels: Mapping[str, Mapping[str, str]],
+    sql: str,
+    place: Location,
+    unknown_place: Location,
+) -> tuple[dict[str, Reader], tuple[str, ...]]:
+    """The readers and views behind a SELECT."""
+    names = set(check_select(sql, place))
     used = _used_views(dataset, names)
     for view in used:
         names |= view_tables(dataset, view)
@@ -88,11 +117,10 @@ def select_sources(task: TaskSpec, catalog: Catalog) -> TaskSources:
         known = sorted({*dataset.tables, *dataset.views})
         raise SpecError(
             f"there is no table {unknown[0]!r}",
-            where=task.place("sql" if task.sql is not None else "table"),
+            where=unknown_place,
             hint=f"{dataset.document.path.name} declares: {', '.join(known)}",
         )
-    readers = {name: make_reader(table_spec(dataset, name)) for name in sorted(names)}
-    return TaskSources(dataset, readers, labels, used)
+    return {name: make_reader(table_spec(dataset, name)) for name in sorted(names)}, used
 
 
 def view_tables(dataset: DatasetSpec, name: str) -> set[str]:

@@ -21,7 +21,8 @@ CatalogRule = Callable[[Catalog, Mapping[str, BoundTask]], Iterator[Finding]]
 def duplicate_id(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
     """A task id is used by one file only."""
     seen: dict[str, Path] = {}
-    for path in sorted(catalog.specs.glob("*/*.yaml")):
+    paths = [path for root in catalog.roots for path in sorted(root.specs.glob("*/*.yaml"))]
+    for path in paths:
         if path.name == "dataset.yaml" or path.stem not in catalog.task_files:
             continue
         first = seen.setdefault(path.stem, path)
@@ -38,7 +39,7 @@ def stray_file(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Fin
         for owner in (bound.task, bound.dataset):
             folder = owner.document.path.parent
             known |= {folder / table for table in owner.labels.values() if isinstance(table, str)}
-    for path in sorted(catalog.specs.glob("*/*.yaml")):
+    for path in sorted(catalog.home.specs.glob("*/*.yaml")):
         if path in known or path.parent.name == "suites" or path.stem in catalog.task_files:
             continue
         message = "this is not a task, and no spec names it as a label table"
@@ -49,7 +50,7 @@ def stray_file(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Fin
             "a task starts with `id:` and is in a folder with dataset.yaml",
         )
     without = {name for name, bound in tasks.items() if not bound.task.own_instruction}
-    for path in sorted(catalog.instructions.glob("*")):
+    for path in sorted(catalog.home.instructions.glob("*")):
         if path.suffix != ".j2" or path.stem not in catalog.task_files:
             message = f"there is no task {path.stem!r}"
             yield at(Location(path), "stray_file", message, "rename it to <task id>.j2, or remove it")
@@ -88,7 +89,7 @@ def suites(catalog: Catalog, tasks: Mapping[str, BoundTask]) -> Iterator[Finding
     """A file `suites/<name>.yaml` has a title and lists, once each, the tasks that name the suite, and no
     others."""
     members: dict[str, set[str]] = {}
-    for path in sorted((catalog.specs / "suites").glob("*.yaml")):
+    for path in sorted((catalog.home.specs / "suites").glob("*.yaml")):
         try:
             document = load_yaml(path)
         except SpecError as error:

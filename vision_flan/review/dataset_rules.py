@@ -12,48 +12,18 @@ from vision_flan.readers.registry import make_reader
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import table_spec, view_tables
 from vision_flan.review.bound import select_findings
+from vision_flan.review.license_rules import PLACEHOLDER, credits, derived_from, license, notices, use
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.findings import Finding, at, from_error
 from vision_flan.spec.model import DatasetSpec
 
-_PLACEHOLDER = re.compile(r"\b(?:todo|tbd|fixme|xxx|fill in|placeholder)\b", re.IGNORECASE)
-_NONE_STATED = re.compile(r"\b(?:none|not) stated\b", re.IGNORECASE)
 _CITATION_KEY = re.compile(r"\s*@\w+\s*\{\s*[^\s,{}]+\s*,")
-#: License ids have letters, digits, dots, dashes and plus signs (SPDX specification 2.3, annex D).
-_SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
-
-
-def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
-    """The license is stated, or "None stated": no placeholder, an SPDX id that has the form of one, and a
-    note where redistribution of images is unclear."""
-    known = dataset.license
-    place = dataset.document.place("license")
-    if _PLACEHOLDER.search(f"{known.name} {known.note}"):
-        yield at(place, "license", "the license is a placeholder", "see the dataset's homepage")
-    if _NONE_STATED.search(known.name) and known.name != "None stated":
-        hint = "name: None stated; what else is known goes into `note`"
-        yield at(dataset.document.place("license", "name"), "license", "no license is stated", hint)
-    if known.spdx is not None and not _SPDX.match(known.spdx):
-        yield at(
-            dataset.document.place("license", "spdx"),
-            "license",
-            f"{known.spdx!r} is not a valid SPDX id",
-            "https://spdx.org/licenses/ lists them; null where there is none",
-        )
-    if known.redistribute_images != "yes" and not known.note:
-        yield at(
-            place,
-            "license",
-            f"redistribute_images is {known.redistribute_images}, and no note says why",
-            "add `note:` with what the license says about the images",
-            "warning",
-        )
 
 
 def citation(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
     """The citation is BibTeX with a key, balanced braces, a title and a year; a key is used for one work."""
     text, place = dataset.citation, dataset.document.place("citation")
-    if _PLACEHOLDER.search(text):
+    if PLACEHOLDER.search(text):
         yield at(place, "citation", "the citation is a placeholder", "BibTeX as the authors ask for")
     if text.count("{") != text.count("}"):
         yield at(place, "citation", f"{text.count('{')} opening and {text.count('}')} closing braces")
@@ -155,4 +125,4 @@ def _wrong_views(dataset: DatasetSpec) -> Iterator[Finding]:
                 yield replace(found, message=" ".join(found.message.split()))
 
 
-DATASET_RULES = (license, citation, files, borrows, tables, views)
+DATASET_RULES = (license, notices, credits, use, derived_from, citation, files, borrows, tables, views)

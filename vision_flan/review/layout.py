@@ -179,17 +179,18 @@ def _table(lines: list[str]) -> list[str]:
     ((name, options),) = parse_yaml(textwrap.dedent("".join(entry)), Path("table")).data.items()
     if not isinstance(options, dict):
         return lines
-    line = f"  {name}: {_flow(options)}"
+    line = f"  {name}: {flow(options)}"
     if len(line) <= WIDTH:
         return [*comments, line + "\n"]
-    return [*comments, f"  {name}:\n", *(f"    {key}: {_flow(value)}\n" for key, value in options.items())]
+    return [*comments, f"  {name}:\n", *(f"    {key}: {flow(value)}\n" for key, value in options.items())]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """A value on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     return _scalar(value)
 
 

@@ -36,7 +36,7 @@ class TaskFacts(TypedDict):
     form: str
     license: str
     spdx: str | None
-    redistribute_images: str
+    images_verdict: str
     access: str
     available: int | None
     confidence: str
@@ -79,7 +79,7 @@ class DatasetDetails(TypedDict):
     source: Source
     license: str
     license_note: str
-    redistribute_images: str
+    images_verdict: str
     access: str
     how_to_get: str
     spec: str
@@ -115,7 +115,7 @@ class Filters:
 def task_facts(catalog: Catalog, name: str) -> TaskFacts:
     """What a list says of one task."""
     task = catalog.task(name)
-    dataset = catalog.dataset_of(task)
+    dataset, license = catalog.dataset_of(task), catalog.license(task)
     return {
         "task": task.id,
         "title": task.title,
@@ -124,9 +124,9 @@ def task_facts(catalog: Catalog, name: str) -> TaskFacts:
         "suites": list(task.suites),
         "alias": task.alias,
         "form": task.form,
-        "license": dataset.license.name,
-        "spdx": dataset.license.spdx,
-        "redistribute_images": dataset.license.redistribute_images,
+        "license": license.name,
+        "spdx": license.spdx,
+        "images_verdict": license.images.verdict,
         "access": dataset.access,
         "available": task.available,
         "confidence": task.confidence,
@@ -186,7 +186,7 @@ def dataset_details(catalog: Catalog, slug: str) -> DatasetDetails:
         "source": _source(dataset),
         "license": dataset.license.name,
         "license_note": " ".join(dataset.license.note.split()),
-        "redistribute_images": dataset.license.redistribute_images,
+        "images_verdict": dataset.license.images.verdict,
         "access": dataset.access,
         "how_to_get": " ".join(dataset.how_to_get.split()),
         "spec": str(dataset.document.path),
@@ -228,7 +228,7 @@ def _example(
         example, count = _first(name, raw, seed, catalog)
         return example, count, str(raw)
     try:
-        with registry.temporary(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed) as folder:
+        with registry.temporary(catalog.task(name).dataset, _EXAMPLE_RECORDS, seed, catalog) as folder:
             return _first(name, folder, seed, catalog)[0], None, "miniature"
     except VflanError as error:
         return None, None, f"none: {error.what}"
@@ -248,7 +248,7 @@ def list_suites(catalog: Catalog) -> list[SuiteFacts]:
     found: list[SuiteFacts] = []
     for name, tasks in catalog.suites.items():
         known = [catalog.task(task).available for task in tasks]
-        title = load_yaml(catalog.specs / "suites" / f"{name}.yaml").data.get("title") or ""
+        title = load_yaml(catalog.suite_files[name]).data.get("title") or ""
         found.append(
             {
                 "suite": name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from vision_flan.instances.maker import Text
 from vision_flan.miniatures import registry
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.roots import Root
 
 #: Records of a miniature, and seeds over which option letters are counted.
 RECORDS, SEEDS = 30, 8
@@ -55,7 +56,7 @@ def render_miniatures(
     catalog: Catalog, tasks: Iterable[str], report: Reporter, workers: int = 2
 ) -> Iterator[RenderedTask]:
     """Render tasks whose dataset has a miniature; others are skipped."""
-    known = set(registry.available())
+    known = set(registry.available(catalog))
     by_dataset: dict[str, list[str]] = {}
     for task in tasks:
         by_dataset.setdefault(catalog.task_files[task].parent.name, []).append(task)
@@ -64,15 +65,12 @@ def render_miniatures(
         report.stage("rendering miniatures", sum(len(names) for _, names in jobs))
     if len(jobs) < 2:
         for dataset, names in jobs:
-            yield from _advanced(_render_dataset(catalog.specs, catalog.instructions, dataset, names), report)
+            yield from _advanced(_render_dataset(catalog.roots, dataset, names), report)
         return
     # forking a process with DuckDB threads may hang the child
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [
-            pool.submit(_render_dataset, catalog.specs, catalog.instructions, dataset, names)
-            for dataset, names in jobs
-        ]
+        futures = [pool.submit(_render_dataset, catalog.roots, dataset, names) for dataset, names in jobs]
         for future in futures:
             yield from _advanced(future.result(), report)
 
@@ -82,10 +80,10 @@ def _advanced(rendered: list[RenderedTask], report: Reporter) -> list[RenderedTa
     return rendered
 
 
-def _render_dataset(specs: Path, instructions: Path, dataset: str, tasks: list[str]) -> list[RenderedTask]:
-    catalog = Catalog(specs, instructions)
+def _render_dataset(roots: Sequence[Root], dataset: str, tasks: list[str]) -> list[RenderedTask]:
+    catalog = Catalog.of(roots)
     try:
-        with registry.temporary(dataset, RECORDS, seed=1) as raw:
+        with registry.temporary(dataset, RECORDS, seed=1, catalog=catalog) as raw:
             return [_render_task(task, raw, catalog) for task in tasks]
     except VflanError as error:
         return [RenderedTask(task, error=error) for task in tasks]

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from vision_flan.errors import Location, MachineError, SpecError
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.tables import table_spec
+from vision_flan.review.validate import SCHEMA_COMMENT, SCHEMA_COMMENT_ELSEWHERE
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DatasetSpec
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
 _DATASET = """\
-# yaml-language-server: $schema=../../vision_flan/spec/dataset.schema.json
 # docs/spec.md explains every key; your editor completes them.
 dataset: {dataset}
 title: {dataset}  # as its authors write it
 homepage: https://example.org/{dataset}
 license:
-  name: Unknown  # as upstream names it
-  spdx: null  # from https://spdx.org/licenses/, null where there is none
-  redistribute_images: unclear  # "yes", unclear or "no": decides what `vflan publish` sends
+  images:
+    name: None stated  # as upstream names it
+    spdx: null  # from https://spdx.org/licenses/, null where there is none
+    verdict: unclear  # "yes", per_image, unclear or "no": decides what `vflan publish` sends
+    # "yes" wants evidence: [{{url: where you read it, quote: a sentence of it, seen: YYYY-MM-DD}}]
+  annotations:
+    name: None stated
+    spdx: null
+    verdict: unclear
   note: Say what the license says of the images, and where.
 citation: |
   @misc{{{dataset},
@@ -44,7 +51,6 @@ tables:
 """
 
 _TASK_OF_NEW_DATASET = """\
-# yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
 id: {task}
 title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
@@ -65,7 +71,6 @@ Which option names what this image shows? Answer with the option's letter and te
 """
 
 _TASK_OF_KNOWN_DATASET = """\
-# yaml-language-server: $schema=../../vision_flan/spec/task.schema.json
 id: {task}
 title: What the image shows  # a few words for people
 category: General Object  # one of the paper's 25
@@ -94,6 +99,28 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
         SpecError: a name that is not a slug, or a task that exists already.
         MachineError: a file cannot be written.
     """
+    check_names(catalog, dataset, task)
+    folder = catalog.home.specs / dataset
+    files = {}
+    if dataset in catalog.dataset_files:
+        text, instruction = _for_known(catalog.dataset(dataset), task), _INSTRUCTION_OF_KNOWN_DATASET
+    else:
+        head = schema_comment_for(catalog, "dataset")
+        files[folder / "dataset.yaml"] = f"{head}\n{_DATASET.format(dataset=dataset)}"
+        text = _TASK_OF_NEW_DATASET.format(dataset=dataset, task=task)
+        instruction = _INSTRUCTION_OF_NEW_DATASET
+    text = f"{schema_comment_for(catalog, 'task')}\n{text}"
+    files |= {folder / f"{task}.yaml": text, catalog.instruction_file(task): instruction}
+    write_new(files)
+    return list(files)
+
+
+def check_names(catalog: Catalog, dataset: str, task: str) -> None:
+    """Whether a dataset and a task may be called so.
+
+    Raises:
+        SpecError: a name that is not a slug, or a task that exists already.
+    """
     for name in (dataset, task):
         if not _SLUG.fullmatch(name) or len(name) < 3:
             hint = "lower-case letters, digits and underscores, at least three characters"
@@ -101,15 +128,20 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
     taken = catalog.task_files.get(task) or catalog.instruction_file(task)
     if taken.exists():
         raise SpecError(f"the task {task!r} exists already", where=Location(taken), hint="choose another id")
-    folder = catalog.specs / dataset
-    files = {}
-    if dataset in catalog.dataset_files:
-        text, instruction = _for_known(catalog.dataset(dataset), task), _INSTRUCTION_OF_KNOWN_DATASET
-    else:
-        files[folder / "dataset.yaml"] = _DATASET.format(dataset=dataset)
-        text = _TASK_OF_NEW_DATASET.format(dataset=dataset, task=task)
-        instruction = _INSTRUCTION_OF_NEW_DATASET
-    files |= {folder / f"{task}.yaml": text, catalog.instruction_file(task): instruction}
+
+
+def schema_comment_for(catalog: Catalog, kind: str) -> str:
+    """The first line of a spec, which names its schema: in the checkout, or on the web."""
+    beside = catalog.home.specs.parent / "vision_flan" / "spec" / f"{kind}.schema.json"
+    return (SCHEMA_COMMENT if beside.is_file() else SCHEMA_COMMENT_ELSEWHERE).format(kind=kind)
+
+
+def write_new(files: Mapping[Path, str]) -> None:
+    """Write files that do not exist yet.
+
+    Raises:
+        MachineError: one exists, or cannot be written.
+    """
     try:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +149,6 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
                 file.write(content)
     except OSError as error:
         raise MachineError(f"cannot write: {error.strerror}", where=Location(path)) from error
-    return list(files)
 
 
 def _for_known(dataset: DatasetSpec, task: str) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from vision_flan.errors import Location
 from vision_flan.review.bound import BoundTask, find_word
+from vision_flan.review.license_rules import task_license
 from vision_flan.spec.findings import Finding, at
+from vision_flan.spec.model import CATEGORIES
+from vision_flan.spec.nearest import did_you_mean
 
 _WORDNET = re.compile(r"n\d{8}\Z")
 _NUMBERED = re.compile(r"(?:0\d+[._-]|\d+[._])[^\W\d]")
@@ -153,6 +156,20 @@ def alias(bound: BoundTask) -> Iterator[Finding]:
         yield at(task.place("alias"), "alias", f"{name!r} is the id of a task", "a name must be unique")
 
 
+def category(bound: BoundTask) -> Iterator[Finding]:
+    """The category of a task of the suite vision_flan is one of the paper's 25; others may name another."""
+    named, place = bound.task.category, bound.task.place("category")
+    if named in CATEGORIES:
+        return
+    near = did_you_mean(named, CATEGORIES, "")
+    if "vision_flan" in bound.task.suites:
+        hint = near or f"the paper's are: {', '.join(CATEGORIES)}"
+        yield at(place, "category", f"{named!r} is not one of the paper's 25 categories", hint)
+    elif near:
+        message = f"{named!r} is a new category, but nearly the name of one of the paper's 25"
+        yield at(place, "category", message, near, "warning")
+
+
 def available(bound: BoundTask) -> Iterator[Finding]:
     """`available` is positive and known with the stated confidence; `limit` can be reached."""
     task = bound.task
@@ -210,5 +227,5 @@ def looks_raw(text: str) -> str:
 
 TASK_RULES = (
     sql, key, row_order, negated_column, template, derive, unused_field, labels, options, form, alias,
-    available, raw_labels,
+    category, available, raw_labels, task_license,
 )  # fmt: skip

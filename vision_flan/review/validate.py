@@ -25,12 +25,17 @@ from vision_flan.review.task_rules import TASK_RULES
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, at, from_error
-from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.model import DatasetSpec
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
 
 #: First line of a spec; editors use it to complete and check the file.
 SCHEMA_COMMENT = "# yaml-language-server: $schema=../../vision_flan/spec/{kind}.schema.json"
+#: The same for specs outside of a checkout.
+SCHEMA_COMMENT_ELSEWHERE = (
+    "# yaml-language-server: $schema=https://raw.githubusercontent.com/vision-flan/vision-flan/main/"
+    "vision_flan/spec/{kind}.schema.json"
+)
 
 
 @dataclass
@@ -71,7 +76,7 @@ def validate(
     rendered: bool = False,
     report: Reporter | None = None,
 ) -> Checked:
-    """Check tasks and their datasets; with None, the whole catalog.
+    """Check tasks and their datasets; with None, all of the catalog's last root, and how they fit together.
 
     Args:
         rendered: also render instances from miniatures; takes about a second per dataset.
@@ -79,19 +84,19 @@ def validate(
     Raises:
         SpecError: unknown task name.
     """
-    chosen = sorted(catalog.task_files if tasks is None else {catalog.resolve(name) for name in tasks})
+    chosen = sorted(catalog.tasks_at_home if tasks is None else {catalog.resolve(name) for name in tasks})
     folders = {catalog.task_files[task].parent.name for task in chosen}
-    checked = Checked(chosen, sorted(catalog.dataset_files if tasks is None else folders))
+    folders |= set(catalog.datasets_at_home if tasks is None else ())
+    checked = Checked(chosen, sorted(folders))
     valid: dict[str, DatasetSpec] = {}
     for slug in checked.datasets:
         document = _document(catalog.dataset_files[slug], "dataset", checked)
         if document:
-            valid[slug] = dataset_from(document)
-            checked.add(found for rule in DATASET_RULES for found in rule(valid[slug], catalog))
+            _check_dataset(document, catalog, valid, checked)
     for task in chosen:
         document = _document(catalog.task_files[task], "task", checked)
         if document:
-            _check_task(task_from(document), catalog, valid, checked)
+            _check_task(document, catalog, valid, checked)
     if tasks is None:
         checked.add(found for rule in CATALOG_RULES for found in rule(catalog, checked.bound))
         checked.add(similar_instructions(checked.bound))
@@ -131,7 +136,26 @@ def _document(path: Path, kind: str, checked: Checked) -> Document | None:
     return document
 
 
-def _check_task(task: TaskSpec, catalog: Catalog, datasets: dict[str, DatasetSpec], checked: Checked) -> None:
+def _check_dataset(
+    document: Document, catalog: Catalog, valid: dict[str, DatasetSpec], checked: Checked
+) -> None:
+    try:
+        dataset = catalog.bind_dataset(document)
+    except SpecError as error:  # its lender is unknown, or has no valid dataset.yaml
+        checked.add([from_error(error, "license", document.path)])
+        return
+    valid[document.path.parent.name] = dataset
+    checked.add(found for rule in DATASET_RULES for found in rule(dataset, catalog))
+
+
+def _check_task(
+    document: Document, catalog: Catalog, datasets: dict[str, DatasetSpec], checked: Checked
+) -> None:
+    try:
+        task = catalog.bind_task(document)
+    except SpecError as error:
+        checked.add([from_error(error, "license", document.path)])
+        return
     if task.dataset not in datasets or task.id != task.document.path.stem:
         return  # `names` or the rules of dataset.yaml report it
     bound = bind_task(task, catalog)
@@ -167,8 +191,9 @@ def names(document: Document, kind: str) -> Iterator[Finding]:
 def schema_comment(document: Document, kind: str) -> Iterator[Finding]:
     """A warning: the first line does not name the schema, which editors need to complete and check a spec."""
     wanted = SCHEMA_COMMENT.format(kind=kind)
+    elsewhere = SCHEMA_COMMENT_ELSEWHERE.format(kind=kind)
     first = read_text(document.path).partition("\n")[0].strip()
-    if first != wanted:
+    if first not in (wanted, elsewhere):
         message = "editors do not know the schema of this file"
         yield at(Location(document.path, 1), "schema_comment", message, f"first line: {wanted}", "warning")
 
@@ -186,7 +211,7 @@ def allow(bound: BoundTask) -> Iterator[Finding]:
 #: Rules that the YAML reader and the JSON Schemas enforce; `_document` yields their findings.
 _FORMAT_RULES = {
     "yaml": "A spec is plain YAML in UTF-8: no tags, anchors, duplicate keys or tabs.",
-    "schema": "A spec has the keys and values of its JSON Schema; the category is one of the paper's 25.",
+    "schema": "A spec has the keys and values of its JSON Schema.",
 }
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
-from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, task_from
+from vision_flan.spec.license import License, Source, Terms
+from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
 from vision_flan.spec.nearest import did_you_mean
+from vision_flan.spec.roots import Root
+from vision_flan.spec.roots import roots as all_roots
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
 
@@ -19,38 +22,81 @@ _ALIAS_LINE = re.compile(r"^alias:\s*(.+?)\s*$", re.MULTILINE)
 
 
 class Catalog:
-    """The specs below one folder.
+    """The specs of one root, or of several.
+
+    A root may add tasks to a dataset of an earlier root. Where two have the same name, the earlier one
+    counts; `vflan validate --all` reports it.
 
     Args:
         specs: folder with `<dataset>/dataset.yaml`, `<dataset>/<task id>.yaml` and `suites/`.
         instructions: folder with `<task id>.j2`.
+        beside: roots after this one.
+
+    Attributes:
+        home: the last root: where specs are written, and what `vflan validate --all` checks.
     """
 
-    def __init__(self, specs: Path, instructions: Path) -> None:
-        self.specs = specs
-        self.instructions = instructions
+    def __init__(self, specs: Path, instructions: Path, beside: Sequence[Root] = ()) -> None:
+        first = Root(specs, instructions, specs.parent / "tests" / "miniatures")
+        self._set_roots((first, *beside))
+
+    def _set_roots(self, roots: Sequence[Root]) -> None:
+        self.roots = tuple(roots)
+        self.home = self.roots[-1]
         self._datasets: dict[str, DatasetSpec] = {}
         self._tasks: dict[str, TaskSpec] = {}
 
     @classmethod
+    def of(cls, roots: Sequence[Root]) -> Catalog:
+        """The specs of these roots."""
+        made = cls.__new__(cls)
+        made._set_roots(roots)
+        return made
+
+    @classmethod
     def default(cls) -> Catalog:
-        """The specs that ship with the package (or are beside it in a checkout)."""
-        package = Path(__file__).resolve().parent.parent
-        root = package if (package / "task_specs").is_dir() else package.parent
-        return cls(root / "task_specs", root / "instructions")
+        """The specs that ship with the package (or are beside it in a checkout), and those of private roots.
+
+        Raises:
+            SpecError: a private root has no specs.
+        """
+        return cls.of(all_roots())
+
+    @property
+    def specs(self) -> Path:
+        """The folder of specs in the last root."""
+        return self.home.specs
+
+    @property
+    def instructions(self) -> Path:
+        """The folder of instructions in the last root."""
+        return self.home.instructions
 
     @cached_property
     def task_files(self) -> Mapping[str, Path]:
         """Task id -> file, sorted by id."""
-        files = (
-            path
-            for path in self.specs.glob("*/*.yaml")
-            if path.name != "dataset.yaml"
-            and path.parent.name != "suites"
-            and (path.parent / "dataset.yaml").exists()
-            and not self._is_label_table(path)
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted(root.specs.glob("*/*.yaml")):
+                if path.parent.name in self.dataset_files and self._is_task(path):
+                    found.setdefault(path.stem, path)
+        return dict(sorted(found.items()))
+
+    @classmethod
+    def _is_task(cls, path: Path) -> bool:
+        return path.name != "dataset.yaml" and path.parent.name != "suites" and not cls._is_label_table(path)
+
+    @property
+    def tasks_at_home(self) -> tuple[str, ...]:
+        """The tasks of the last root, which is the only one unless there are private ones."""
+        return tuple(task for task, path in self.task_files.items() if path.parent.parent == self.home.specs)
+
+    @property
+    def datasets_at_home(self) -> tuple[str, ...]:
+        """The datasets of the last root."""
+        return tuple(
+            slug for slug, path in self.dataset_files.items() if path.parent.parent == self.home.specs
         )
-        return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
 
     @staticmethod
     def _is_label_table(path: Path) -> bool:
@@ -63,7 +109,20 @@ class Catalog:
     @cached_property
     def dataset_files(self) -> Mapping[str, Path]:
         """Dataset slug -> dataset.yaml."""
-        return {path.parent.name: path for path in sorted(self.specs.glob("*/dataset.yaml"))}
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted(root.specs.glob("*/dataset.yaml")):
+                found.setdefault(path.parent.name, path)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def suite_files(self) -> Mapping[str, Path]:
+        """Suite name -> `suites/<name>.yaml`, sorted by name."""
+        found: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted((root.specs / "suites").glob("*.yaml")):
+                found.setdefault(path.stem, path)
+        return dict(sorted(found.items()))
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
@@ -79,7 +138,7 @@ class Catalog:
     def suites(self) -> Mapping[str, tuple[str, ...]]:
         """Suite name -> its task ids, from `suites/<name>.yaml`."""
         found = {}
-        for path in sorted((self.specs / "suites").glob("*.yaml")):
+        for path in self.suite_files.values():
             document = load_yaml(path)
             tasks = document.data.get("tasks") if isinstance(document.data, dict) else None
             if not isinstance(tasks, list):
@@ -115,7 +174,7 @@ class Catalog:
         task = self.resolve(name)
         if task not in self._tasks:
             document = _checked(self.task_files[task], "task")
-            self._tasks[task] = task_from(document)
+            self._tasks[task] = self.bind_task(document)
         return self._tasks[task]
 
     def dataset(self, slug: str, asked: Location | None = None) -> DatasetSpec:
@@ -128,28 +187,113 @@ class Catalog:
             path = self.dataset_files.get(slug)
             if path is None:
                 raise _unknown("dataset", slug, self.dataset_files, asked)
-            self._datasets[slug] = dataset_from(_checked(path, "dataset"))
+            self._datasets[slug] = self.bind_dataset(_checked(path, "dataset"))
         return self._datasets[slug]
+
+    def bind_dataset(self, document: Document) -> DatasetSpec:
+        """A dataset with what the catalog knows of its lenders and sources.
+
+        Raises:
+            SpecError: the lender has no dataset.yaml, or takes its terms from another one itself.
+        """
+        keys = [*document.data.get("borrows", ()), *document.data.get("derived_from", ())]
+        sources = [self.source(key) for key in dict.fromkeys(keys)]
+        return dataset_from(document, self._lender(document), tuple(s for s in sources if s))
+
+    def bind_task(self, document: Document) -> TaskSpec:
+        """A task with the terms of its images' lender; raises what `bind_dataset` raises."""
+        return task_from(document, self._lender(document))
+
+    def _lender(self, document: Document) -> Terms | None:
+        slug = lender_of(document.data.get("license"))
+        if not slug:
+            return None
+        place = document.place("license", "images", "lender")
+        path = self.dataset_files.get(slug)
+        if path is None or slug == document.path.parent.name == document.data.get("dataset"):
+            raise _unknown("dataset", slug, self.dataset_files, place)
+        terms = self.dataset(slug, place).license.images
+        if terms.lender:
+            raise SpecError(
+                f"{slug} takes its own terms from {terms.lender}", where=place, hint=f"lender: {terms.lender}"
+            )
+        return terms
+
+    def license(self, task: TaskSpec) -> License:
+        """The license of a task: its dataset's, with the task's own terms for its images if it has them."""
+        return self.dataset_of(task).license.with_images(task.images)
+
+    def source(self, key: str) -> Source | None:
+        """A work that datasets come from: a dataset here, or one of `sources.yaml`; None for neither.
+
+        Raises:
+            SpecError: the file is not YAML, or an entry is not a mapping.
+        """
+        path = self.dataset_files.get(key)
+        about = load_yaml(path).data if path else self.other_sources.get(key)
+        if not isinstance(about, dict):
+            return None
+        return _source(key, {**about, "license": _images_name(about.get("license"))} if path else about)
+
+    @cached_property
+    def other_sources(self) -> Mapping[str, Mapping[str, object]]:
+        """The works of `sources.yaml` by key: title, homepage, license, citation.
+
+        Raises:
+            SpecError: the file is not YAML, or an entry is not a mapping.
+        """
+        path = self.specs / "sources.yaml"
+        if not path.exists():
+            return {}
+        document = load_yaml(path)
+        entries = document.data if isinstance(document.data, dict) else {}
+        for key, about in entries.items():
+            if not isinstance(about, dict):
+                raise SpecError(f"{key} is not a mapping", where=document.place(key))
+        return entries
 
     def dataset_of(self, task: TaskSpec) -> DatasetSpec:
         """The dataset that a task's spec names."""
         return self.dataset(task.dataset, task.place("dataset"))
 
     def files(self, tasks: Collection[str] | None = None) -> list[tuple[Path, str]]:
-        """Spec files with their kind, "dataset" or "task": of these tasks and their datasets, or all.
+        """Spec files with their kind, "dataset" or "task": of these tasks and their datasets, or all of the
+        last root.
 
         Raises:
             SpecError: no such task.
         """
         chosen = [self.task_files[self.resolve(name)] for name in tasks or ()]
         folders = {path.parent.name for path in chosen}
-        datasets = [path for slug, path in self.dataset_files.items() if tasks is None or slug in folders]
-        found = self.task_files.values() if tasks is None else chosen
+        folders |= set(self.datasets_at_home if tasks is None else ())
+        datasets = [path for slug, path in self.dataset_files.items() if slug in folders]
+        found = [self.task_files[name] for name in self.tasks_at_home] if tasks is None else chosen
         return [*((path, "dataset") for path in datasets), *((path, "task") for path in found)]
 
     def instruction_file(self, task: str) -> Path:
-        """Path of a task's Jinja instruction."""
-        return self.instructions / f"{task}.j2"
+        """Path of a task's Jinja instruction, in the root of its spec; of a new task in the last root."""
+        return self.root_of(task).instructions / f"{task}.j2"
+
+    def root_of(self, task: str) -> Root:
+        """The root that a task's spec is in; for a task that does not exist, the last one."""
+        path = self.task_files.get(task)
+        return next((root for root in self.roots if path and path.parent.parent == root.specs), self.home)
+
+    def miniature_folder(self, dataset: str) -> Path | None:
+        """The folder of a dataset's cut miniature, `tests/miniatures/<dataset>`; None where there is none."""
+        folders = (root.miniatures / dataset for root in self.roots)
+        return next((folder for folder in folders if (folder / "expected.jsonl").is_file()), None)
+
+
+def _source(key: str, about: Mapping[str, object]) -> Source:
+    text = {name: str(about.get(name, "")).strip() for name in ("title", "homepage", "license", "citation")}
+    return Source(key, text["title"] or key, text["homepage"], text["license"], text["citation"])
+
+
+def _images_name(license: object) -> str:
+    """The name of a license block for a list of sources: that of the images."""
+    images = license.get("images") if isinstance(license, Mapping) else None
+    return str(images.get("name", "")) if isinstance(images, Mapping) else ""
 
 
 def _lines(path: Path) -> list[str]:

@@ -9,6 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from vision_flan.errors import Location
+from vision_flan.spec.license import (
+    License,
+    Source,
+    Terms,
+    Use,
+    Withdrawn,
+    license_from,
+    terms_from,
+    use_from,
+    withdrawn_from,
+)
 from vision_flan.spec.text import Document
 
 #: The 25 task categories of the Vision-Flan paper (arXiv 2402.11690, appendix), in its order.
@@ -47,16 +58,6 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".ta
 
 
 @dataclass(frozen=True)
-class License:
-    """`redistribute_images` decides what `vflan publish` may send: yes, unclear or no."""
-
-    name: str
-    spdx: str | None
-    redistribute_images: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class UpstreamFile:
     """A file as upstream ships it.
 
@@ -85,7 +86,11 @@ class UpstreamFile:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """One `task_specs/<dataset>/dataset.yaml`. See docs/spec.md for each field."""
+    """One `task_specs/<dataset>/dataset.yaml`. See docs/spec.md for each field.
+
+    Attributes:
+        sources: the works behind `borrows` and `derived_from`, as the catalog knows them.
+    """
 
     document: Document
     dataset: str
@@ -98,6 +103,11 @@ class DatasetSpec:
     tables: Mapping[str, Mapping[str, Any]]
     views: Mapping[str, str] = field(default_factory=dict)
     borrows: tuple[str, ...] = ()
+    derived_from: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    credits: str | None = None
+    use: Use | None = None
+    withdrawn: Withdrawn | None = None
     how_to_get: str = ""
     splits: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -107,6 +117,11 @@ class DatasetSpec:
     @property
     def folder(self) -> Path:
         return self.document.path.parent
+
+    @property
+    def credits_place(self) -> Location:
+        """Location of the first line of SQL of `credits`."""
+        return _first_line(self.document.place("credits"), self.credits or "")
 
     def view_place(self, name: str) -> Location:
         """Location of a view's first line of SQL."""
@@ -122,6 +137,7 @@ class TaskSpec:
     """One `task_specs/<dataset>/<task id>.yaml`. See docs/spec.md for each field.
 
     Attributes:
+        images: the terms of its images (`license.images`), where they are not those of the dataset.
         own_instruction: whether there is an `instructions/<task id>.j2`; `instruction: null` says no.
     """
 
@@ -133,6 +149,7 @@ class TaskSpec:
     dataset: str
     key: str
     form: str
+    images: Terms | None = None
     target: str | None = None
     turns: str | None = None
     own_instruction: bool = True
@@ -182,15 +199,28 @@ def _first_line(key: Location, text: str) -> Location:
     return Location(key.file, key.line + 1) if text.endswith("\n") else key
 
 
-def dataset_from(document: Document) -> DatasetSpec:
-    """Build a DatasetSpec from a document that passed dataset.schema.json."""
+def lender_of(license: object) -> str:
+    """The dataset whose terms hold for the images of this `license` block, "" for none."""
+    images = license.get("images") if isinstance(license, Mapping) else None
+    return str(images.get("lender", "")) if isinstance(images, Mapping) else ""
+
+
+def dataset_from(
+    document: Document, lender: Terms | None = None, sources: tuple[Source, ...] = ()
+) -> DatasetSpec:
+    """Build a DatasetSpec from a document that passed dataset.schema.json.
+
+    Args:
+        lender: the terms of the images' lender, where `license.images` names one.
+        sources: the works behind `borrows` and `derived_from`.
+    """
     data = dict(document.data)
     return DatasetSpec(
         document=document,
         dataset=data["dataset"],
         title=data["title"],
         homepage=data["homepage"],
-        license=License(**data["license"]),
+        license=license_from(data["license"], lender),
         citation=data["citation"],
         access=data["access"],
         files=tuple(
@@ -199,6 +229,11 @@ def dataset_from(document: Document) -> DatasetSpec:
         tables=data["tables"],
         views=data.get("views", {}),
         borrows=tuple(data.get("borrows", ())),
+        derived_from=tuple(data.get("derived_from", ())),
+        sources=sources,
+        credits=data.get("credits"),
+        use=use_from(data.get("use")),
+        withdrawn=withdrawn_from(data.get("withdrawn")),
         how_to_get=data.get("how_to_get", ""),
         splits=data.get("splits", {}),
         labels=data.get("labels", {}),
@@ -207,9 +242,15 @@ def dataset_from(document: Document) -> DatasetSpec:
     )
 
 
-def task_from(document: Document) -> TaskSpec:
-    """Build a TaskSpec from a document that passed task.schema.json."""
+def task_from(document: Document, lender: Terms | None = None) -> TaskSpec:
+    """Build a TaskSpec from a document that passed task.schema.json.
+
+    Args:
+        lender: the terms of the images' lender, where `license.images` names one.
+    """
     data = dict(document.data)
+    license = data.pop("license", None)
+    data["images"] = terms_from(license["images"], lender) if license else None
     image = data.get("image", ())
     data["image"] = (image,) if isinstance(image, str) else tuple(image)
     data["suites"] = tuple(data.get("suites", ()))

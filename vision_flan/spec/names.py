@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,3 +83,9 @@ def task_id(catalog: Catalog, name: str) -> str:
 def task_ids(catalog: Catalog, names: Iterable[str]) -> tuple[str, ...]:
     """`task_id` of each name: for folders and repositories that may have tasks of other catalogs."""
     return tuple(task_id(catalog, name) for name in names)
+
+
+def slug_of(text: str, otherwise: str = "records") -> str:
+    """A name for a table or a label table made of any text: lower-case letters, digits and underscores."""
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return plain if plain and plain[0].isalpha() else (f"{otherwise}_{plain}" if plain else otherwise)

@@ -9,7 +9,7 @@ from vision_flan.errors import VflanError
 
 def main(arguments: list[str]) -> int:
     """Runs a recipe with overrides; the exit code."""
-    from vision_flan.train.config import load, recipe_names
+    from vision_flan.train.recipe import load, recipe_names
 
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: -m vision_flan.train RECIPE [KEY=VALUE ...]\nrecipes: {', '.join(recipe_names())}")

@@ -1,11 +1,12 @@
 """From a step's samples to padding-free rows, the same on any number of ranks and workers.
 
 Every rank encodes the texts of the whole step (cheap), so all of them know the same plan: which sample goes
-into which row of which rank, and how many ids the step supervises. A rank then reads its own images only.
+into which row of which rank, and how many tokens the step supervises. A rank then reads its own images only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,24 +32,36 @@ class Row:
     """Documents end to end, without padding between them.
 
     Args:
-        ids: int64 [length]; an image is its placeholders.
+        token_ids: int64 [length]; an image is its placeholders.
         positions: int64 [length]; starts at 0 with each document, which is all that keeps them apart.
-        keep: int64 [supervised]; places whose next id is learned.
-        labels: int64 [supervised]; those ids.
+        predicting: int64 [supervised]; places whose next token is supervised.
+        labels: int64 [supervised]; those next tokens.
         sample: int64 [supervised]; which sample of the step each belongs to.
         images: uint8 [images, side, side, 3], in the order of the documents.
-        tail: padding tokens at the end.
+        padding: padding tokens at the end.
         lengths: tokens of each document, without padding.
     """
 
-    ids: Tensor
+    token_ids: Tensor
     positions: Tensor
-    keep: Tensor
+    predicting: Tensor
     labels: Tensor
     sample: Tensor
     images: Tensor
-    tail: int
+    padding: int
     lengths: tuple[int, ...]
+
+    def pin_memory(self) -> Row:
+        """The same in page-locked memory, from which a GPU copies while it computes."""
+        return dataclasses.replace(
+            self,
+            token_ids=self.token_ids.pin_memory(),
+            positions=self.positions.pin_memory(),
+            predicting=self.predicting.pin_memory(),
+            labels=self.labels.pin_memory(),
+            sample=self.sample.pin_memory(),
+            images=self.images.pin_memory(),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,10 @@ class Step:
     def supervised(self) -> int:
         """Supervised tokens of the whole step."""
         return sum(self.supervised_of)
+
+    def pin_memory(self) -> Step:
+        """Called by the loader where there is a GPU."""
+        return dataclasses.replace(self, rows=[row.pin_memory() for row in self.rows])
 
 
 def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[int]]]:
@@ -149,36 +166,42 @@ class Steps:
         self.corpus, self.encoder, self.packing = corpus, encoder, packing
 
     def __getitem__(self, step: int) -> Step:
-        refs = self.corpus.mixture.step(step, self.packing.batch)
+        return self.of(step, self.corpus.mixture.step(step, self.packing.batch))
+
+    def of(self, step: int, refs: Sequence[Ref]) -> Step:
+        """This rank's share of the given samples."""
         samples = [self.corpus.sample(ref) for ref in refs]
         documents = [self.encoder.encode(sample) for sample in samples]
-        useful = [i for i, document in enumerate(documents) if document.supervised]
+        useful = [i for i, document in enumerate(documents) if document.supervised_count]
         rows = []
-        for places in self._my_rows(useful, documents):
+        for places in self._local_rows(useful, documents):
             images = [self._image(refs[i], samples[i]) for i in places if samples[i].has_image]
             rows.append(self._row([(i, documents[i]) for i in places], images))
         return Step(
             number=step,
             rows=rows,
             samples=samples,
-            supervised_of=tuple(document.supervised for document in documents),
+            supervised_of=tuple(document.supervised_count for document in documents),
             local_supervised=sum(len(row.labels) for row in rows),
-            tokens=sum(len(documents[i].ids) for i in useful),
+            tokens=sum(len(documents[i].token_ids) for i in useful),
             dropped=len(samples) - len(useful),
         )
 
-    def _my_rows(self, useful: list[int], documents: list[Document]) -> list[list[int]]:
+    def _local_rows(self, useful: list[int], documents: list[Document]) -> list[list[int]]:
         """Places of the documents in each of this rank's rows."""
         if not self.packing.blocks:
-            plan = plan_rows([len(documents[i].ids) for i in useful], self.packing.ranks, self.packing.limit)
+            plan = plan_rows(
+                [len(documents[i].token_ids) for i in useful], self.packing.ranks, self.packing.limit
+            )
             return [[useful[i] for i in row] for row in plan[self.packing.rank]]
         share = -(-self.packing.batch // self.packing.ranks)
         blocks = [[i for i in useful if i // share == rank] for rank in range(self.packing.ranks)]
         plans = [
-            plan_rows([len(documents[i].ids) for i in block], 1, self.packing.limit)[0] for block in blocks
+            plan_rows([len(documents[i].token_ids) for i in block], 1, self.packing.limit)[0]
+            for block in blocks
         ]
-        mine = [[blocks[self.packing.rank][i] for i in row] for row in plans[self.packing.rank]]
-        return mine + [[] for _ in range(max(map(len, plans)) - len(mine))]
+        local = [[blocks[self.packing.rank][i] for i in row] for row in plans[self.packing.rank]]
+        return local + [[] for _ in range(max(map(len, plans)) - len(local))]
 
     def _image(self, ref: Ref, sample: Sample) -> Tensor:
         try:
@@ -189,28 +212,28 @@ class Steps:
             ) from error
 
     def _row(self, documents: list[tuple[int, Document]], images: list[Tensor]) -> Row:
-        """Joins documents; a rank without any gets one id that teaches nothing, so that it takes part."""
-        length = sum(len(document.ids) for _, document in documents)
-        tail = max(-length % self.packing.multiple, 0 if length else 1)
-        ids = [document.ids for _, document in documents] + [np.zeros(tail, dtype=np.int64)]
-        positions = [np.arange(len(part)) for part in ids]
-        keep, labels, sample, start = [], [], [], 0
+        """Joins documents; a rank without any gets one unsupervised token, so that it takes part."""
+        length = sum(len(document.token_ids) for _, document in documents)
+        padding = max(-length % self.packing.multiple, 0 if length else 1)
+        token_ids = [document.token_ids for _, document in documents] + [np.zeros(padding, dtype=np.int64)]
+        positions = [np.arange(len(part)) for part in token_ids]
+        predicting, labels, sample, start = [], [], [], 0
         for place, document in documents:
-            keep.append(np.arange(start + document.answer - 1, start + len(document.ids) - 1))
-            labels.append(document.ids[document.answer :])
-            sample.append(np.full(document.supervised, place))
-            start += len(document.ids)
+            predicting.append(start + np.flatnonzero(document.supervised) - 1)
+            labels.append(document.token_ids[document.supervised])
+            sample.append(np.full(document.supervised_count, place))
+            start += len(document.token_ids)
         none = [np.zeros(0, dtype=np.int64)]
         side = self.packing.side
         return Row(
-            ids=torch.from_numpy(np.concatenate(ids)),
+            token_ids=torch.from_numpy(np.concatenate(token_ids)),
             positions=torch.from_numpy(np.concatenate(positions)),
-            keep=torch.from_numpy(np.concatenate(keep or none)),
+            predicting=torch.from_numpy(np.concatenate(predicting or none)),
             labels=torch.from_numpy(np.concatenate(labels or none)),
             sample=torch.from_numpy(np.concatenate(sample or none)),
             images=torch.stack(images) if images else torch.zeros(0, side, side, 3, dtype=torch.uint8),
-            tail=tail,
-            lengths=tuple(len(document.ids) for _, document in documents),
+            padding=padding,
+            lengths=tuple(len(document.token_ids) for _, document in documents),
         )
 
 
@@ -235,6 +258,7 @@ def steps_from(steps: Steps, start: int, stop: int, workers: int) -> Iterator[St
         sampler=range(start, stop),
         num_workers=workers,
         prefetch_factor=2 if workers else None,
+        pin_memory=torch.cuda.is_available(),
     )
     for made in loader:
         if isinstance(made, VflanError):

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import os
 import time
-from collections.abc import Callable
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F  # noqa: N812  everyone's name for it
-from torch import Tensor
+from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from vision_flan.errors import VflanError
-from vision_flan.train.batches import Packing, Row, Step, Steps, steps_from, to_square
-from vision_flan.train.checkpoint import Checkpoints, export
-from vision_flan.train.config import Config, Init, Train, dump
-from vision_flan.train.corpus import Corpus, open_corpus
-from vision_flan.train.fsdp import attention_for, compute_dtype, shard, start_processes
-from vision_flan.train.model import (
-    MEAN,
-    checkpoint_activations,
-    empty_model,
-    fill,
-    freeze,
-    normalize,
-    patches_of,
-    read_init,
-)
+from vision_flan.train.batches import Packing, Step, Steps, steps_from
+from vision_flan.train.checkpoint import Checkpoints, machine_errors
+from vision_flan.train.config import Config, ConfigError, Init
+from vision_flan.train.corpus import Corpus, Sample, open_corpus
+from vision_flan.train.fsdp import CompiledLayers, attention_for, checkpoint_activations, shard
+from vision_flan.train.generate import Model, answer_samples, held_out_loss
+from vision_flan.train.identity import identify
+from vision_flan.train.lora import add_adapters
+from vision_flan.train.mixture import Ref, permutation
+from vision_flan.train.model import MEAN, empty_model, fill, freeze, patches_of, read_init, side_of
+from vision_flan.train.model_folder import export
+from vision_flan.train.processes import Processes, start_processes
+from vision_flan.train.profile import profiled
 from vision_flan.train.prompts import Encoder
+from vision_flan.train.recipe import dump
 from vision_flan.train.report import Categories, RunLog, Window, operations
+from vision_flan.train.untuned import join_parts
+from vision_flan.train.update import Outcome, learning_rate, make_optimizer, update
+from vision_flan.train.weights import Weights
 
-T = TypeVar("T")
+#: So many samples in a row that are all dropped end a run: it would learn nothing to its end.
+HOPELESS = 2000
 
 
-class LossError(VflanError):
-    """The loss or the gradient is not a number."""
+class NothingLearnedError(VflanError):
+    """No sample of the run has an answer within `data.max_tokens`."""
 
 
 def run(config: Config) -> Path:
@@ -47,240 +47,216 @@ def run(config: Config) -> Path:
     Raises:
         VflanError: a part of the recipe, the data or the checkpoints that does not work.
     """
-    device = start_processes()
+    if config.train.untuned:
+        return join_parts(config)
+    processes = start_processes(config.parallel.startup_minutes)
     try:
-        return _run(config, device)
+        with machine_errors(config.folder):
+            return _run(config, processes)
     finally:
         dist.destroy_process_group()
 
 
-def _run(config: Config, device: torch.device) -> Path:
-    rank, ranks = dist.get_rank(), dist.get_world_size()
-    corpus = _first_on_node(lambda: open_corpus(config.data, config.seed))
-    config = _with_model(config, corpus)
-    architecture, tokenizer, weights = _first_on_node(lambda: read_init(config.init))
-    attention = attention_for(config.parallel, device)
-    encoder = Encoder(tokenizer, config.data, patches_of(architecture))
-    packing = Packing(
-        batch=config.train.batch,
-        rank=rank,
-        ranks=ranks,
-        limit=config.parallel.max_tokens_per_rank,
-        side=architecture.vision_config.image_size,
-        mean=MEAN,
-        multiple=128 if attention == "flex_attention" else 1,
-        blocks=config.train.loss_norm == "device_mean",
-    )
-    total = config.train.steps or corpus.mixture.steps(config.train.batch, config.train.epochs)
-
-    model = empty_model(architecture, attention)
-    freeze(model, llm=config.train.freeze_llm, projector=config.train.freeze_projector)
-    checkpoint_activations(model, config.parallel.checkpointing)
-    shard(model, config.parallel, device)
-    fill(model, weights, device, config.seed)
-    model.train()
-    optimizer = make_optimizer(model, config.train, device)
-    checkpoints = Checkpoints(config, model, optimizer)
-    start = checkpoints.restore()
-    if rank == 0:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        (config.folder / "config.yaml").write_text(dump(config), encoding="utf-8")
-    log = RunLog(config, total, start, is_main_process=rank == 0)
-    training = Run(config, model, optimizer, Steps(corpus, encoder, packing), checkpoints, log, device)
-    try:
-        if not start:
-            log.samples("before", answer_samples(model, encoder, corpus, config, device))
-        train_steps(training, start, total)
-        log.samples("after", answer_samples(model, encoder, corpus, config, device))
-    finally:
-        log.close()
-    export(config.folder / "hf", config, model, tokenizer, weights)
-    return config.folder / "hf"
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Run:
     """What the steps of a run work on."""
 
     config: Config
-    model: Any
+    model: Model
     optimizer: torch.optim.Optimizer
     steps: Steps
     checkpoints: Checkpoints
     log: RunLog
-    device: torch.device
+    held_out: list[Ref]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `init` names, opened: configuration, tokenizer, and where the weights lie."""
+
+    architecture: LlavaConfig
+    tokenizer: PreTrainedTokenizerBase
+    weights: Weights
+
+
+def _run(config: Config, processes: Processes) -> Path:
+    corpus = processes.first_on_node(lambda: open_corpus(config.data, config.seed))
+    config = _with_model(config, corpus, processes)
+    parts = Parts(*processes.first_on_node(lambda: read_init(config.init)))
+    steps = open_steps(config, corpus, parts, processes)
+    total = _total(config, corpus)
+    model = build(config, parts, processes)
+    optimizer = make_optimizer(model.llava, config.train, processes.device)
+    identity = identify(config, corpus, parts.weights, parts.tokenizer, processes.ranks)
+    checkpoints = Checkpoints(config, model.llava, optimizer, processes, identity)
+    start = checkpoints.restore()
+    processes.on_main(lambda: _write_config(config))
+    log = RunLog(config, total, start, is_main_process=processes.is_main)
+    held_out = _held_out(config, corpus)
+    training = Run(config, model, optimizer, steps, checkpoints, log, held_out)
+    try:
+        if not start:
+            log.samples("before", answer_samples(model, steps, config))
+        train_steps(training, start, total)
+        log.samples("after", answer_samples(model, steps, config))
+    finally:
+        log.close()
+    return export(config, model.llava, parts.tokenizer, parts.weights, processes)
+
+
+def open_steps(config: Config, corpus: Corpus, parts: Parts, processes: Processes) -> Steps:
+    """The steps of a run, this rank's share of each.
+
+    Raises:
+        ConfigError: `data.max_tokens` is less than the shortest prompt has.
+    """
+    attention = attention_for(config.parallel, processes.device)
+    encoder = Encoder(parts.tokenizer, config.data, patches_of(parts.architecture))
+    shortest = len(encoder.prompt_ids(Sample("", "", "", "", "", has_image=False)))
+    if config.data.max_tokens <= shortest:
+        raise ConfigError(
+            f"data.max_tokens is {config.data.max_tokens}, and the prompt style alone has {shortest} tokens",
+            hint="data.max_tokens=2048",
+        )
+    packing = Packing(
+        batch=config.train.batch,
+        rank=processes.rank,
+        ranks=processes.ranks,
+        limit=config.parallel.max_tokens_per_rank,
+        side=side_of(parts.architecture),
+        mean=MEAN,
+        multiple=128 if attention == "flex_attention" else 1,
+        blocks=config.train.loss_norm == "device_mean",
+    )
+    return Steps(corpus, encoder, packing)
+
+
+def build(config: Config, parts: Parts, processes: Processes) -> Model:
+    """The model as it is trained: prepared, filled, compiled."""
+    llava = prepare(config, parts.architecture, processes)
+    fill(llava, parts.weights, processes.device, config.seed)
+    llava.train()
+    return Model(llava, CompiledLayers(llava, config.parallel.compile), processes.device)
+
+
+def prepare(config: Config, architecture: LlavaConfig, processes: Processes) -> LlavaForConditionalGeneration:
+    """The model without storage: what is frozen, adapted, recomputed and sharded."""
+    llava = empty_model(architecture, attention_for(config.parallel, processes.device))
+    freeze(llava, llm=config.train.freeze_llm, projector=config.train.freeze_projector)
+    add_adapters(llava, config.train.lora)
+    checkpoint_activations(llava, config.parallel.checkpointing)
+    shard(llava, config.parallel, processes.device)
+    return llava
+
+
+def _total(config: Config, corpus: Corpus) -> int:
+    """The steps of the run."""
+    train = config.train
+    return train.steps or max(train.min_steps, corpus.mixture.steps(train.batch, train.epochs))
+
+
+def _held_out(config: Config, corpus: Corpus) -> list[Ref]:
+    order = permutation(len(corpus.held_out), "held out")[: config.log.held_out_at_most]
+    return [corpus.held_out[place] for place in sorted(order)]
+
+
+def _write_config(config: Config) -> None:
+    config.folder.mkdir(parents=True, exist_ok=True)
+    (config.folder / "config.yaml").write_text(dump(config), encoding="utf-8")
+
+
+class Progress:
+    """What has been counted since the last line of the log, and whether anything is learned at all."""
+
+    def __init__(self, run: Run, total: int) -> None:
+        self.run, self.total = run, total
+        self.window, self.categories = Window(), Categories()
+        self._seen, self._useful = 0, 0
+
+    def add(self, outcome: Outcome, waited: float) -> None:
+        """Counts a step that is done, and logs where a line is due.
+
+        Raises:
+            LossError: its loss is not a number.
+            NothingLearnedError: every sample so far was dropped.
+        """
+        config, step, figures = self.run.config, outcome.step, outcome.read()
+        llava_config = self.run.model.llava.config
+        trains_llm = not config.train.freeze_llm
+        self.window.add(
+            step, figures.loss, waited, operations(llava_config, step.rows, trains_llm=trains_llm)
+        )
+        self.categories.add(step, figures.of_samples)
+        done = step.number + 1
+        self._refuse_nothing(step, done)
+        if done % config.log.every and done != self.total:
+            return
+        line: dict[str, object] = {**self.window.figures(self.run.model.device), "lr": outcome.lr}
+        line["grad_norm"] = figures.norm
+        line["epoch"] = done * config.train.batch / self.run.steps.corpus.mixture.length
+        if done % config.log.categories_every == 0 or done == self.total:
+            line["category_loss"] = self.categories.log()
+        if self.run.held_out and (done % config.log.held_out_every == 0 or done == self.total):
+            line |= held_out_loss(self.run.model, self.run.steps, self.run.held_out, config)
+        self.run.log.line(done, line)
+        self.window = Window()
+
+    def _refuse_nothing(self, step: Step, done: int) -> None:
+        self._seen += len(step.samples)
+        self._useful += len(step.samples) - step.dropped
+        if not self._useful and (done == self.total or self._seen >= HOPELESS):
+            raise NothingLearnedError(
+                f"none of {self._seen:,} samples has an answer within data.max_tokens "
+                f"({self.run.config.data.max_tokens}): nothing is learned",
+                hint="raise data.max_tokens",
+            )
 
 
 def train_steps(run: Run, start: int, total: int) -> None:
-    """The steps `start` to `total`: load, update, log, checkpoint."""
-    config, checkpoints = run.config, run.checkpoints
-    window, categories = Window(), Categories()
+    """The steps `start` to `total`: load, update, log, checkpoint.
+
+    A step's numbers are read when the next one has been sent to the GPU, which so never waits for the log.
+    What is not a number is thus noticed a step late, but before a checkpoint is written.
+    """
+    config, checkpoints, progress = run.config, run.checkpoints, Progress(run, total)
     arriving = steps_from(run.steps, start, total, config.data.workers)
-    trains_llm = not config.train.freeze_llm
-    for number in range(start, total):
-        asked = time.perf_counter()
-        step = next(arriving)
-        waited = time.perf_counter() - asked
-        lr = learning_rate(number, total, config.train)
-        try:
-            loss, losses, norm = update(run.model, run.optimizer, step, lr, config, run.device)
-        except LossError:  # all ranks have seen it; what was being written is still good
-            checkpoints.finish()
-            raise
-        window.add(step, loss, waited, operations(run.model.config, step.rows, trains_llm=trains_llm))
-        categories.add(step, losses)
-        done = number + 1
-        if done % config.log.every == 0 or done == total:
-            figures: dict[str, Any] = {**window.figures(run.device), "lr": lr, "grad_norm": norm}
-            figures["epoch"] = done * config.train.batch / run.steps.corpus.mixture.length
-            if done % config.log.categories_every == 0 or done == total:
-                figures["category_loss"] = categories.log()
-            run.log.line(done, figures)
-            window = Window()
-        if done % config.checkpoint.every == 0 or done == total:
-            checkpoints.save(done)
+    sent: deque[tuple[Outcome, float]] = deque()
+    try:
+        with profiled(config, run.model.device, is_main=run.log.is_main_process) as profiler:
+            for number in range(start, total):
+                asked = time.perf_counter()
+                step = next(arriving)
+                waited = time.perf_counter() - asked
+                lr = learning_rate(number, total, config.train)
+                sent.append((update(run.model.llava, run.optimizer, step, lr, config), waited))
+                done = number + 1
+                saves = done % config.checkpoint.every == 0 or done == total
+                evaluates = bool(run.held_out) and done % config.log.held_out_every == 0
+                while len(sent) > (0 if saves or evaluates else 1):
+                    progress.add(*sent.popleft())
+                if saves:
+                    checkpoints.save(done)
+                profiler()
+    except (VflanError, KeyboardInterrupt):  # what was being written is still good
+        checkpoints.finish()
+        raise
     checkpoints.finish()
 
 
-def update(
-    model: Any, optimizer: torch.optim.Optimizer, step: Step, lr: float, config: Config, device: torch.device
-) -> tuple[float, list[float], float]:
-    """One step of the optimizer: loss, summed loss of each sample, and norm of the gradient before clipping.
-
-    FSDP averages gradients over ranks. Scaling each loss by `ranks / supervised tokens of the step` turns
-    that average into the mean over the tokens of all ranks. (FSDP's own divide factor fails on Gloo.)
-
-    Raises:
-        LossError: loss or gradient is not finite; nothing has been changed.
-    """
-    ranks = dist.get_world_size()
-    by_device = config.train.loss_norm == "device_mean"
-    scale = 1 / max(1, step.local_supervised) if by_device else ranks / max(1, step.supervised)
-    losses = torch.zeros(len(step.samples) + 1, dtype=torch.float64, device=device)
-    for row in step.rows:
-        nll = row_loss(model, row, device, compute_dtype(config.parallel))
-        (nll.sum() * scale).backward()  # type: ignore[no-untyped-call,unused-ignore]
-        losses.index_add_(0, row.sample.to(device), nll.detach().double())
-    losses[-1] = losses.sum() * scale / ranks
-    dist.all_reduce(losses)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
-    norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    *of_samples, loss = losses.tolist()
-    _stop_unless_finite(loss, float(norm), of_samples, step)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss, of_samples, float(norm)
-
-
-def row_loss(model: Any, row: Row, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Cross entropy at the supervised places of a row, float32 [supervised].
-
-    No attention mask, no cache, restarting positions: that and nothing else makes transformers keep packed
-    documents apart. The head runs inside the root's forward, at the supervised places only, and rows of the
-    vocabulary beyond the text's (the image's token and llava-hf's padding) take no part, as in LLaVA.
-    """
-    images = row.images.to(device, non_blocking=True)
-    logits = model(
-        input_ids=row.ids[None].to(device, non_blocking=True),
-        position_ids=row.positions[None].to(device, non_blocking=True),
-        pixel_values=normalize(images, dtype) if len(images) else None,
-        attention_mask=None,
-        use_cache=False,
-        logits_to_keep=row.keep.to(device, non_blocking=True),
-    ).logits[0, :, : model.config.image_token_id]
-    return F.cross_entropy(logits.float(), row.labels.to(device, non_blocking=True), reduction="none")
-
-
-def _stop_unless_finite(loss: float, norm: float, losses: list[float], step: Step) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    bad = [s.id for s, value in zip(step.samples, losses, strict=True) if not math.isfinite(value)]
-    named = bad or [sample.id for sample in step.samples]
-    more = f" and {len(named) - 10} more" if len(named) > 10 else ""
-    raise LossError(
-        f"loss {loss}, gradient norm {norm} at step {step.number}; samples {', '.join(named[:10])}{more}",
-        hint="look at these samples, or lower train.lr; the last checkpoint is whole",
-    )
-
-
-def learning_rate(step: int, total: int, train: Train) -> float:
-    """Linear warm-up from 0, then a cosine to 0, as transformers' scheduler has it."""
-    warmup = math.ceil(total * train.warmup)
-    if step < warmup:
-        return train.lr * step / max(1, warmup)
-    if train.schedule == "constant":
-        return train.lr
-    progress = (step - warmup) / max(1, total - warmup)
-    return train.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def make_optimizer(model: Any, train: Train, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW over the float32 shards (bf16 weights would not move at 2e-5), or plain SGD."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(learning, lr=train.lr, weight_decay=train.weight_decay)
-    fused = device.type == "cuda"
-    return torch.optim.AdamW(learning, lr=train.lr, weight_decay=train.weight_decay, fused=fused)
-
-
-def answer_samples(
-    model: Any, encoder: Encoder, corpus: Corpus, config: Config, device: torch.device
-) -> list[dict[str, str]]:
-    """Greedy answers to the first samples of the run; all ranks answer the same, since each holds a part."""
-    answers = []
-    tokenizer = encoder.tokenizer
-    side = model.config.vision_config.image_size
-    model.eval()
-    model.set_attn_implementation({"text_config": "sdpa"})  # one short prompt at a time
-    model.unshard()  # the root's own part: `generate` runs the projector outside of forward
-    for ref in corpus.mixture.step(0, config.log.samples):
-        sample = corpus.sample(ref)
-        ids = torch.tensor([encoder.prompt_ids(sample)], device=device)
-        pixels = None
-        if sample.has_image:
-            square = to_square(corpus.image(ref), side, MEAN)[None].to(device)
-            pixels = normalize(square, compute_dtype(config.parallel))
-        with torch.no_grad():
-            out = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                pixel_values=pixels,
-                max_new_tokens=64,
-                do_sample=False,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-                suppress_tokens=list(range(encoder.image_id, model.config.text_config.vocab_size)),
-                synced_gpus=dist.get_world_size() > 1,
-            )
-        answer = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
-        answers.append({"id": sample.id, "prompt": sample.prompt, "target": sample.target, "answer": answer})
-    model.set_attn_implementation({"text_config": attention_for(config.parallel, device)})
-    model.reshard()
-    model.train()
-    return answers
-
-
-def _with_model(config: Config, corpus: Corpus) -> Config:
+def _with_model(config: Config, corpus: Corpus, processes: Processes) -> Config:
     """The configuration with `init.tiny` made into a folder that `init.from` names."""
     if not config.init.tiny:
         return config
     from vision_flan.train.tiny import create
 
     folder = config.folder / "init"
-    if dist.get_rank() == 0 and not folder.exists():
+
+    def make() -> None:
         refs = corpus.mixture.step(0, min(1000, corpus.mixture.length))
         samples = [corpus.sample(ref) for ref in refs]
-        texts = [text for sample in samples for text in (sample.prompt, sample.target)]
-        create(folder, texts, seed=config.seed, prompt=config.data.prompt)
-    dist.barrier()
+        texts = [text for sample in samples for turn in sample.conversation for text in turn]
+        if not folder.exists():
+            create(folder, texts, seed=config.seed, prompt=config.data.prompt)
+
+    processes.on_main(make)
     return dataclasses.replace(config, init=Init(from_=str(folder)))
-
-
-def _first_on_node(make: Callable[[], T]) -> T:
-    """`make()` on one process of each machine, then on the others, which find its files in the cache."""
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    made = make() if first else None
-    dist.barrier()
-    return made if made is not None else make()

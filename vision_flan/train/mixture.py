@@ -78,28 +78,47 @@ class Mixture:
         sources: the parts of the mixture.
         sizes: for each source, rows of each task it takes.
         seed: the run's seed.
+        held_out: for each source, the rows of a task that are never shown.
+
+    Raises:
+        MixtureError: a source with fewer instances than it is to have.
     """
 
-    def __init__(self, sources: Sequence[Source], sizes: Sequence[Mapping[str, int]], seed: int) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        sizes: Sequence[Mapping[str, int]],
+        seed: int,
+        held_out: Sequence[Mapping[str, Indices]] = (),
+    ) -> None:
         self.seed = seed
         self.tasks: list[tuple[int, str]] = []
         self._parts: list[Indices] = []  # per source, an array of (task, row)
         self._weights = [source.weight for source in sources]
         for number, (source, rows_of) in enumerate(zip(sources, sizes, strict=True)):
-            self._parts.append(self._select(number, source, rows_of))
+            self._parts.append(self._select(number, source, rows_of, held_out[number] if held_out else {}))
         self.length = sum(self._count(part, w) for part, w in zip(self._parts, self._weights, strict=True))
         if not self.length:
             raise MixtureError("the mixture holds no instance", hint="look at `data.sources`")
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)  # a step touches two at most, often
 
-    def _select(self, number: int, source: Source, rows_of: Mapping[str, int]) -> Indices:
+    def _select(
+        self, number: int, source: Source, rows_of: Mapping[str, int], held_out: Mapping[str, Indices]
+    ) -> Indices:
         """(task, row) of what a source offers, after `per_task` and `total`."""
         parts: list[Indices] = []
         for name, rows in sorted(rows_of.items()):
-            order = permutation(rows, self.seed, "rows", name)[: source.per_task or None]
+            order = permutation(rows, self.seed, "rows", name)
+            order = order[~np.isin(order, held_out.get(name, ()))][: source.per_task or None]
             parts.append(np.stack([np.full_like(order, len(self.tasks)), np.sort(order)], axis=1))
             self.tasks.append((number, name))
         pool = np.concatenate(parts)
+        for key, wanted in (("total", source.total), ("at_least", source.at_least)):
+            if len(pool) < wanted:
+                raise MixtureError(
+                    f"data.sources.{number}.{key} is {wanted:,}, and the source has {len(pool):,} instances",
+                    hint="compile more (`--limit` caps a task), or lower it; total=0 takes all there are",
+                )
         if source.total:
             pool = pool[np.sort(permutation(len(pool), self.seed, "total", number)[: source.total])]
         return pool
@@ -129,3 +148,8 @@ class Mixture:
     def steps(self, batch: int, epochs: float) -> int:
         """Steps that show `epochs` epochs; the last step is filled from the next epoch."""
         return max(1, -(-round(self.length * epochs) // batch))
+
+    def counts(self) -> list[int]:
+        """How many instances each of `tasks` adds to an epoch of weight 1."""
+        shown = np.concatenate([part[:, 0] for part in self._parts])
+        return [int(n) for n in np.bincount(shown, minlength=len(self.tasks))]

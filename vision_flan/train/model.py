@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +15,18 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 from transformers import (
     AutoConfig,
     AutoTokenizer,
-    GenerationConfig,
+    CLIPVisionConfig,
+    LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
-    LlavaProcessor,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
 )
-from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from vision_flan.errors import Location
 from vision_flan.train.config import Init
-from vision_flan.train.prompts import MARK, STYLES
+from vision_flan.train.lora import plain_name, start_of
+from vision_flan.train.prompts import MARK
 from vision_flan.train.weights import LLM, PROJECTOR, VISION, Weights, WeightsError, fetch
 
 #: Mean and standard deviation of each channel in CLIP's training (transformers.image_utils).
@@ -33,13 +34,32 @@ MEAN: Sequence[float] = (0.48145466, 0.4578275, 0.40821073)
 STD: Sequence[float] = (0.26862954, 0.26130258, 0.27577711)
 
 
-def patches_of(config: Any) -> int:
+def text_of(config: LlavaConfig) -> LlamaConfig:
+    """The LLM's part of a configuration."""
+    return cast(LlamaConfig, config.text_config)
+
+
+def vision_of(config: LlavaConfig) -> CLIPVisionConfig:
+    """The vision tower's part of a configuration."""
+    return cast(CLIPVisionConfig, config.vision_config)
+
+
+def patches_of(config: LlavaConfig) -> int:
     """Tokens one image takes: the patches, without the class token."""
-    vision = config.vision_config
-    return int((vision.image_size // vision.patch_size) ** 2)
+    vision = vision_of(config)
+    side, patch = vision.image_size, vision.patch_size
+    assert isinstance(side, int) and isinstance(patch, int)
+    return (side // patch) ** 2
 
 
-def read_init(init: Init) -> tuple[Any, Any, Weights]:
+def side_of(config: LlavaConfig) -> int:
+    """Pixels of the tower's input, in each direction."""
+    side = vision_of(config).image_size
+    assert isinstance(side, int)
+    return side
+
+
+def read_init(init: Init) -> tuple[LlavaConfig, PreTrainedTokenizerBase, Weights]:
     """Configuration, tokenizer and weights that `init` names; only headers are read.
 
     Raises:
@@ -47,29 +67,38 @@ def read_init(init: Init) -> tuple[Any, Any, Weights]:
     """
     if init.from_:
         folder = fetch(init.from_)
-        return read_config(folder, LlavaConfig), load_tokenizer(folder), Weights.read(folder)
+        return read_llava_config(folder), load_tokenizer(folder), Weights.read(folder)
     if not init.llm:
         raise WeightsError("the recipe starts from no model", hint="init.from=<folder>, or init.llm=<folder>")
     llm, vision = fetch(init.llm), fetch(init.vision)
     tokenizer = load_tokenizer(llm)
-    config = join_configs(_part(llm, "text_config"), _part(vision, "vision_config"), tokenizer)
+    config = join_configs(part_of(llm, "text_config"), part_of(vision, "vision_config"), tokenizer)
     weights = Weights.read(llm, LLM) | Weights.read(vision, VISION)
     if init.projector:
         weights |= Weights.read(fetch(init.projector), PROJECTOR)
     return config, tokenizer, weights
 
 
-def read_config(folder: Path, kind: Any = AutoConfig) -> Any:
+def read_llava_config(folder: Path) -> LlavaConfig:
+    """The configuration of a LLaVA; raises WeightsError where there is none or it is another model's."""
+    config = read_config(folder)
+    if not isinstance(config, LlavaConfig):
+        raise WeightsError(f"a model of type {config.model_type}, not LLaVA", where=Location(folder))
+    return config
+
+
+def read_config(folder: Path) -> PretrainedConfig:
     """A model's configuration; raises WeightsError where there is none (transformers may take defaults)."""
     if not (folder / "config.json").is_file():
         raise WeightsError("no configuration of a model: config.json is not there", where=Location(folder))
     try:
-        return kind.from_pretrained(folder)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
+        return config
     except (OSError, ValueError) as error:
         raise WeightsError(f"no configuration of a model: {error}", where=Location(folder)) from error
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer with `legacy` spacing, which is what gives LLaVA's ids around `<image>`."""
     try:
         return AutoTokenizer.from_pretrained(folder, legacy=True)
@@ -77,18 +106,28 @@ def load_tokenizer(folder: Path) -> Any:
         raise WeightsError(f"no tokenizer: {error}", where=Location(folder)) from error
 
 
-def _part(folder: Path, name: str) -> Any:
+def token_id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """The id of one token."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found
+
+
+def part_of(folder: Path, name: str) -> PretrainedConfig:
     """The language or vision part of a model's configuration, or the whole where it has no parts."""
     config = read_config(folder)
-    return getattr(config, name, config)
+    part: PretrainedConfig = getattr(config, name, config)
+    return part
 
 
-def join_configs(text: Any, vision: Any, tokenizer: Any) -> Any:
+def join_configs(
+    text: PretrainedConfig, vision: PretrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> LlavaConfig:
     """LLaVA's configuration over two parts; `<image>` gets an id and rows, as llava-hf does it."""
     tokenizer.add_tokens([MARK], special_tokens=True)
     if tokenizer.pad_token is None:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    image_id = tokenizer.convert_tokens_to_ids(MARK)
+    image_id = token_id_of(tokenizer, MARK)
     text.vocab_size = -(-max(text.vocab_size, len(tokenizer)) // 64) * 64
     text.pad_token_id = tokenizer.pad_token_id
     config = LlavaConfig(
@@ -103,7 +142,7 @@ def join_configs(text: Any, vision: Any, tokenizer: Any) -> Any:
     return config
 
 
-def empty_model(config: Any, attention: str) -> Any:
+def empty_model(config: LlavaConfig, attention: str) -> LlavaForConditionalGeneration:
     """The model without storage, to be sharded before it is filled; the tower always runs SDPA."""
     with torch.device("meta"):
         model = LlavaForConditionalGeneration(config)
@@ -111,23 +150,19 @@ def empty_model(config: Any, attention: str) -> Any:
     return model
 
 
-def freeze(model: Any, *, llm: bool, projector: bool) -> None:
+def freeze(model: LlavaForConditionalGeneration, *, llm: bool, projector: bool) -> None:
     """Leaves only what learns with gradients; the vision tower never does."""
     for name, parameter in model.named_parameters():
         frozen = name.startswith(VISION) or (llm and name.startswith(LLM))
         parameter.requires_grad_(not (frozen or (projector and name.startswith(PROJECTOR))))
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise WeightsError("nothing learns: both the LLM and the projector are frozen")
+        raise WeightsError(
+            "nothing learns: both the LLM and the projector are frozen",
+            hint="vflan train untuned, which exports a model without a step",
+        )
 
 
-def checkpoint_activations(model: Any, how: str) -> None:
-    """Recomputes activations in the backward pass: of no layer, every layer, or every n-th."""
-    if how != "none":
-        every = 1 if how == "full" else int(how)
-        model.model.language_model.activation_checkpointing_enable(every_n_layers=every)
-
-
-def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
+def fill(model: LlavaForConditionalGeneration, weights: Weights, device: torch.device, seed: int) -> None:
     """Gives an empty, maybe sharded model storage on `device`, and its values.
 
     Each rank reads its own rows. Buffers that no checkpoint holds (CLIP's position ids, the rotary
@@ -136,22 +171,26 @@ def fill(model: Any, weights: Weights, device: torch.device, seed: int) -> None:
     model.to_empty(device=device)
     restore_buffers(model)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name not in weights and not name.startswith(PROJECTOR):
+        for full_name, parameter in model.named_parameters():
+            name = plain_name(full_name)
+            start, stop = _local_rows(parameter)
+            adapter = start_of(name, tuple(parameter.shape), seed)
+            if adapter is not None:
+                value = adapter[start:stop]
+            elif name in weights:
+                weights.must_fit(name, tuple(parameter.shape))
+                value = weights.rows(name, start, stop)
+            elif name.startswith(PROJECTOR):
+                value = _random_rows(name, model, parameter, seed)[start:stop]
+            else:
                 raise WeightsError(
                     f"the checkpoints have no tensor {name}", hint="look at `init` of the recipe"
                 )
-            start, stop = _my_rows(parameter)
-            if name in weights:
-                weights.must_fit(name, tuple(parameter.shape))
-                value = weights.rows(name, start, stop)
-            else:
-                value = _random_rows(name, model, parameter, seed)[start:stop]
             target = parameter.to_local() if isinstance(parameter, DTensor) else parameter
             target.copy_(value)
 
 
-def _my_rows(parameter: Tensor) -> tuple[int, int]:
+def _local_rows(parameter: Tensor) -> tuple[int, int]:
     """The rows of a parameter that this rank holds."""
     if not isinstance(parameter, DTensor):
         return 0, parameter.shape[0]
@@ -161,7 +200,7 @@ def _my_rows(parameter: Tensor) -> tuple[int, int]:
     return (offset[0], offset[0] + shape[0]) if shape[0] else (0, 0)
 
 
-def _random_rows(name: str, model: Any, parameter: Tensor, seed: int) -> Tensor:
+def _random_rows(name: str, model: nn.Module, parameter: Tensor, seed: int) -> Tensor:
     """PyTorch's own start of a linear layer, from a generator that knows only seed and name."""
     width = model.get_parameter(name.replace(".bias", ".weight")).shape[1]
     number = int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "little") >> 1
@@ -182,66 +221,3 @@ def normalize(images: Tensor, dtype: torch.dtype) -> Tensor:
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
     return ((images.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(dtype)
-
-
-def save_around(folder: Path, config: Any, tokenizer: Any, prompt: str, dtype: torch.dtype) -> None:
-    """Writes all of a llava-hf folder but the weights: configuration, tokenizer, processor, chat template."""
-    config.dtype = dtype  # else a reload gives float32
-    config.architectures = ["LlavaForConditionalGeneration"]
-    config.save_pretrained(folder)
-    extra = range(config.image_token_id, config.text_config.vocab_size)
-    GenerationConfig(  # type: ignore[no-untyped-call,unused-ignore]
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        suppress_tokens=list(extra),  # rows beyond the text vocabulary are not trained
-    ).save_pretrained(folder)
-    side = config.vision_config.image_size
-    LlavaProcessor(  # type: ignore[no-untyped-call,unused-ignore]
-        image_processor=LlavaImageProcessorPil(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_pad=True
-        ),
-        tokenizer=tokenizer,
-        patch_size=config.vision_config.patch_size,
-        vision_feature_select_strategy=config.vision_feature_select_strategy,
-        num_additional_image_tokens=1,
-        chat_template=chat_template(prompt),
-    ).save_pretrained(folder)
-    path = folder / "tokenizer_config.json"  # transformers does not save `legacy`, and its default differs
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**settings, "legacy": True}, indent=2) + "\n", encoding="utf-8")
-
-
-def chat_template(prompt: str) -> str:
-    """The prompt style as a Jinja template over questions and answers."""
-    style = STYLES[prompt]
-    answer = f"{style.answer_end}{{{{ eos_token if {str(style.eos).lower()} else '' }}}}"
-    space = " " if style.eos else ""
-    text = "{{ part['text'] }}" if style.shows_prompt else ""
-    newline = "\n" if style.shows_prompt else ""
-    return (
-        "{% for message in messages %}"
-        "{% set parts = [{'type': 'text', 'text': message['content']}] if message['content'] is string"
-        " else message['content'] %}"
-        "{% if message['role'] == 'user' %}"
-        + "{% if loop.first %}"
-        + json_literal(style.before)
-        + "{% else %}"
-        + json_literal(style.again)
-        + "{% endif %}{% for part in parts %}"
-        "{% if part['type'] == 'image' %}" + json_literal(MARK + newline) + "{% endif %}{% endfor %}"
-        "{% for part in parts %}{% if part['type'] == 'text' %}"
-        + text
-        + "{% endif %}{% endfor %}"
-        + json_literal(style.after)
-        + "{% elif message['role'] == 'assistant' %}{% for part in parts %}"
-        + json_literal(space)
-        + "{{ part['text'] }}{% endfor %}"
-        + answer
-        + "{% endif %}{% endfor %}"
-    )
-
-
-def json_literal(text: str) -> str:
-    """A Jinja expression that prints `text` as it is, line ends included."""
-    return "{{ " + json.dumps(text) + " }}"

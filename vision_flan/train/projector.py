@@ -4,34 +4,67 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import LlavaConfig
+from transformers import LlavaConfig, PreTrainedTokenizerBase
 
-from vision_flan.train.model import empty_model, read_config
+from vision_flan.errors import Location
+from vision_flan.train.checkpoint import machine_errors
+from vision_flan.train.model import (
+    empty_model,
+    join_configs,
+    load_tokenizer,
+    part_of,
+    read_llava_config,
+)
+from vision_flan.train.model_folder import chat_template, save_around
+from vision_flan.train.prompts import STYLES
 from vision_flan.train.weights import LLM, PROJECTOR, Weights, WeightsError, fetch, replace_folder, write
 
 
-def exchange(model: str, out: Path, *, projector: str = "", llm: str = "") -> None:
+@dataclass(frozen=True)
+class Exchange:
+    """What a model gets from elsewhere; what is left empty stays as it is.
+
+    Attributes:
+        projector, llm: a folder, file or Hub id with LLaVA's, llava-hf's or Llama's names.
+        prompt: the style of the chat template, which goes with the LLM: `vicuna_v1` or `llama2_chat`.
+    """
+
+    projector: str = ""
+    llm: str = ""
+    prompt: str = ""
+
+
+def exchange(model: str, out: Path, what: Exchange) -> None:
     """Writes `model` with another's projector (Table 6) or another's LLM (Table 7); all else stays.
+
+    With an LLM come its configuration and its tokenizer, where its folder has them.
 
     Args:
         model: folder or Hub id with llava-hf names.
         out: the new folder.
-        projector, llm: where to take that part from: LLaVA's or llava-hf's files, or Llama's.
+        what: the parts that are exchanged.
 
     Raises:
-        WeightsError: shapes that do not fit, or a larger vocabulary than the model's text has.
+        WeightsError: shapes that do not fit, or an unknown prompt style.
+        MachineError: the disk is full.
     """
+    if what.prompt and what.prompt not in STYLES:
+        raise WeightsError(f"no prompt style {what.prompt!r}", hint="styles: " + ", ".join(STYLES))
     folder = fetch(model)
-    config = read_config(folder, LlavaConfig)
+    config, tokenizer = read_llava_config(folder), load_tokenizer(folder)
+    dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     weights = Weights.read(folder)
-    if projector:
-        weights |= Weights.read(fetch(projector), PROJECTOR)
-    if llm:
-        weights |= Weights.read(fetch(llm), LLM)
+    if what.projector:
+        weights |= Weights.read(fetch(what.projector), PROJECTOR)
+    if what.llm:
+        llm = fetch(what.llm)
+        weights |= Weights.read(llm, LLM)
+        config, tokenizer = _with_llm(config, tokenizer, llm)
     shapes = {name: tuple(p.shape) for name, p in empty_model(config, "sdpa").named_parameters()}
     for name, shape in shapes.items():
         weights.must_fit(name, shape)
@@ -40,14 +73,37 @@ def exchange(model: str, out: Path, *, projector: str = "", llm: str = "") -> No
         for name, shape in shapes.items():
             yield name, weights.full(name, shape[0])
 
-    made = out.with_name(out.name + ".tmp")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    for file in folder.iterdir():
-        if file.is_file() and file.suffix not in (".safetensors", ".bin") and "index" not in file.name:
-            shutil.copyfile(file, made / file.name)
-    write(made, shapes, tensors(), config.dtype or torch.float32)
-    replace_folder(made, out)
+    template = chat_template(what.prompt) if what.prompt else _template_of(folder)
+    with machine_errors(out):
+        made = out.with_name(out.name + ".tmp")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        write(made, shapes, tensors(), dtype)
+        save_around(made, config, tokenizer, template, dtype)
+        replace_folder(made, out)
+
+
+def _with_llm(
+    config: LlavaConfig, tokenizer: PreTrainedTokenizerBase, llm: Path
+) -> tuple[LlavaConfig, PreTrainedTokenizerBase]:
+    """Configuration and tokenizer after the LLM was exchanged."""
+    if not (llm / "config.json").is_file():
+        return config, tokenizer
+    if any((llm / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        tokenizer = load_tokenizer(llm)
+    vision = config.vision_config
+    assert vision is not None and not isinstance(vision, dict)
+    return join_configs(part_of(llm, "text_config"), vision, tokenizer), tokenizer
+
+
+def _template_of(folder: Path) -> str:
+    """The chat template a model has."""
+    path = folder / "chat_template.jinja"
+    if not path.is_file():
+        raise WeightsError(
+            "the model has no chat_template.jinja", where=Location(folder), hint="--prompt vicuna_v1"
+        )
+    return path.read_text(encoding="utf-8")
 
 
 def correlation(a: str, b: str) -> float:

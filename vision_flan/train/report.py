@@ -20,10 +20,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from transformers import LlavaConfig
 
 from vision_flan.train.batches import Row, Step
 from vision_flan.train.config import Config, ConfigError
-from vision_flan.train.model import patches_of
+from vision_flan.train.model import patches_of, text_of, vision_of
 
 #: bf16 operations per second without sparsity, by a part of the device's name (vendors' data sheets).
 PEAK = {"B200": 2.25e15, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "MI300X": 1307e12}
@@ -37,16 +38,18 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for part, peak in PEAK.items() if part in name), None)
 
 
-def operations(config: Any, rows: Sequence[Row], *, trains_llm: bool) -> float:
+def operations(config: LlavaConfig, rows: Sequence[Row], *, trains_llm: bool) -> float:
     """Multiplications and additions a step needs, without recomputed activations (Chowdhery et al. 2022).
 
     Forward once; backward twice that, or once where the weights are frozen; the tower forward only. Padding
     is not counted; a document attends to half of its own square; the head works at supervised tokens only.
     """
-    text, vision = config.text_config, config.vision_config
+    text, vision = text_of(config), vision_of(config)
     head = text.hidden_size // text.num_attention_heads
     layer = text.hidden_size * (
-        2 * text.hidden_size + 2 * text.num_key_value_heads * head + 3 * text.intermediate_size
+        2 * text.hidden_size
+        + 2 * (text.num_key_value_heads or text.num_attention_heads) * head
+        + 3 * text.intermediate_size
     )
     patches, wide = patches_of(config), vision.hidden_size
     tower_layer = wide * (4 * wide + 2 * vision.intermediate_size)
@@ -87,8 +90,8 @@ class Window:
         self.loss += loss
         self.waited += waited
         self.operations += done
-        self.tokens_with_padding += sum(len(row.ids) for row in step.rows)
-        self.padding += sum(row.tail for row in step.rows)
+        self.tokens_with_padding += sum(len(row.token_ids) for row in step.rows)
+        self.padding += sum(row.padding for row in step.rows)
 
     def figures(self, device: torch.device) -> dict[str, float | int | None]:
         """The line's figures; shares are of this window's time or tokens."""
@@ -147,12 +150,12 @@ class RunLog:
             TextColumn(config.name),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[logged]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._progress.add_task("", total=total, completed=start, told="")
+        self._task = self._progress.add_task("", total=total, completed=start, logged="")
         self._progress.start()
 
     def line(self, step: int, figures: Mapping[str, Any]) -> None:
@@ -161,8 +164,10 @@ class RunLog:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **figures}) + "\n")
-        told = f"loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  {figures['samples_per_s']:.1f} samples/s"
-        self._progress.update(self._task, completed=step, told=told)
+        logged = (
+            f"loss {figures['loss']:.4f}  lr {figures['lr']:.2e}  {figures['samples_per_s']:.1f} samples/s"
+        )
+        self._progress.update(self._task, completed=step, logged=logged)
         if self._tracker:
             self._tracker({k: v for k, v in _flat(figures).items() if v is not None}, step)
 

@@ -15,7 +15,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPVisionConfig, LlamaConfig, LlamaTokenizer, LlavaForConditionalGeneration
 
-from vision_flan.train.model import join_configs, save_around
+from vision_flan.train.model import join_configs
+from vision_flan.train.model_folder import chat_template, save_around
 from vision_flan.train.prompts import STYLES
 from vision_flan.train.weights import model_name, replace_folder, write
 
@@ -65,7 +66,7 @@ def create(
     )
     made = folder.with_name(folder.name + ".tmp")
     made.mkdir(parents=True, exist_ok=True)
-    save_around(made, config, tokenizer, prompt, torch.float32)
+    save_around(made, config, tokenizer, chat_template(prompt), torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)

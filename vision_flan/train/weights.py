@@ -6,6 +6,7 @@ copy of the model. Safetensors and PyTorch's zip files are both mapped into memo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
@@ -160,6 +161,19 @@ class Weights:
         if name not in self._means:
             self._means[name] = self._slice(name)[:].float().mean(dim=0, keepdim=True)
         return torch.cat([inside, self._means[name].to(inside.dtype).expand(extra, -1)])
+
+    def digest(self, prefixes: tuple[str, ...]) -> str:
+        """A digest of the tensors that begin with `prefixes`: shapes, and first and last rows.
+
+        All of a tensor would take minutes for 13B parameters; training changes every row.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(name for name in self.places if name.startswith(prefixes)):
+            rows = self.shape(name)[0]
+            digest.update(f"{name} {self.shape(name)}".encode())
+            for start in (0, rows - 1):
+                digest.update(self._slice(name)[start : start + 1].float().numpy().tobytes())
+        return digest.hexdigest()
 
     def full(self, name: str, rows: int) -> Tensor:
         """A whole tensor, its first dimension brought to `rows`."""

@@ -15,7 +15,7 @@ _CLASSES = {
     "043.coin": "coin",
     "056.dog": "dog",
     "063.electric-guitar-101": "electric guitar",
-    "145.motorbikes-101": "motorbike",
+    "145.motorbikes-101": "motorcycle",
     "198.spider": "spider",
     "232.t-shirt": "T-shirt",
     "257.clutter": "",

@@ -19,8 +19,9 @@ _MAKES = text.listed(
     "Rolls-Royce,Scion,Spyker,Suzuki,Tesla,Toyota,Volkswagen,Volvo,smart",
     ",",
 )
-#: Four models of each of the 49 makes are 196 classes; one name holds a slash, as one of upstream's does.
-_MODELS = ("SUV 2000", "C/V Cargo Van Minivan 2012", "Series 5 Coupe 2007", "Savana Sedan 2012")
+#: Four models of each of the 49 makes are 196 classes; one name holds a slash, as one of
+#: upstream's does, and one has no body style, as 14 of them.
+_MODELS = ("SUV 2000", "C/V Cargo Van Minivan 2012", "Series 5 Coupe 2007", "Integra Type R 2001")
 _CLASSES = [f"{make} {model}" for make in _MAKES for model in _MODELS]
 
 

@@ -14,6 +14,7 @@ _CATEGORIES = {
     "LineDrawing": "line drawing",
     "LowResolution": "low resolution",
     "OutdoorManMade": "outdoor man-made",
+    "Random": "random",
     "Satelite": "satellite",
     "Social": "social",
 }

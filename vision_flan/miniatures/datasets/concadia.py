@@ -41,6 +41,10 @@ def _texts(mini: Miniature, index: int) -> tuple[str, dict[str, str]]:
         caption += ".\nIt is in a private collection. "
     if index % 15 == 4:
         description = caption.strip()
+    if index % 15 == 7:
+        description = caption.strip().partition(",")[0].lower() + "."
+    if index % 15 == 12:
+        description = ("Photo", "a photograph.")[index % 2]
     if index % 15 == 9:
         context = " "
     return thing, {"description": description, "caption": caption, "context": context}
@@ -67,8 +71,10 @@ def _readable(raw: str) -> str:
 def _truth(mini: Miniature, number: int, texts: dict[str, str]) -> None:
     file = f"{number}.jpg"
     description, caption, context = (_readable(texts[name]) for name in ("description", "caption", "context"))
-    if description == caption:
-        mini.truth("caption_concadia", file, dropped="the description is the caption")
+    if description.lower().rstrip(".") in caption.lower():
+        mini.truth("caption_concadia", file, dropped="the description is in the caption")
+    elif description.lower().rstrip(".") in ("photo", "a photograph"):
+        mini.truth("caption_concadia", file, dropped="it says no more than photo")
     else:
         mini.truth("caption_concadia", file, target=description)
     task = "knowledge_concadia_context" if number % 8 == 7 else "knowledge_concadia"

@@ -13,7 +13,7 @@ from vision_flan.miniatures.tree import Tree
 
 _CATEGORIES = (
     "plug adapter",
-    "mobile phone",
+    "cell phone",
     "scissors",
     "light bulb",
     "can",

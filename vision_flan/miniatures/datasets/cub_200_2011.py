@@ -28,6 +28,21 @@ _CLASSES = {
 }
 
 
+#: English names that are not just the words of the folder.
+_NAMES = {
+    "Cardinal": "Northern Cardinal",
+    "Chuck_will_Widow": "Chuck-will's-widow",
+    "Gray_crowned_Rosy_Finch": "Gray-crowned Rosy-Finch",
+    "Artic_Tern": "Arctic Tern",
+    "Forsters_Tern": "Forster's Tern",
+    "Black_footed_Albatross": "Black-footed Albatross",
+    "Groove_billed_Ani": "Groove-billed Ani",
+    "Red_winged_Blackbird": "Red-winged Blackbird",
+    "Long_tailed_Jaeger": "Long-tailed Jaeger",
+    "Common_Yellowthroat": "Common Yellowthroat",
+}
+
+
 def generate(mini: Miniature) -> None:
     total = mini.n + max(mini.n // 4, 1)
     with mini.pack("CUB_200_2011.tgz") as tree:
@@ -68,7 +83,7 @@ def _path(mini: Miniature, index: int) -> str:
 
 
 def _image(mini: Miniature, tree: Tree, index: int) -> None:
-    path, name = _path(mini, index), _CLASSES[_class(index)].replace("_", " ")
+    path, name = _path(mini, index), _NAMES[_CLASSES[_class(index)]]
     card = partial(draw.caption_card, name, (128, 96), note=str(index))
     tree.image(f"{_TOP}/images/{path}", quirks.grayscale(card()) if index % 40 == 6 else card)
     if _is_train(index):

@@ -59,7 +59,7 @@ def generate(mini: Miniature) -> None:
                     names(f"image{image}")
                     images.image(f"nyu_depth_images/image{image}.png", partial(_image, room))
                 if split == "train":
-                    target = answer.replace("_", " ")
+                    target = answer.replace("_", " ").replace(", ", "; ")
                     key = f"image{image}_{index + 1}"
                     mini.truth("vqa_daquar", key, target=target, contains=f"{shown}?")
             _end(full, split)
@@ -83,13 +83,22 @@ def _pair(room: _Room, image: str, number: int) -> tuple[str, str, str]:
         (f"how any books are in this {image}", "How any books are in this image", str(room.books)),
         (f"what is the largest object on the {image}", "What is the largest object", room.objects[largest]),
         (f"what color is the {objects[1]} in {image}", f"What color is the {objects[1]}", room.colors[1]),
-        (f"what is in the {image}", "What is in the image", ", ".join([*room.objects, "books"])),
+        (
+            f"what is in the {image.replace('image', 'imgae ')}",
+            "What is in the image",
+            ", ".join([*room.objects, "books"]),
+        ),
         (
             f"what is in the left corner of the {image}",
             "What is in the left corner of the image",
             room.objects[0],
         ),
-        (f"how many books are there in the {image}", "How many books are there", str(room.books)),
+        # the number may stand in the middle, or after a space and a slip
+        (
+            f"how many books are there in the {image} on the floor",
+            "How many books are there in the image on the floor",
+            str(room.books),
+        ),
         (
             f"what is in fornt of the wall between the {objects[1]} and the {objects[3]} in the {image}",
             "",

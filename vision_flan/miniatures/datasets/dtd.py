@@ -24,7 +24,7 @@ def generate(mini: Miniature) -> None:
             tree.image(f"dtd/images/{path}", quirks.grayscale(card) if index % 15 == 4 else card)
             if index < mini.n:
                 mini.truth("texture_dtd", path, target=path.partition("/")[0])
-                mini.truth("texture_dtd_multiple", path, target=", ".join(sorted(textures)))
+                mini.truth("texture_dtd_multiple", path, target="; ".join(sorted(textures)))
             else:
                 mini.truth("texture_dtd_multiple", path, dropped="not of the train split")
         images = map(_image, range(ends["test"]))

@@ -20,7 +20,7 @@ _EXPRESSIONS = (
     ("happy", "happiness"),
     ("sad", "sadness"),
     ("surprise", "surprise"),
-    ("neutral", "calm"),
+    ("neutral", "neutral"),
 )
 _QUERIES = ("angry_actor", "happy_lady", "excited_asian", "neutral_teacher")
 

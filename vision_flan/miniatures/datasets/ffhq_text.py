@@ -40,7 +40,11 @@ def generate(mini: Miniature) -> None:
             add_box(f"{index + 1} 12 10 72 76")
             add(f"{index + 1} {name}.png")
             if index < mini.n:
-                mini.truth("caption_ffhq_text", name, target=" ".join(lines))
+                mini.truth(
+                    "caption_ffhq_text",
+                    name,
+                    target="\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1)),
+                )
     for split, listed in names.items():
         mini.write_bytes(f"FFHQ-Text/{split}", pickle.dumps(listed, protocol=3))
 

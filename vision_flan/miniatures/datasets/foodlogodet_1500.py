@@ -31,7 +31,7 @@ def generate(mini: Miniature) -> None:
             for number in range(first, end + 1):
                 brands = _image(mini, tree, number)
                 if split == "train":
-                    target = ", ".join(sorted(brands, key=str.lower))
+                    target = "; ".join(sorted(brands, key=str.lower))
                     mini.truth("ocr_foodlogodet1500", f"{number:06d}", target=target)
             first = end + 1
 

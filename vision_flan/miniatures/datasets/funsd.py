@@ -61,7 +61,7 @@ def _entity(rng: Random, key: int, shown: str, box: draw.Box) -> dict[str, Any]:
 
 def _truth(mini: Miniature, name: str, texts: list[str]) -> None:
     if texts:
-        target = ", ".join('"' + shown.replace('"', "'") + '"' for shown in texts)
+        target = "; ".join('"' + shown.replace('"', "'") + '"' for shown in texts)
         mini.truth("ocr_funsd", name, target=target)
     else:
         mini.truth("ocr_funsd", name, dropped="no text")

@@ -13,6 +13,16 @@ from vision_flan.miniatures.corrupt import GROUPS, corrupt
 from vision_flan.miniatures.miniature import Miniature
 
 _CLASSES = {"n01440764": "tench", "n02085620": "Chihuahua", "n03028079": "church", "n07753592": "banana"}
+#: What some corruptions are called.
+_NOUNS = {
+    "gaussian_noise": "Gaussian noise",
+    "gaussian_blur": "Gaussian blur",
+    "jpeg_compression": "JPEG compression",
+    "contrast": "low contrast",
+    "elastic_transform": "elastic distortion",
+    "pixelate": "pixelation",
+    "saturate": "oversaturation",
+}
 _CELLS = [
     (group, name, severity)
     for severity in (3, 5, 1, 4, 2)
@@ -36,17 +46,14 @@ def generate(mini: Miniature) -> None:
 
 
 def _truth(mini: Miniature, group: str, name: str, path: str, *, visible: bool) -> None:
-    label = name.replace("_", " ")
-    capital = "JPEG compression" if name == "jpeg_compression" else label.capitalize()
+    label = _NOUNS.get(name, name.replace("_", " "))
     answers = {"quality_imagenet_c_coarse": group}
     if group == "extra":
-        answers = {"quality_imagenet_c_fine": capital}
-    elif group == "blur":
-        answers["quality_imagenet_c_blur"] = capital
-    elif group == "weather":
-        answers["quality_imagenet_c_weather"] = label
+        answers = {"quality_imagenet_c_fine": label}
+    elif group in ("blur", "weather"):
+        answers[f"quality_imagenet_c_{group}"] = label
     else:
-        answers["quality_imagenet_c_fine"] = capital
+        answers["quality_imagenet_c_fine"] = label
     for task, answer in answers.items():
         if visible:
             mini.truth(task, path, answer=answer)

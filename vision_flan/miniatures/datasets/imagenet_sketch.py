@@ -11,8 +11,12 @@ from vision_flan.miniatures.miniature import Miniature
 #: WordNet id, and the class as a sentence mentions it.
 _CLASSES = {
     "n01440764": "a tench",
-    "n02012849": "a crane",
-    "n03126707": "a crane",
+    "n02012849": "a crane (bird)",
+    "n03126707": "a crane (machine)",
+    "n01608432": "a kite (bird of prey)",
+    "n04355933": "sunglasses",
+    "n03710721": "a one-piece swimsuit",
+    "n13133613": "corn",
     "n02088364": "a beagle",
     "n02841315": "binoculars",
     "n03544143": "an hourglass",

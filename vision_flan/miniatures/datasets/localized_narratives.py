@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import lru_cache, partial
 from random import Random
 
-from vision_flan.miniatures import coco, draw, text
+from vision_flan.miniatures import coco, draw, open_images, text
 from vision_flan.miniatures.miniature import Miniature
 
 #: file stem -> dataset_id, task, folder of the images, share of n, shards
@@ -31,6 +31,8 @@ _FILES: dict[str, tuple[str, str, str, float, int]] = {
 
 
 def generate(mini: Miniature) -> None:
+    listed = [_image(mini, "open_images_train_v6", index)[0] for index in range(mini.n)]
+    open_images.authors(mini, mini, "open_images/train-images-boxable-with-rotation.csv", "train", listed)
     for stem, (dataset_id, task, folder, part, shards) in _FILES.items():
         count = max(int(mini.n * part), 2)
         with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """MMBench, the legacy English dev file: one TSV, images as base64, and circular copies of each question.
 
-`n` counts questions; each has as many rows as options. `source_id` is the index of the first row.
+`n` counts questions; each has as many rows as options. `source_id` is the index of the row.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ def generate(mini: Miniature) -> None:
                 shown = options[shift:] + options[:shift]
                 letter = "ABCD"[shown.index(right)]
                 cells = [*shown, *[""] * (4 - len(shown))]
+                prompt = question if hint in ("", "nan") else f"Hint: {hint}\n{question}"
+                key = index + shift * _STEP
+                mini.truth(
+                    "eval_mmbench", key, answer=right, contains=f"\n{prompt}\nOptions:\n(A) {shown[0]}"
+                )
                 add(
                     [
                         str(index + shift * _STEP), question, hint, *cells, letter, "attribute_recognition",
                         image, "made", "finegrained_perception", "nan", "dev",
                     ]
                 )  # fmt: skip
-            asked = " ".join(question.split())
-            prompt = asked if hint in ("", "nan") else f"Hint: {hint}\n{asked}"
-            mini.truth("eval_mmbench", index, answer=right, contains=f"\n{prompt}\nOptions:")

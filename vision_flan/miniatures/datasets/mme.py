@@ -41,4 +41,5 @@ def generate(mini: Miniature) -> None:
             place = f"{folder}/images" if apart else folder
             tree.image(f"{place}/{name}.{suffix}", partial(draw.caption_card, shown, note=subtask))
             for line, answer in enumerate(("Yes", "No")):
-                mini.truth("eval_mme", f"{subtask}/{name}/{line}", target=answer)
+                asked = lines[line].partition("\t")[0]
+                mini.truth("eval_mme", f"{subtask}/{name}/{line}", target=answer, contains=f"\n{asked}\n")

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from vision_flan.miniatures import draw, text
+from vision_flan.miniatures import draw, open_images, text
 from vision_flan.miniatures.miniature import Miniature
 
 _HEAD = {"info": {"description": "nocaps (miniature)", "version": "0.1"}, "licenses": []}
@@ -22,6 +22,8 @@ _DOMAINS = ("in-domain", "near-domain", "out-domain")
 
 
 def generate(mini: Miniature) -> None:
+    listed = [mini.hex_id(16, "val", index) for index in range(mini.n)]
+    open_images.authors(mini, mini, "open_images/validation-images-with-rotation.csv", "validation", listed)
     with mini.json_document("nocaps_val_4500_captions.json") as document:
         for name, value in _HEAD.items():
             document.field(name, value)

@@ -12,6 +12,7 @@ _DOMAINS = {"amazon": "Amazon", "dslr": "DSLR", "webcam": "webcam"}
 _CLASSES = {
     "back_pack": "backpack",
     "desk_chair": "desk chair",
+    "mobile_phone": "cell phone",
     "letter_tray": "letter tray",
     "monitor": "monitor",
     "paper_notebook": "paper notebook",
@@ -26,10 +27,10 @@ def generate(mini: Miniature) -> None:
             # four of six are from amazon, as upstream
             domain = ("amazon", "dslr", "amazon", "webcam", "amazon", "amazon")[index % 6]
             folder = list(_CLASSES)[index % len(_CLASSES)]
-            frame = f"frame_{index // 42 * 6 + index % 42 // 7 + 1:04d}"
+            frame = f"frame_{index // len(_CLASSES) + 1:04d}"
             card = draw.caption_card(_CLASSES[folder], (120, 120), note=f"{domain} {index}")
             tree.image(f"{domain}/images/{folder}/{frame}.jpg", card)
             key = f"{domain}/{folder}/{frame}"
             mini.truth("object_office31", key, target=_CLASSES[folder])
-            mini.truth("object_office31_domain", key, target=f"{_DOMAINS[domain]} {_CLASSES[folder]}")
+            mini.truth("object_office31_domain", key, target=f"{_DOMAINS[domain]}; {_CLASSES[folder]}")
             mini.truth("style_office31", key, answer=_DOMAINS[domain])

@@ -13,8 +13,11 @@ from vision_flan.miniatures.miniature import Miniature
 _CATEGORIES = {
     "/a/airfield": "airfield",
     "/a/airplane_cabin": "airplane cabin",
-    "/a/apartment_building/outdoor": "apartment building outdoor",
-    "/b/balcony/interior": "balcony interior",
+    "/a/apartment_building/outdoor": "apartment building",
+    "/b/balcony/interior": "indoor balcony",
+    "/c/church/indoor": "indoor church",
+    "/c/church/outdoor": "outdoor church",
+    "/m/movie_theater/indoor": "movie theater",
     "/k/kindergarden_classroom": "kindergarten classroom",
     "/p/plaza": "plaza",
     "/s/stadium/baseball": "baseball stadium",

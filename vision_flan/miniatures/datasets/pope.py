@@ -35,4 +35,5 @@ def generate(mini: Miniature) -> None:
                         "label": label,
                     }
                 )
-                mini.truth("eval_pope", f"{kind}/{index + 1}", target=label)
+                shown = f"\nIs there {text.article(asked)} in the image?\n"
+                mini.truth("eval_pope", f"{kind}/{index + 1}", target=label, contains=shown)

@@ -60,6 +60,6 @@ def _attributes(mini: Miniature, stem: str) -> tuple[int, int, int]:
 
 def _answer(emotion: int, gender: int, race: int, age: int) -> str:
     return (
-        f"The gender of the person is {_GENDERS[gender]}. Their age range is {_AGES[age]} and their race is "
-        f"{_RACES[race]}. The emotion of the person in the image is {_EMOTIONS[emotion]}."
+        f"The person's perceived gender is {_GENDERS[gender]}, their perceived age is {_AGES[age]}, and "
+        f"their perceived race is {_RACES[race]}. The emotion they show appears to be {_EMOTIONS[emotion]}."
     )

@@ -31,7 +31,12 @@ def _post(mini: Miniature, subreddit: str, index: int) -> dict[str, Any]:
     rng = mini.rng(index)
     key = _base36(mini.number(index, 36**5, 36**6 - 1))
     caption = "" if index % 20 == 11 else f"my <usr> found {text.article(text.subject(rng))}"
-    _image(mini, subreddit, key, index, caption)
+    told = caption.replace(" <usr>", "")
+    if index % 20 == 12:
+        caption, told = f"{caption}, by <usr>.", f"{told}."
+    if index % 20 == 14:
+        caption, told = "<usr>", ""
+    _image(mini, subreddit, key, index, told)
     record = {
         "image_id": key,
         "author": f"user{index}",

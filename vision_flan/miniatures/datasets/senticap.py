@@ -43,9 +43,10 @@ def _image(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
         raw = f"The {word} {thing} is {rng.choice(('outside', 'in the corner', 'on its own'))}."
         tokens = raw.lower().rstrip(".").split()
         marks = [int(place in (1, 2, 3)) for place in range(len(tokens))]
+        told, raw = raw, (raw.lower().rstrip(".") if number % 3 == 1 else raw)  # many lack capital and period
         sentences.append({"raw": raw, "tokens": tokens, "sentiment": sentiment, "word_sentiment": marks})
         if split == "train":
             shown = f"Sentiment: {'positive' if sentiment else 'negative'}"
-            mini.truth("caption_senticap", f"{file}_{number}", target=raw, contains=shown)
+            mini.truth("caption_senticap", f"{file}_{number}", target=told, contains=shown)
     add({"filename": file, "imgid": index, "split": split, "sentences": sentences})
     return len(sentences)

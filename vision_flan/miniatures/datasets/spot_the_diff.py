@@ -15,6 +15,15 @@ from vision_flan.miniatures.tree import Tree
 
 _SIZE = (224, 224)
 _NONE = "there are no differences"
+#: How annotators say so, and what says nothing.
+_NO_CHANGE = (
+    "no change",
+    "none",
+    "images are identical",
+    "There is no difference.",
+    "the two pictures look the same",
+)
+_JUNK = ("t", "na", "invalid", "N/A")
 
 
 def generate(mini: Miniature) -> None:
@@ -52,14 +61,19 @@ def _changes(rng: Random) -> list[tuple[str, bool]]:
 def _sentences(changed: list[tuple[str, bool]], index: int) -> list[str]:
     if index % 20 == 6:
         return ["", " "]
+    if index % 20 == 11:
+        return [_JUNK[index // 20 % len(_JUNK)]]
+    if index % 8 == 4:
+        return [_NO_CHANGE[index // 8 % len(_NO_CHANGE)]]
     gone = [f"the {thing} is gone" for thing, away in changed if away]
-    return ["", *gone] if gone and index % 5 == 1 else gone or [_NONE]
+    return ["", "na", *gone] if gone and index % 5 == 1 else gone or [_NONE]
 
 
 def _truth(mini: Miniature, key: str, changed: list[tuple[str, bool]], index: int) -> None:
-    sentences = [sentence for sentence in _sentences(changed, index) if sentence.strip()]
+    sentences = [text for text in _sentences(changed, index) if text.strip() and text not in _JUNK]
     if sentences:
-        mini.truth("matching_spot_the_diff", key, target=", ".join(sentences))
+        sentences = [_NONE] if sentences[0] in _NO_CHANGE else sentences
+        mini.truth("matching_spot_the_diff", key, target="; ".join(sentences))
     else:
         mini.truth("matching_spot_the_diff", key, dropped="no sentence")
 

@@ -17,8 +17,20 @@ from vision_flan.miniatures.miniature import Miniature
 _FOLDERS = text.listed(
     "n02085620-Chihuahua n02091032-Italian_greyhound n02099267-flat-coated_retriever "
     "n02105855-Shetland_sheepdog n02106662-German_shepherd n02098105-soft-coated_wheaten_terrier "
+    "n02110063-malamute n02112706-Brabancon_griffon n02111277-Newfoundland "
     "n02110958-pug n02115641-dingo n02116738-African_hunting_dog n02107574-Greater_Swiss_Mountain_dog"
 )
+#: Breeds that are not called as their folders are.
+_NAMES = {
+    "Italian_greyhound": "Italian greyhound",
+    "malamute": "Alaskan malamute",
+    "Doberman": "Doberman pinscher",
+    "Great_Dane": "Great Dane",
+    "Brabancon_griffon": "Brussels griffon",
+    "Newfoundland": "Newfoundland dog",
+    "African_hunting_dog": "African hunting dog",
+    "Greater_Swiss_Mountain_dog": "Greater Swiss Mountain dog",
+}
 _SIZE = (128, 96)
 
 
@@ -43,7 +55,8 @@ def generate(mini: Miniature) -> None:
 
 
 def _breed(index: int) -> str:
-    return _FOLDERS[index % len(_FOLDERS)].partition("-")[2].replace("_", " ")
+    folder = _FOLDERS[index % len(_FOLDERS)].partition("-")[2]
+    return _NAMES.get(folder, folder.replace("_", " "))
 
 
 def _path(index: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from vision_flan.miniatures import draw, text
+from vision_flan.miniatures import draw, open_images, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Tree
 
@@ -26,6 +26,9 @@ _PER_IMAGE = len(_CAPTIONS)
 
 def generate(mini: Miniature) -> None:
     few = max(mini.n // 10, 1)
+    listed = [mini.hex_id(16, "train", first) for first in range(0, mini.n, _PER_IMAGE)]
+    lender = mini.borrow("textocr")
+    open_images.authors(mini, lender, "open_images/images-of-textcaps.csv", "train", listed)
     with mini.pack("train_val_images.zip") as tree:
         _split(mini, tree, "train", mini.n)
         _split(mini, tree, "val", few)

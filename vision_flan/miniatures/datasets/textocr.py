@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from vision_flan.miniatures import draw, quirks, text
+from vision_flan.miniatures import draw, open_images, quirks, text
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.tree import Drawing, Tree
 
@@ -24,6 +24,9 @@ Words = list[tuple[str, draw.Box]]
 
 def generate(mini: Miniature) -> None:
     few = max(mini.n // 8, 1)
+    # every 40th image is in no list of Open Images, so that nobody knows its author
+    listed = [mini.hex_id(16, "train", index) for index in range(mini.n) if index % 40 != 37]
+    open_images.authors(mini, mini, "open_images/train-images-boxable-with-rotation.csv", "train", listed)
     with mini.pack("train_val_images.zip") as tree:
         _split(mini, tree, "train", mini.n)
         _split(mini, tree, "val", few)

@@ -147,6 +147,17 @@ def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
         given = ["unsuitable"] * 6 + strays
     else:
         given = [*strays[:2], "unanswerable", *[answer] * 5, *strays[2:]]
+        if index % 4 == 0:  # the same answer, written otherwise
+            given = [
+                *strays[:2],
+                "unanswerable",
+                *[answer] * 3,
+                f"the {answer}",
+                f"{answer.upper()}.",
+                *strays[2:],
+            ]
+        elif index % 20 == 7:  # more than any other, and yet few
+            given = [*[answer] * 3, strays[0], strays[0], *strays[1:], "another", "something else"]
     if kind not in (5, 6):
         given = rng.sample(given, 10)
     yes_no = answer in ("yes", "no")
@@ -159,7 +170,11 @@ def _answers(rng: Random, index: int, answer: str) -> dict[str, Any]:
 
 def _question_truth(mini: Miniature, name: str, record: dict[str, Any], answer: str) -> None:
     given = [one["answer"] for one in record["answers"]]
-    if not record["answerable"] or len(set(given)) == 1 or given.count(answer) < 5:
+    if (
+        not record["answerable"]
+        or len(set(given)) == 1
+        or sum(one.lower().strip(".").removeprefix("the ") == answer for one in given) < 5
+    ):
         mini.truth("vqa_vizwiz", name, dropped="no one answer that most people gave")
     else:
         mini.truth("vqa_vizwiz", name, answer=answer)

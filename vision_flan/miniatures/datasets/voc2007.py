@@ -19,7 +19,14 @@ _CLASSES = text.listed(
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
     "pottedplant sheep sofa train tvmonitor"
 )
-_SPELLED = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "TV monitor"}
+_SPELLED = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "sofa": "couch",
+    "tvmonitor": "TV monitor",
+}
 _SIZE = (164, 132)
 #: Size of a box (width, height); six of them fit in two columns, so that none hides another.
 _BOX = (76, 40)
@@ -38,8 +45,8 @@ def generate(mini: Miniature) -> None:
             seen = {item["name"] for item in objects if not item["difficult"]}
             claim: dict[str, str] = {"dropped": "nothing but difficult objects"}
             if seen:
-                names = [_SPELLED.get(name, name) for name in sorted(seen)]
-                claim = {"target": ", ".join(names)}
+                names = sorted((_SPELLED.get(name, name) for name in seen), key=str.lower)
+                claim = {"target": "; ".join(names)}
             mini.truth("object_voc2007", f"{number:06d}", **claim)
     with mini.pack("VOCtest_06-Nov-2007.tar") as tree:
         own = [number for number in range(1, end + 1) if _is_test(number)]

@@ -29,11 +29,26 @@ _ARTISTS = {
     "vincent-van-gogh": "Vincent van Gogh",
     "pyotr-konchalovsky": "Pyotr Konchalovsky",
     "fra-angelico": "Fra Angelico",
-    "pierre-auguste-renoir": "Pierre Auguste Renoir",
+    "pierre-auguste-renoir": "Pierre-Auguste Renoir",
     "maurice-de-vlaminck": "Maurice de Vlaminck",
     # UTF-8 that was read as Latin-1, then put in lower case, as upstream's lists have it
     "josã©-de-ribera": "José de Ribera",
     "joaquã\xadn-sorolla": "Joaquín Sorolla",
+    # capitals that are not just at the beginning of a word
+    "t.-c.-steele": "T. C. Steele",
+    "james-mcneill-whistler": "James McNeill Whistler",
+    "utagawa-toyokuni-ii": "Utagawa Toyokuni II",
+    "allan-d'arcangelo": "Allan D'Arcangelo",
+    "josep-rovira-y-subias": "Josep Rovira y Subias",
+    "georges-lacombeâ\xa0": "Georges Lacombe",
+    "marevna-(marie-vorobieff)": "Marevna",
+}
+#: Genres that people call otherwise.
+_CALLED = {
+    "abstract_painting": "abstract art",
+    "genre_painting": "genre scene",
+    "nude_painting": "nude",
+    "sketch_and_study": "sketch or study",
 }
 _PARTS = ("train", "val")
 
@@ -56,7 +71,8 @@ def generate(mini: Miniature) -> None:
         for index in everything:
             tree.image(f"wikiart/{_path(index)}", partial(draw.caption_card, _sentence(index), (160, 120)))
     for index in range(mini.n):
-        mini.truth("art_wikiart", _path(index), target=_sentence(index))
+        claim = {"target": _sentence(index)} if _genre(index) else {"dropped": "no genre"}
+        mini.truth("art_wikiart", _path(index), **claim)
 
 
 def _path(index: int) -> str:
@@ -85,6 +101,7 @@ def _sentence(index: int) -> str:
     artist = list(_ARTISTS.values())[index * 5 // 4 % len(_ARTISTS)]
     style = list(_STYLES.values())[index % len(_STYLES)]
     genre = _genre(index)
-    middle = f"falls under the genre of {genre.replace('_', ' ')} and " if genre else ""
+    called = _CALLED.get(genre or "", (genre or "").replace("_", " "))
+    middle = f"falls under the genre of {called} and " if genre else ""
     ending = "" if style.endswith("Painting") else " of painting"
     return f"This artwork was created by {artist}. It {middle}showcases the {style} style{ending}."

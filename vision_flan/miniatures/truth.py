@@ -1,7 +1,8 @@
 """Compares a compiled config with the truth its miniature wrote: known to the generator, read by no reader.
 
-A line of truth has `source_id` and what must become of that record: `target` (exactly), `turns` (all
-[request, answer] of a conversation), `answer` (the text of the right option, whatever its letter), `one_of`
+A line of truth has `source_id` and what must become of that record: `target`, `prompt` (exactly), `turns`
+(all [request, answer] of a conversation), `answer` (the text of the right option, whatever its
+letter), `one_of`
 (any of these targets), `words` (all of them in the target), `if_input` ([text, target if the input holds it,
 target if not], for negatives), `pairs` (all [question, answer] of the image, to be matched in lines such as
 Q1A3), `contains` (text that the prompt, between two line breaks, holds), `pixels` (size and digest of the
@@ -51,6 +52,8 @@ def _row(row: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
     target, where = row["target"], row["source_id"]
     if "target" in expected and target != expected["target"]:
         yield f"{where}: target {target!r}, truth {expected['target']!r}"
+    if "prompt" in expected and row["prompt"] != expected["prompt"]:
+        yield f"{where}: prompt {row['prompt']!r}, truth {expected['prompt']!r}"
     turns = [[turn["user"], turn["assistant"]] for turn in row["turns"]]
     if turns[0] != [row["prompt"], target]:
         yield f"{where}: the first turn is {turns[0]!r}, not prompt and target"

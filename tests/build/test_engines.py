@@ -1,0 +1,172 @@
+"""Where blocks are made, and by how many workers, changes no byte; a worker that dies costs nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.toy import Toy
+from vision_flan.build import schedule
+from vision_flan.build.compile import Result
+from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine, usable_cores
+from vision_flan.dataset.manifest import manifest_path
+from vision_flan.dataset.shards import BLOCK_ROWS
+from vision_flan.errors import MachineError, SpecError
+from vision_flan.report import Silent
+
+
+def shas(result: Result) -> list[tuple[int, str]]:
+    return [(shard.rows, shard.sha256) for shard in result.manifest.shards]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Seven blocks; every third image is missing."""
+    toy = Toy(tmp_path_factory.mktemp("large"), count=6 * BLOCK_ROWS + 50)
+    for i in range(0, 6 * BLOCK_ROWS, 3):
+        (toy.raw / f"toy/images/{i:04}.png").unlink()
+    return toy
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of three blocks, and processes for all work."""
+    monkeypatch.setattr(schedule, "RUN_BLOCKS", 3)
+    monkeypatch.setattr(schedule, "WORTH_STARTING", 0.0)
+
+
+@pytest.mark.usefixtures("short_runs")
+class TestTheSameBytes:
+    @pytest.mark.parametrize("limit", [None, 3100])
+    def test_in_one_piece_in_parts_and_in_processes(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
+    ) -> None:
+        whole = large.compile(out=tmp_path / "whole", limit=limit)
+        monkeypatch.setattr(schedule, "LOSABLE", 0.0)
+        parts = large.compile(out=tmp_path / "parts", limit=limit)
+        two = large.compile(out=tmp_path / "two", limit=limit, engine=EngineSpec(jobs=2))
+        assert len(shas(whole)) == (3 if limit is None else 2)
+        assert shas(whole) == shas(parts) == shas(two)
+        texts = [manifest_path(tmp_path / out, "toy_color").read_text() for out in ("whole", "parts", "two")]
+        assert texts[0] == texts[1] == texts[2]
+
+    def test_runs_in_one_piece_in_processes(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(schedule, "RUN_BLOCKS", 1)
+        one = large.compile(out=tmp_path / "one", limit=3100)
+        three = large.compile(out=tmp_path / "three", limit=3100, engine=EngineSpec(jobs=3))
+        assert len(shas(one)) == 5
+        assert shas(one) == shas(three)
+
+    def test_a_quota_ends_where_the_selection_order_says(self, large: Toy, tmp_path: Path) -> None:
+        counts = large.compile(out=tmp_path / "out", limit=1500).manifest.counts
+        assert counts["written"] == 1500 and counts["candidates"] == 6050
+        rest = counts["written"] + counts["not_needed"] + counts["dropped"]["missing_image"]
+        assert rest == 6050
+
+    def test_a_field_of_other_records_is_drawn_alike_in_workers(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        toy = large
+        toy.replace("form: options", "form: options\nderive:\n  wrong: {other: color, differ_in: name}")
+        toy.replace('target: "', 'input: "{{ wrong }}"\ntarget: "')
+        try:
+            one = toy.compile(out=tmp_path / "one")
+            two = toy.compile(out=tmp_path / "two", engine=EngineSpec(jobs=2))
+        finally:
+            toy.replace("\nderive:\n  wrong: {other: color, differ_in: name}", "")
+            toy.replace('input: "{{ wrong }}"\n', "")
+        assert shas(one) == shas(two)
+
+
+@pytest.mark.usefixtures("short_runs")
+class TestWorkers:
+    def test_errors_of_a_worker_are_those_of_one_process(self, large: Toy, tmp_path: Path) -> None:
+        large.replace("image: images/{{ name }}", "image: images/{{ nam }}")
+        try:
+            for jobs in (1, 2):
+                with pytest.raises(SpecError, match="'nam' is undefined") as caught:
+                    large.compile(out=tmp_path / str(jobs), engine=EngineSpec(jobs=jobs))
+                assert "toy_color.yaml:8" in str(caught.value)
+        finally:
+            large.replace("image: images/{{ nam }}", "image: images/{{ name }}")
+
+    def test_progress_of_workers_arrives(self, large: Toy, tmp_path: Path) -> None:
+        class Report(Silent):
+            rows = 0
+
+            def advance(self, steps: int, size: int = 0) -> None:
+                self.rows += steps if size else 0
+
+        report = Report()
+        result = large.compile(report=report, out=tmp_path / "out", engine=EngineSpec(jobs=2))
+        assert report.rows >= result.manifest.rows
+
+    def test_small_work_starts_no_process(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise AssertionError("a process for twelve rows")
+
+        monkeypatch.setattr("vision_flan.build.processes.Processes.submit", refuse)
+        assert toy.compile(engine=EngineSpec(jobs=8)).manifest.rows == 12
+
+
+def die_once(mark: Path, value: int) -> int:
+    """Kill this process, the first time."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def die() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def wait_for(mark: Path) -> int:
+    while not mark.exists():
+        pass
+    return os.getpid()
+
+
+class TestLostWorkers:
+    def test_a_worker_that_is_killed_once_is_replaced_and_no_result_is_lost(self, tmp_path: Path) -> None:
+        with open_engine(EngineSpec(jobs=2)) as engine:
+            flight = InFlight(engine)
+            units = [flight.start(f"unit {i}", die_once, tmp_path / "mark", i) for i in range(4)]
+            assert [flight.take(unit) for unit in units] == [0, 1, 2, 3]
+
+    def test_work_that_kills_its_worker_twice_is_named_and_the_rest_goes_on(self, tmp_path: Path) -> None:
+        with open_engine(EngineSpec(jobs=2)) as engine:
+            flight = InFlight(engine)
+            bad = flight.start("block 7 of toy_color", die)
+            good = flight.start("block 8 of toy_color", die_once, tmp_path, 8)
+            with pytest.raises(MachineError, match="killed twice while it made block 7 of toy_color"):
+                flight.take(bad)
+            assert flight.take(good) == 8
+
+    def test_workers_end_with_the_engine(self, tmp_path: Path) -> None:
+        with open_engine(EngineSpec(jobs=2)) as engine:
+            ready, never = tmp_path / "ready", tmp_path / "never"
+            ready.touch()
+            worker = engine.submit(wait_for, ready).result()
+            engine.submit(wait_for, never)
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+    def test_one_job_is_this_process(self) -> None:
+        with open_engine(EngineSpec(jobs=1)) as engine:
+            assert isinstance(engine, Inline)
+            assert engine.submit(os.getpid).result() == os.getpid()
+
+    def test_the_default_is_the_cores_this_process_may_use(self) -> None:
+        assert EngineSpec(jobs=None).cores() == usable_cores() == len(os.sched_getaffinity(0))
+
+    def test_a_broken_engine_is_an_executor_that_is_broken(self) -> None:
+        with open_engine(EngineSpec(jobs=2)) as engine:
+            assert isinstance(engine.submit(die).exception(), BrokenExecutor)

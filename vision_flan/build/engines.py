@@ -1,0 +1,223 @@
+"""Where work runs: in this process, in processes of this machine, or on a Ray cluster.
+
+An engine has the shape of `concurrent.futures.Executor`: work is a function of a module, its arguments can
+be pickled, and a future whose worker died raises `BrokenExecutor`. It only runs what it is given; what is
+retried is decided in `InFlight`, the same for all engines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from vision_flan.errors import MachineError
+from vision_flan.report import Reporter
+
+T = TypeVar("T")
+
+PROCESSES, RAY = "processes", "ray"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; containers and schedulers often allow fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Which engine, as values that a worker can be sent.
+
+    Attributes:
+        kind: `processes` or `ray`.
+        jobs: units of work at one time; None takes the cores this process may use, or the cluster's.
+        address: of a Ray cluster; None starts one on this machine.
+    """
+
+    kind: str = PROCESSES
+    jobs: int | None = 1
+    address: str | None = None
+
+    def cores(self) -> int:
+        """Units of work at one time.
+
+        Raises:
+            MachineError: Ray is not installed, or there is no cluster at the address.
+        """
+        if self.jobs is not None:
+            return self.jobs
+        if self.kind == RAY:
+            from vision_flan.build.ray_engine import cluster_cores
+
+            return cluster_cores(self.address)
+        return usable_cores()
+
+
+#: This process alone.
+HERE = EngineSpec()
+
+
+class Engine(Protocol):
+    """Runs work somewhere.
+
+    Attributes:
+        workers: units of work that run at one time.
+        started: False as long as the first unit would have to wait for processes to start.
+    """
+
+    workers: int
+
+    @property
+    def started(self) -> bool: ...
+
+    def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
+        """Run a function of a module, with arguments that can be pickled."""
+        ...
+
+    def repair(self) -> None:
+        """Make it usable again after a worker died."""
+        ...
+
+    def listen(self, key: str, report: Reporter) -> bool:
+        """Pass on what workers report for a key; False if this engine cannot."""
+        ...
+
+    def close(self) -> None:
+        """End the workers, busy or not: what they write appears whole or not at all."""
+        ...
+
+
+class Inline:
+    """Runs each unit at once, in this process."""
+
+    workers = 1
+    started = True
+
+    def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
+        """Run it now; an error is the future's."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def repair(self) -> None:
+        """Nothing breaks."""
+
+    def listen(self, key: str, report: Reporter) -> bool:
+        """Work reports for itself."""
+        return True
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+@contextmanager
+def open_engine(spec: EngineSpec, *, coordinates: bool = False) -> Iterator[Engine]:
+    """The engine of a spec; its workers start with the first unit and end with the context.
+
+    Args:
+        coordinates: its units mostly wait for units of their own.
+
+    Raises:
+        MachineError: Ray is not installed, or there is no cluster at the address.
+    """
+    engine = engine_of(spec, coordinates=coordinates)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def engine_of(spec: EngineSpec, *, coordinates: bool = False) -> Engine:
+    """The engine of a spec, to be closed by the caller."""
+    if spec.kind == RAY:
+        from vision_flan.build.ray_engine import Cluster
+
+        return Cluster(spec.address, spec.jobs, cores_each=0 if coordinates else 1)
+    jobs = spec.cores()
+    if jobs == 1:
+        return Inline()
+    from vision_flan.build.processes import Processes
+
+    return Processes(jobs)
+
+
+@dataclass
+class Unit(Generic[T]):
+    """Work in flight; `name` says in an error what it is."""
+
+    name: str
+    work: Callable[..., T]
+    arguments: tuple[object, ...]
+    future: Future[T]
+
+
+class InFlight:
+    """Work that was given to an engine and whose results are not taken yet."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._units: list[Unit[object]] = []
+
+    def start(self, name: str, work: Callable[..., T], /, *arguments: object) -> Unit[T]:
+        """Give a unit to the engine."""
+        unit = Unit(name, work, arguments, self._submit(work, *arguments))
+        self._units.append(unit)  # type: ignore[arg-type]
+        return unit
+
+    def take(self, unit: Unit[T]) -> T:
+        """Wait for a unit's result; its own errors pass through.
+
+        When a worker dies, a process pool fails all units in flight, and does not say which one was to blame.
+        So each is run again alone; the one that loses its worker then has lost it twice.
+
+        Raises:
+            MachineError: a unit killed its worker twice.
+        """
+        try:
+            if isinstance(unit.future.exception(), BrokenExecutor):
+                self._run_again_alone()
+            return unit.future.result()
+        finally:
+            self._units.remove(unit)  # type: ignore[arg-type]
+
+    def cancel(self) -> None:
+        """Forget the units that no worker has begun."""
+        for unit in self._units:
+            unit.future.cancel()
+
+    def _submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
+        try:
+            return self._engine.submit(work, *arguments)
+        except BrokenExecutor as error:  # broken since the last result was taken: `take` deals with it
+            return _failed(error)
+
+    def _run_again_alone(self) -> None:
+        self._engine.repair()
+        for unit in self._units:
+            if not _is_lost(unit.future):
+                continue
+            unit.future = self._engine.submit(unit.work, *unit.arguments)
+            if isinstance(unit.future.exception(), BrokenExecutor):
+                self._engine.repair()
+                unit.future = _failed(
+                    MachineError(
+                        f"a worker was killed twice while it made {unit.name}",
+                        hint="the system may have run out of memory: try fewer --jobs",
+                    )
+                )
+
+
+def _failed(error: Exception) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_exception(error)
+    return future
+
+
+def _is_lost(future: Future[T]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenExecutor)

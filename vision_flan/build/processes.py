@@ -1,0 +1,130 @@
+"""Processes of this machine, started when there is work for them.
+
+They are spawned, not forked: this process has threads, and locks that a fork would copy. A worker ends when
+this process does, however that ends, since the pipe that it listens to closes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from vision_flan.build.memory import keep_freed_memory
+from vision_flan.report import Reporter, Silent
+
+T = TypeVar("T")
+
+#: Characters of a note that a worker passes on. The kernel writes a message of less than 4,096 bytes to a
+#: pipe in one piece, whoever else writes to it, so there is no lock that a killed worker could hold.
+_NOTE_LENGTH = 900
+
+
+class Processes:
+    """A pool of processes; after a worker died, it makes another."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._pipes: tuple[Connection, ...] = ()
+        self._listeners: dict[str, Reporter] = {}
+
+    @property
+    def started(self) -> bool:
+        return self._pool is not None
+
+    def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
+        """Run it in a worker. Raises BrokenExecutor until `repair` if a worker has died."""
+        if self._pool is None:
+            self._pool = self._start()
+        return self._pool.submit(work, *arguments)
+
+    def repair(self) -> None:
+        """End what is left of the pool; the next unit starts another."""
+        self.close()
+
+    def listen(self, key: str, report: Reporter) -> bool:
+        """Pass on what workers report for a key."""
+        self._listeners[key] = report
+        return True
+
+    def close(self) -> None:
+        """End all workers at once."""
+        pool, pipes, self._pool, self._pipes = self._pool, self._pipes, None, ()
+        for pipe in pipes:
+            pipe.close()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = get_context("spawn")
+        alive, life = context.Pipe(duplex=False)
+        heard, said = context.Pipe(duplex=False)
+        self._pipes = (alive, life, said)
+        threading.Thread(target=self._hear, args=(heard,), daemon=True, name="hear").start()
+        return ProcessPoolExecutor(self.workers, context, _begin, (alive, said))
+
+    def _hear(self, heard: Connection) -> None:
+        """Pass on messages until no worker is left."""
+        with heard, suppress(EOFError, OSError):
+            while True:
+                key, message, arguments = pickle.loads(heard.recv_bytes())
+                report = self._listeners.get(key)
+                if report is not None:
+                    getattr(report, message)(*arguments)
+
+
+#: In a worker: where its reports go.
+_said: Connection | None = None
+
+
+def _begin(alive: Connection, said: Connection) -> None:
+    """Set up a worker: Ctrl-C is its parent's, and it does not outlive the parent."""
+    global _said
+    _said = said
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True, name="alive").start()
+
+
+def _end_with_parent(alive: Connection) -> None:
+    with suppress(OSError):
+        alive.poll(None)  # nothing is ever sent: it returns when the other end closes
+    os._exit(1)
+
+
+class _Passed:
+    """Reports to the parent process."""
+
+    def __init__(self, key: str, said: Connection) -> None:
+        self._key = key
+        self._said = said
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A stage starts."""
+        self._send("stage", name[:_NOTE_LENGTH], total)
+
+    def advance(self, steps: int, size: int = 0) -> None:
+        """Steps done."""
+        if steps or size:
+            self._send("advance", steps, size)
+
+    def note(self, message: str) -> None:
+        """Something a user should know."""
+        self._send("note", message[:_NOTE_LENGTH])
+
+    def _send(self, message: str, *arguments: object) -> None:
+        with suppress(OSError):  # the parent is gone, and this process soon
+            self._said.send_bytes(pickle.dumps((self._key, message, arguments)))
+
+
+def report_of(key: str) -> Reporter:
+    """In a worker: what passes reports for a key on to the process that started it."""
+    return Silent() if _said is None else _Passed(key, _said)

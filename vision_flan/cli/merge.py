@@ -1,0 +1,34 @@
+"""`vflan merge`: the folders of several machines become one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option
+from vision_flan.cli.output import echo, print_json, reporter
+from vision_flan.report import human_bytes
+
+
+@click.command(epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan")
+@click.argument("folders", nargs=-1, required=True, type=EXISTING_FOLDER)
+@out_option
+@json_option
+def merge(folders: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Put the configs of compiled folders into one, after `vflan compile --shard-of`.
+
+    Shards are linked, or copied if --out is on another file system. The folders stay as they are; delete them
+    when the merged one is complete. Configs that are there already are left alone, so the same command again
+    adds what is new.
+    """
+    from vision_flan.build.shares import merge as merge_folders
+
+    with reporter(quiet=as_json) as report:
+        added = merge_folders(folders, out, report)
+    if as_json:
+        print_json({"folder": str(out), "added": [manifest.task for manifest in added]})
+        return
+    size = sum(manifest.download_size for manifest in added)
+    rows = sum(manifest.rows for manifest in added)
+    echo(f"{out}: {len(added)} configs added, {rows:,} instances, {human_bytes(size)}")

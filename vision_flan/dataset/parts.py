@@ -1,0 +1,75 @@
+"""Parts: the rows of one block in an Arrow file, from which shards are joined.
+
+Where shards hold many blocks, blocks are made side by side and written here first; joining maps them into
+memory. They exist in the work folder only.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import xxhash
+
+from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, HashedFile, record_batch
+from vision_flan.instances.maker import Instance
+
+
+class PartWriter:
+    """Writes one file; use as a context manager, then `checksum`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        self._pending: list[Instance] = []
+        self._pending_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._file = HashedFile(self._temporary, xxhash.xxh3_128())
+        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), SCHEMA)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._writer.close()
+        finally:
+            self._file.close()
+        if kind is None:
+            self._temporary.replace(self._path)
+
+    def add(self, instance: Instance) -> None:
+        """Append one row."""
+        self._pending.append(instance)
+        self._pending_bytes += len(instance.image)
+        if len(self._pending) >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    @property
+    def checksum(self) -> str:
+        """XXH3 of the closed file; it guards against a power cut, not against people."""
+        return self._file.hexdigest()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._writer.write_batch(record_batch(self._pending))
+            self._pending, self._pending_bytes = [], 0
+
+
+def part_checksum(path: Path) -> str:
+    """XXH3 of a part.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(2**20):
+            digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""Where the image of a record is: the column, and what upstream's layout puts around its values."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vision_flan.propose.table import Table
+
+#: Rows that are tried, and the share of them that must lead to an image.
+_TRIED, _ENOUGH = 60, 0.6
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a column's value becomes a path: `prefix` + value + `ending`.
+
+    Attributes:
+        column: of text or numbers, or a list of text.
+        share: of the rows tried, those whose image exists.
+    """
+
+    column: str
+    prefix: str = ""
+    ending: str = ""
+    share: float = 0.0
+    is_list: bool = False
+
+    @property
+    def jinja(self) -> str:
+        """The `image` of a task."""
+        if not self.prefix and not self.ending:
+            return self.column
+        return f"{self.prefix}{{{{ {self.column} }}}}{self.ending}"
+
+
+@dataclass
+class ImageIndex:
+    """Paths of images by their last part, with and without suffix."""
+
+    by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(cls, paths: Iterable[str]) -> ImageIndex:
+        """An index of these paths."""
+        made = cls()
+        for path in paths:
+            name = path.rpartition("/")[2]
+            made.by_name[name].append(path)
+            made.by_stem[name.rpartition(".")[0]].append(path)
+        return made
+
+    def around(self, value: str) -> set[tuple[str, str]]:
+        """What stands before and after a value in the paths that hold it."""
+        value = value.removeprefix("./").lstrip("/")
+        last = value.rpartition("/")[2]
+        found = {
+            (path[: -len(value)], "")
+            for path in self.by_name.get(last, ())
+            if path == value or path.endswith(f"/{value}")
+        }
+        for path in self.by_stem.get(last, ()):
+            stem, dot, ending = path.rpartition(".")
+            if stem == value or stem.endswith(f"/{value}"):
+                found.add((stem[: -len(value)], dot + ending))
+        return found
+
+
+def references(table: Table, index: ImageIndex) -> list[Reference]:
+    """Columns of a table that lead to images, the surest first."""
+    found = []
+    if "image" in table.columns and any(_is_stored(row.get("image")) for row in table.rows[:1]):
+        return [Reference("image", share=1.0)]
+    rows = table.rows[:_TRIED]
+    for name in (*table.columns, *table.nested):
+        if name in ("_file", "_index"):
+            continue
+        values = [row.get(name) for row in rows]
+        is_list = any(isinstance(value, list) for value in values)
+        best = _best(name, rows, index, is_list=is_list)
+        if best and best.share >= _ENOUGH:
+            found.append(best)
+    return sorted(found, key=lambda one: (-one.share, bool(one.ending), one.column == "_key"))
+
+
+def _is_stored(value: object) -> bool:
+    """Whether a value refers to an image inside of a file."""
+    return isinstance(value, str) and value.startswith("@")
+
+
+def _best(
+    name: str, rows: Sequence[Mapping[str, object]], index: ImageIndex, *, is_list: bool
+) -> Reference | None:
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        value = row.get(name)
+        items = value if isinstance(value, list) else [value]
+        texts = [str(item) for item in items if isinstance(item, str | int) and not isinstance(item, bool)]
+        if not texts:
+            continue
+        ways = [_ways(text, row, name, index) for text in texts]
+        counts.update(set.intersection(*ways))
+    if not counts or not rows:
+        return None
+    (prefix, ending), hits = min(counts.items(), key=lambda item: (-item[1], len(item[0][0]), item[0]))
+    return Reference(name, prefix, ending, hits / len(rows), is_list)
+
+
+def _ways(text: str, row: Mapping[str, object], name: str, index: ImageIndex) -> set[tuple[str, str]]:
+    """What stands around a value, with parts that another field of the row gives written as that field."""
+    ways = set()
+    for prefix, ending in index.around(text):
+        ways.add((prefix, ending))
+        parts = prefix.split("/")
+        for other, value in row.items():
+            if other not in (name, "_file", "_index") and isinstance(value, str) and value in parts:
+                filled = ["{{ " + other + " }}" if part == value else part for part in parts]
+                ways.add(("/".join(filled), ending))
+    return ways

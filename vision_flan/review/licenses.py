@@ -1,0 +1,130 @@
+"""What each task's license says and what follows from it: `vflan licenses`, docs/licenses.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.license import NO, PER_IMAGE, UNCLEAR, YES, License, Terms
+from vision_flan.spec.model import DatasetSpec, TaskSpec
+
+
+class EvidenceFacts(TypedDict):
+    """Where a verdict was read."""
+
+    url: str
+    quote: str
+    seen: str
+
+
+class HalfFacts(TypedDict):
+    """The license of images or annotations."""
+
+    license: str
+    spdx: str | None
+    verdict: str
+    lender: str
+    evidence: list[EvidenceFacts]
+
+
+class LicenseFacts(TypedDict):
+    """The license of a task in full.
+
+    Attributes:
+        published: what `vflan publish` sends of it, in a sentence.
+        train: allowed, discouraged or forbidden.
+    """
+
+    task: str
+    dataset: str
+    title: str
+    homepage: str
+    images: HalfFacts
+    annotations: HalfFacts
+    note: str
+    published: str
+    train: str
+    train_reason: str
+    withdrawn: str
+    sensitive: list[str]
+    made_from: list[str]
+
+
+def license_facts(catalog: Catalog, tasks: Iterable[str]) -> list[LicenseFacts]:
+    """The licenses of tasks, in their order."""
+    return [_facts(catalog, catalog.task(name)) for name in tasks]
+
+
+def _facts(catalog: Catalog, task: TaskSpec) -> LicenseFacts:
+    dataset, license = catalog.dataset_of(task), catalog.license(task)
+    use, withdrawn = dataset.use, dataset.withdrawn
+    return {
+        "task": task.id,
+        "dataset": dataset.dataset,
+        "title": dataset.title,
+        "homepage": dataset.homepage,
+        "images": _half(license.images),
+        "annotations": _half(license.annotations),
+        "note": " ".join(license.note.split()),
+        "published": published(license),
+        "train": use.train if use else "allowed",
+        "train_reason": use.reason if use else "",
+        "withdrawn": f"{withdrawn.date} by {withdrawn.by}" if withdrawn else "",
+        "sensitive": list(dataset.sensitive),
+        "made_from": [source.title for source in dataset.sources],
+    }
+
+
+def _half(terms: Terms) -> HalfFacts:
+    evidence: list[EvidenceFacts] = [
+        {"url": entry.url, "quote": entry.quote, "seen": entry.seen} for entry in terms.evidence
+    ]
+    return {
+        "license": terms.name,
+        "spdx": terms.spdx,
+        "verdict": terms.verdict,
+        "lender": terms.lender,
+        "evidence": evidence,
+    }
+
+
+def published(license: License) -> str:
+    """What `vflan publish` sends under a license, in a sentence."""
+    images = license.images
+    if license.annotations.verdict == NO:
+        return "Nothing: the annotations must not be passed on."
+    if images.verdict == YES and images.attribution:
+        return (
+            "Images whose author upstream's list names, with the attribution table; the others as a recipe."
+        )
+    return {
+        YES: "All of it, images included.",
+        PER_IMAGE: f"Images under {', '.join(images.allowed)} in upstream's list; the others as a recipe.",
+        UNCLEAR: "A recipe without images; the images too with --include-unclear.",
+        NO: "A recipe without images.",
+    }[images.verdict]
+
+
+def licenses_table(catalog: Catalog) -> str:
+    """Every dataset with its verdicts and evidence, as a Markdown table."""
+    rows = [_row(catalog.dataset(slug)) for slug in catalog.dataset_files]
+    own = [
+        _row(catalog.dataset_of(task), task)
+        for task in map(catalog.task, catalog.task_files)
+        if task.images is not None
+    ]
+    head = "| dataset | images | may go out | annotations | may go out | training | read at |\n"
+    return head + "|---|---|---|---|---|---|---|\n" + "".join(rows + own)
+
+
+def _row(dataset: DatasetSpec, task: TaskSpec | None = None) -> str:
+    license = dataset.license.with_images(task.images if task else None)
+    images, annotations = license.images, license.annotations
+    pages = dict.fromkeys(entry.url for terms in (images, annotations) for entry in terms.evidence)
+    read = ", ".join(f"[{number}]({url})" for number, url in enumerate(pages, 1)) or "—"
+    train = dataset.use.train if dataset.use else "withdrawn" if dataset.withdrawn else ""
+    name = f"`{task.id}`" if task else f"[{dataset.dataset}]({dataset.homepage})"
+    verdict = images.verdict.replace("_", " ") + (f", as {images.lender}" if images.lender else "")
+    cells = (name, images.name, verdict, annotations.name, annotations.verdict, train, read)
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"
