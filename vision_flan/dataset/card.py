@@ -31,6 +31,7 @@ from vision_flan.errors import VflanError
 from vision_flan.report import human_bytes
 from vision_flan.spec.model import CATEGORIES
 
+CARD = "README.md"
 #: The task that examples show, if it is there.
 EXAMPLE = "ocr_textocr"
 
@@ -38,7 +39,7 @@ EXAMPLE = "ocr_textocr"
 def write_card(folder: Path) -> Path:
     """Write README.md of a compiled folder from its manifests."""
     refresh_card(folder)
-    return folder / "README.md"
+    return folder / CARD
 
 
 def refresh_card(folder: Path) -> list[VflanError]:
@@ -47,16 +48,18 @@ def refresh_card(folder: Path) -> list[VflanError]:
     Returns:
         The errors of manifests that cannot be read; their configs are left out.
     """
-    path = folder / "README.md"
     manifests, broken = readable_manifests(folder)
-    text = render_card(manifests)
-    try:
-        same = path.read_bytes() == text.encode()
-    except FileNotFoundError:
-        same = False
-    if not same:
-        write_atomically(path, text)
+    if not is_current(folder, manifests):
+        write_atomically(folder / CARD, render_card(manifests))
     return list(broken.values())
+
+
+def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
+    """Whether README.md of a compiled folder is what its manifests say."""
+    try:
+        return (folder / CARD).read_bytes() == render_card(manifests).encode()
+    except FileNotFoundError:
+        return False
 
 
 def render_card(manifests: Mapping[str, Manifest]) -> str:

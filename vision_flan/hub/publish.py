@@ -18,7 +18,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from vision_flan.errors import HubError
 from vision_flan.hub import access, changelog
 from vision_flan.hub.destination import Destination
-from vision_flan.hub.documents import Documents
+from vision_flan.hub.documents import CARD, Documents
 from vision_flan.hub.packing import Limits, batches, groups
 from vision_flan.hub.plan import (
     KEPT,
@@ -107,6 +107,8 @@ class Publisher:
         """Check token, name and permissions, before anything is sent."""
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
+        if CARD in plan.changed_documents:
+            access.check_card(self.api, plan.documents[CARD], self.patience)
 
     def run(self, plan: PublishPlan) -> Outcome:
         """Execute the plan."""
