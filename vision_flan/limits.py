@@ -14,6 +14,7 @@ import os
 import re
 import resource
 import signal
+import struct
 import threading
 import time
 from collections.abc import Mapping
@@ -130,26 +131,26 @@ class _Notes:
     """Memory that a process and its parent share: when the step began, its time, and what it is."""
 
     ROOM = 8192
-    _HEAD = 40
+    #: When the step began, its seconds, and bytes of the note.
+    _HEAD = struct.Struct("<dqq")
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, self.ROOM)
 
     def write(self, now: float, wall: int, note: bytes) -> None:
-        head = b"%.3f %d %d" % (now, wall, len(note))
-        self._map[: self._HEAD + len(note)] = head.ljust(self._HEAD) + note
+        self._map[: self._HEAD.size + len(note)] = self._HEAD.pack(now, wall, len(note)) + note
 
     def read(self) -> tuple[float, int, Step] | None:
         """When the step began, its time in seconds, and the step; None before the first."""
-        parts = self._map[: self._HEAD].split(b"\0")[0].split()
-        if len(parts) != 3:
+        began, wall, size = self._HEAD.unpack(self._map[: self._HEAD.size])
+        if not size:
             return None
-        text = self._map[self._HEAD : self._HEAD + int(parts[2])]
+        text = self._map[self._HEAD.size : self._HEAD.size + size]
         try:
             what, of_raw, *place = json.loads(text)
         except ValueError:  # it died while it wrote
             return None
-        return float(parts[0]), int(parts[1]), Step(what, Location(*place), of_raw)
+        return began, wall, Step(what, Location(*place), of_raw)
 
 
 class _State:

@@ -218,3 +218,14 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text, "utf-8")
     with pytest.raises(SpecError, match="not a plan"):
         read_quotas(tmp_path / "plan.json")
+
+
+def test_a_plan_says_in_one_line_how_its_total_comes_about() -> None:
+    rows = [supply("poor", 400), supply("even", 10_000), supply("rich", 20_000), supply("richer", 90_000)]
+    strict = allocate(rows, suite="small")
+    assert strict.explained == "30,400 = 2 tasks give all they have, 2 the cap of 10,000"
+    filled = allocate(rows, suite="vision_flan", wanted=32_400)
+    assert filled.explained.startswith(
+        "32,400 = 2 tasks give all they have, 0 the cap of 10,000, 2 up to 11,000 to reach the total; the "
+    )
+    assert f"{PAPER_INSTANCES:,}" in filled.explained and "a strict cap gives 30,400" in filled.explained

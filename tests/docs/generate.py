@@ -1,4 +1,6 @@
-"""Makes docs: `python -m tests.docs.generate [api] [cli] [examples] [licenses] [spec] [tasks]`.
+"""Makes docs. `python -m tests.docs.generate [api] [cli] [examples] [licenses] [spec] [tasks]`.
+`python -m tests.docs.generate TASK...`, or `make docs TASKS=...`, writes the lines of these tasks in tasks.md
+and leaves the others as they are.
 
 docs/api.md is made of docstrings, docs/cli.md of the help of every command; docs/examples.md and blocks of
 docs/spec.md have shipped specs, docs/licenses.md every verdict; docs/tasks.md has an instance of every task,
@@ -7,6 +9,7 @@ from its miniature. Tests compare them with what the code does now.
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +25,7 @@ from vision_flan.cli.main import COMMANDS, vflan
 from vision_flan.review.licenses import licenses_table
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import CATEGORIES, TaskSpec
+from vision_flan.spec.names import find_dataset
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 HELP_WIDTH = 100
@@ -80,7 +84,8 @@ def _cell(text: str) -> str:
 def tasks_document(lines: Mapping[str, str], catalog: Catalog) -> str:
     """All lines by category."""
     parts = [_TASKS_HEAD]
-    for category in CATEGORIES:
+    others = sorted({catalog.task(task).category for task in catalog.task_files} - set(CATEGORIES))
+    for category in (*CATEGORIES, *others):
         tasks = [task for task in catalog.task_files if catalog.task(task).category == category]
         if tasks:
             parts.append(f"## {category}\n\n| task | form | prompt | target |\n|---|---|---|---|")
@@ -124,6 +129,15 @@ def _tasks_of_all(catalog: Catalog) -> str:
     return tasks_document(lines, catalog)
 
 
+def _tasks_of_some(catalog: Catalog, names: list[str]) -> str:
+    """All lines, those of the tasks of some datasets made again; the others are those that are there."""
+    shown = (DOCS / "tasks.md").read_text("utf-8").splitlines()
+    lines = {found[1]: line for line in shown if (found := re.match(r"\| `(\w+)` \| ", line))}
+    for dataset in sorted({find_dataset(catalog, name) for name in names}):
+        lines |= lines_of(dataset)
+    return tasks_document(lines, catalog)
+
+
 def main(what: list[str]) -> None:
     """Write the documents named, or all."""
     catalog = Catalog.default()
@@ -135,6 +149,10 @@ def main(what: list[str]) -> None:
         "spec": lambda: with_shipped_specs((DOCS / "spec.md").read_text("utf-8"), catalog),
         "tasks": lambda: _tasks_of_all(catalog),
     }
+    tasks = [name for name in what if name not in documents]
+    if tasks:
+        documents["tasks"] = lambda: _tasks_of_some(catalog, tasks)
+        what = ["tasks", *(name for name in what if name not in ("tasks", *tasks))]
     for name in what or documents:
         (DOCS / f"{name}.md").write_text(documents[name](), "utf-8")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 
 import click
@@ -38,6 +39,11 @@ def test_the_examples_of_docstrings_run(name: str, tmp_path: Path, monkeypatch: 
     printed: list[str] = []
     failed = doctest.DocTestRunner().run(example, out=printed.append).failed
     assert not failed, "".join(printed)
+
+
+def test_the_page_of_tasks_has_a_line_for_each_and_no_other() -> None:
+    shown = re.findall(r"^\| `(\w+)` \| ", (DOCS / "tasks.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(shown) == list(Catalog.default().task_files), "run `make docs`"
 
 
 def test_the_table_of_licenses_is_that_of_the_specs() -> None:

@@ -51,7 +51,7 @@ def _saved(save: Callable[[Any], None]) -> bytes:
     return out.getvalue()
 
 
-def _whole(reader: str) -> bytes:
+def whole_file(reader: str) -> bytes:
     """A small file in the reader's format."""
     images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
     texts = {
@@ -94,7 +94,7 @@ def read_all(folder: Any, name: str) -> list[Any]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_cut_or_changed_file_is_read_or_refused(folder: Any, name: str, data: st.DataObject) -> None:
-    whole = _whole(name)
+    whole = whole_file(name)
     at = data.draw(st.integers(0, len(whole) - 1), "at")
     byte = data.draw(st.none() | st.integers(0, 255), "byte")
     folder.write("a", whole[:at] if byte is None else whole[:at] + bytes([byte]) + whole[at + 1 :])
@@ -106,7 +106,7 @@ def test_a_cut_or_changed_file_is_read_or_refused(folder: Any, name: str, data: 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_whole_files_are_read(folder: Any, name: str) -> None:
-    folder.write("a", _whole(name))
+    folder.write("a", whole_file(name))
     assert read_all(folder, name)
 
 
@@ -120,9 +120,9 @@ def test_what_lies_in_a_files_stead_is_named(folder: Any, name: str, content: by
 
 @pytest.mark.parametrize("reader", ["json", "json_lines", "delimited", "lines"])
 def test_text_named_gz_is_read_whether_or_not_it_is_compressed(folder: Any, reader: str) -> None:
-    folder.write("a.gz", _whole(reader))
+    folder.write("a.gz", whole_file(reader))
     plain = folder.rows(reader, "a.gz", TABLES[reader][1])
-    folder.write("a.gz", gzip.compress(_whole(reader)))
+    folder.write("a.gz", gzip.compress(whole_file(reader)))
     assert plain and folder.rows(reader, "a.gz", TABLES[reader][1]) == plain
 
 
@@ -234,7 +234,7 @@ def test_parquet_text_that_is_no_utf8_is_refused(folder: Any) -> None:
 def test_arrays_in_a_cut_or_changed_gzip_are_read_or_refused(
     folder: Any, name: str, at: int, mask: int
 ) -> None:
-    packed = bytearray(gzip.compress(_whole(name)))
+    packed = bytearray(gzip.compress(whole_file(name)))
     packed[at % len(packed)] ^= mask
     folder.write("a.gz", packed if mask else packed[: at % len(packed)])
     options, columns = TABLES[name]
@@ -285,7 +285,7 @@ def test_a_compile_of_a_broken_table_says_what_to_do(
 
 def test_a_matlab_file_that_crashes_its_parser_is_an_error_and_the_next_one_is_read(folder: Any) -> None:
     name = "matlab"
-    folder.write("a", _whole(name))
+    folder.write("a", whole_file(name))
     before = read_all(folder, name)
     process = matlab_file._PARSER._process
     assert process is not None

@@ -90,6 +90,17 @@ def test_tasks_are_chosen_by_pattern_and_by_number() -> None:
     assert len({tuple(choose_tasks(Source(tasks=1), available, seed)) for seed in range(20)}) == 3
 
 
+def test_a_suite_is_what_patterns_match_and_a_name_is_taken_in_any_case() -> None:
+    available = ["object_a", "scene_extra", "stage2_llava_instruct", "vqa_a"]
+    suite = ("object_a", "vqa_a", "vqa_not_compiled")
+    assert choose_tasks(Source(), available, 0, suite) == ["object_a", "vqa_a"]
+    assert choose_tasks(Source(include=("v*",)), available, 0, suite) == ["vqa_a"]
+    chat = Source(include=("stage2_llava_instruct",), exclude=())
+    assert choose_tasks(chat, available, 0, suite) == ["stage2_llava_instruct"]
+    with pytest.raises(MixtureError, match="scene_"):
+        choose_tasks(Source(include=("scene_*",)), available, 0, suite)
+
+
 def test_a_task_that_is_not_there_is_named() -> None:
     with pytest.raises(MixtureError, match="no compiled task matches 'vqa_clevr'"):
         choose_tasks(Source(include=("vqa_clevr",)), ["object_a"], 0)

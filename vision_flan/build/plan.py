@@ -98,6 +98,22 @@ class SuitePlan:
         return sum(share.quota for share in self.shares)
 
     @property
+    def explained(self) -> str:
+        """How the total comes about, in one line, and how that differs from the paper's."""
+        whole = sum(share.quota == share.available <= self.cap for share in self.shares)
+        over = sum(share.quota > self.cap for share in self.shares)
+        given = f"{whole} tasks give all they have, {len(self.shares) - whole - over} the cap of {self.cap:,}"
+        more = f", {over} up to {self.level:,} to reach the total" if over else ""
+        line = f"{self.total:,} = {given}{more}"
+        if self.suite != PAPER_SUITE:
+            return line
+        strict = sum(min(share.available, self.cap) for share in self.shares)
+        return (
+            f"{line}; the paper draws 10,000 at random from each dataset, all of a smaller one, and reaches "
+            f"{PAPER_INSTANCES:,}: its draws are of more splits; a strict cap gives {strict:,} here (--cap)"
+        )
+
+    @property
     def missing(self) -> int:
         """Instances requested that no task can supply."""
         return max((self.wanted or 0) - self.total, 0)
@@ -112,6 +128,7 @@ class SuitePlan:
             "total": self.total,
             "missing": self.missing,
             "level": self.level,
+            "explained": self.explained,
             "quotas": dict(self.quotas),
             "tasks": [asdict(share) for share in self.shares],
         }

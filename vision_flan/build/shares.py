@@ -16,7 +16,9 @@ from vision_flan.build.install import install, refresh_readme, shards_to_replace
 from vision_flan.build.job import Options
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.many import Selection
+from vision_flan.build.notices import write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
+from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.report import Reporter
@@ -120,8 +122,26 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
         replaces = shards_to_replace(work, out, task)
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)
+        _add_attribution(task, folder, manifest, out)
         install(work, out, record, report)
     return True
+
+
+def _add_attribution(task: str, folder: Path, manifest: Manifest, out: Path) -> None:
+    """The attribution table and the notices of a config, which its manifest names."""
+    write_notices(out, manifest)
+    if not manifest.attribution.get("sha256"):
+        return
+    source, target = attribution_path(folder, task), attribution_path(out, task)
+    if not is_whole(source, str(manifest.attribution["sha256"])):
+        raise VflanError(
+            "the attribution table is missing or damaged",
+            where=Location(source),
+            hint="compile its task again",
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    _link(source, target)
 
 
 def _check_shard(path: Path, size: int, sha256: str, stamp: list[int] | None) -> None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "show": ("vision_flan.cli.overview", "show"),
     "licenses": ("vision_flan.cli.licenses", "licenses"),
     "validate": ("vision_flan.cli.specs", "validate"),
+    "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),

@@ -79,7 +79,8 @@ def plan_command(
     """Show for each task of SUITE its available instances, its quota, and why.
 
     The paper caps a task at 10,000 and has 1,664,261 in total; what is missing to that total is spread
-    evenly over the tasks that have more.
+    evenly over the tasks that have more. `--cap 10000` is the strict reading: no task has more, and the total
+    is what that gives.
     """
     from vision_flan.build.plan import PlanOptions, plan_suite
     from vision_flan.spec.catalog import Catalog
@@ -115,6 +116,7 @@ def _print_plan(made: SuitePlan) -> None:
     )
     over = [share for share in made.shares if share.over_cap]
     echo(f"{len(made.shares)} tasks, {made.total:,} instances", err=True)
+    echo(made.explained, err=True)
     if made.wanted is not None:
         gap = f"{made.missing:,} are missing: no task has more" if made.missing else "reached exactly"
         echo(f"wanted {made.wanted:,}: {gap}", err=True)

@@ -11,6 +11,7 @@ import click
 from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo
 from vision_flan.errors import VflanError
+from vision_flan.versions import install_command
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
 
@@ -22,9 +23,7 @@ def _trainer() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("torch", "transformers"):
-            raise VflanError(
-                f"{error.name} is not installed", hint='pip install "vision-flan[train]"'
-            ) from error
+            raise VflanError(f"{error.name} is not installed", hint=install_command("train")) from error
         raise
 
 
@@ -34,6 +33,7 @@ Examples:
   vflan train tiny_cpu
   vflan train stage2 init.from=runs/stage1/hf
   vflan train untuned
+  vflan train report runs/tiny_cpu
   torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
 )
 @click.argument("recipe")
@@ -45,7 +45,16 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     single_stage_mixed_158k, untuned, freeze_llm, freeze_projector, instances_from_base,
     instances_from_pretrained, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes; another
     recipe, model or data in the same folder is refused.
+
+    `vflan train report RUN` draws the curves of a run into RUN/report.
     """
+    if recipe == "report":
+        if len(overrides) != 1:
+            raise click.UsageError("vflan train report takes one folder of a run")
+        from vision_flan.train.curves import write_report
+
+        echo(f"report: {write_report(Path(overrides[0]))}")
+        return
     from vision_flan.train.recipe import load
 
     config = load(recipe, overrides)
@@ -114,7 +123,21 @@ Examples:
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only.")
-def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
+@click.option(
+    "--include-forbidden",
+    multiple=True,
+    metavar="TASK",
+    help="Write this task although its makers forbid to train on it; needs --reason.",
+)
+@click.option("--reason", default="", help="Why you may train on the tasks of --include-forbidden.")
+def export(
+    folder: Path,
+    form: str,
+    out: Path,
+    tasks: tuple[str, ...],
+    include_forbidden: tuple[str, ...],
+    reason: str,
+) -> None:
     """Write a compiled FOLDER for another trainer.
 
     llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM.
@@ -123,5 +146,13 @@ def export(folder: Path, form: str, out: Path, tasks: tuple[str, ...]) -> None:
     from vision_flan.spec.names import task_ids
     from vision_flan.train.exports import export as write_export
 
-    count = write_export(folder, out, form, task_ids(Catalog.default(), tasks))
+    catalog = Catalog.default()
+    count = write_export(
+        folder,
+        out,
+        form,
+        task_ids(catalog, tasks),
+        include_forbidden=task_ids(catalog, include_forbidden),
+        reason=reason,
+    )
     echo(f"{out}: {count} instances for {form}")

@@ -15,7 +15,7 @@ import jinja2
 
 from vision_flan.columns import COLUMNS
 from vision_flan.dataset import front_matter
-from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name
+from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name, link, piped, shown
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.publication import (
     MIXED,
@@ -96,7 +96,8 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "license_name": license_name, "images": images, "limit": limit_of}
+    environment.filters |= {"cell": cell, "limit": limit_of, "link": link, "piped": piped, "shown": shown}
+    environment.filters |= {"license_name": license_name, "images": images}
     return environment.get_template("card.md.j2")
 
 

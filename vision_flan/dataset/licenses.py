@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
 from vision_flan.spec.license import License, license_from
@@ -49,7 +50,7 @@ def licenses_md(tasks: Mapping[str, PublishedTask]) -> str:
             forms = " and ".join(form for form in FORMS if any(t.publication.form == form for t in those))
             names = ", ".join(f"`{t.task}`" for t in those)
             rows.append(
-                f"| [{cell(source['title'])}]({source['homepage']}) | {_linked(license)} "
+                f"| {link(source['title'], source['homepage'])} | {_linked(license)} "
                 f"| {license.images.verdict.replace('_', ' ')} | {forms} | {names} |"
             )
             notes += _notes(f"**{cell(source['title'])}** (`{dataset}`)", license, those[0])
@@ -69,14 +70,14 @@ def _by_license(members: Sequence[PublishedTask]) -> dict[License, list[Publishe
 
 def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
     if license.note:
-        yield f"- {name}: {flat(license.note)}"
+        yield f"- {name}: {shown(license.note)}"
     for half, terms in (("images", license.images), ("annotations", license.annotations)):
         for entry in terms.evidence:
-            quote = f": \u201c{flat(entry.quote)}\u201d" if entry.quote else ""
-            yield f"- {name}, {half}: <{entry.url}>, seen {entry.seen}{quote}"
+            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else ""
+            yield f"- {name}, {half}: <{quoted(entry.url)}>, seen {entry.seen}{said}"
     for notice, text in task.manifest.notices.items():
         if text:
-            yield f"- {name}: [{notice}](LICENSES/{notice})"
+            yield f"- {name}: [{shown(notice)}](LICENSES/{quoted(notice)})"
     if task.manifest.attribution.get("sha256"):
         yield f"- {name}: authors of the images in `attribution/`"
 
@@ -90,7 +91,7 @@ def _lenders(tasks: Mapping[str, PublishedTask]) -> str:
     if not found:
         return ""
     rows = [
-        f"| [{cell(about['title'])}]({about['homepage']}) | {cell(about['license'] or 'None stated')} "
+        f"| {link(about['title'], about['homepage'])} | {cell(about['license'] or 'None stated')} "
         f"| {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
         for _, (about, borrowers) in sorted(found.items())
     ]
@@ -102,7 +103,7 @@ def _granted(tasks: Mapping[str, PublishedTask]) -> str:
     granted = [t for _, t in sorted(tasks.items()) if t.publication.reason]
     if not granted:
         return ""
-    lines = "\n".join(f"- `{t.task}`: {flat(t.publication.reason)}" for t in granted)
+    lines = "\n".join(f"- `{t.task}`: {shown(t.publication.reason)}" for t in granted)
     return "\n## Published by permission\n\n" + lines + "\n"
 
 
@@ -167,9 +168,40 @@ def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
     return sorted({citation_key(bibtex(t.manifest.dataset, t.manifest.source)) for t in tasks})
 
 
+#: What Markdown or HTML may read as more than text. A `_` within a word is none of it.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>&~#!$]|(?<![^\W_])_|_(?![^\W_])")
+#: Control characters, and those that turn text around.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+#: Characters of a URL that end neither a link nor a cell.
+_IN_URLS = "%/:=&?~#+!$,;'@-._"
+
+
+def shown(text: str) -> str:
+    """Text of a spec for a line of Markdown: it shows as it is written, whatever it holds."""
+    escaped = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", flat(text))
+    return _UNSEEN.sub("", escaped)
+
+
 def cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
+    """`shown`, for a cell of a table."""
+    return piped(shown(text))
+
+
+def piped(text: str) -> str:
+    """Markdown of our own, for a cell of a table."""
     return flat(text).replace("|", "\\|")
+
+
+def link(text: str, url: str) -> str:
+    """A link to a page that a spec names, for a cell; only the text if it is no web page."""
+    if not url.startswith(("https://", "http://")):
+        return cell(text)
+    return f"[{cell(text)}]({quoted(url)})"
+
+
+def quoted(url: str) -> str:
+    """A URL without the characters that would end it."""
+    return quote(url, safe=_IN_URLS)
 
 
 def flat(text: str) -> str:

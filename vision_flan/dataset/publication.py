@@ -23,7 +23,7 @@ from PIL import Image
 
 from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
-from vision_flan.dataset.shards import ShardFacts
+from vision_flan.dataset.shards import COMPRESSION, ShardFacts
 from vision_flan.errors import Location
 from vision_flan.spec.license import PER_IMAGE, UNCLEAR, YES, License, license_from
 
@@ -229,7 +229,8 @@ def write_recipes(
 
 
 def _write_recipe(shard: Path, target: Path, schema: pa.Schema, keep: frozenset[str]) -> None:
-    with pq.ParquetFile(shard) as source, pq.ParquetWriter(target, schema, compression="zstd") as writer:
+    compression = {**COMPRESSION, **dict.fromkeys(RECIPE_COLUMNS, "zstd")} if keep else "zstd"
+    with pq.ParquetFile(shard) as source, pq.ParquetWriter(target, schema, compression=compression) as writer:
         for group in range(source.num_row_groups):
             writer.write_table(recipe_table(source.read_row_group(group), schema, keep))
 

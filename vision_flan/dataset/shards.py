@@ -42,7 +42,7 @@ ROW_GROUP_BYTES = 64 * 2**20
 SHARD_BYTES = 256 * 2**20
 
 SCHEMA = arrow_schema()
-_COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
+COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
     "options.list.element": "zstd",
@@ -134,7 +134,7 @@ class _Shard:
         self._writer = pq.ParquetWriter(
             self._sink,
             SCHEMA,
-            compression=_COMPRESSION,
+            compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,

@@ -13,6 +13,7 @@ from typing import Any
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.values import Answer, AnswerError
+from vision_flan.versions import install_command
 
 #: A cell may hold an image in base64, as MMBench's tables do.
 MAX_CELL = 64 * 1024 * 1024
@@ -225,7 +226,7 @@ def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ModuleNotFoundError as error:
-        raise VflanError("openpyxl is not installed", hint='pip install "vision-flan[evaluate]"') from error
+        raise VflanError("openpyxl is not installed", hint=install_command("evaluate")) from error
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]

@@ -14,6 +14,7 @@ from vision_flan.errors import VflanError
 from vision_flan.evaluate.files import answers_jsonl, one_target
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.values import Answer, AnswerError, Part, Score, mean, require_unique
+from vision_flan.versions import install_command
 
 #: texts -> the entities of each
 Recognizer = Callable[[Iterable[str]], Iterable[Sequence[str]]]
@@ -58,7 +59,7 @@ def spacy_recognizer(model: str) -> tuple[Recognizer, str]:
     try:
         spacy = importlib.import_module("spacy")
     except ModuleNotFoundError as error:
-        raise VflanError("spaCy is not installed", hint='pip install "vision-flan[evaluate]"') from error
+        raise VflanError("spaCy is not installed", hint=install_command("evaluate")) from error
     try:
         pipeline = spacy.load(model)
     except OSError as error:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from vision_flan.errors import MachineError
 from vision_flan.miniatures.tree import Drawing, encode
+from vision_flan.versions import install_command
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +40,7 @@ def _need(module: str) -> Any:
     except ImportError as error:
         raise MachineError(
             f"this miniature needs the package {module.partition('.')[0]}, which is not installed",
-            hint="pip install 'vision-flan[sources]'",
+            hint=install_command("sources"),
         ) from error
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from vision_flan.errors import SpecError
 from vision_flan.propose.draft import Draft
 from vision_flan.propose.look import Looked
 from vision_flan.propose.source import Source
 from vision_flan.propose.table import Table
 from vision_flan.review.layout import WIDTH, fixed, flow
+from vision_flan.review.scaffold import HOW_TO_GET, LICENSE_NOTE, TASK_TITLE
+from vision_flan.spec.text import parse_yaml
 
 #: Keys whose values a person has to find out, and what to write.
 _COMMENTS = {
@@ -46,12 +50,12 @@ def dataset_text(dataset: str, looked: Looked, source: Source, made: Draft, head
         "license": {
             "images": {"name": "None stated", "spdx": None, "verdict": "unclear"},
             "annotations": {"name": "None stated", "spdx": None, "verdict": "unclear"},
-            "note": "Say what the license says of the images, and where.",
+            "note": LICENSE_NOTE,
         },
         "citation": f"@misc{{{dataset},\n  title = {{{dataset}}},\n  author = {{The authors}},\n"
         "  year = {2024},\n}\n",
         "access": "manual",
-        "how_to_get": "Say what a person does to get the files.",
+        "how_to_get": HOW_TO_GET,
         "files": _files(looked),
     }
     lines = [head, *(line for key, value in data.items() for line in _entry(key, value))]
@@ -69,7 +73,7 @@ def task_text(task: str, dataset: str, category: str, made: Draft, available: in
     """The text of the task's YAML."""
     data: dict[str, object] = {
         "id": task,
-        "title": "What the image shows",
+        "title": TASK_TITLE,
         "category": category,
         "alias": None,
         "dataset": dataset,
@@ -128,7 +132,7 @@ def _entry(key: str, value: object, indent: int = 0) -> list[str]:
     space = " " * indent
     if isinstance(value, str) and "\n" in value:
         return [f"{space}{key}: |", *(f"{space}  {line}" for line in value.rstrip("\n").split("\n"))]
-    line = f"{space}{flow(key)}: {flow(value)}"
+    line = f"{space}{flow(key)}: {_plain(value)}"
     if not isinstance(value, dict | list) or not value:
         return [line]
     spans_lines = any(isinstance(item, str) and "\n" in item for item in _leaves(value))
@@ -140,6 +144,15 @@ def _entry(key: str, value: object, indent: int = 0) -> list[str]:
             *(one for k, v in value.items() for one in _entry(str(k), v, indent + 2)),
         ]
     return [f"{space}{key}:", *(f"{space}  - {flow(item)}" for item in value)]
+
+
+def _plain(value: object) -> str:
+    """A value behind its key: without quotes where YAML reads the same."""
+    if isinstance(value, str):
+        with suppress(SpecError):
+            if parse_yaml(f"key: {value}", Path("value")).data == {"key": value}:
+                return value
+    return flow(value)
 
 
 def _leaves(value: object) -> Iterator[object]:

@@ -14,8 +14,11 @@ ignored.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.raw.linear import Part, ends_of_runs, is_quick, match, short
 from vision_flan.raw.names import SUFFIX, composed
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
@@ -55,9 +58,9 @@ class Pattern:
             )
         text = composed(text)
         self.text = text
-        self.names, expression, self._first_field = _translate(text, _PATH_FIELDS, place)
-        expression = _any_case_suffix(expression, text)
-        self._match = re.compile(expression, re.DOTALL).fullmatch
+        whole = _translate(text, _PATH_FIELDS, place)
+        self.names, self._first_field = whole.names, whole.first
+        self._match = _Matcher(text, _any_case_suffix(whole, text), place, re.DOTALL).match
         self.is_literal = self._first_field == len(text)
         self.literal = text.replace("{{", "{").replace("}}", "}")
         self.segments = [_segment(part, place) for part in text.split("/")]
@@ -65,19 +68,21 @@ class Pattern:
         starred = [at for at, part in enumerate(text.split("/")) if _is_deep(part)]
         self.depth = starred[0] if starred else None
         self._folders = [
-            re.compile(_translate("/".join(text.split("/")[: at + 1]), _PATH_FIELDS, place)[1], re.DOTALL)
-            for at in range(starred[0] if starred else len(self.segments) - 1)
+            _Matcher(folder, _translate(folder, _PATH_FIELDS, place), place, re.DOTALL)
+            for folder in (
+                "/".join(text.split("/")[: at + 1])
+                for at in range(starred[0] if starred else len(self.segments) - 1)
+            )
         ]
 
     def match(self, path: str) -> dict[str, str] | None:
         """The named parts of a path, None when it does not match."""
-        found = self._match(path if path.isascii() else composed(path))
-        return found.groupdict() if found else None
+        return self._match(path if path.isascii() else composed(path))
 
     def may_enter(self, folder: str, level: int) -> bool:
         """Whether files below `folder`, whose last name is segment `level` (from 0), can match."""
         if level < len(self._folders):
-            return self._folders[level].fullmatch(composed(folder)) is not None
+            return self._folders[level].match(composed(folder)) is not None
         return self.depth is not None
 
 
@@ -90,28 +95,93 @@ class LinePattern:
 
     def __init__(self, text: str, place: Location | None = None) -> None:
         self.text = text
-        self.names, expression, _ = _translate(text, _LINE_FIELDS, place)
-        spaced = expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
-        self._match = re.compile(rf"[ \ufeff]*{spaced}[ \r]*").fullmatch
+        whole = _translate(text, _LINE_FIELDS, place)
+        self.names = whole.names
+        spaced = whole.expression.replace(r"\ ", r"[ \t]+" if "\t" not in text else " +")
+        ends = (Part(only=" \ufeff", greedy=True), Part(only=" \r", greedy=True))
+        parts = (ends[0], *_with_spaces(whole.parts, " " if "\t" in text else " \t"), ends[1])
+        whole = replace(whole, expression=rf"[ \ufeff]*{spaced}[ \r]*", parts=parts)
+        self._match = _Matcher(text, whole, place).match
 
     def match(self, line: str) -> dict[str, str] | None:
         """The named parts of a line (without its line end), None when it does not match."""
-        found = self._match(line)
-        return found.groupdict() if found else None
+        return self._match(line)
 
 
-def _any_case_suffix(expression: str, text: str) -> str:
-    """The expression of a path whose literal suffix matches in either case."""
+@dataclass(frozen=True)
+class _Translated:
+    """A pattern as a regular expression, and as parts for `linear`.
+
+    Attributes:
+        first: offset of the first field, the pattern's length for none.
+        repeats: a field's text occurs again.
+    """
+
+    names: tuple[str, ...]
+    expression: str
+    parts: tuple[Part, ...]
+    first: int
+    repeats: bool
+
+
+class _Matcher:
+    """Matches by `re` where it is quick, and else in linear time."""
+
+    def __init__(
+        self, text: str, whole: _Translated, place: Location | None, flags: re.RegexFlag = re.NOFLAG
+    ) -> None:
+        self._text = text
+        self._place = place
+        self._parts = whole.parts
+        self._ends = ends_of_runs(whole.parts)
+        self._repeats = whole.repeats
+        self._re = re.compile(whole.expression, flags)
+        self._short = short(whole.parts)
+
+    def match(self, text: str) -> dict[str, str] | None:
+        """The named parts, None when it does not match.
+
+        Raises:
+            SpecError: a pattern with a repeated field, which could match in too many ways.
+        """
+        if len(text) <= self._short or is_quick(self._ends, text):
+            found = self._re.fullmatch(text)
+            return found.groupdict() if found else None
+        if self._repeats:
+            raise SpecError(
+                f"the pattern {self._text!r} could match {text[:80]!r} in too many ways",
+                where=self._place,
+                hint="name each field once, or put fixed text between the fields",
+            )
+        return match(self._parts, text)
+
+
+def _with_spaces(parts: tuple[Part, ...], spaces: str) -> Iterator[Part]:
+    """The parts of a line, with runs of white space in place of spaces."""
+    for part in parts:
+        for piece in re.split("( +)", part.text) if part.text else ():
+            if piece:
+                yield Part(only=spaces, least=1, greedy=True) if piece[0] == " " else Part(piece)
+        if not part.text:
+            yield part
+
+
+def _any_case_suffix(whole: _Translated, text: str) -> _Translated:
+    """A path whose literal suffix matches in either case."""
     found = SUFFIX.search(text)
     suffix = re.escape(found[0]) if found else ""
-    if not suffix or not expression.endswith(suffix):
-        return expression
-    return f"{expression[: -len(suffix)]}(?i:{suffix})"
+    if not found or not whole.expression.endswith(suffix):
+        return whole
+    expression = f"{whole.expression[: -len(suffix)]}(?i:{suffix})"
+    *parts, last = whole.parts
+    rest = last.text.removesuffix(found[0])
+    parts += [Part(rest)] if rest else []
+    return replace(whole, expression=expression, parts=(*parts, Part(found[0], any_case=True)))
 
 
 def _segment(text: str, place: Location | None) -> str | None:
     """The literal text of one path segment, None if it contains a field."""
-    _, _, first = _translate(text, _PATH_FIELDS, place) if text else ([], "", 0)
+    first = _translate(text, _PATH_FIELDS, place).first if text else 0
     return text.replace("{{", "{").replace("}}", "}") if first == len(text) else None
 
 
@@ -119,21 +189,21 @@ def _is_deep(segment: str) -> bool:
     return any(token["kind"] == "*" for token in _TOKEN.finditer(segment))
 
 
-def _translate(
-    text: str, fields: dict[str | None, str], place: Location | None
-) -> tuple[tuple[str, ...], str, int]:
-    """Names of the fields, regular expression, offset of the first field (`len(text)` for none)."""
+def _translate(text: str, fields: dict[str | None, str], place: Location | None) -> _Translated:
     if not text:
         raise SpecError("the pattern of a line is empty", where=place)
     names: list[str] = []
-    expression = ""
+    parts: list[Part] = []
+    repeats, expression = False, ""
     end, first = 0, len(text)
     runs = re.compile(r"(?:\\ )+") if fields is _LINE_FIELDS else None
     for token in _TOKEN.finditer(text):
         expression += re.escape(text[end : token.start()])
+        _add(parts, text[end : token.start()])
         end = token.end()
         if token[0] in ("{{", "}}"):
             expression += re.escape(token[0][0])
+            _add(parts, token[0][0])
             continue
         if token[0] in "{}":
             raise SpecError(
@@ -147,8 +217,27 @@ def _translate(
             expression += r"[^/]*" if fields is _PATH_FIELDS else r".*?"
         elif name in names:
             expression += f"(?P={name})"
+            repeats = True
         else:
             names.append(name)
             expression += f"(?P<{name}>{fields[token['kind']]})"
+        parts.append(_run(name or "", token["kind"] if name else "", fields is _PATH_FIELDS))
     expression += re.escape(text[end:])
-    return tuple(names), runs.sub(r"\\ ", expression) if runs else expression, first
+    _add(parts, text[end:])
+    expression = runs.sub(r"\\ ", expression) if runs else expression
+    return _Translated(tuple(names), expression, tuple(parts), first, repeats)
+
+
+def _add(parts: list[Part], text: str) -> None:
+    """Add fixed text, to that before it."""
+    if text:
+        before = parts.pop().text if parts and parts[-1].text else ""
+        parts.append(Part(before + text))
+
+
+def _run(name: str, kind: str | None, in_path: bool) -> Part:
+    """A field, or a `*`, whose kind is ""."""
+    if kind == ":d":
+        return Part(name=name, only="0123456789", least=1, signed=not in_path, greedy=True)
+    barred = "/" if in_path and kind != "*" else "" if in_path else "\n"
+    return Part(name=name, barred=barred, least=int(kind is None), greedy=in_path)

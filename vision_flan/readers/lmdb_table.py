@@ -17,6 +17,7 @@ from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts
 from vision_flan.readers.lmdb_pages import check_pages
 from vision_flan.readers.reader import TableSpec
+from vision_flan.versions import install_command
 
 _DATA = "/data.mdb"
 
@@ -76,9 +77,7 @@ class LmdbReader(BatchReader):
         try:
             import lmdb
         except ImportError:
-            raise MachineError(
-                "LMDB files need the package lmdb", hint='pip install "vision-flan[lmdb]"'
-            ) from None
+            raise MachineError("LMDB files need the package lmdb", hint=install_command("lmdb")) from None
         with _OPENING:
             if folder not in self._environments:
                 path = raw.local_path(folder + _DATA)

@@ -17,10 +17,11 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.matlab_child import CrashError, MatlabParser
 from vision_flan.readers.pixels import Array
 from vision_flan.readers.whole import read_whole
+from vision_flan.versions import install_command
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PARSER = MatlabParser()
-_INSTALL = 'pip install "vision-flan[matlab]"'
+_INSTALL = install_command("matlab")
 
 
 def load_variables(raw: RawDataset, file: str, variable: str | None) -> dict[str, Array]:

@@ -42,7 +42,14 @@ def line_of(place: Location, line: int) -> Location:
 
 def sql_error(error: duckdb.Error, place: Location) -> VflanError:
     """DuckDB's message at the line of the spec it refers to; `place` is that of the SQL's first line."""
-    if isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException)):
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return SpecError(
+            f"the SQL takes more memory or disk than it may: {str(error).splitlines()[0]}",
+            where=place,
+            hint="a SELECT that builds very long lists or texts, or a cross join, has to yield less; "
+            "VFLAN_LIMIT_SPILL is what it may take on the disk",
+        )
+    if isinstance(error, duckdb.IOException):
         return machine_error(error)
     text = str(error)
     line = _LINE.search(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.limits import Step, current
+from vision_flan.limits import Step, current, current_step
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
@@ -125,9 +125,12 @@ class RecordStore:
         self._con.register("_incoming", pa.RecordBatchReader.from_batches(schema, guarded()))
         try:
             self._con.execute(f'CREATE TABLE "{name}" AS SELECT * FROM _incoming')
-        except BaseException:
+        except BaseException as error:
             if failure:
                 raise failure[0] from None
+            step = current_step()
+            if step and ("bad allocation" in str(error) or isinstance(error, duckdb.OutOfMemoryException)):
+                raise step.too_much("more memory or disk than it may take", "memory") from error
             raise
         finally:
             self._con.unregister("_incoming")
@@ -200,7 +203,13 @@ class RecordStore:
 
     @_machine_errors()
     def prepare(
-        self, sql: str, key: str, seed: int, place: Location, key_place: Location | None = None
+        self,
+        sql: str,
+        key: str,
+        seed: int,
+        place: Location,
+        key_place: Location | None = None,
+        splits: Sequence[str] = (),
     ) -> Candidates:
         """Run a task's SELECT and put its rows in selection order.
 
@@ -210,6 +219,7 @@ class RecordStore:
             seed: seed of the order.
             place: location of the SQL, for errors.
             key_place: location of the key.
+            splits: values of the column `split`, of which records of the first come first.
 
         Raises:
             SpecError: one of them is not the SQL of a spec, or does not run.
@@ -225,9 +235,9 @@ class RecordStore:
             place,
         )
         with self._in_time(place):
-            return self._in_order(seed)
+            return self._in_order(seed, splits)
 
-    def _in_order(self, seed: int) -> Candidates:
+    def _in_order(self, seed: int, splits: Sequence[str]) -> Candidates:
         """The candidates, each key once."""
         total, keyed, distinct = self._con.execute(
             "SELECT count(*), count(_key), count(DISTINCT _key) FROM _candidates"
@@ -240,7 +250,7 @@ class RecordStore:
                 "CREATE OR REPLACE TABLE _candidates AS SELECT * FROM _candidates AS c "
                 "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY md5(CAST(c AS VARCHAR))) = 1"
             )
-        return Candidates(self._con, seed, total, dropped, examples)
+        return Candidates(self._con, seed, total, dropped, examples, splits)
 
     def _example(self, reason: str) -> str:
         """One row dropped for a reason; the same one whatever the order in the files."""
@@ -284,6 +294,8 @@ class RecordStore:
         timer.start()
         try:
             yield
+        except duckdb.OutOfMemoryException as error:
+            raise sql_error(error, place) from error
         except (duckdb.InterruptException, RuntimeError) as error:
             if seconds and time.monotonic() - began >= seconds:
                 raise SpecError(
@@ -312,7 +324,10 @@ class Candidates:
         total: int,
         dropped: dict[str, int],
         examples: dict[str, str],
+        splits: Sequence[str] = (),
     ) -> None:
+        named = ", ".join(f"'{split}'" for split in splits)
+        self._first = f"list_position([{named}], split), " if splits else ""
         self._con = con
         self._seed = seed
         self.total = total
@@ -354,6 +369,6 @@ class Candidates:
         self._con.execute(
             "CREATE OR REPLACE TABLE _sorted AS SELECT *, row_number() OVER () - 1 AS _rank FROM ("
             f"SELECT *, {order_sql(self._seed, '_key')} AS _order FROM _candidates "
-            f"WHERE _key IS NOT NULL ORDER BY _order, _key LIMIT {wanted})"
+            f"WHERE _key IS NOT NULL ORDER BY {self._first}_order, _key LIMIT {wanted})"
         )
         self._sorted = wanted

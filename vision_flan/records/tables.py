@@ -219,7 +219,7 @@ def load_records(
     for line in leftovers.lines():
         report.note(line)
     report.stage("selecting records")
-    return store.prepare(task.records_sql, task.key, seed, task.records_place, task.key_place)
+    return store.prepare(task.records_sql, task.key, seed, task.records_place, task.key_place, task.splits)
 
 
 def create_views(sources: TaskSources, store: RecordStore) -> None:

@@ -205,7 +205,7 @@ def _bind_texts(bound: BoundTask) -> None:
     instruction = _try(bound, "template", lambda: instruction_of(task, bound.instruction_file))
     if instruction is not None:
         _bind_text(bound, renderer, instruction, Location(bound.instruction_file), shown, False)
-    bound.used |= set(_WORD.findall(task.key))
+    bound.used |= set(_WORD.findall(task.key)) | ({"split"} if task.splits else set())
 
 
 def _bind_text(

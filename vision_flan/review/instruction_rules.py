@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.rendering import instruction_of
+from vision_flan.instances.rendering import instruction_of, read_template
 from vision_flan.review.bound import BoundTask
 from vision_flan.spec.findings import Finding, at
 
@@ -83,17 +85,36 @@ def similar_instructions(tasks: Mapping[str, BoundTask]) -> Iterator[Finding]:
     """A warning: the instruction is nearly the same as one of another dataset: half of their word triples are
     shared, the closing aside. Tasks of one dataset may have instructions that are alike, and so may those of
     fewer than 18 words: there are few ways to ask a plain question."""
-    shingles = {name: _shingles(written(bound)) for name, bound in sorted(tasks.items())}
+    texts = {
+        name: Wording(bound.dataset.dataset, bound.instruction_file, written(bound))
+        for name, bound in tasks.items()
+    }
+    yield from similar_texts(texts, texts)
+
+
+class Wording(NamedTuple):
+    """An instruction as written, and the dataset of its task."""
+
+    dataset: str
+    file: Path
+    text: str
+
+
+def similar_texts(texts: Mapping[str, Wording], asked: Container[str]) -> Iterator[Finding]:
+    """`similar_instructions` of some tasks, each compared with all others."""
+    shingles = {name: _shingles(known.text) for name, known in sorted(texts.items())}
     for (one, left), (other, right) in combinations(shingles.items(), 2):
-        if tasks[one].dataset.dataset == tasks[other].dataset.dataset:
+        if one not in asked and other not in asked:
+            continue
+        if texts[one].dataset == texts[other].dataset:
             continue
         shared = len(left & right)
         if shared and shared / len(left | right) >= SIMILAR:
             share = shared / len(left | right)
-            message = f"nearly the same instruction as {one}: {share:.0%} of the word triples are shared"
-            place = Location(tasks[other].instruction_file, 1)
+            near, found = (one, other) if other in asked else (other, one)
+            message = f"nearly the same instruction as {near}: {share:.0%} of the word triples are shared"
             hint = "say what sets the two tasks apart"
-            yield at(place, "similar_instructions", message, hint, "warning")
+            yield at(Location(texts[found].file, 1), "similar_instructions", message, hint, "warning")
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:
@@ -153,9 +174,20 @@ def median_words(tasks: Iterable[BoundTask]) -> float | None:
 def written(bound: BoundTask) -> str:
     """The instruction as written, its Jinja replaced by as many spaces; empty where it cannot be read."""
     try:
-        template = instruction_of(bound.task, bound.instruction_file)
+        return _without_tags(instruction_of(bound.task, bound.instruction_file))
     except SpecError:
         return ""  # `template` reports it
+
+
+def written_in(file: Path) -> str:
+    """`written` of the instruction in a file, whatever its task says; empty where there is none."""
+    try:
+        return _without_tags(read_template(file))
+    except SpecError:
+        return ""
+
+
+def _without_tags(template: str) -> str:
     return _TAGS.sub(lambda tag: re.sub(r"[^\n]", " ", tag.group()), template)
 
 

@@ -15,6 +15,11 @@ from vision_flan.spec.model import DatasetSpec
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
+#: What the files that `vflan new` writes say until a person replaces it; `vflan check` finds what is left.
+TASK_TITLE = "What the image shows"
+LICENSE_NOTE = "Say what the license says of the images, and where."
+HOW_TO_GET = "Say what a person does to get the files."
+
 _DATASET = """\
 # docs/spec.md explains every key; your editor completes them.
 dataset: {dataset}

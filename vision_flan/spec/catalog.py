@@ -325,10 +325,11 @@ def load_labels(owner: DatasetSpec | TaskSpec, folder: Path) -> dict[str, dict[s
     """
     tables: dict[str, dict[str, str]] = {}
     for name, content in owner.labels.items():
+        place = owner.document.place("labels", name)
         if isinstance(content, str):
             document = load_yaml(folder / content)
-            content = document.data
-            if not isinstance(content, dict) or any(isinstance(v, dict | list) for v in content.values()):
-                raise SpecError("a label table maps raw values to names", where=document.place())
+            content, place = document.data, document.place()
+        if not isinstance(content, dict) or any(isinstance(v, dict | list) for v in content.values()):
+            raise SpecError("a label table maps raw values to names", where=place)
         tables[name] = {str(key): "" if value is None else str(value) for key, value in content.items()}
     return tables

@@ -31,12 +31,12 @@ def read_bytes(path: Path, at_most: int = MAX_BYTES) -> bytes:
         descriptor = _open(path)
     except OSError as error:
         raise _cannot(path, error) from error
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        what = "this is not a regular file"
+        raise SpecError(what, where=Location(path), hint="replace it with a plain text file")
     with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise SpecError(
-                "this is not a regular file", where=Location(path), hint="replace it with a plain text file"
-            )
         # some files of /proc have no size
         data = b"" if facts.st_size > at_most else file.read(at_most + 1)
     if facts.st_size > at_most or len(data) > at_most:

@@ -110,7 +110,7 @@ class DatasetSpec:
     withdrawn: Withdrawn | None = None
     how_to_get: str = ""
     splits: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, object] = field(default_factory=dict)
     sensitive: tuple[str, ...] = ()
     languages: tuple[str, ...] = ("en",)
 
@@ -138,6 +138,8 @@ class TaskSpec:
 
     Attributes:
         images: the terms of its images (`license.images`), where they are not those of the dataset.
+        splits: several labeled splits that records come from, in the order preferred; a column `split` says
+            which. Empty where the SQL takes one.
         own_instruction: whether there is an `instructions/<task id>.j2`; `instruction: null` says no.
     """
 
@@ -155,12 +157,13 @@ class TaskSpec:
     own_instruction: bool = True
     alias: str | None = None
     split: str = "train"
+    splits: tuple[str, ...] = ()
     table: str | None = None
     where: str | None = None
     sql: str | None = None
     image: tuple[str, ...] = ()
-    compose: Mapping[str, Any] | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    compose: Mapping[str, object] | None = None
+    labels: Mapping[str, object] = field(default_factory=dict)
     derive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     input: str | None = None
     first: str = "instruction"
@@ -187,11 +190,13 @@ class TaskSpec:
 
     @property
     def records_sql(self) -> str:
-        """The SELECT that yields the candidate rows."""
-        if self.sql is not None:
-            return self.sql
+        """The SELECT that yields the candidate rows, of the splits that the task names."""
         where = f" WHERE {self.where}" if self.where else ""
-        return f'SELECT * FROM "{self.table}"{where}'
+        rows = self.sql if self.sql is not None else f'SELECT * FROM "{self.table}"{where}'
+        if not self.splits:
+            return rows
+        named = ", ".join(f"'{split}'" for split in self.splits)
+        return f"SELECT * FROM ({rows}\n) AS _splits WHERE split IN ({named})"
 
 
 def _first_line(key: Location, text: str) -> Location:
@@ -255,6 +260,9 @@ def task_from(document: Document, lender: Terms | None = None) -> TaskSpec:
     data["image"] = (image,) if isinstance(image, str) else tuple(image)
     data["suites"] = tuple(data.get("suites", ()))
     data["allow"] = tuple(data.get("allow", ()))
+    if isinstance(data.get("split"), list):
+        data["splits"] = tuple(data["split"])
+        data["split"] = data["splits"][0]
     data["own_instruction"] = "instruction" not in data
     data.pop("instruction", None)
     return TaskSpec(document=document, **data)

@@ -63,7 +63,7 @@ def _explain(error: Any, document: Document) -> Iterator[Finding]:
 
 def _branch_meant(error: Any) -> Any:
     """The error from the branch of a oneOf that the author probably meant."""
-    branches: dict[Any, list[Any]] = {}
+    branches: dict[object, list[Any]] = {}
     for context in error.context or ():
         branches.setdefault(context.schema_path[0], []).append(context)
     for errors in branches.values():
@@ -75,7 +75,7 @@ def _branch_meant(error: Any) -> Any:
     return None
 
 
-def _unknown_keys(error: Any, document: Document, keys: tuple[Any, ...]) -> Iterator[Finding]:
+def _unknown_keys(error: Any, document: Document, keys: tuple[str | int, ...]) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
     for name in error.instance:
         if name in known:
@@ -95,7 +95,7 @@ def _hint(error: Any) -> str:
     return str(description)
 
 
-def _name(keys: tuple[Any, ...]) -> str:
+def _name(keys: tuple[str | int, ...]) -> str:
     return ".".join(str(key) for key in keys) or "the spec"
 
 

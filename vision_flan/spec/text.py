@@ -127,7 +127,7 @@ def _place(mark: Any, path: Path) -> Location:
 
 def _construct(
     node: yaml.Node, keys: tuple[str | int, ...], path: Path, places: dict[tuple[str | int, ...], Location]
-) -> Any:
+) -> object:
     places.setdefault(keys, _place(node.start_mark, path))
     if len(keys) > MAX_DEPTH:
         raise SpecError(f"nested more than {MAX_DEPTH} deep", where=_place(node.start_mark, path))
@@ -148,8 +148,8 @@ def _construct_mapping(
     keys: tuple[str | int, ...],
     path: Path,
     places: dict[tuple[str | int, ...], Location],
-) -> dict[str, Any]:
-    data: dict[str, Any] = {}
+) -> dict[str, object]:
+    data: dict[str, object] = {}
     for key_node, value_node in node.value:
         place = _place(key_node.start_mark, path)
         if not isinstance(key_node, yaml.ScalarNode):
@@ -163,7 +163,7 @@ def _construct_mapping(
     return data
 
 
-def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
+def _scalar(node: yaml.ScalarNode, path: Path) -> object:
     """YAML 1.2 core schema, but only plain (unquoted) scalars become anything other than text."""
     text = str(node.value)
     if node.style in ("'", '"', "|", ">"):

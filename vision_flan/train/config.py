@@ -83,15 +83,21 @@ class Data:
 
     `held_out` is the share of instances that are never trained on; their loss is logged instead. An instance
     is held out by its own key, so that more tasks, other counts or another seed move none to the other side.
+    Tasks that their makers forbid to train on are left out, but for those in `include_forbidden`, for a
+    `reason`.
+    With a `suite`, patterns such as `*` match its tasks only; a task that a source names outright is taken.
     """
 
     root: str = "vision-flan"
+    suite: str = ""
     sources: tuple[Source, ...] = (Source(),)
     prompt: str = "vicuna_v1"  # vicuna_v1 | llama2_chat | plain
     image_position: str = "first"  # first | as_written: where the prompt holds `<image>`
     max_tokens: Annotated[int, Range(2, _MANY)] = 2048  # longer samples lose their end, as in LLaVA
     workers: Annotated[int, Range(0, 256)] = 4
     held_out: Share = 0.0
+    include_forbidden: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)

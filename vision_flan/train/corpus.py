@@ -24,8 +24,10 @@ from huggingface_hub.repocard import metadata_load
 
 from vision_flan.columns import COLUMNS, IMAGE, TURNS, Turn
 from vision_flan.errors import Location, VflanError
+from vision_flan.spec.catalog import Catalog
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Indices, Mixture, Ref, choose_tasks
+from vision_flan.train.use import permitted
 
 TEXTS = ("id", "prompt", "target", "category", "task")
 
@@ -282,7 +284,10 @@ def open_corpus(data: Data, seed: int) -> Corpus:
     Raises:
         CorpusError: a folder, repository or file that cannot be read.
         MixtureError: tasks or instances that are not there.
+        ForbiddenError: forbidden tasks are asked for, and no reason is given.
+        SpecError: there is no such suite.
     """
+    suite = Catalog.default().suite(data.suite) if data.suite else None
     folders: dict[str, Folder] = {}
     tables: list[Table] = []
     sizes: list[dict[str, int]] = []
@@ -292,7 +297,9 @@ def open_corpus(data: Data, seed: int) -> Corpus:
         root = source.root or data.root
         if root not in folders:
             folders[root] = Folder(root)
-        opened = [folders[root].table(name) for name in choose_tasks(source, folders[root].tasks, seed)]
+        there = permitted(folders[root].tasks, data.include_forbidden, data.reason)
+        chosen = choose_tasks(source, there, seed, suite)
+        opened = [folders[root].table(name) for name in chosen]
         kept = {table.task: table.held_out(data.held_out) for table in opened}
         refs += [Ref(len(tables) + n, int(row)) for n, table in enumerate(opened) for row in kept[table.task]]
         tables += opened

@@ -28,6 +28,7 @@ from vision_flan.columns import IMAGE_TYPE, TURNS, TURNS_TYPE, Turn
 from vision_flan.errors import Location, VflanError
 from vision_flan.instances.compose import encode_png
 from vision_flan.instances.images import decoded
+from vision_flan.train.use import permitted
 
 Row = dict[str, Any]
 MARK = "<image>"
@@ -42,10 +43,23 @@ class ExportError(VflanError):
     """The folder cannot be exported."""
 
 
-def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int:
+def export(
+    folder: Path,
+    out: Path,
+    form: str,
+    tasks: Sequence[str] = (),
+    *,
+    include_forbidden: Sequence[str] = (),
+    reason: str = "",
+) -> int:
     """Writes `folder`, or some of its tasks, into `out`; the number of instances.
 
+    Args:
+        include_forbidden: tasks to write although their makers forbid to train on them.
+        reason: why.
+
     Raises:
+        ForbiddenError: forbidden tasks are asked for, and no reason is given.
         ExportError: no compiled folder, an unknown task, or an `out` that already holds something.
     """
     found = sorted({path.parent.name for path in folder.glob("*/train-*.parquet")})
@@ -56,10 +70,17 @@ def export(folder: Path, out: Path, form: str, tasks: Sequence[str] = ()) -> int
         raise ExportError(
             f"no task {unknown[0]!r} here", where=Location(folder), hint="tasks: " + ", ".join(found)
         )
+    chosen = permitted(list(tasks) or found, include_forbidden, reason)
+    if not chosen:
+        raise ExportError(
+            "every task here is one that its makers forbid to train on",
+            where=Location(folder),
+            hint='--include-forbidden TASK --reason "..."',
+        )
     if out.exists() and any(out.iterdir()):
         raise ExportError("the folder is not empty", where=Location(out), hint="give another --out")
     out.mkdir(parents=True, exist_ok=True)
-    return FORMATS[form](folder, out.resolve(), list(tasks) or found)
+    return FORMATS[form](folder, out.resolve(), chosen)
 
 
 def _rows(folder: Path, task: str) -> Iterator[Row]:

@@ -14,6 +14,8 @@ from vision_flan.train.config import ConfigError, Lora
 
 _BASE, _DOWN, _UP = ".base_layer.", ".lora_A.default.", ".lora_B.default."
 
+_INSTALL = 'pip install "vision-flan[lora] @ git+https://github.com/vision-flan/vision-flan"'
+
 
 def add_adapters(model: LlavaForConditionalGeneration, lora: Lora) -> None:
     """Puts adapters beside the LLM's linear layers and freezes everything in it but them.
@@ -26,7 +28,7 @@ def add_adapters(model: LlavaForConditionalGeneration, lora: Lora) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ModuleNotFoundError as error:
-        raise ConfigError("train.lora.r needs peft", hint='pip install "vision-flan[lora]"') from error
+        raise ConfigError("train.lora.r needs peft", hint=_INSTALL) from error
     settings = LoraConfig(r=lora.r, lora_alpha=lora.alpha, target_modules=list(lora.targets))  # type: ignore[arg-type,unused-ignore]
     try:
         with torch.device("meta"):

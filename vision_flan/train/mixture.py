@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,15 +45,20 @@ def permutation(n: int, *key: object) -> Indices:
     return np.argsort(x ^ (x >> np.uint64(31))).astype(np.int64)
 
 
-def choose_tasks(source: Source, available: Sequence[str], seed: int) -> list[str]:
+def choose_tasks(
+    source: Source, available: Sequence[str], seed: int, suite: Collection[str] | None = None
+) -> list[str]:
     """The tasks a source takes of those available, sorted.
+
+    Args:
+        suite: what patterns match; None for all that is available. A task named outright need not be in it.
 
     Raises:
         MixtureError: a name or pattern that matches nothing, or fewer tasks than `source.tasks`.
     """
     chosen: set[str] = set()
     for pattern in source.include:
-        matched = fnmatch.filter(available, pattern)
+        matched = [name for name in fnmatch.filter(available, pattern) if _in_suite(name, pattern, suite)]
         if not matched:
             raise MixtureError(
                 f"no compiled task matches {pattern!r}",
@@ -69,6 +74,10 @@ def choose_tasks(source: Source, available: Sequence[str], seed: int) -> list[st
     if source.tasks:
         names = sorted(names[i] for i in permutation(len(names), seed, "tasks")[: source.tasks])
     return names
+
+
+def _in_suite(name: str, pattern: str, suite: Collection[str] | None) -> bool:
+    return suite is None or name == pattern or name in suite
 
 
 class Mixture:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from tokenizers import normalizers, pre_tokenizers
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
@@ -99,11 +100,21 @@ def read_config(folder: Path) -> PretrainedConfig:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer with `legacy` spacing, which is what gives LLaVA's ids around `<image>`."""
+    """The tokenizer, with SentencePiece's own spaces.
+
+    `legacy` gives each piece of text a space at its start, also after `<image>`, as LLaVA has it. Where the
+    text begins with a space already, transformers leaves that space out, and SentencePiece does not.
+    """
     try:
-        return AutoTokenizer.from_pretrained(folder, legacy=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, legacy=True)
     except (OSError, ValueError) as error:
         raise WeightsError(f"no tokenizer: {error}", where=Location(folder)) from error
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    spaces = getattr(backend, "pre_tokenizer", None)
+    if backend and isinstance(spaces, pre_tokenizers.Metaspace) and spaces.prepend_scheme == "always":
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        backend.pre_tokenizer = None
+    return tokenizer
 
 
 def token_id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int:

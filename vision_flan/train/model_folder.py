@@ -96,9 +96,14 @@ def save_around(
         num_additional_image_tokens=1,
         chat_template=template,
     ).save_pretrained(folder)
-    path = folder / "tokenizer_config.json"  # transformers does not save `legacy`, and its default differs
+    path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**settings, "legacy": True}, indent=2) + "\n", encoding="utf-8")
+    settings["legacy"] = True  # transformers does not save it, and its default differs
+    if settings.get("tokenizer_class") == "LlamaTokenizer":
+        # that class would put transformers' spaces back (see `load_tokenizer`); this one takes
+        # tokenizer.json as it is
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def chat_template(prompt: str) -> str:

@@ -22,11 +22,11 @@ def generate(mini: Miniature) -> None:
             path, textures = _image(index)
             card = draw.caption_card(" ".join(textures), (100, 80), note=str(index))
             tree.image(f"dtd/images/{path}", quirks.grayscale(card) if index % 15 == 4 else card)
-            if index < mini.n:
+            if index < ends["val"]:
                 mini.truth("texture_dtd", path, target=path.partition("/")[0])
                 mini.truth("texture_dtd_multiple", path, target="; ".join(sorted(textures)))
             else:
-                mini.truth("texture_dtd_multiple", path, dropped="not of the train split")
+                mini.truth("texture_dtd_multiple", path, dropped="of the test split")
         images = map(_image, range(ends["test"]))
         rows = (f"{path} {' '.join(sorted(textures))} " for path, textures in images)
         tree.write_lines("dtd/labels/labels_joint_anno.txt", rows)

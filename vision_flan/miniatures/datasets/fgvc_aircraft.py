@@ -44,7 +44,7 @@ def generate(mini: Miniature) -> None:
         tree.write_lines(f"{_DATA}/images_box.txt", boxes)
         for index in everything:
             tree.image(f"{_DATA}/images/{_image_id(mini, index)}.jpg", partial(_image, index))
-    for index in range(mini.n):
+    for index in range(mini.n + few):
         _truth(mini, index)
 
 

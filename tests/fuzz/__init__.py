@@ -1,0 +1,1 @@
+"""Random and damaged input for what reads untrusted files: `make fuzz`."""
