@@ -155,7 +155,7 @@ class TestGoodInput:
         from vision_flan.report import Silent
 
         compile_task("toy_hue", toy.raw, toy.out, toy.catalog, Options(), Silent())
-        assert datasets.get_dataset_config_names(str(toy.out)) == ["toy_color", "toy_hue"]
+        assert datasets.get_dataset_config_names(str(toy.out)) == ["all", "toy_color", "toy_hue"]
 
     def test_the_manifest_names_raw_files_versions_and_counts(self, toy: Toy) -> None:
         manifest = toy.compile(seed=5).manifest
