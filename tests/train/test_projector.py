@@ -115,3 +115,33 @@ def test_what_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None:
     (broken / "model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(WeightsError, match="not a readable checkpoint"):
         correlation(str(tiny), str(broken))
+
+
+def test_table_7_brings_the_llms_tokenizer_and_its_prompt(tiny: Path, tmp_path: Path) -> None:
+    """A Llama with a configuration and a tokenizer of its own, and LLaMA 2 Chat's prompt style."""
+    from transformers import AutoProcessor, LlamaConfig, LlamaForCausalLM
+
+    from vision_flan.train.model import load_tokenizer
+    from vision_flan.train.tiny import make_tokenizer
+
+    tokenizer = make_tokenizer(["Other words than the model has"] * 3)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    llama = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape))
+    llama.save_pretrained(tmp_path / "llama")
+    tokenizer.save_pretrained(tmp_path / "llama")
+    exchange(str(tiny), tmp_path / "new", Exchange(llm=str(tmp_path / "llama"), prompt="llama2_chat"))
+    model = LlavaForConditionalGeneration.from_pretrained(tmp_path / "new")
+    weight = model.model.language_model.layers[0].mlp.up_proj.weight
+    assert torch.equal(weight, llama.model.layers[0].mlp.up_proj.weight)
+    made = load_tokenizer(tmp_path / "new")
+    text = "Other words than these"
+    assert made(text).input_ids == load_tokenizer(tmp_path / "llama")(text).input_ids
+    assert model.config.image_token_id == made.convert_tokens_to_ids("<image>")
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which?"}]}]
+    processor = AutoProcessor.from_pretrained(tmp_path / "new")
+    assert processor.apply_chat_template(chat).startswith("[INST] <<SYS>>")
+    exchange(str(tiny), tmp_path / "kept", Exchange(llm=str(tmp_path / "llama")))
+    kept = AutoProcessor.from_pretrained(tmp_path / "kept")
+    assert "USER:" in kept.apply_chat_template(chat), "without --prompt the model's own stays"
+    with pytest.raises(WeightsError, match="no prompt style 'llama3'"):
+        exchange(str(tiny), tmp_path / "x", Exchange(llm=str(tmp_path / "llama"), prompt="llama3"))
