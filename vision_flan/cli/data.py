@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from vision_flan.cli.options import (
     jobs_option,
     json_option,
     limit_option,
+    memory_option,
     out_option,
     raw_option,
     seed_option,
@@ -80,6 +81,7 @@ Examples:
     show_default=True,
     help="full decodes every image: about 20 times slower on photographs.",
 )
+@memory_option
 @click.option("--force", is_flag=True, help="Compile even tasks that are up to date.")
 @click.option(
     "--verify-raw",
@@ -140,7 +142,7 @@ def compile(
     if suite is not None and plan is None and limit is None:
         catalog.suite(suite)
         with reporter(quiet=as_json or json_lines) as report:
-            quotas = quotas_of(suite, raw, catalog, seed, report)
+            quotas = quotas_of(suite, raw, out, catalog, seed, report)
     selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
@@ -172,7 +174,7 @@ def _compile_tasks(
 ) -> None:
     from vision_flan.build.many import compile_many
 
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, object]] = []
     failed: VflanError | None = None
     with reporters(quiet=as_json) as make:
         for outcome in compile_many(selection, raw, out, catalog, make):
@@ -192,7 +194,7 @@ def _compile_tasks(
         raise SystemExit(failed.exit_code)
 
 
-def _summary(result: Result) -> dict[str, Any]:
+def _summary(result: Result) -> dict[str, object]:
     manifest = result.manifest
     return {
         "task": manifest.task,
