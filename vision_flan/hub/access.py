@@ -88,5 +88,5 @@ def check_card(api: HfApi, card: str, patience: Patience) -> None:
     if errors:
         raise HubError(
             f"the Hub refuses the front matter of README.md: {'; '.join(errors)}",
-            hint="mend the block between the lines `---` on the repository's page, or remove it there",
+            hint="fix the block between the lines `---` on the repository's page, or remove it there",
         )

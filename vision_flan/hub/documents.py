@@ -52,7 +52,7 @@ class Documents:
         except ValueError as error:
             raise HubError(
                 f"README.md of {remote.repo_id}: {error}, and would be lost",
-                hint="mend the block between the lines `---` on the repository's page",
+                hint="fix the block between the lines `---` on the repository's page",
             ) from error
 
     def _card_there(self, remote: Remote) -> str:
