@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from vision_flan.spec.roots import VARIABLE, chosen_roots
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
 
-Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+Command = TypeVar("Command", bound=Callable[..., object] | click.Command)
 #: Where `--raw-map` leaves its value for `--raw`.
 _MAP = "vision_flan.raw_map"
 

@@ -10,8 +10,7 @@ import click
 
 from vision_flan.cli.options import FOLDER
 from vision_flan.cli.output import echo
-from vision_flan.errors import VflanError
-from vision_flan.versions import install_command
+from vision_flan.errors import VflanError, install_command
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
 

@@ -11,13 +11,19 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
+from vision_flan.errors import (
+    BadRawError,
+    Location,
+    MachineError,
+    MissingRawError,
+    SpecError,
+    install_command,
+)
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
 from vision_flan.readers.layout import BATCH_ROWS, Parts
 from vision_flan.readers.lmdb_pages import check_pages
 from vision_flan.readers.reader import TableSpec
-from vision_flan.versions import install_command
 
 _DATA = "/data.mdb"
 
