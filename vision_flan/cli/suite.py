@@ -8,6 +8,7 @@ import click
 
 from vision_flan.cli.options import json_option, memory_option, raw_options
 from vision_flan.cli.output import echo, print_json, print_table, reporter
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
     from vision_flan.build.plan import SuitePlan
@@ -116,7 +117,7 @@ def _print_plan(made: SuitePlan) -> None:
         rows,
     )
     over = [share for share in made.shares if share.over_cap]
-    echo(f"{len(made.shares)} tasks, {made.total:,} instances", err=True)
+    echo(f"{counted(len(made.shares), 'task')}, {made.total:,} instances", err=True)
     echo(made.explained, err=True)
     if made.wanted is not None:
         gap = f"{made.missing:,} are missing: no task has more" if made.missing else "reached exactly"
@@ -124,6 +125,6 @@ def _print_plan(made: SuitePlan) -> None:
     if over:
         most = max(share.over_cap for share in over)
         echo(
-            f"{len(over)} tasks exceed the cap of {made.cap:,}, by up to {most:,} (level {made.level:,})",
+            f"{counted(len(over), 'task')} above the cap of {made.cap:,}, by up to {most:,} (level {made.level:,})",
             err=True,
         )
