@@ -124,7 +124,5 @@ def _print_plan(made: SuitePlan) -> None:
         echo(f"wanted {made.wanted:,}: {gap}", err=True)
     if over:
         most = max(share.over_cap for share in over)
-        echo(
-            f"{counted(len(over), 'task')} above the cap of {made.cap:,}, by up to {most:,} (level {made.level:,})",
-            err=True,
-        )
+        above = f"{counted(len(over), 'task')} above the cap of {made.cap:,}"
+        echo(f"{above}, by up to {most:,} (level {made.level:,})", err=True)
