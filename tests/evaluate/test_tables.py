@@ -82,6 +82,7 @@ def test_what_is_no_score_is_refused(tmp_path: Path, tables: Tables) -> None:
         assert "other.json: not a score" in tables(f"Ours={folder}")[2]
     assert "neither a run with scores nor MODEL=FOLDER" in tables(str(folder))[2]
     assert tables(str(tmp_path / "nothing"))[0] == 1
+    (folder / "other.json").unlink()
     assert "no experiment 'table9'" in tables(f"Ours={folder}", "--only", "table9")[2]
 
 
@@ -174,7 +175,7 @@ def test_without_matplotlib_the_data_is_written_all_the_same(
 ) -> None:
     monkeypatch.setattr("vision_flan.evaluate.figures.importlib.util.find_spec", lambda name: None)
     folder = a_run(tmp_path / "runs", "tasks_x_instances", mme=700.0)
-    code, out, err = tables(str(folder), "--only", "figure4", "--out", str(tmp_path / "report"))
+    code, _, err = tables(str(folder), "--only", "figure4", "--out", str(tmp_path / "report"))
     assert code == 0
     assert "matplotlib is not installed" in err
     assert ",10,mme,700.0," in (tmp_path / "report" / "figure4.csv").read_text()
