@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from vision_flan.build.compile import Result
+    from vision_flan.build.compile import Options, Result
     from vision_flan.build.open_task import OpenTask
     from vision_flan.dataset.manifest import Verification
     from vision_flan.instances.maker import Instance
@@ -211,24 +211,31 @@ def compile(
         >>> vf.compile("ocr_textocr", raw="raw", out="vision-flan").built
         False
     """
-    from vision_flan.build.compile import Options, compile_task
+    options = _options(seed, limit, jobs, check_images, force, verify_raw)
+    return _compile(id, raw, Path(out), options, report)
+
+
+def _options(
+    seed: int, limit: int | str | None, jobs: int | None, check_images: str, force: bool, verify_raw: bool
+) -> Options:
+    """The options of a compile; nothing else checks the types of texts at run time."""
+    from vision_flan.build.compile import Options
     from vision_flan.build.engines import EngineSpec
-    from vision_flan.report import Silent
-    from vision_flan.spec.catalog import Catalog
 
     if check_images not in ("header", "full"):
         raise ValueError(f"check_images is 'header' or 'full', not {check_images!r}")
     if isinstance(limit, str) and limit != "spec":
         raise ValueError(f"limit is a number, None or 'spec', not {limit!r}")
-    options = Options(
-        seed=seed,
-        limit=limit,
-        engine=EngineSpec(jobs=jobs),
-        full_check=check_images == "full",
-        force=force,
-        verify_raw=verify_raw,
-    )
-    return compile_task(id, raw, Path(out), Catalog.default(), options, report or Silent())
+    engine = EngineSpec(jobs=jobs)
+    return Options(seed, limit, engine, check_images == "full", force=force, verify_raw=verify_raw)
+
+
+def _compile(id: str, raw: RawPlaces, out: Path, options: Options, report: Reporter | None) -> Result:
+    from vision_flan.build.compile import compile_task
+    from vision_flan.report import Silent
+    from vision_flan.spec.catalog import Catalog
+
+    return compile_task(id, raw, out, Catalog.default(), options, report or Silent())
 
 
 def load(folder: str | Path, id: str) -> Dataset:
@@ -292,10 +299,10 @@ def verify(folder: str | Path) -> Verification:
         >>> checked.tasks, checked.problems
         (1, [])
     """
-    from vision_flan.dataset import manifest
+    from vision_flan.dataset import verification
     from vision_flan.errors import Location, VflanError
 
-    *_, (_, result) = manifest.verify(Path(folder))  # the last one is complete
+    *_, (_, result) = verification.verify(Path(folder))  # the last one is complete
     if not result.tasks:
         raise VflanError(
             "this folder holds no compiled config",

@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+#: Where the package is installed from until it is on an index; `[project.urls]` has it too.
+REPOSITORY = "https://github.com/vision-flan/vision-flan"
+
+
+def install_command(extra: str = "") -> str:
+    """The command that installs the package, with an extra."""
+    return f'pip install "vision-flan{f"[{extra}]" if extra else ""} @ git+{REPOSITORY}"'
+
 
 class ExitCode(IntEnum):
     """Exit codes of every `vflan` command; scripts may rely on them."""

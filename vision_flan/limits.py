@@ -204,6 +204,15 @@ def use(limits: Limits) -> None:
         apply(limits.changed_by(os.environ))
 
 
+def allow_memory(size: int) -> None:
+    """Let this process, and workers that it starts, take this much memory."""
+    limits = replace(_state.limits, memory=size)
+    if _state.applied:
+        apply(limits)
+    else:
+        _state.limits = limits
+
+
 def _set(kind: int, most: int | None) -> None:
     """Set a soft limit: 0 for none, None for nothing at all. A lower hard limit stays."""
     _, hard = resource.getrlimit(kind)

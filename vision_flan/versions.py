@@ -10,9 +10,6 @@ from pathlib import Path
 #: SQL, Parquet, images and templates; and the parsers of specs and array files.
 DECIDING = ("duckdb", "pyarrow", "pillow", "jinja2", "numpy", "pyyaml", "scipy", "h5py")
 
-#: Where the package is installed from until it is on an index; `[project.urls]` has it too.
-REPOSITORY = "https://github.com/vision-flan/vision-flan"
-
 #: Written by `make lock` from the lock files.
 _TESTED = Path(__file__).parent / "tested_versions.json"
 
@@ -29,11 +26,6 @@ class DecidingVersion:
     def differs(self) -> bool:
         """Whether the installed version is not the tested one."""
         return self.installed not in (None, self.tested)
-
-
-def install_command(extra: str = "") -> str:
-    """The command that installs the package, with an extra."""
-    return f'pip install "vision-flan{f"[{extra}]" if extra else ""} @ git+{REPOSITORY}"'
 
 
 def deciding_versions() -> list[DecidingVersion]:

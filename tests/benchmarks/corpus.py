@@ -1,4 +1,4 @@
-"""Images for benchmarks: made once per folder, JPEGs of about 80 kB as from phones and cameras."""
+"""Images for benchmarks, made once per folder: JPEGs of about 80 kB as from cameras, PNGs of 2 kB."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ def jpegs(folder: Path, count: int, *, variants: int = 40) -> None:
         comment = f"{i:012}".encode()
         segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
         (folder / f"{i:06}.jpg").write_bytes(data[:2] + segment + data[2:])
+
+
+def pngs(folder: Path, count: int) -> None:
+    """Write `count` PNGs of 24 x 28 pixels of noise (about 2 kB each), unless they are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / f"{count - 1:06}.png").exists():
+        return
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        pixels = rng.integers(0, 256, (24, 28, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:06}.png", "PNG")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.toy import Toy
 from vision_flan.build.compile import Options, compile_task
+from vision_flan.build.locks import locked
 from vision_flan.dataset.manifest import verify
 from vision_flan.errors import BadRawError, ExitCode, MachineError, VflanError
 from vision_flan.miniatures import registry
@@ -63,6 +65,42 @@ def test_a_file_system_without_locks_is_named_as_the_cause(toy: Toy, monkeypatch
     with pytest.raises(MachineError) as caught:
         toy.compile()
     assert "does not support locks" in caught.value.hint
+
+
+class TestLockOfAnotherHost:
+    """As on NFS, where `flock` may hold on one machine only: the file says who works there."""
+
+    def lock(self, toy: Toy, age: float) -> Path:
+        path = toy.out / ".vflan/toy_color/lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("process 4711 on node-17\n")
+        moment = time.time() - age
+        os.utime(path, (moment, moment))
+        return path
+
+    def test_one_that_was_touched_a_moment_ago_is_held(self, toy: Toy) -> None:
+        self.lock(toy, 20)
+        with pytest.raises(MachineError, match="process 4711 on node-17") as caught:
+            toy.compile()
+        assert "if it was killed, for 60 seconds" in caught.value.hint
+
+    @pytest.mark.parametrize("age", [90, -7200])
+    def test_one_that_was_left_behind_is_taken_also_if_a_clock_was_wrong(self, toy: Toy, age: float) -> None:
+        path = self.lock(toy, age)
+        assert toy.compile().manifest.rows == 12
+        assert path.read_text() == ""
+
+    def test_one_that_is_held_is_touched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vision_flan.build.locks._BEAT", 0.01)
+        path = tmp_path / "lock"
+        with locked(path, wait=False):
+            assert str(os.getpid()) in path.read_text()
+            os.utime(path, (0, 0))
+            until = time.monotonic() + 10
+            while path.stat().st_mtime == 0 and time.monotonic() < until:
+                time.sleep(0.01)
+            assert path.stat().st_mtime > 0
+        assert path.read_text() == ""
 
 
 def test_a_path_that_is_too_long_is_named_as_the_cause(toy: Toy) -> None:

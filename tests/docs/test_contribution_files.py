@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from vision_flan.cli.main import COMMANDS, vflan
-from vision_flan.versions import REPOSITORY, install_command
+from vision_flan.errors import REPOSITORY, install_command
 
 ROOT = Path(__file__).parents[2]
 FILES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -201,3 +202,35 @@ def test_integers_and_floats_are_scaled_by_their_range(kind: Any) -> None:
     assert on_white(Image.new("F", (2, 2), 7.0)).getpixel((0, 0)) == (128, 128, 128)
     odd = Image.fromarray(np.array([[np.nan, 0, 1, np.inf]], dtype=np.float32))
     assert np.asarray(on_white(odd))[0, :, 0].tolist() == [0, 0, 255, 255]
+
+
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    body = kind + payload
+    return len(payload).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from([b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"bKGD", b"PLTE", b"IHDR", b"tRNS"]),
+    payload=st.binary(max_size=40),
+    tail=st.one_of(st.none(), st.binary(min_size=5, max_size=5)),
+)
+def test_a_png_that_is_accepted_by_its_header_is_one_that_pillow_opens_at_that_size(
+    kind: bytes, payload: bytes, tail: bytes | None
+) -> None:
+    plain = encoded("RGB", "PNG")
+    header = plain[16:29] if tail is None else plain[16:24] + tail
+    data = plain[:8] + chunk(b"IHDR", header) + chunk(kind, payload) + plain[33:]
+    try:
+        facts = check_image(data)
+    except BadImageError:
+        return
+    with Image.open(io.BytesIO(data)) as image:
+        assert (facts.format, facts.width, facts.height) == (image.format, *image.size)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("more", [{}, {"dpi": (72, 72)}, {"gamma": 0.5}])
+def test_every_kind_of_png_has_its_size(mode: str, more: dict[str, Any]) -> None:
+    facts = check_image(encoded(mode, "PNG", **more))
+    assert (facts.format, facts.width, facts.height) == ("PNG", 48, 32)

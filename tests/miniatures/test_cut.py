@@ -227,3 +227,14 @@ def test_a_cut_miniature_is_found_where_a_generator_would_be(tmp_path: Path) -> 
     assert mini.tasks == ["count_zoo"] and len(truth) == len(made.expected)
     with pytest.raises(SpecError, match="there is a cut miniature already"):
         cut(catalog, "zoo", tmp_path / "raw", 4)
+
+
+@pytest.mark.parametrize("dataset", ["funsd", "memotion", "gqa"])
+def test_shipped_datasets_can_be_cut_from_their_archives(dataset: str, tmp_path: Path) -> None:
+    registry.make(dataset, tmp_path / "raw", 30, 1, archives=True)
+    catalog = Catalog.of([Root.of_package(), Root.of(tmp_path / "mine")])
+    made = cut(catalog, dataset, tmp_path / "raw", 4)
+    assert len([line for line in made.expected if not line.dropped]) >= 4
+    real = {path.name for path in (tmp_path / "raw" / dataset).rglob("*") if path.is_file()}
+    there = {path.name for path in (made.folder / "raw").rglob("*") if path.is_file()}
+    assert there and there <= real

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pytest
+from click.testing import CliRunner
 
 from tests.folders_of_files import harbor, paintings, pairs, snails
 from vision_flan.cli.main import run, vflan
@@ -154,3 +155,19 @@ def test_a_form_that_does_not_fit_names_those_that_do(
     assert run(vflan, arguments) == ExitCode.FAILED
     assert "forms that fit: options, label, yes_no" in capsys.readouterr().err
     assert not (tmp_path / "mine/task_specs").exists()
+
+
+def test_on_a_terminal_it_asks_for_form_and_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snails(tmp_path / "raw")
+    monkeypatch.setattr("vision_flan.cli.new.is_terminal", lambda stream: True)
+    arguments = ["new", "snails", "animal_snails", "--raw", str(tmp_path / "raw"), "--n", "0"]
+    arguments += ["--root", str(tmp_path / "mine")]
+    answers = "label\nAnimal Clasification\nAnimal Classification\ny\n"
+    result = CliRunner().invoke(vflan, arguments, input=answers, catch_exceptions=False)
+    assert "is not one of the paper's 25: did you mean Animal Classification" in result.output
+    spec = (tmp_path / "mine/task_specs/snails/animal_snails.yaml").read_text("utf-8")
+    assert "form: label\n" in spec and "category: Animal Classification" in spec
+    assert "table: images" in spec and not (tmp_path / "mine/tests").exists()
+    other = [*arguments[:-1], str(tmp_path / "other")]
+    refused = CliRunner().invoke(vflan, other, input="\n\nn\n")
+    assert refused.exit_code == ExitCode.FAILED and not (tmp_path / "other").exists()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Made:
 
     def write(self, path: Path) -> None:
         """Write the facts atomically."""
-        write_atomically(path, json.dumps(asdict(self)))
+        write_atomically(path, json.dumps(vars(self), default=vars))
 
     def can_reuse_for(self, at_most: int | None) -> bool:
         """Whether the same blocks would come out the same if limited to `at_most` rows."""

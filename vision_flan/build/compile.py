@@ -24,6 +24,7 @@ from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
 from vision_flan.report import WRITING, Reporter
 from vision_flan.spec.catalog import Catalog
@@ -88,8 +89,10 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
     with RecordStore(build.work) as store:
+        fresh = build.options.force or build.options.verify_raw  # trust no size and time
+        kept = TableCache(build.out / WORK_FOLDER / FOLDER, fresh=fresh)
         candidates = load_records(
-            build.task, build.sources, build.raw, build.options.seed, store, build.report
+            build.task, build.sources, build.raw, build.options.seed, store, build.report, kept
         )
         blocks = _make_blocks(build, candidates, engine)
     seen = Seen()

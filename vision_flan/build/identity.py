@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class BuildRecord:
 
     def write(self, path: Path) -> None:
         """Write the record atomically."""
-        write_atomically(path, json.dumps(asdict(self)))
+        write_atomically(path, json.dumps(vars(self), default=vars))
 
     @classmethod
     def read(cls, path: Path) -> BuildRecord | None:

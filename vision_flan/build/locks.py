@@ -7,8 +7,9 @@ import fcntl
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -36,6 +37,8 @@ _HINTS = (
         errno.ENOLCK: "its file system does not support locks: choose an --out on a local disk",
     }
 )
+#: Seconds between two touches of a held lock, and until one that is not touched counts as left behind.
+_BEAT, _STALE = 10.0, 60.0
 _TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
 
 
@@ -54,22 +57,63 @@ def task_lock(out: Path, task: str) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file, which names its holder."""
-    with path.open("a+") as file:  # the kernel releases the lock when the process dies
+    """Hold a lock file, which names its holder.
+
+    The kernel's lock ends with the process, but on a network file system it may hold on one machine only. So
+    the holder touches the file while it works, and empties it at the end; a file that names another host and
+    was touched a moment ago is held.
+
+    Raises:
+        MachineError: another process holds it, and `wait` is False.
+    """
+    with path.open("a+") as file:
+        file.seek(0)
+        holder = file.read(200).strip()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read(200).strip() or "unknown"
-            raise MachineError(
-                f"another compile of this task is running in this folder: {holder}",
-                where=Location(path.parent),
-                hint="wait for it, or compile into another --out",
-            ) from error
+            raise _is_held(path, holder, "wait for it") from error
+        if not wait and _is_held_elsewhere(path, holder):
+            raise _is_held(path, holder, f"wait for it; if it was killed, for {_STALE:.0f} seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        done = threading.Event()
+        beat = threading.Thread(target=_keep_fresh, args=(file.fileno(), done), daemon=True, name="lock")
+        beat.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beat.join()
+            file.truncate(0)
+
+
+def _is_held(path: Path, holder: str, hint: str) -> MachineError:
+    return MachineError(
+        f"another compile of this task is running in this folder: {holder or 'unknown'}",
+        where=Location(path.parent),
+        hint=f"{hint}, or compile into another --out",
+    )
+
+
+def _is_held_elsewhere(path: Path, holder: str) -> bool:
+    """Whether a process of another host touched the lock a moment ago, by the clock of the file's disk."""
+    host = holder.partition(" on ")[2]
+    if not host or host == socket.gethostname():
+        return False
+    probe = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        probe.touch()
+        return abs(probe.stat().st_mtime - path.stat().st_mtime) < _STALE
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _keep_fresh(descriptor: int, done: threading.Event) -> None:
+    while not done.wait(_BEAT):
+        with suppress(OSError):  # what is wrong with the disk, the build will say
+            os.utime(descriptor)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from vision_flan.instances.maker import Dropped, InstanceMaker, Text
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.table_cache import TableCache
 from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
@@ -53,9 +54,17 @@ class OpenTask:
 
 @contextmanager
 def open_task(
-    name: str, places: RawPlaces, catalog: Catalog, seed: int = 0, report: Reporter | None = None
+    name: str,
+    places: RawPlaces,
+    catalog: Catalog,
+    seed: int = 0,
+    report: Reporter | None = None,
+    kept: TableCache | None = None,
 ) -> Iterator[OpenTask]:
     """Read a task's records; memory and disk space are released at the end.
+
+    Args:
+        kept: tables that were read before.
 
     Raises:
         SpecError, MissingRawError, BadRawError: as `compile_task`.
@@ -68,7 +77,7 @@ def open_task(
         if problem:
             raise problem
         with tempfile.TemporaryDirectory(prefix="vflan-") as work, RecordStore(Path(work)) as store:
-            candidates = load_records(task, sources, raw, seed, store, report)
+            candidates = load_records(task, sources, raw, seed, store, report, kept)
             images = ImageStore(raw, all_readers(sources.dataset))
             yield OpenTask(task, catalog, sources.labels, candidates, images.read)
 

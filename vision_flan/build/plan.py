@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_flan.build.locks import WORK_FOLDER
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.raw.roots import RawPlaces
+from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT
@@ -153,17 +156,24 @@ class PlanOptions:
 
 
 def plan_suite(
-    name: str, raw: RawPlaces | None, catalog: Catalog, options: PlanOptions, report: Reporter
+    name: str,
+    raw: RawPlaces | None,
+    catalog: Catalog,
+    options: PlanOptions,
+    report: Reporter,
+    kept: TableCache | None = None,
 ) -> SuitePlan:
     """The quotas of a suite's tasks.
 
     Args:
+        kept: tables that were read before; None keeps them for this plan only.
         raw: count the records of tasks whose raw files are here; None uses the declared numbers.
 
     Raises:
         SpecError: no such suite, or one of its tasks has no valid spec.
     """
-    found = supplies(catalog, name, raw, report)
+    with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
+        found = supplies(catalog, name, raw, report, kept or TableCache(Path(folder)))
     cap = options.cap or DEFAULT_LIMIT
     if options.tasks is not None:
         found = choose_tasks(found, options.tasks, cap, options.seed)
@@ -174,12 +184,19 @@ def plan_suite(
     return allocate(found, suite=name, cap=cap, wanted=wanted, seed=options.seed)
 
 
-def quotas_of(suite: str, raw: RawPlaces, catalog: Catalog, seed: int, report: Reporter) -> Mapping[str, int]:
+def quotas_of(
+    suite: str, raw: RawPlaces, out: Path, catalog: Catalog, seed: int, report: Reporter
+) -> Mapping[str, int]:
     """The quotas of a suite that has a total to reach, as the paper's has. For other suites none: each task's
-    own limit applies."""
+    own limit applies.
+
+    Args:
+        out: the compiled folder; tables that are read to count their records are kept for the build.
+    """
     if suite != PAPER_SUITE:
         return {}
-    return plan_suite(suite, raw, catalog, PlanOptions(seed=seed), report).quotas
+    kept = TableCache(out / WORK_FOLDER / FOLDER)
+    return plan_suite(suite, raw, catalog, PlanOptions(seed=seed), report, kept).quotas
 
 
 def allocate(
@@ -280,7 +297,9 @@ def _in_turn(pools: Mapping[str, list[Supply]], seed: int) -> list[Supply]:
     return [tasks[i] for i in range(rounds) for tasks in drawn.values() if i < len(tasks)]
 
 
-def supplies(catalog: Catalog, suite: str, raw: RawPlaces | None, report: Reporter) -> list[Supply]:
+def supplies(
+    catalog: Catalog, suite: str, raw: RawPlaces | None, report: Reporter, kept: TableCache
+) -> list[Supply]:
     """The supply of each task of a suite, counted by reading the records if there are raw files.
 
     Raises:
@@ -289,15 +308,17 @@ def supplies(catalog: Catalog, suite: str, raw: RawPlaces | None, report: Report
     found = []
     for name in sorted(catalog.suite(suite)):
         task = catalog.task(name)
-        counted, note = (None, "") if raw is None else _count(name, raw, catalog, report)
+        counted, note = (None, "") if raw is None else _count(name, raw, catalog, report, kept)
         limit = task.limit if task.limit is not None and task.limit < DEFAULT_LIMIT else None
         found.append(Supply(task.id, task.category, task.available, task.confidence, counted, limit, note))
     return found
 
 
-def _count(name: str, raw: RawPlaces, catalog: Catalog, report: Reporter) -> tuple[int | None, str]:
+def _count(
+    name: str, raw: RawPlaces, catalog: Catalog, report: Reporter, kept: TableCache
+) -> tuple[int | None, str]:
     try:
-        with open_task(name, raw, catalog, report=report) as opened:
+        with open_task(name, raw, catalog, report=report, kept=kept) as opened:
             return opened.candidates.count, ""
     except MissingRawError:
         return None, "no raw files"

@@ -13,7 +13,7 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, TypeVar
 
 from vision_flan.build.memory import keep_freed_memory
-from vision_flan.errors import MachineError, VflanError
+from vision_flan.errors import MachineError, VflanError, install_command
 from vision_flan.report import Reporter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def connect(address: str | None, jobs: int | None = None) -> bool:
         import ray
     except ImportError as error:
         raise MachineError(
-            "Ray is not installed", hint="pip install 'vision-flan[ray]', on every machine of the cluster"
+            "Ray is not installed", hint=f"{install_command('ray')}, on every machine of the cluster"
         ) from error
     if ray.is_initialized():
         return False

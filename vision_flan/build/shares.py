@@ -18,6 +18,7 @@ from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.many import Selection
 from vision_flan.build.notices import write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
+from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, SpecError, VflanError
@@ -122,26 +123,27 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
         replaces = shards_to_replace(work, out, task)
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)
-        _add_attribution(task, folder, manifest, out)
+        _add_credits(folder, out, manifest)
         install(work, out, record, report)
     return True
 
 
-def _add_attribution(task: str, folder: Path, manifest: Manifest, out: Path) -> None:
-    """The attribution table and the notices of a config, which its manifest names."""
+def _add_credits(folder: Path, out: Path, manifest: Manifest) -> None:
+    """The table of authors and the notices that licenses ask for, and what tells whether they are current."""
     write_notices(out, manifest)
-    if not manifest.attribution.get("sha256"):
-        return
-    source, target = attribution_path(folder, task), attribution_path(out, task)
-    if not is_whole(source, str(manifest.attribution["sha256"])):
+    record = Path(WORK_FOLDER, ATTRIBUTION, f"{manifest.task}.json")
+    table = attribution_path(Path(), manifest.task)
+    if manifest.attribution.get("sha256") and not is_whole(folder / table, manifest.attribution["sha256"]):
         raise VflanError(
             "the attribution table is missing or damaged",
-            where=Location(source),
+            where=Location(folder / table),
             hint="compile its task again",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    _link(source, target)
+    for path in (record, table):
+        (out / path).unlink(missing_ok=True)
+        if (folder / path).exists():
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            _link(folder / path, out / path)
 
 
 def _check_shard(path: Path, size: int, sha256: str, stamp: list[int] | None) -> None:

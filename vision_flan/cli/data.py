@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from vision_flan.cli.options import (
     jobs_option,
     json_option,
     limit_option,
+    memory_option,
     out_option,
     raw_option,
     seed_option,
@@ -80,6 +81,7 @@ Examples:
     show_default=True,
     help="full decodes every image: about 20 times slower on photographs.",
 )
+@memory_option
 @click.option("--force", is_flag=True, help="Compile even tasks that are up to date.")
 @click.option(
     "--verify-raw",
@@ -140,7 +142,7 @@ def compile(
     if suite is not None and plan is None and limit is None:
         catalog.suite(suite)
         with reporter(quiet=as_json or json_lines) as report:
-            quotas = quotas_of(suite, raw, catalog, seed, report)
+            quotas = quotas_of(suite, raw, out, catalog, seed, report)
     selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")
@@ -172,7 +174,7 @@ def _compile_tasks(
 ) -> None:
     from vision_flan.build.many import compile_many
 
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, object]] = []
     failed: VflanError | None = None
     with reporters(quiet=as_json) as make:
         for outcome in compile_many(selection, raw, out, catalog, make):
@@ -192,7 +194,7 @@ def _compile_tasks(
         raise SystemExit(failed.exit_code)
 
 
-def _summary(result: Result) -> dict[str, Any]:
+def _summary(result: Result) -> dict[str, object]:
     manifest = result.manifest
     return {
         "task": manifest.task,
@@ -236,11 +238,11 @@ def _print_result(result: Result) -> None:
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
-    It also checks that the counts add up, and that there are no other Parquet files. It reads every byte, but
-    decodes no image; raw files are checked by `vflan compile`.
+    It also checks that the counts add up, that there are no other Parquet files, and README.md. It reads
+    every byte, but decodes no image; raw files are checked by `vflan compile`.
     """
     from vision_flan.dataset.manifest import Verification, readable_manifests
-    from vision_flan.dataset.manifest import verify as verify_folder
+    from vision_flan.dataset.verification import verify as verify_folder
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_configs
 
@@ -268,3 +270,26 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
         echo(f"{shown}, {human_bytes(result.bytes)}: {state_text}")
     if problems:
         raise SystemExit(ExitCode.FAILED)
+
+
+@click.command(
+    epilog="\b\nExample:\n  cp -r other/scene_300w other/manifest vision-flan/ && vflan card vision-flan"
+)
+@click.argument("folder", type=EXISTING_FOLDER)
+def card(folder: Path) -> None:
+    """Write README.md of a compiled folder from its manifests.
+
+    `load_dataset` finds the configs in README.md. It is written by every compile; write it again after
+    configs were copied into the folder, or out of it.
+    """
+    from vision_flan.dataset.card import refresh_card
+    from vision_flan.dataset.manifest import readable_manifests
+    from vision_flan.errors import Location
+
+    manifests, _ = readable_manifests(folder)
+    if not manifests:
+        hint = "give the folder that `vflan compile --out` wrote"
+        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+    for problem in refresh_card(folder):
+        print_error(problem)
+    echo(f"{folder / 'README.md'}: {counted(len(manifests), 'config')}")

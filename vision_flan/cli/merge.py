@@ -8,7 +8,7 @@ import click
 
 from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option
 from vision_flan.cli.output import echo, print_json, reporter
-from vision_flan.report import human_bytes
+from vision_flan.report import counted, human_bytes
 
 
 @click.command(epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan")
@@ -31,4 +31,4 @@ def merge(folders: tuple[Path, ...], out: Path, as_json: bool) -> None:
         return
     size = sum(manifest.download_size for manifest in added)
     rows = sum(manifest.rows for manifest in added)
-    echo(f"{out}: {len(added)} configs added, {rows:,} instances, {human_bytes(size)}")
+    echo(f"{out}: {counted(len(added), 'config')} added, {rows:,} instances, {human_bytes(size)}")

@@ -6,16 +6,17 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from vision_flan.limits import allow_memory
 from vision_flan.spec.roots import VARIABLE, chosen_roots
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
 
-Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+Command = TypeVar("Command", bound=Callable[..., object] | click.Command)
 #: Where `--raw-map` leaves its value for `--raw`.
 _MAP = "vision_flan.raw_map"
 
@@ -192,4 +193,17 @@ def _use_roots(context: click.Context, option: click.Parameter, folders: tuple[P
     context.with_resource(chosen_roots(folders, may_be_new=context.command.name == "new"))
 
 
+def _allow_memory(context: click.Context, _: click.Parameter, size: int | None) -> None:
+    if size is not None:
+        allow_memory(size)
+
+
+memory_option = click.option(
+    "--memory",
+    type=SIZE,
+    expose_value=False,
+    callback=_allow_memory,
+    help="Memory that each process may take, as 32GB; SQL has a quarter of it before tables spill to disk. "
+    "Default: three quarters of the machine's, 16 GiB at most.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import json_option, raw_options
+from vision_flan.cli.options import json_option, memory_option, raw_options
 from vision_flan.cli.output import echo, print_json, print_table, reporter
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ Then: vflan compile --plan plan.json --raw ~/raw""",
     show_default=True,
     help="Decides which tasks, and which of them get a left-over instance.",
 )
+@memory_option
 @json_option
 def plan_command(
     name: str,

@@ -11,9 +11,8 @@ import click
 
 from vision_flan.cli.options import FOLDER, json_option
 from vision_flan.cli.output import echo, print_json, reporter
-from vision_flan.errors import VflanError
+from vision_flan.errors import VflanError, install_command
 from vision_flan.report import counted
-from vision_flan.versions import install_command
 
 
 class _Chosen(TypedDict):

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, install_command
 from vision_flan.evaluate.values import Answer, AnswerError
-from vision_flan.versions import install_command
 
 #: A cell may hold an image in base64, as MMBench's tables do.
 MAX_CELL = 64 * 1024 * 1024

@@ -10,11 +10,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 
-from vision_flan.errors import VflanError
+from vision_flan.errors import VflanError, install_command
 from vision_flan.evaluate.files import answers_jsonl, one_target
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.values import Answer, AnswerError, Part, Score, mean, require_unique
-from vision_flan.versions import install_command
 
 #: texts -> the entities of each
 Recognizer = Callable[[Iterable[str]], Iterable[Sequence[str]]]

@@ -26,6 +26,14 @@ _PNG_PLAIN = frozenset(
 )
 
 
+#: Bytes that Pillow needs of some of them.
+_PNG_LENGTHS = {b"IHDR": (13, 13), b"gAMA": (4, 4), b"cHRM": (32, 32), b"sRGB": (1, 1), b"pHYs": (9, 9)}
+#: Pairs of bit depth and color type, without those that need a palette.
+_PNG_COLORS = frozenset(
+    ((1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (8, 4), (16, 4), (8, 6), (16, 6))
+)
+
+
 class BadHeaderError(Exception):
     """A header with so many parts that parsing takes seconds, or of a kind that viewers cannot open."""
 
@@ -196,6 +204,18 @@ def plain_png(data: bytes) -> bool | None:
             plain, pixels = plain and not closed, True
         else:
             closed = pixels
-            plain = plain and kind in _PNG_PLAIN and not closed
+            least, most = _PNG_LENGTHS.get(kind, (0, length))
+            plain = plain and kind in _PNG_PLAIN and least <= length <= most and not closed
+            plain = plain and (kind == b"IHDR") == (at == 8)
         at = stop
     raise BadHeaderError
+
+
+def png_header(data: bytes) -> Plain | None:
+    """The size of a PNG of a common kind; None for any other. Its chunks are for `plain_png` to check."""
+    if data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" or len(data) < 33:
+        return None
+    depth, color, compression, method, interlace = data[24:29]
+    if (depth, color) not in _PNG_COLORS or compression or method or interlace > 1:
+        return None
+    return Plain(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]))

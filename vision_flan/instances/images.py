@@ -19,6 +19,7 @@ from vision_flan.instances.image_headers import (
     bound_jpeg,
     plain_jpeg,
     plain_png,
+    png_header,
 )
 
 #: Pillow's limit against decompression bombs: a quarter of a gigabyte of RGB.
@@ -67,6 +68,9 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
                 return ImageFacts("JPEG", plain.width, plain.height)
         if data.startswith(b"\xff\xd8"):
             bound_jpeg(data)
+        header = None if full else png_header(data)
+        if header and 1 < header.width * header.height <= MAX_PIXELS and plain_png(data):
+            return ImageFacts("PNG", header.width, header.height)
         return _check_opened(data, full)
     except BadHeaderError as error:
         raise BadImageError("broken_image") from error

@@ -32,6 +32,7 @@ from vision_flan.miniatures.tree import archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.raw.roots import RawPlaces
+from vision_flan.readers.damage import reading
 from vision_flan.records.needed import Row, RowFinder
 from vision_flan.records.tables import open_raw, task_sources
 from vision_flan.report import Reporter, Silent
@@ -210,7 +211,8 @@ def _contents(
         data = raw.read_bytes(file)
         if readers:
             cuts = [_cut(spec, table, rows, scrub) for table, rows in tables.items() if _reads(spec, table)]
-            made = cut_file(min(readers), file, data, cuts)
+            with reading(raw, file, min(readers)):
+                made = cut_file(min(readers), file, data, cuts)
         else:
             made = stand_in(data, file) if file.lower().endswith(IMAGE_SUFFIXES) else data
         contents[_place(raw, file)] = made

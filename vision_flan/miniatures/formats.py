@@ -21,9 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from vision_flan.errors import MachineError
+from vision_flan.errors import MachineError, install_command
 from vision_flan.miniatures.tree import Drawing, encode
-from vision_flan.versions import install_command
 
 Array = np.ndarray[Any, Any]
 

@@ -216,7 +216,8 @@ def idx_tables(survey: Survey, group: Group) -> list[Table]:
         head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[3] not in (1, 3, 4):
         return []
-    return [Table("labels" if head[3] == 1 else "images", "idx", group.pattern, group.paths)]
+    numbers = {"_value": "BIGINT"} if head[3] == 1 else {}
+    return [Table("labels" if numbers else "images", "idx", group.pattern, group.paths, numbers)]
 
 
 def is_idx(name: str) -> bool:

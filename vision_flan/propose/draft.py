@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from vision_flan.errors import SpecError
 from vision_flan.propose.records import record_keys, safe_name
-from vision_flan.propose.source import Source, sql_name, turn_fields
+from vision_flan.propose.source import Source, sql_name, sql_text, turn_fields
 from vision_flan.review.instruction_rules import CLOSINGS
 from vision_flan.review.task_rules import looks_raw
 
@@ -132,7 +132,7 @@ def _single(source: Source) -> tuple[dict[str, object], str]:
 
 
 def _where(source: Source) -> str:
-    return f"\nWHERE {sql_name(source.split)} = '{source.split_value}'" if source.split else ""
+    return f"\nWHERE {sql_name(source.split)} = {sql_text(source.split_value)}" if source.split else ""
 
 
 def _group_fields(source: Source) -> str:

@@ -104,8 +104,14 @@ def _best(
         counts.update(set.intersection(*ways))
     if not counts or not rows:
         return None
-    (prefix, ending), hits = min(counts.items(), key=lambda item: (-item[1], len(item[0][0]), item[0]))
+    (prefix, ending), hits = min(counts.items(), key=_rank)
     return Reference(name, prefix, ending, hits / len(rows), is_list)
+
+
+def _rank(way: tuple[tuple[str, str], int]) -> tuple[int, bool, int, str]:
+    """The way that most rows have first; of equals one that another field decides, then the shortest."""
+    (prefix, ending), hits = way
+    return -hits, "{{" not in prefix, len(prefix), prefix + ending
 
 
 def _ways(text: str, row: Mapping[str, object], name: str, index: ImageIndex) -> set[tuple[str, str]]:

@@ -19,6 +19,7 @@ from vision_flan.propose.paths import Group, file_groups, image_groups
 from vision_flan.propose.survey import Survey, suffix
 from vision_flan.propose.table import Table
 from vision_flan.propose.text_files import delimited_tables, list_tables
+from vision_flan.readers.damage import reading
 
 Look = Callable[[Survey, Group], list[Table]]
 
@@ -69,7 +70,8 @@ def look(survey: Survey) -> Looked:
     for format_, paths in sorted(by_format.items()):
         for group in file_groups(paths):
             try:
-                found, why = _tables(survey, format_, group)
+                with reading(survey.raw, group.paths[0], format_):
+                    found, why = _tables(survey, format_, group)
             except VflanError as error:
                 found, why = [], error.what
             tables += found

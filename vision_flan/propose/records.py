@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vision_flan.propose.source import Source, sql_name
+from vision_flan.propose.source import Source, sql_name, sql_text
 from vision_flan.propose.types import PLAIN_NAME
 
 
@@ -13,7 +13,7 @@ def record_keys(source: Source, *, sql: str = "") -> dict[str, object]:
     keys: dict[str, object] = {}
     if source.split:
         keys["split"] = {"train": "train"}.get(source.split_value.lower(), "train")
-    condition = f"{sql_name(source.split)} = '{source.split_value}'" if source.split else ""
+    condition = f"{sql_name(source.split)} = {sql_text(source.split_value)}" if source.split else ""
     if sql or source.images or _odd_names(source):
         keys["sql"] = sql or _select(source, condition)
     else:
@@ -58,8 +58,8 @@ def _select(source: Source, condition: str) -> str:
 def _image_list(source: Source) -> str:
     """SQL of the references to the images of a record."""
     around = [
-        f"'{source.prefix}' || " if source.prefix else "",
-        f" || '{source.ending}'" if source.ending else "",
+        f"{sql_text(source.prefix)} || " if source.prefix else "",
+        f" || {sql_text(source.ending)}" if source.ending else "",
     ]
     if len(source.images) == 1:
         name = sql_name(source.images[0])

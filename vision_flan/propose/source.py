@@ -189,6 +189,11 @@ def sql_name(name: str) -> str:
     return name if plain and name.lower() not in _RESERVED else '"' + name.replace('"', '""') + '"'
 
 
+def sql_text(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 _RESERVED = frozenset(
     ("all", "and", "as", "by", "case", "check", "column", "default", "desc", "end", "for", "from", "group",
     "in",

@@ -119,7 +119,8 @@ def _table_lines(table: Table, text: str) -> list[str]:
     entry = {key: value for key, value in table.as_yaml().items() if key != "columns"}
     if read:
         entry["columns"] = read
-    notes = textwrap.wrap(f"not read: {', '.join(others)}", WIDTH - 4) if others else []
+    said = "".join(char if char.isprintable() else " " for char in f"not read: {', '.join(others)}")
+    notes = textwrap.wrap(said, WIDTH - 4) if others else []
     return [*(f"  # {note}" for note in notes), *_entry(table.name, entry, 2)]
 
 
@@ -130,7 +131,8 @@ def _is_named(name: str, text: str) -> bool:
 def _entry(key: str, value: object, indent: int = 0) -> list[str]:
     """A key with its value as lines of YAML: on one line where that fits and reads well."""
     space = " " * indent
-    if isinstance(value, str) and "\n" in value:
+    is_block = isinstance(value, str) and "\n" in value and value.replace("\n", "").isprintable()
+    if is_block and isinstance(value, str):
         return [f"{space}{key}: |", *(f"{space}  {line}" for line in value.rstrip("\n").split("\n"))]
     line = f"{space}{flow(key)}: {_plain(value)}"
     if not isinstance(value, dict | list) or not value:
@@ -148,7 +150,7 @@ def _entry(key: str, value: object, indent: int = 0) -> list[str]:
 
 def _plain(value: object) -> str:
     """A value behind its key: without quotes where YAML reads the same."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isprintable():
         with suppress(SpecError):
             if parse_yaml(f"key: {value}", Path("value")).data == {"key": value}:
                 return value

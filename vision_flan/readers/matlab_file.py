@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from vision_flan.errors import BadRawError, Location, MachineError
+from vision_flan.errors import BadRawError, Location, MachineError, install_command
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.matlab_child import CrashError, MatlabParser
 from vision_flan.readers.pixels import Array
 from vision_flan.readers.whole import read_whole
-from vision_flan.versions import install_command
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PARSER = MatlabParser()

@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 
 from vision_flan.errors import Location, MachineError, SpecError, VflanError
+from vision_flan.records.memory import memory_limit
+from vision_flan.report import human_bytes
 
 #: Characters of one SELECT; the longest of the shipped specs has 1,700.
 MAX_LENGTH = 20_000
@@ -46,8 +48,8 @@ def sql_error(error: duckdb.Error, place: Location) -> VflanError:
         return SpecError(
             f"the SQL takes more memory or disk than it may: {str(error).splitlines()[0]}",
             where=place,
-            hint="a SELECT that builds very long lists or texts, or a cross join, has to yield less; "
-            "VFLAN_LIMIT_SPILL is what it may take on the disk",
+            hint=f"{_room()}; VFLAN_LIMIT_SPILL is what it may take on the disk. A SELECT that builds very "
+            "long lists or texts, or a cross join, has to yield less",
         )
     if isinstance(error, duckdb.IOException):
         return machine_error(error)
@@ -62,10 +64,13 @@ def machine_error(error: duckdb.Error) -> MachineError:
     """The error for DuckDB running out of memory or disk, whatever SQL it was running."""
     return MachineError(
         f"the records take more memory or disk than there is: {str(error).splitlines()[0]}",
-        hint="beyond the memory limit of 1 GB, tables spill to disk: beside the output for a compile, below "
-        "TMPDIR for other commands. Free space there; a SELECT that builds very long lists, or a cross "
-        "join, has to yield less",
+        hint=f"{_room()}. Free space where tables spill: beside the output for a compile, below TMPDIR "
+        "for other commands",
     )
+
+
+def _room() -> str:
+    return f"SQL has {human_bytes(memory_limit())} of memory; give more with --memory, SQL has a quarter"
 
 
 @lru_cache(maxsize=1024)

@@ -20,12 +20,10 @@ import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.limits import Step, current, current_step
+from vision_flan.records.memory import memory_limit
 from vision_flan.records.ordering import order_sql
 from vision_flan.records.parse import machine_error, sql_error
 from vision_flan.records.sql import check_key, check_tables
-
-#: Memory DuckDB may use before it spills; readers and writers need more.
-MEMORY_LIMIT = "1GB"
 
 #: Characters of an example: a record may be long.
 _EXAMPLE_LENGTH = 300
@@ -69,6 +67,7 @@ def _pin(con: duckdb.DuckDBPyConnection) -> None:
         except duckdb.CatalogException:
             if name not in _OF_THE_TIME_ZONE_EXTENSION:
                 raise
+    con.execute("SET enable_progress_bar = false")  # it prints to standard output after two seconds
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
@@ -77,7 +76,7 @@ def _config(spill: Path | None) -> dict[str, Any]:
     config: dict[str, Any] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": f"{memory_limit()}B",
         "threads": "2",
     }
     if spill is not None:

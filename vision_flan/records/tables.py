@@ -18,6 +18,7 @@ from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.sql import arrow_type, check_key, check_select
 from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.table_cache import TableCache
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.model import DatasetSpec, TaskSpec, UpstreamFile
@@ -195,9 +196,18 @@ def _archives(dataset: DatasetSpec) -> list[Archive]:
 
 
 def load_records(
-    task: TaskSpec, sources: TaskSources, raw: RawDataset, seed: int, store: RecordStore, report: Reporter
+    task: TaskSpec,
+    sources: TaskSources,
+    raw: RawDataset,
+    seed: int,
+    store: RecordStore,
+    report: Reporter,
+    kept: TableCache | None = None,
 ) -> Candidates:
     """Read the tables of a task into a store and put its records in selection order.
+
+    Args:
+        kept: tables that were read before; None reads all from the raw files.
 
     Raises:
         BadRawError: a raw file does not match its format.
@@ -212,7 +222,9 @@ def load_records(
         lists_images = sources.dataset.tables[name]["reader"] == "files"
         raw.watch = leftovers if lists_images else leftovers.unread_only
         try:
-            store.load(name, reader.schema(), _counted(reader.batches(raw), report))
+            table = table_spec(sources.dataset, name)
+            batches = reader.batches(raw) if kept is None else kept.batches(table, reader, raw)
+            store.load(name, reader.schema(), _counted(batches, report))
         finally:
             raw.watch = None
     create_views(sources, store)

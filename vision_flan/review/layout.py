@@ -203,7 +203,9 @@ def _scalar(value: Any) -> str:
         plain = parse_yaml(f"[{value}, {{{value}: {value}}}]", Path("scalar")).data
     except SpecError:
         plain = None
-    return value if plain == [value, {value: value}] else json.dumps(value, ensure_ascii=False)
+    shows = isinstance(value, str) and value.isprintable()
+    same = shows and plain == [value, {value: value}]
+    return value if same else json.dumps(value, ensure_ascii=not shows)
 
 
 # --- SQL

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, install_command
 
 #: Names of the figures that are drawn, a plot each, and what each plot is called.
 PLOTS: dict[str, Sequence[str]] = {
@@ -86,7 +86,7 @@ def _draw(lines: Sequence[Mapping[str, object]], out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ReportError("matplotlib is not installed", hint='pip install "vision-flan[report]"') from error
+        raise ReportError("matplotlib is not installed", hint=install_command("report")) from error
     plots: dict[str, list[str]] = {
         title: [n for n in names if series(lines, n)[0]] for title, names in PLOTS.items()
     }

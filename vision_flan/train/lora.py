@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import LlavaForConditionalGeneration
 
+from vision_flan.errors import install_command
 from vision_flan.train.config import ConfigError, Lora
 
 _BASE, _DOWN, _UP = ".base_layer.", ".lora_A.default.", ".lora_B.default."
-
-_INSTALL = 'pip install "vision-flan[lora] @ git+https://github.com/vision-flan/vision-flan"'
 
 
 def add_adapters(model: LlavaForConditionalGeneration, lora: Lora) -> None:
@@ -28,7 +27,7 @@ def add_adapters(model: LlavaForConditionalGeneration, lora: Lora) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ModuleNotFoundError as error:
-        raise ConfigError("train.lora.r needs peft", hint=_INSTALL) from error
+        raise ConfigError("train.lora.r needs peft", hint=install_command("lora")) from error
     settings = LoraConfig(r=lora.r, lora_alpha=lora.alpha, target_modules=list(lora.targets))  # type: ignore[arg-type,unused-ignore]
     try:
         with torch.device("meta"):

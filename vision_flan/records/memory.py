@@ -1,0 +1,16 @@
+"""How much memory SQL may use before its tables spill to the disk."""
+
+from __future__ import annotations
+
+from vision_flan.limits import current
+
+#: What DuckDB may use of a process's memory before it spills; readers and writers need the rest.
+_SHARE = 4
+#: Bytes it has at least, and where the process has no limit.
+_LEAST, _USUAL = 512 * 2**20, 4 * 2**30
+
+
+def memory_limit() -> int:
+    """Bytes that DuckDB may use before it spills: a quarter of what this process may take."""
+    allowed = current().memory
+    return max(_LEAST, allowed // _SHARE) if allowed else _USUAL
