@@ -34,7 +34,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -162,7 +162,7 @@ class Miniature(FolderTree):
 
     # --- truth
 
-    def truth(self, task: str, source_id: str | int, **claim: Any) -> None:
+    def truth(self, task: str, source_id: str | int, **claim: object) -> None:
         """What `task` must make of the record `source_id` (upstream's key).
 
         Exactly one of these, and what else a test may want to know (`words`, `contains`, `pixels`):
