@@ -10,8 +10,8 @@ from huggingface_hub import HfApi
 
 from tests.hub_server.compiled import compile_folder, marker
 from tests.hub_server.publishing import REPO, Publish
+from vision_flan.exports.write import ExportChoices, ExportError, export
 from vision_flan.report import Silent
-from vision_flan.train.exports import ExportChoices, ExportError, export
 
 
 class Notes(Silent):

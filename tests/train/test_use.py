@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.train.conftest import row, write_compiled
+from vision_flan.exports.write import ExportChoices, export
 from vision_flan.train.config import Data, Source
 from vision_flan.train.corpus import open_corpus
-from vision_flan.train.exports import ExportChoices, export
 from vision_flan.train.use import ForbiddenError, forbidden
 
 TASKS = ("object_objectnet", "ocr_textocr")

@@ -156,8 +156,8 @@ def export(source: str, form: str, out: Path, as_json: bool, **chosen: Unpack[_C
     llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM. Every split
     gets a file of its own. After an interruption the same command resumes.
     """
-    from vision_flan.train.exports import ExportChoices
-    from vision_flan.train.exports import export as write_export
+    from vision_flan.exports.write import ExportChoices
+    from vision_flan.exports.write import export as write_export
 
     with reporter(quiet=as_json) as report:
         done = write_export(source, out, form, ExportChoices(**chosen), report)

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 
 from vision_flan.columns import IMAGE_TYPE, TURNS_TYPE, Turn
+from vision_flan.exports.placeholders import IMAGE_MARK, harmless
+from vision_flan.exports.sources import ExportError, Part, Row
 from vision_flan.instances.compose import encode_png
 from vision_flan.instances.images import decoded
-from vision_flan.train.placeholders import IMAGE_MARK, harmless
-from vision_flan.train.sources import ExportError, Part, Row
 
 #: A record of an export, as its trainer wants it.
 Entry = dict[str, object]

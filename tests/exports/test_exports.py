@@ -19,10 +19,10 @@ from PIL import Image, ImageOps
 
 from tests.train import conftest
 from vision_flan.errors import SpecError
-from vision_flan.train import sources
-from vision_flan.train.exports import FORMATS, ExportChoices, ExportError, export
-from vision_flan.train.formats import upright
-from vision_flan.train.placeholders import harmless
+from vision_flan.exports import sources
+from vision_flan.exports.formats import upright
+from vision_flan.exports.placeholders import harmless
+from vision_flan.exports.write import FORMATS, ExportChoices, ExportError, export
 
 TASKS = ("object_digits", "text_only")
 
@@ -230,7 +230,7 @@ def test_split_and_limit_choose(splits: Path, tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from vision_flan.train import exports, formats
+from vision_flan.exports import write as exports, formats
 real, left = formats.save_image, [2]
 def save_image(tree, row):
     left[0] -= 1

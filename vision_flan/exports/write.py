@@ -27,10 +27,10 @@ from pathlib import Path
 
 from vision_flan.dataset.manifest import write_atomically
 from vision_flan.errors import Location
+from vision_flan.exports.formats import FORMATS, Format, Place
+from vision_flan.exports.sources import ExportError, Part, Source, in_folder, is_repository, on_hub
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
-from vision_flan.train.formats import FORMATS, Format, Place
-from vision_flan.train.sources import ExportError, Part, Source, in_folder, is_repository, on_hub
 from vision_flan.train.use import permitted
 from vision_flan.versions import deciding_versions
 
