@@ -19,7 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tests.conftest import WITHOUT_TORCH
-from vision_flan.columns import arrow_schema, features_yaml
+from vision_flan.columns import arrow_schema
 
 TRAINERS = {"torch", "transformers", "tokenizers", "safetensors"}
 QUESTION = "Which digit is drawn in the image?"
@@ -104,7 +104,7 @@ def write_compiled(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path
         {"config_name": task, "data_files": [{"split": "train", "path": f"{task}/train-*.parquet"}]}
         for task in tasks
     ]
-    infos = [{"config_name": task, "features": features_yaml()} for task in tasks]
+    infos = [{"config_name": task} for task in tasks]
     card = yaml.safe_dump({"configs": configs, "dataset_info": infos})
     (folder / "README.md").write_text(f"---\n{card}---\n# drawn\n")
     return folder

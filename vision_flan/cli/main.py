@@ -25,6 +25,7 @@ COMMANDS = {
     "merge": ("vision_flan.cli.merge", "merge"),
     "verify": ("vision_flan.cli.data", "verify"),
     "status": ("vision_flan.cli.status", "status"),
+    "card": ("vision_flan.cli.data", "card"),
     "fetch": ("vision_flan.cli.fetch", "fetch"),
     "new": ("vision_flan.cli.new", "new"),
     "list": ("vision_flan.cli.overview", "list_tasks"),
