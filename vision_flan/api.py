@@ -299,10 +299,10 @@ def verify(folder: str | Path) -> Verification:
         >>> checked.tasks, checked.problems
         (1, [])
     """
-    from vision_flan.dataset import manifest
+    from vision_flan.dataset import verification
     from vision_flan.errors import Location, VflanError
 
-    *_, (_, result) = manifest.verify(Path(folder))  # the last one is complete
+    *_, (_, result) = verification.verify(Path(folder))  # the last one is complete
     if not result.tasks:
         raise VflanError(
             "this folder holds no compiled config",

@@ -60,21 +60,6 @@ def features_dict() -> dict[str, Any]:
     return features
 
 
-def features_yaml() -> list[dict[str, Any]]:
-    """The features in the form of a dataset card's `dataset_info.features`."""
-    rows: list[dict[str, Any]] = []
-    for name in COLUMNS:
-        if name == IMAGE:
-            rows.append({"name": name, "dtype": "image"})
-        elif name == OPTIONS:
-            rows.append({"name": name, "list": "string"})
-        elif name == TURNS:
-            rows.append({"name": name, "list": [{"name": part, "dtype": "string"} for part in Turn._fields]})
-        else:
-            rows.append({"name": name, "dtype": "string"})
-    return rows
-
-
 def arrow_schema() -> pa.Schema:
     """Arrow schema with the `huggingface` metadata, without which rows load as a plain struct."""
     metadata = {"huggingface": json.dumps({"info": {"features": features_dict()}})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from PIL import Image
 from tests.toy import DATASET, Toy, square
 from vision_flan.build import schedule
 from vision_flan.build.compile import Result
+from vision_flan.cli.main import run, vflan
 from vision_flan.columns import COLUMNS, features_dict
 from vision_flan.dataset.manifest import verify
 from vision_flan.dataset.shards import BLOCK_ROWS, batches_of
-from vision_flan.errors import BadRawError, MachineError, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -153,7 +155,7 @@ class TestGoodInput:
         from vision_flan.report import Silent
 
         compile_task("toy_hue", toy.raw, toy.out, toy.catalog, Options(), Silent())
-        assert datasets.get_dataset_config_names(str(toy.out)) == ["toy_color", "toy_hue"]
+        assert datasets.get_dataset_config_names(str(toy.out)) == ["all", "toy_color", "toy_hue"]
 
     def test_the_manifest_names_raw_files_versions_and_counts(self, toy: Toy) -> None:
         manifest = toy.compile(seed=5).manifest
@@ -467,3 +469,30 @@ class TestVerify:
             "is missing",
             "is not in the manifest",
         ]
+
+
+class TestMergedFolders:
+    def test_configs_copied_into_a_folder_are_found_after_its_card_is_written_again(
+        self, toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        toy.compile()
+        other = Toy(tmp_path / "other")
+        other.compile()
+        (toy.out / "README.md").unlink()
+        for name in ("toy_color", "manifest"):
+            shutil.copytree(other.out / name, toy.out / name, dirs_exist_ok=True)
+        assert run(vflan, ["verify", str(toy.out)]) == ExitCode.FAILED
+        assert f"README.md: is not what the manifests say; `vflan card {toy.out}`" in capsys.readouterr().out
+        assert run(vflan, ["card", str(toy.out)]) == ExitCode.OK
+        assert capsys.readouterr().out == f"{toy.out / 'README.md'}: 1 config\n"
+        assert run(vflan, ["verify", str(toy.out)]) == ExitCode.OK
+        toy.compile()
+        (toy.out / "README.md").write_text("broken")
+        assert not toy.compile().built
+        assert run(vflan, ["verify", str(toy.out)]) == ExitCode.OK
+
+    def test_a_folder_loads_by_its_name_alone_as_all_its_tasks(self, toy: Toy, tmp_path: Path) -> None:
+        toy.compile()
+        rows = datasets.load_dataset(str(toy.out), split="train", cache_dir=str(tmp_path / "cache"))
+        assert rows.num_rows == 12 and set(rows["task"]) == {"toy_color"}
+        assert rows.features == datasets.Features.from_dict(features_dict())

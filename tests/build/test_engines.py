@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.toy import Toy
 from vision_flan.build import schedule
@@ -15,8 +19,10 @@ from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine, usable_cores
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
-from vision_flan.errors import MachineError, SpecError
+from vision_flan.errors import BadRawError, MachineError, SpecError
 from vision_flan.report import Silent
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def shas(result: Result) -> list[tuple[int, str]]:
@@ -113,6 +119,68 @@ class TestWorkers:
 
         monkeypatch.setattr("vision_flan.build.processes.Processes.submit", refuse)
         assert toy.compile(engine=EngineSpec(jobs=8)).manifest.rows == 12
+
+
+@pytest.mark.usefixtures("short_runs")
+class TestTroubleInTheMiddle:
+    """The raw files or the disk fail while workers build; the same command then ends in the same files."""
+
+    @pytest.fixture
+    def small(self, tmp_path: Path) -> Toy:
+        return Toy(tmp_path, count=2 * BLOCK_ROWS + 50)
+
+    @pytest.mark.parametrize("trouble", ["replaced", "removed", "a folder"])
+    def test_an_image_that_changes_is_not_installed(self, small: Toy, trouble: str) -> None:
+        expected = small.compile(out=small.root / "expected").manifest
+        first = small.rows(small.root / "expected")[0]["source_id"]
+        image = small.raw / "toy/images" / first
+        content = image.read_bytes()
+
+        class Report(Silent):
+            rows = 0
+
+            def advance(self, steps: int, size: int = 0) -> None:
+                self.rows += steps if size else 0
+                if self.rows > BLOCK_ROWS + 100 and image.is_file() and image.read_bytes() == content:
+                    image.unlink()
+                    if trouble == "replaced":
+                        image.write_bytes(b"another")
+                    elif trouble == "a folder":
+                        image.mkdir()
+
+        with pytest.raises(BadRawError, match=f"changed during the build: images/{first}"):
+            small.compile(report=Report(), engine=EngineSpec(jobs=2))
+        assert not (small.out / "toy_color").exists()
+        if image.is_dir():
+            image.rmdir()
+        image.write_bytes(content)
+        assert small.compile(engine=EngineSpec(jobs=2)).manifest.shards == expected.shards
+
+    def test_a_disk_that_fills_in_a_worker_is_said(self, small: Toy) -> None:
+        for i in range(200):
+            noise = Image.effect_noise((100, 100), 90)
+            noise.save(small.raw / f"toy/images/{i:04}.png", "PNG")
+        code = f"""
+            import resource, sys
+            from pathlib import Path
+            from vision_flan.build import schedule
+            from vision_flan.cli.main import run, vflan
+            from vision_flan.spec.catalog import Catalog
+            root = Path({str(small.root)!r})
+            Catalog.default = classmethod(lambda cls: cls(root / "task_specs", root / "instructions"))
+            schedule.WORTH_STARTING = 0.0
+            resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))  # EFBIG, as on a full disk
+            sys.exit(run(vflan, ["compile", "--task", "toy_color", "--raw", str(root / "raw"), "--jobs", "2",
+                                 "--out", str(root / "vision-flan")]))
+        """
+        full = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            cwd=REPOSITORY, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert full.returncode == 5, full.stderr
+        assert "cannot write" in full.stderr and "Traceback" not in full.stderr
+        assert not (small.out / "toy_color").exists()
+        assert small.compile().manifest.rows == 2 * BLOCK_ROWS + 50
 
 
 def die_once(mark: Path, value: int) -> int:

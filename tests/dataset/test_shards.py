@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict, features_yaml
+from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict
 from vision_flan.dataset import shards
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter, batches_of
@@ -53,12 +53,6 @@ def test_the_schema_carries_the_features_that_datasets_reads(tmp_path: Path) -> 
     assert schema.equals(arrow_schema(), check_metadata=True)
     assert datasets.Features.from_arrow_schema(schema) == datasets.Features.from_dict(features_dict())
     assert json.loads(schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
-
-
-def test_the_features_of_the_card_are_those_of_the_file() -> None:
-    from datasets.features.features import Features
-
-    assert Features._from_yaml_list(features_yaml()) == Features.from_dict(features_dict())
 
 
 def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path) -> None:

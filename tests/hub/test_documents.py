@@ -15,16 +15,15 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from tests.hub_server.compiled import compile_task, source
-from vision_flan.columns import features_yaml
-from vision_flan.dataset.card import front_matter_of, render_card, render_published_card, size_category
+from vision_flan.dataset.card import render_card, render_published_card
 from vision_flan.dataset.croissant import croissant
+from vision_flan.dataset.front_matter import parsed, size_category
 from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.manifest import read_manifests
 from vision_flan.dataset.publication import (
     RECIPE,
     PublishedTask,
     decide,
-    form_features_yaml,
     form_schema,
     write_recipes,
 )
@@ -53,31 +52,39 @@ def card(tasks: Mapping[str, PublishedTask]) -> str:
     return render_published_card(tasks, REPO, gated=False, kept={})
 
 
-def test_the_front_matter_names_configs_features_and_counts(tasks: dict[str, PublishedTask]) -> None:
-    front = front_matter_of(card(tasks))
+def test_the_front_matter_names_configs_files_and_counts(tasks: dict[str, PublishedTask]) -> None:
+    front = parsed(card(tasks))
     assert front == yaml.safe_load(card(tasks).split("---\n")[1])  # the same with the Python loader
-    assert [c["config_name"] for c in front["configs"]] == ["facial_c", "ocr_textocr", "scene_b"]
-    assert [c["config_name"] for c in front["configs"] if c.get("default")] == ["ocr_textocr"]
-    assert front["configs"][0]["data_files"] == [
+    assert [c["config_name"] for c in front["configs"]] == ["all", "facial_c", "ocr_textocr", "scene_b"]
+    assert front["configs"][1]["data_files"] == [
         {"split": "train", "path": "recipe/facial_c/train-*.parquet"}
     ]
     infos = {info["config_name"]: info for info in front["dataset_info"]}
-    assert infos["ocr_textocr"]["features"] == features_yaml()
-    assert infos["facial_c"]["features"] == form_features_yaml(RECIPE)
     assert infos["ocr_textocr"]["splits"][0]["num_examples"] == 3
-    assert front["license"] == "other" and front["license_link"] == "LICENSES.md"
+    assert "/LICENSES.md" in front["license_link"] and front["license"] == "other"
     assert front["size_categories"] == ["n<1K"] and front["source_datasets"] == ["b", "c", "textocr"]
+
+
+def test_the_default_config_is_all_tasks_that_have_images(tasks: dict[str, PublishedTask]) -> None:
+    front = parsed(card(tasks))
+    (default,) = (c for c in front["configs"] if c.get("default"))
+    assert default["config_name"] == "all"
+    assert default["data_files"] == [{"split": "train", "path": "*/train-*.parquet"}]  # recipes lie deeper
+    infos = {info["config_name"]: info for info in front["dataset_info"]}
+    whole = [infos["ocr_textocr"], infos["scene_b"]]
+    for key in ("download_size", "dataset_size"):
+        assert infos["all"][key] == sum(info[key] for info in whole)
+    assert infos["all"]["splits"][0]["num_examples"] == sum(i["splits"][0]["num_examples"] for i in whole)
+
+
+def test_recipes_alone_have_no_config_of_all(tasks: dict[str, PublishedTask]) -> None:
+    front = parsed(card({"facial_c": tasks["facial_c"]}))
+    assert [(c["config_name"], c["default"]) for c in front["configs"]] == [("facial_c", True)]
 
 
 def test_the_hubs_own_card_class_reads_the_front_matter(tasks: dict[str, PublishedTask]) -> None:
     data = DatasetCard(card(tasks)).data
     assert data.license == "other" and data.language == ["en"] and data.pretty_name == "Vision-Flan"
-
-
-def test_a_default_config_has_images(tasks: dict[str, PublishedTask]) -> None:
-    del tasks["ocr_textocr"]
-    configs = front_matter_of(card(tasks))["configs"]
-    assert [c["config_name"] for c in configs if c.get("default")] == ["scene_b"]
 
 
 def test_the_body_lists_every_task_under_its_category_with_counts_license_and_link(
@@ -123,7 +130,7 @@ def test_the_card_of_a_folder_on_disk_points_at_the_folder(tmp_path: Path) -> No
     compile_task(tmp_path, "ocr_textocr", redistribute="no")
     text = render_card(read_manifests(tmp_path))
     assert 'load_dataset("vision-flan", "ocr_textocr"' in text
-    assert front_matter_of(text)["configs"][0]["data_files"][0]["path"] == "ocr_textocr/train-*.parquet"
+    assert parsed(text)["configs"][1]["data_files"][0]["path"] == "ocr_textocr/train-*.parquet"
 
 
 def test_licenses_have_a_row_a_source_with_a_link_and_the_form(tasks: dict[str, PublishedTask]) -> None:
@@ -185,7 +192,7 @@ def test_croissant_is_valid_for_187_configs(tasks: dict[str, PublishedTask], tmp
 
 def test_the_schema_of_a_recipe_carries_its_features(tasks: dict[str, PublishedTask]) -> None:
     features = json.loads(form_schema(RECIPE).metadata[b"huggingface"])["info"]["features"]
-    assert list(features) == [row["name"] for row in form_features_yaml(RECIPE)] == form_schema(RECIPE).names
+    assert list(features) == form_schema(RECIPE).names
 
 
 def test_size_categories_are_the_hubs() -> None:
@@ -197,10 +204,42 @@ def test_size_categories_are_the_hubs() -> None:
     ]
 
 
-def test_front_matter_that_cannot_be_read_is_none() -> None:
-    assert (
-        front_matter_of("# no block")
-        == front_matter_of("---\n[: \n---\n")
-        == front_matter_of("---\n- a\n---\n")
-        == {}
-    )
+@pytest.mark.parametrize(
+    "block",
+    [
+        "---\na: 1\n---\ntext",
+        "---\r\na: 1\r\n---\r\ntext",
+        "\n---\na: 1\n---\ntext",
+        "---\na: 1\n---",
+        "---\na: 1\n---  \nx",
+    ],
+)
+def test_front_matter_is_found_as_the_hubs_client_finds_it(block: str) -> None:
+    assert parsed(block) == {"a": 1} == DatasetCard(block).data.to_dict()
+
+
+def test_front_matter_that_cannot_be_read_is_an_error_and_not_lost() -> None:
+    assert parsed("# no block") == parsed("---\n\n---\n") == {}
+    for broken in ("---\n[: \n---\n", "---\n- a\n---\n"):
+        with pytest.raises(ValueError, match="the front matter is not"):
+            parsed(broken)
+
+
+def test_what_a_person_wrote_into_the_front_matter_stays(tasks: dict[str, PublishedTask]) -> None:
+    kept = {
+        "tags": ["ours-too", "vision-flan"],
+        "license": "cc-by-nc-4.0",
+        "pretty_name": "Our mixture",
+        "task_categories": ["other"],
+        "arxiv": "2402.11690",
+        "configs": [{"config_name": "old"}],
+        "size_categories": ["n>1T"],
+    }
+    front = parsed(render_published_card(tasks, REPO, gated=False, kept=kept))
+    assert {"ours-too", "vision-flan", "multimodal"} <= set(front["tags"])
+    assert len(front["tags"]) == len(set(front["tags"]))
+    assert (front["license"], front["pretty_name"]) == ("cc-by-nc-4.0", "Our mixture")
+    assert {"other", "image-text-to-text"} <= set(front["task_categories"])
+    assert front["arxiv"] == "2402.11690" and front["size_categories"] == ["n<1K"]
+    assert "old" not in [config["config_name"] for config in front["configs"]]
+    assert parsed(render_published_card(tasks, REPO, gated=False, kept=front)) == front

@@ -49,6 +49,7 @@ def shard(path: Path, marker: str, rows: int = 3) -> list[list[object]]:
     images = [os.urandom(2000) + bytes(1000) for _ in range(rows)]
     columns = {**texts, "image": [{"bytes": b, "path": f"{i}.jpg"} for i, b in enumerate(images)]}
     columns["options"] = [["yes", "no"]] * rows
+    columns["turns"] = [[{"user": "What is it?", "assistant": "A cat."}]] * rows
     pq.write_table(pa.table(columns, arrow_schema()), path, compression="none")
     return [[texts["id"][i], hashlib.sha256(images[i]).hexdigest(), ["yes", "no"]] for i in range(rows)]
 

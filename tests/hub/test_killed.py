@@ -14,7 +14,7 @@ import pytest
 from tests.hub_server import HubServer
 from tests.hub_server.client import ALICE, client_environment
 from tests.hub_server.compiled import compile_folder
-from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.front_matter import parsed
 from vision_flan.dataset.publication import PublishedTask
 from vision_flan.errors import Location
 
@@ -89,9 +89,10 @@ def assert_card_lists_what_is_there(hub: HubServer) -> None:
     """Wherever a publish is interrupted, every config of the card has all its files."""
     files = hub.files(REPO) if REPO in hub.store.repos else {}
     if "README.md" in files:
-        front = front_matter_of(files["README.md"].decode())
+        front = parsed(files["README.md"].decode())
         published = [
             PublishedTask.from_json(files[p].decode(), Location(p)) for p in files if p[:9] == "manifest/"
         ]
-        assert [config["config_name"] for config in front["configs"]] == sorted(t.task for t in published)
+        names = [config["config_name"] for config in front["configs"]]
+        assert names == ["all", *sorted(t.task for t in published)]
         assert all(len(files[s.path]) == s.bytes for task in published for s in task.publication.shards)

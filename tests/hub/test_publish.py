@@ -12,7 +12,7 @@ from tests.hub_server import HubServer
 from tests.hub_server.client import BOB, STRANGER
 from tests.hub_server.compiled import compile_folder, compile_task
 from tests.hub_server.publishing import REPO, Publish, actions, card_configs
-from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.front_matter import parsed
 from vision_flan.errors import HubError
 from vision_flan.hub.packing import Limits
 from vision_flan.hub.plan import ADDED, CHANGED, KEPT, REMOVED, UNCHANGED, Choices
@@ -71,8 +71,8 @@ def test_one_task_rebuilt_sends_only_its_shards_and_the_texts(
     assert plan.changed_documents == ("README.md", "croissant.json")
     publish(folder)
     assert set(hub.received_objects) - set(first) == {shard.sha256 for shard in rebuilt.shards}
-    front = front_matter_of(hub.files(REPO)["README.md"].decode())
-    assert [info["splits"][0]["num_examples"] for info in front["dataset_info"]] == [4, 5]
+    front = parsed(hub.files(REPO)["README.md"].decode())
+    assert [info["splits"][0]["num_examples"] for info in front["dataset_info"]] == [9, 4, 5]
 
 
 def test_shards_a_rebuilt_task_no_longer_has_are_deleted(
@@ -112,7 +112,7 @@ def test_front_matter_that_is_not_ours_stays_in_the_card(
     hub.push(REPO, {"README.md": card})
     compile_task(folder, "scene_two", version="2")
     publish(folder)
-    front = front_matter_of(hub.files(REPO)["README.md"].decode())
+    front = parsed(hub.files(REPO)["README.md"].decode())
     assert front["thumbnail"] == "https://example.org/a.png" and front["license"] == "other"
 
 

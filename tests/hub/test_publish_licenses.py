@@ -12,7 +12,7 @@ from tests.hub_server import HubServer
 from tests.hub_server.compiled import compile_folder, compile_task, marker, source
 from tests.hub_server.publishing import REPO, Publish
 from tests.pets import pets_catalog
-from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.front_matter import parsed
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.warnings import warnings
 from vision_flan.spec.catalog import Catalog
@@ -172,5 +172,5 @@ def test_a_gated_publish_asks_readers_in_the_card_and_in_the_settings(
 ) -> None:
     publish(folder, Choices(gated="auto", private=True))
     assert hub.repo(REPO).gated == "auto" and hub.repo(REPO).private
-    front = front_matter_of(hub.files(REPO)["README.md"].decode())
+    front = parsed(hub.files(REPO)["README.md"].decode())
     assert "follow the license" in front["extra_gated_prompt"]

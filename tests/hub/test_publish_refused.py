@@ -96,3 +96,32 @@ def test_an_empty_folder_and_unknown_tasks_are_said(publish: Publish, folder: Pa
         publish.plan(folder, Choices(only=("ocr_none",)))
     with pytest.raises(VflanError, match="--allow-restricted c_none"):
         publish.plan(folder, Choices(allowed={"c_none": "mine"}))
+
+
+def test_front_matter_that_the_hub_refuses_is_said_before_anything_is_sent(
+    hub: HubServer, publish: Publish, folder: Path
+) -> None:
+    publish(folder, Choices(only=("ocr_one",)))
+    card = hub.files(REPO)["README.md"].replace(b"license_name: per-source\n", b"license_name: ''\n", 1)
+    hub.push(REPO, {"README.md": card})
+    before = dict(hub.received_objects)
+    with pytest.raises(HubError, match='"license_name" is required'):
+        publish(folder)
+    assert hub.received_objects == before and "scene_two" not in "".join(hub.files(REPO))
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+def test_an_error_page_instead_of_an_answer_on_the_card_is_waited_for(
+    hub: HubServer, publish: Publish, folder: Path, skip: int
+) -> None:
+    fault = hub.fail("POST /api/validate-yaml", 503, page="<html><body>Bad gateway</body></html>", skip=skip)
+    publish(folder)
+    assert fault.times == 0 and "README.md" in hub.files(REPO)
+
+
+def test_front_matter_that_is_not_yaml_is_not_lost(hub: HubServer, publish: Publish, folder: Path) -> None:
+    publish(folder, Choices(only=("ocr_one",)))
+    hub.push(REPO, {"README.md": b"---\nlicense: [mine\n---\n# Ours\n"})
+    with pytest.raises(HubError, match="not YAML, line 3, and would be lost"):
+        publish(folder)
+    assert hub.files(REPO)["README.md"] == b"---\nlicense: [mine\n---\n# Ours\n"

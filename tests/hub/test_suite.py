@@ -20,7 +20,7 @@ from tests.hub_server import HubServer
 from tests.hub_server.client import ALICE, Client
 from tests.hub_server.compiled import compile_folder, marker
 from vision_flan.columns import COLUMNS
-from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.front_matter import parsed
 from vision_flan.dataset.publication import RECIPE_COLUMNS
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
@@ -120,7 +120,8 @@ def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.slow
 def test_every_config_loads_back_equal_in_both_modes(suite: Suite) -> None:
     names = suite.client.run(NAMES, REPO, TAG)
-    assert names == sorted(suite.licenses) and len(names) == 187
+    assert names == ["all", *sorted(suite.licenses)]
+    names = names[1:]
     one_at_a_time = suite.client.environment.get("HF_HUB_DISABLE_XET") is None  # hf_xet locks a local storage
     sample = names[::12] if one_at_a_time else names
     requests, began = len(suite.hub.requests), time.monotonic()
@@ -153,7 +154,25 @@ def test_the_whole_suite_sends_no_byte_of_a_restricted_image(suite: Suite) -> No
 @pytest.mark.slow
 def test_the_card_covers_all_187(suite: Suite) -> None:
     files = suite.hub.files(REPO, TAG)
-    front = front_matter_of(files["README.md"].decode())
-    rows = [info["splits"][0]["num_examples"] for info in front["dataset_info"]]
-    assert len(front["configs"]) == len(rows) == 187 and set(rows) == {ROWS}
-    assert suite.licenses[next(c["config_name"] for c in front["configs"] if c.get("default"))] == "yes"
+    front = parsed(files["README.md"].decode())
+    whole, *rows = [info["splits"][0]["num_examples"] for info in front["dataset_info"]]
+    assert len(front["configs"]) - 1 == len(rows) == 187 and set(rows) == {ROWS}
+    assert whole == ROWS * LICENSES.count("yes")
+    assert [c["config_name"] for c in front["configs"] if c.get("default")] == ["all"]
+
+
+ALL = """
+import datasets, json, sys
+where = {"path": sys.argv[1], "revision": sys.argv[2], "split": "train"}
+rows = datasets.load_dataset(**where).select_columns(["task", "category"])
+stream = datasets.load_dataset(**where, streaming=True)
+streamed = [row["task"] for row in stream.shuffle(seed=0, buffer_size=50).select_columns(["task"])]
+print(json.dumps([sorted(rows["task"]), sorted(streamed)]))
+"""
+
+
+@pytest.mark.slow
+def test_a_repository_loads_by_its_name_alone_as_all_tasks_with_images(suite: Suite) -> None:
+    loaded, streamed = suite.client.run(ALL, REPO, TAG)
+    whole = sorted(name for name, license in suite.licenses.items() if license == "yes" for _ in range(ROWS))
+    assert loaded == streamed == whole

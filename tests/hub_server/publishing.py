@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from vision_flan.dataset.card import front_matter_of
+from vision_flan.dataset.front_matter import ALL, parsed
 from vision_flan.hub.plan import Choices, PublishPlan
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.publish import Outcome, Publisher
@@ -51,5 +51,6 @@ def actions(plan: PublishPlan) -> dict[str, str]:
 
 
 def card_configs(hub: HubServer, revision: str = "main") -> list[str]:
-    front = front_matter_of(hub.files(REPO, revision)["README.md"].decode())
-    return [config["config_name"] for config in front["configs"]]
+    """The tasks of a card, without the config of all."""
+    front = parsed(hub.files(REPO, revision)["README.md"].decode())
+    return [config["config_name"] for config in front["configs"] if config["config_name"] != ALL]

@@ -34,6 +34,7 @@ class Fault:
         apply_first: run the route, then answer with the fault: the request has taken effect.
         min_lines: match only bodies of at least so many lines, as a time-out of large commits does.
         skip: how many matching requests succeed first.
+        page: HTML answered in place of JSON, as a proxy in front of the Hub does.
         when: called instead of failing, before the route runs, for a race at just that point.
     """
 
@@ -47,6 +48,7 @@ class Fault:
     min_lines: int = 0
     skip: int = 0
     when: Callable[[], None] | None = None
+    page: str = ""
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -192,6 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
             if refusal.message:
                 headers["X-Error-Message"] = refusal.message
             result = Answer({"error": refusal.message, **refusal.body}, refusal.status, headers)
+            if fault and fault.page and refusal.status == fault.status:
+                result = Answer(fault.page.encode(), refusal.status, headers)
         cut_at = fault.after_bytes if fault and fault.status == 0 else None
         self._send(result, cut_at)
         request.status, request.seconds = result.status, time.monotonic() - began

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.derive import NoValueError, plan_fields
+from vision_flan.instances.derive import NoValueError, Pool, plan_fields
 from vision_flan.instances.rendering import Renderer
 from vision_flan.records.ordering import Draws
 from vision_flan.records.store import Candidates, RecordStore
@@ -87,3 +90,38 @@ def test_a_record_with_no_other_to_take_from_is_dropped(captions: Candidates) ->
         derive(
             {"f": {"other": "caption", "differ_in": "image", "count": 11}}, captions.block(0, 1)[0], captions
         )
+
+
+TEXTS, GROUPS = st.sampled_from(["a", "A", "b", "c "]), st.sampled_from([1, 2, None])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pool=st.lists(st.tuples(TEXTS, GROUPS), max_size=8),
+    value=st.sampled_from(["a", "b", "x"]),
+    group=st.sampled_from([1, 2, 3, None]),
+    count=st.integers(1, 3),
+)
+def test_what_is_drawn_is_what_a_search_of_the_whole_pool_finds(
+    pool: list[tuple[str, int | None]], value: str, group: int | None, count: int
+) -> None:
+    usable = {text.casefold().strip() for text, other in pool if other != group} - {value}
+    table = pa.table({
+        "value": pa.array([text for text, _ in pool], pa.string()),
+        "other": pa.array([other for _, other in pool], pa.int64()),
+    })  # fmt: skip
+    draw = partial(Pool(table).draw, value, group, Draws(0, "key", "wrong"), count)
+    if len(usable) < count:
+        with pytest.raises(NoValueError, match="no_other_record"):
+            draw()
+    else:
+        found = [text.casefold().strip() for text in draw()]
+        assert len(set(found)) == count and set(found) <= usable
+
+
+def test_that_nothing_qualifies_is_known_without_a_search() -> None:
+    values = [f"text {i}" for i in range(100_000)]
+    pool = Pool(pa.table({"value": values, "other": [1] * len(values)}))
+    pool._texts = []  # a search would fail
+    with pytest.raises(NoValueError, match="no_other_record"):
+        pool.draw("another", 1, Draws(0, "key", "wrong"), 1)

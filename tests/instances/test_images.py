@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vision_flan.instances import image_headers, images
-from vision_flan.instances.compose import compose_grids, crop
+from vision_flan.instances.compose import compose_grids, crop, encode_png
 from vision_flan.instances.images import BadImageError, check_image, on_white
 
 
@@ -197,3 +197,12 @@ def test_a_grid_shows_drawings_on_transparent_black() -> None:
     drawing.save(file, "PNG")
     grid = Image.open(io.BytesIO(compose_grids([([file.getvalue()], 1, [], 20)]))).convert("L")
     assert grid.getextrema() == (0, 255) and sum(grid.histogram()[:64]) < 40
+
+
+@pytest.mark.parametrize("color", [(90, 90, 90), (90, 90, 91)])
+def test_a_composed_image_has_the_same_pixels_gray_or_not(color: tuple[int, int, int]) -> None:
+    image = Image.effect_noise((40, 30), 60).convert("RGB")
+    image.putpixel((3, 4), color)
+    with Image.open(io.BytesIO(encode_png(image))) as read:
+        assert read.mode == ("L" if len(set(color)) == 1 else "RGB")
+        assert read.convert("RGB").tobytes() == image.tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import struct
@@ -198,3 +199,22 @@ def test_a_compile_of_a_damaged_environment_says_what_to_do(toy: Toy, compile_to
     (folder / "data.mdb").write_bytes(data)
     code, shown = compile_toy()
     assert code == 4 and "the LMDB file is damaged: page" in shown and "unpack or download it again" in shown
+
+
+def test_an_environment_that_was_replaced_is_never_read_as_the_old_one(folder: Any, tmp_path: Path) -> None:
+    def keys(reader: Any) -> list[str]:
+        return [row["_key"] for batch in folder.batches(reader) for row in batch.to_pylist()]
+
+    path = folder.root / "a_lmdb"
+    for place in (path, tmp_path / "other"):
+        place.mkdir()
+    write_environment(path, {b"old": b"1"})
+    first = folder.reader("lmdb", "a_lmdb/data.mdb")
+    assert keys(first) == ["old"]
+    write_environment(tmp_path / "other", {b"new": b"2"})
+    (tmp_path / "other/data.mdb").replace(path / "data.mdb")
+    with pytest.raises(BadRawError, match="replaced while it was open"):
+        keys(folder.reader("lmdb", "a_lmdb/data.mdb"))
+    del first
+    gc.collect()
+    assert keys(folder.reader("lmdb", "a_lmdb/data.mdb")) == ["new"]

@@ -238,11 +238,11 @@ def _print_result(result: Result) -> None:
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
-    It also checks that the counts add up, and that there are no other Parquet files. It reads every byte, but
-    decodes no image; raw files are checked by `vflan compile`.
+    It also checks that the counts add up, that there are no other Parquet files, and README.md. It reads
+    every byte, but decodes no image; raw files are checked by `vflan compile`.
     """
     from vision_flan.dataset.manifest import Verification, readable_manifests
-    from vision_flan.dataset.manifest import verify as verify_folder
+    from vision_flan.dataset.verification import verify as verify_folder
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_configs
 
@@ -270,3 +270,26 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
         echo(f"{shown}, {human_bytes(result.bytes)}: {state_text}")
     if problems:
         raise SystemExit(ExitCode.FAILED)
+
+
+@click.command(
+    epilog="\b\nExample:\n  cp -r other/scene_300w other/manifest vision-flan/ && vflan card vision-flan"
+)
+@click.argument("folder", type=EXISTING_FOLDER)
+def card(folder: Path) -> None:
+    """Write README.md of a compiled folder from its manifests.
+
+    `load_dataset` finds the configs in README.md. It is written by every compile; write it again after
+    configs were copied into the folder, or out of it.
+    """
+    from vision_flan.dataset.card import refresh_card
+    from vision_flan.dataset.manifest import readable_manifests
+    from vision_flan.errors import Location
+
+    manifests, _ = readable_manifests(folder)
+    if not manifests:
+        hint = "give the folder that `vflan compile --out` wrote"
+        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+    for problem in refresh_card(folder):
+        print_error(problem)
+    echo(f"{folder / 'README.md'}: {counted(len(manifests), 'config')}")

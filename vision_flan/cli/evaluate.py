@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 
 from vision_flan import __version__
-from vision_flan.cli.options import EITHER, FILE, json_option, local_folder
+from vision_flan.cli.options import EITHER, FILE, FOLDER, json_option, local_folder
 from vision_flan.cli.output import echo, print_json, print_table, reporter
+from vision_flan.errors import install_command
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
+from vision_flan.evaluate.experiment import load as load_experiment
+from vision_flan.evaluate.experiment import names
+from vision_flan.evaluate.figures import can_draw, write_tables
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.evaluate.registry import score as score_of
 from vision_flan.evaluate.request import Request
-from vision_flan.evaluate.tables import PAPER, as_csv, markdown, read_scores, rows
+from vision_flan.evaluate.tables import as_csv, build, markdown, open_models
 from vision_flan.evaluate.values import Part, Score
 
 
@@ -126,11 +130,19 @@ def _cell(value: float, small: bool) -> str:
 @click.command(
     epilog="""\b
 Examples:
-  vflan score mme answers/ --json > scores/mme.json
-  vflan tables "Ours=scores"
-  vflan tables "Base=scores/base" "Chat=scores/chat" --format csv"""
+  vflan tables runs/stage1 runs/stage2
+  vflan tables runs --only table3 --only figure4 --out report
+  vflan tables "Ours=scores" --format csv"""
 )
-@click.argument("models", nargs=-1, required=True, metavar="MODEL=FOLDER...")
+@click.argument("models", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="EXPERIMENT",
+    help="table2 to table7, figure4 to figure9, figure12, or a YAML file.  "
+    "[default: table2, and all others that have a figure of yours]",
+)
+@click.option("--out", type=FOLDER, help="Write each as .md and .csv, and figures as .png, into this folder.")
 @click.option(
     "--format",
     "form",
@@ -139,18 +151,22 @@ Examples:
     show_default=True,
     help="Format.",
 )
-def tables(models: tuple[str, ...], form: str) -> None:
-    """Print Table 2 of the paper with the scores of your models below it.
+def tables(models: tuple[str, ...], only: tuple[str, ...], out: Path | None, form: str) -> None:
+    """Print the paper's tables and figures with your scores beside its numbers.
 
-    FOLDER holds the files that `vflan score --json` printed. Figures of another judge are marked.
+    RUN is a run with scores, a folder of such runs, or MODEL=FOLDER with the files that `vflan score --json`
+    printed. A run is put in the row of its name; in Table 2 any model has a row. Marks tell where judge,
+    prompt, data or recipe are not the paper's.
     """
-    ours = {}
     for text in models:
-        name, separator, folder = text.partition("=")
-        if not separator or not name or not folder:
-            raise click.UsageError(f"{text!r} is not MODEL=FOLDER")
-        if name in ours or name in PAPER:
-            raise click.UsageError(f"the model {name!r} is in the table already")
-        ours[name] = read_scores(local_folder(folder))
-    table = rows(ours)
-    echo(markdown(table) if form == "markdown" else as_csv(table))
+        local_folder(text)
+    scored = open_models(models)
+    built = [build(load_experiment(name), scored) for name in only or names()]
+    shown = [t for t in built if only or t.has_ours or t.experiment.name == "table2"]
+    if out is None:
+        echo("\n\n".join(map(markdown, shown)) if form == "markdown" else as_csv(shown))
+        return
+    for path in write_tables(shown, out):
+        echo(str(path))
+    if any(table.experiment.is_figure for table in shown) and not can_draw():
+        echo(f"note: no PNG, matplotlib is not installed: {install_command('report')}", err=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vision_flan.cli.options import FOLDER, raw_option, seed_option
-from vision_flan.cli.output import echo, reporter
+from vision_flan.cli.output import echo, print_error, reporter
+from vision_flan.report import counted, duration
 
 if TYPE_CHECKING:
+    from vision_flan.errors import VflanError
+    from vision_flan.miniatures.many import Order
     from vision_flan.raw.roots import RawRoots
+    from vision_flan.spec.catalog import Catalog
 
 
 class _MakesByDefault(click.Group):
@@ -29,6 +34,7 @@ class _MakesByDefault(click.Group):
     epilog="""\b
 Examples:
   vflan miniature textocr --out raw --n 200
+  vflan miniature --suite vision_flan --out raw --n 1000
   vflan miniature cut snails --raw ~/raw --n 8""",
 )
 def miniature() -> None:
@@ -38,30 +44,83 @@ def miniature() -> None:
     """
 
 
-@miniature.command(epilog="\b\nExample:\n  vflan miniature textocr --out raw --n 200")
-@click.argument("dataset", metavar="DATASET|TASK")
+@miniature.command(
+    epilog="""\b
+Examples:
+  vflan miniature textocr --out raw --n 200
+  vflan miniature --suite vision_flan --out raw --n 1000 --jobs 8"""
+)
+@click.argument("datasets", nargs=-1, metavar="[DATASET|TASK]...")
+@click.option("--suite", help="The datasets of a suite.")
 @click.option("--out", type=FOLDER, required=True, help="The raw folder to write it to.")
 @click.option("--n", type=click.IntRange(min=1), default=100, show_default=True, help="Number of records.")
 @seed_option
 @click.option("--archives", is_flag=True, help="Write the archives that upstream ships, not their content.")
 @click.option("--images/--no-images", default=True, help="Without images, a million records are quick.")
-def make(dataset: str, out: Path, n: int, seed: int, archives: bool, images: bool) -> None:
-    """Write a miniature of a dataset, with images drawn to match.
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Datasets made at one time. Default: the cores it may use."
+)
+def make(
+    datasets: tuple[str, ...],
+    suite: str | None,
+    out: Path,
+    n: int,
+    seed: int,
+    archives: bool,
+    images: bool,
+    jobs: int | None,
+) -> None:
+    """Write miniatures of datasets, with images drawn to match.
 
-    One that was cut from real files always has the same records and archives.
+    One that was cut from real files always has the same records and archives. Of several datasets, those that
+    are there already are left alone, so the same command goes on after a stop.
     """
     from vision_flan.miniatures import registry
+    from vision_flan.miniatures.many import Order
     from vision_flan.miniatures.miniature import TRUTH
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_dataset
 
     catalog = Catalog.default()
-    slug = find_dataset(catalog, dataset)
+    slugs = [find_dataset(catalog, name) for name in datasets]
+    slugs += [catalog.task(task).dataset for task in catalog.suite(suite)] if suite is not None else []
+    slugs = list(dict.fromkeys(slugs))
+    if not slugs:
+        raise click.UsageError("give a dataset, a task of it, or --suite; `vflan list` shows them")
+    if len(slugs) > 1:
+        _make_many([Order(slug, out, n, seed, archives, images) for slug in slugs], catalog, jobs)
+        return
+    (slug,) = slugs
     made = registry.make(slug, out, n, seed, archives=archives, images=images, catalog=catalog)
     echo(f"{made.folder}: a miniature of {slug}, n = {n}, seed = {seed}")
     if made.tasks:
         echo(f"{out / TRUTH}: the instances to expect, for {', '.join(made.tasks)}")
         echo(f"next: vflan compile --task {made.tasks[0]} --raw {out} --out vision-flan")
+
+
+def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
+    from vision_flan.build.engines import usable_cores
+    from vision_flan.miniatures.many import make_many
+
+    failed: VflanError | None = None
+    there = records = 0
+    began = time.monotonic()
+    with reporter() as report:
+        report.stage("making miniatures", len(orders))
+        for made in make_many(orders, catalog, jobs or usable_cores()):
+            report.advance(1)
+            if made.error:
+                failed = made.error
+                print_error(made.error)
+            elif made.tasks:
+                report.note(f"{made.dataset}: {made.records:,} records in {duration(made.seconds)}")
+            else:
+                there += 1
+            records += made.records
+    rate = records / max(time.monotonic() - began, 1e-9)
+    echo(f"{counted(len(orders), 'miniature')}, {there} there already; {records:,} records, {rate:,.0f}/s")
+    if failed:
+        raise SystemExit(failed.exit_code)
 
 
 @miniature.command("cut", epilog="\b\nExample:\n  vflan miniature cut snails --raw ~/raw --n 8")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
 from vision_flan.columns import COLUMNS
+from vision_flan.dataset import front_matter
 from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name, link, piped, shown
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.publication import (
@@ -24,38 +24,22 @@ from vision_flan.dataset.publication import (
     WHOLE,
     Publication,
     PublishedTask,
-    data_files,
-    form_features_yaml,
     license_of,
 )
-from vision_flan.dataset.sensitive import NOT_FOR_ALL, SENSITIVE, is_not_for_all, kinds_of
+from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.errors import VflanError
+from vision_flan.report import human_bytes
 from vision_flan.spec.model import CATEGORIES
 
-DEFAULT_CONFIG = "ocr_textocr"
-TASK_CATEGORIES = ("image-text-to-text", "visual-question-answering", "image-classification", "image-to-text")
-TAGS = ("vision-flan", "visual-instruction-tuning", "instruction-tuning", "multimodal")
-#: Upper bounds of the Hub's `size_categories`.
-SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-)
-GATED_PROMPT = (
-    "Each source keeps its own license; see LICENSES.md. By asking for access you agree to follow the "
-    "license of every source you use, and not to try to identify people in the images."
-)
-#: libyaml writes the 187 feature lists ten times faster than the Python dumper, with the same text.
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+CARD = "README.md"
+#: The task that examples show, if it is there.
+EXAMPLE = "ocr_textocr"
 
 
 def write_card(folder: Path) -> Path:
     """Write README.md of a compiled folder from its manifests."""
     refresh_card(folder)
-    return folder / "README.md"
+    return folder / CARD
 
 
 def refresh_card(folder: Path) -> list[VflanError]:
@@ -64,16 +48,18 @@ def refresh_card(folder: Path) -> list[VflanError]:
     Returns:
         The errors of manifests that cannot be read; their configs are left out.
     """
-    path = folder / "README.md"
     manifests, broken = readable_manifests(folder)
-    text = render_card(manifests)
-    try:
-        same = path.read_bytes() == text.encode()
-    except FileNotFoundError:
-        same = False
-    if not same:
-        write_atomically(path, text)
+    if not is_current(folder, manifests):
+        write_atomically(folder / CARD, render_card(manifests))
     return list(broken.values())
+
+
+def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
+    """Whether README.md of a compiled folder is what its manifests say."""
+    try:
+        return (folder / CARD).read_bytes() == render_card(manifests).encode()
+    except FileNotFoundError:
+        return False
 
 
 def render_card(manifests: Mapping[str, Manifest]) -> str:
@@ -82,7 +68,8 @@ def render_card(manifests: Mapping[str, Manifest]) -> str:
         name: PublishedTask(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         for name, manifest in manifests.items()
     }
-    return _text(front_matter(tasks), _body(tasks, ""))
+    front = {"pretty_name": "Vision-Flan", **front_matter.loadable(tasks)}
+    return f"{front_matter.as_text(front)}\n{_body(tasks, '')}"
 
 
 def render_published_card(
@@ -93,89 +80,10 @@ def render_published_card(
     Args:
         tasks: everything the repository holds, by task.
         gated: ask readers to accept the terms.
-        kept: front matter found there; keys that we do not write are kept.
+        kept: front matter found there; what a person wrote is kept (`front_matter.of_repository`).
     """
-    front = front_matter(tasks)
-    about = {
-        "license": "other",
-        "license_name": "per-source",
-        "license_link": "LICENSES.md",
-        "language": sorted(
-            {lang for t in tasks.values() for lang in t.manifest.source.get("languages", ["en"])}
-        ),
-        "task_categories": list(TASK_CATEGORIES),
-        "size_categories": [size_category(sum(task.rows for task in tasks.values()))],
-        "source_datasets": list(by_source(tasks)),
-        "tags": [
-            *TAGS,
-            *([NOT_FOR_ALL] if any(is_not_for_all(task.manifest) for task in tasks.values()) else []),
-        ],
-    }
-    if gated:
-        about["extra_gated_prompt"] = GATED_PROMPT
-    ours = {"pretty_name": front["pretty_name"], **about}
-    data = {"configs": front["configs"], "dataset_info": front["dataset_info"]}
-    others = {key: value for key, value in kept.items() if key not in ours and key not in data}
-    return _text({**ours, **others, **data}, _body(tasks, repo_id))
-
-
-def front_matter_of(card: str) -> dict[str, Any]:
-    """The front matter of a card; empty if there is none, or it cannot be parsed."""
-    if not card.startswith("---\n") or "\n---\n" not in card[3:]:
-        return {}
-    try:
-        data = yaml.load(card[4 : card.index("\n---\n", 3) + 1], Loader=_Loader)
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def front_matter(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
-    """The part of the YAML block that `datasets` reads."""
-    default = default_config(tasks)
-    configs = []
-    for name, task in tasks.items():
-        files = [{"split": task.manifest.split, "path": data_files(task)}]
-        config: dict[str, Any] = {"config_name": name, "data_files": files}
-        if name == default:
-            config["default"] = True
-        configs.append(config)
-    return {
-        "pretty_name": "Vision-Flan",
-        "configs": configs,
-        "dataset_info": [_info(task) for task in tasks.values()],
-    }
-
-
-def default_config(tasks: Mapping[str, PublishedTask]) -> str | None:
-    """The config that `load_dataset` opens by default: TextOCR, or the first that has images."""
-    whole = [name for name, task in tasks.items() if task.publication.form == WHOLE]
-    if DEFAULT_CONFIG in whole:
-        return DEFAULT_CONFIG
-    return next(iter(whole), next(iter(tasks), None))
-
-
-def size_category(rows: int) -> str:
-    """The Hub's `size_categories` for a number of rows."""
-    return next((name for bound, name in SIZES if rows < bound), "10M<n<100M")
-
-
-def _info(task: PublishedTask) -> dict[str, Any]:
-    manifest, whole = task.manifest, task.publication.form == WHOLE
-    download = sum(shard.bytes for shard in task.publication.shards)
-    size = manifest.num_bytes if whole else download
-    return {
-        "config_name": task.task,
-        "features": form_features_yaml(task.publication.form),
-        "splits": [{"name": manifest.split, "num_bytes": size, "num_examples": task.rows}],
-        "download_size": download,
-        "dataset_size": size,
-    }
-
-
-def _text(front: Mapping[str, Any], body: str) -> str:
-    block = yaml.dump(dict(front), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{block}---\n\n{body}"
+    front = front_matter.of_repository(tasks, repo_id, gated=gated, kept=kept)
+    return f"{front_matter.as_text(front)}\n{_body(tasks, repo_id)}"
 
 
 @cache
@@ -228,7 +136,8 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
     categories: dict[str, list[PublishedTask]] = {}
     for task in sorted(tasks.values(), key=lambda t: (order.get(t.manifest.category, len(order)), t.task)):
         categories.setdefault(task.manifest.category, []).append(task)
-    default = default_config(tasks)
+    whole = [task for task in tasks.values() if task.publication.form == WHOLE]
+    shown = [tasks[EXAMPLE]] if EXAMPLE in {task.task for task in whole} else whole or list(tasks.values())
     return _template().render(
         tasks=tasks,
         categories=categories,
@@ -246,7 +155,10 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         seeds=sorted({task.manifest.seed for task in tasks.values()}),
         paper=PAPER_BIBTEX,
         repo_id=repo_id,
-        example=tasks[default] if default else None,
+        example=shown[0] if shown else None,
+        whole=whole,
+        whole_rows=sum(task.rows for task in whole),
+        whole_bytes=human_bytes(sum(map(front_matter.download_size, whole))),
     )
 
 

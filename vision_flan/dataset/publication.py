@@ -15,14 +15,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict, features_yaml
+from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import COMPRESSION, ShardFacts
 from vision_flan.errors import Location
@@ -172,13 +171,6 @@ def columns_of(form: str) -> list[str]:
     """The columns of a config in this form."""
     own = [name for name in COLUMNS if form != RECIPE or name != IMAGE]
     return own if form == WHOLE else [*own, *RECIPE_COLUMNS]
-
-
-def form_features_yaml(form: str) -> list[dict[str, Any]]:
-    """Features of a config in this form as a card's `dataset_info.features`."""
-    known = {row["name"]: row for row in features_yaml()}
-    known |= {name: {"name": name, "dtype": kind} for name, (kind, _) in RECIPE_COLUMNS.items()}
-    return [known[name] for name in columns_of(form)]
 
 
 def form_schema(form: str) -> pa.Schema:

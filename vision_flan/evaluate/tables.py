@@ -1,4 +1,4 @@
-"""Table 2 of the Vision-Flan paper beside our scores, as Markdown or CSV.
+"""The tables of the Vision-Flan paper with our scores beside its figures, as Markdown or CSV.
 
 The paper's figures are read from its text; a figure that is not legible there is left out.
 """
@@ -7,137 +7,142 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vision_flan.errors import Location
-from vision_flan.evaluate.files import json_document
+from vision_flan.evaluate.cells import MARKS, Cell, ScoredModel, cell, read_scores
+from vision_flan.evaluate.experiment import Column, Experiment, Row
 from vision_flan.evaluate.values import AnswerError
-
-COLUMNS = {
-    "mmbench": "MM-Bench",
-    "mme": "MME",
-    "mmmu": "MMMU",
-    "llava_bench": "LLaVA-Bench",
-    "mm_vet": "MM-Vet",
-    "pope": "POPE",
-    "cf": "CF",
-}
-PAPER: dict[str, dict[str, float]] = {
-    "LLaVA 1.5 13B (paper)": {
-        "mmbench": 66.7,
-        "mme": 1531.3,
-        "mmmu": 33.6,
-        "llava_bench": 70.7,
-        "mm_vet": 35.4,
-        "pope": 83.6,
-        "cf": 73.3,
-    },
-    "Vision-Flan Base (paper)": {
-        "mmbench": 69.8,
-        "mme": 1537.8,
-        "llava_bench": 38.5,
-        "pope": 85.9,
-        "cf": 87.2,
-    },
-    "Vision-Flan Chat (paper)": {
-        "mmbench": 67.6,
-        "mme": 1490.6,
-        "llava_bench": 78.3,
-        "mm_vet": 38.0,
-        "pope": 86.1,
-    },
-}
-#: How the names of the paper's judges begin.
-PAPER_JUDGES = {"mmbench": "gpt-4", "llava_bench": "gpt-4", "mm_vet": "gpt-4", "cf": "vicuna-13b-v1.5"}
-OTHER_JUDGE, PARTIAL = "*", "+"
-MARKS = {OTHER_JUDGE: "another judge than the paper's", PARTIAL: "not the whole benchmark"}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A figure as papers print it, with its marks and who judged."""
+class Line:
+    """A line of a table: a model, and its figure in each column.
 
-    value: float | None = None
-    marks: str = ""
-    judge: str = ""
+    Attributes:
+        row: what it is of the experiment; None of a model that the paper does not have.
+        is_paper: whether the figures are the paper's.
+    """
 
-    def __str__(self) -> str:
-        return "" if self.value is None else f"{self.value:.1f}{self.marks}"
+    name: str
+    cells: tuple[Cell, ...]
+    row: Row | None = None
+    is_paper: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no figure."""
+        return all(cell.value is None for cell in self.cells)
 
 
-def read_scores(folder: Path) -> dict[str, Cell]:
-    """The scores of a folder of files that `vflan score --json` printed; those of other tables are left out.
+@dataclass(frozen=True)
+class Table:
+    """An experiment, the paper's line and ours by turns."""
+
+    experiment: Experiment
+    lines: tuple[Line, ...]
+
+    @property
+    def has_ours(self) -> bool:
+        """Whether a figure is ours."""
+        return any(not line.is_paper and not line.is_empty for line in self.lines)
+
+
+def open_model(text: str) -> ScoredModel | None:
+    """The run in a folder, or `MODEL=FOLDER`; None if the text is neither.
 
     Raises:
-        AnswerError: a file is no score, or there are two of one benchmark.
+        AnswerError: a file there is no score.
     """
-    paths = sorted(folder.glob("*.json"))
-    if not paths:
-        raise AnswerError(
-            "no score files", where=Location(folder), hint="vflan score NAME PATH --json > FOLDER/NAME.json"
-        )
-    found: dict[str, Cell] = {}
-    for path in paths:
-        data = json_document(path)
-        numbers = [data.get(name) for name in ("value", "percent")] if isinstance(data, dict) else []
-        if (
-            not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
-            or not numbers
-        ):
-            raise AnswerError("not a score", where=Location(path), hint="vflan score NAME PATH --json > FILE")
-        name = str(data.get("benchmark"))
-        if name in found:
-            raise AnswerError(f"second score of {name}", where=Location(path), hint="keep one")
-        if name in COLUMNS:
-            found[name] = _cell(name, data)
-    return found
+    folder = Path(text)
+    if (folder / "scores").is_dir():
+        return ScoredModel(folder.resolve().name, read_scores(folder / "scores"), folder)
+    name, separator, rest = text.partition("=")
+    if not separator or not name or not rest:
+        return None
+    folder = Path(rest)
+    if (folder / "scores").is_dir():
+        return ScoredModel(name, read_scores(folder / "scores"), folder)
+    return ScoredModel(name, read_scores(folder))
 
 
-def _cell(name: str, data: Mapping[str, Any]) -> Cell:
-    judge, notes = data.get("judge"), data.get("notes") or []
-    names = (
-        [str(judge.get("model")), *map(str, judge.get("versions") or [])] if isinstance(judge, dict) else []
-    )
-    wanted, marks = PAPER_JUDGES.get(name), ""
-    if wanted and not any(known.lower().split("/")[-1].startswith(wanted) for known in names):
-        marks += OTHER_JUDGE
-    if any(str(note).startswith("--partial") for note in notes):
-        marks += PARTIAL
-    return Cell(
-        data["value"] * data["percent"], marks, ", ".join(names) if names else "none" if wanted else ""
-    )
+def open_models(texts: Iterable[str]) -> list[ScoredModel]:
+    """The models of arguments; a folder of runs stands for all runs in it that have scores.
+
+    Raises:
+        AnswerError: an argument is no run, or two models have one name.
+    """
+    found: dict[str, ScoredModel] = {}
+    for text in texts:
+        model = open_model(text)
+        inside = sorted(path.parent for path in Path(text).glob("*/scores")) if model is None else []
+        if model is None and not inside:
+            raise AnswerError(
+                f"{text!r} is neither a run with scores nor MODEL=FOLDER",
+                hint="vflan evaluate RUN writes RUN/scores",
+            )
+        several = [ScoredModel(path.name, read_scores(path / "scores"), path) for path in inside]
+        for one in [model] if model else several:
+            if one.name in found:
+                raise AnswerError(
+                    f"two models are called {one.name!r}",
+                    where=Location(one.folder) if one.folder else None,
+                    hint="give MODEL=FOLDER",
+                )
+            found[one.name] = one
+    return list(found.values())
 
 
-def rows(ours: Mapping[str, Mapping[str, Cell]]) -> dict[str, list[Cell]]:
-    """Model -> cells in the order of columns, the paper's models first."""
-    paper = {model: {name: Cell(value) for name, value in row.items()} for model, row in PAPER.items()}
-    return {model: [row.get(name, Cell()) for name in COLUMNS] for model, row in {**paper, **ours}.items()}
+def build(experiment: Experiment, models: Sequence[ScoredModel]) -> Table:
+    """The table; models that are no row of it come last, in table 2 only."""
+    lines: list[Line] = []
+    named = {model.name: model for model in models}
+    for row in experiment.rows:
+        paper = tuple(Cell(row.paper.get(column.name)) for column in experiment.columns)
+        lines.append(Line(f"{row.name} (paper)", paper, row, is_paper=True))
+        ours = [named[name] for name in (row.run.name, row.run.folder.name) if name in named][:1]
+        lines += [Line(row.name, _cells(experiment.columns, model, row), row) for model in ours]
+    if experiment.name == "table2":
+        known = {name for row in experiment.rows for name in (row.run.name, row.run.folder.name)}
+        others = [model for model in models if model.name not in known]
+        lines += [Line(model.name, _cells(experiment.columns, model, None)) for model in others]
+    return Table(experiment, tuple(line for line in lines if line.row is None or not line.is_empty))
 
 
-def markdown(table: Mapping[str, Sequence[Cell]]) -> str:
+def _cells(columns: Sequence[Column], model: ScoredModel, row: Row | None) -> tuple[Cell, ...]:
+    return tuple(cell(model, column, row.run if row else None) for column in columns)
+
+
+def markdown(table: Table) -> str:
     """The table, and what its marks mean."""
-    lines = ["| model | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for model, cells in table.items():
-        shown = [str(cell).replace("*", r"\*") for cell in cells]
-        name = model.replace("|", r"\|")
-        lines.append(f"| {name} | {' | '.join(shown)} |")
-    used = "".join(cell.marks for cells in table.values() for cell in cells)
-    notes = [f"{mark}: {text}".replace("*", r"\*") for mark, text in MARKS.items() if mark in used]
-    return "\n".join([*lines, *(["", "; ".join(notes)] if notes else [])])
+    titles = [column.title for column in table.experiment.columns]
+    lines = ["| model | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
+    for line in table.lines:
+        shown = [_escaped(str(cell)) for cell in line.cells]
+        lines.append(f"| {_escaped(line.name)} | {' | '.join(shown)} |")
+    used = "".join(cell.marks for line in table.lines for cell in line.cells)
+    notes = [_escaped(f"{mark}: {text}") for mark, text in MARKS.items() if mark in used]
+    return "\n".join([f"## {table.experiment.title}", "", *lines, *(["", "; ".join(notes)] if notes else [])])
 
 
-def as_csv(table: Mapping[str, Sequence[Cell]]) -> str:
-    """One line a figure: model, benchmark, value, marks in words, judge."""
+def _escaped(text: str) -> str:
+    for mark in ("*", "|", "~"):
+        text = text.replace(mark, f"\\{mark}")
+    return text
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """One line a figure: experiment, model, benchmark, value, marks in words, judge, and x of a figure."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["model", "benchmark", "value", "remarks", "judge"])
-    for model, cells in table.items():
-        for name, cell in zip(COLUMNS, cells, strict=True):
-            if cell.value is not None:
-                remarks = "; ".join(MARKS[mark] for mark in cell.marks)
-                writer.writerow([model, name, f"{cell.value:.1f}", remarks, cell.judge])
+    writer.writerow(["experiment", "model", "series", "x", "benchmark", "value", "remarks", "judge"])
+    for table in tables:
+        for line in table.lines:
+            x = "" if line.row is None or line.row.x is None else f"{line.row.x:g}"
+            place = [table.experiment.name, line.name, line.row.series if line.row else "", x]
+            for column, shown in zip(table.experiment.columns, line.cells, strict=True):
+                if shown.value is not None:
+                    writer.writerow([*place, column.name, f"{shown.value:.1f}", shown.remarks, shown.judge])
     return out.getvalue().rstrip("\n")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi, get_session, get_token
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.errors import HubError
@@ -62,4 +63,30 @@ def check_repository(
         raise HubError(
             f"{remote.repo_id} is taken: it has {foreign[0]} and no vision-flan manifest",
             hint="choose another name, or empty that repository first",
+        )
+
+
+def check_card(api: HfApi, card: str, patience: Patience) -> None:
+    """Let the Hub check the front matter, which it would otherwise refuse after all uploads.
+
+    Raises:
+        HubError: what is wrong with it.
+    """
+
+    def ask() -> list[str]:
+        response = get_session().post(
+            f"{api.endpoint}/api/validate-yaml",
+            json={"content": card, "repoType": REPO_TYPE},
+            headers=build_hf_headers(token=api.token),
+        )
+        if response.status_code == 400:
+            return [str(error.get("message")) for error in response.json().get("errors", [])]
+        hf_raise_for_status(response)
+        return []
+
+    errors = patience.call("checking the card", ask)
+    if errors:
+        raise HubError(
+            f"the Hub refuses the front matter of README.md: {'; '.join(errors)}",
+            hint="fix the block between the lines `---` on the repository's page, or remove it there",
         )

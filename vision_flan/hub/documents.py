@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from vision_flan.dataset.card import front_matter_of, render_published_card
+from vision_flan.dataset import front_matter
+from vision_flan.dataset.card import render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.publication import RECIPE, PublishedTask
+from vision_flan.errors import HubError
 from vision_flan.hub.remote import Reader, Remote
 
 CARD = "README.md"
@@ -34,7 +37,7 @@ class Documents:
     def render(self, tasks: Mapping[str, PublishedTask], remote: Remote) -> dict[str, str]:
         """Path -> text of all documents for these tasks."""
         repo_id = remote.repo_id
-        kept = front_matter_of(self._card_there(remote))
+        kept = self._kept(remote)
         return {
             CARD: render_published_card(tasks, repo_id, gated=self.gated, kept=kept),
             "LICENSES.md": licenses_md(tasks),
@@ -42,6 +45,15 @@ class Documents:
             **notices(tasks),
             "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
         }
+
+    def _kept(self, remote: Remote) -> dict[str, Any]:
+        try:
+            return front_matter.parsed(self._card_there(remote))
+        except ValueError as error:
+            raise HubError(
+                f"README.md of {remote.repo_id}: {error}, and would be lost",
+                hint="fix the block between the lines `---` on the repository's page",
+            ) from error
 
     def _card_there(self, remote: Remote) -> str:
         """The card on the Hub, whose other front matter keys are kept."""

@@ -10,8 +10,9 @@ from vision_flan.hub.plan import Change, Choices, PublishPlan, Upload
 
 Item = TypeVar("Item", Change, Upload)
 
-#: The Hub asks for at most a few hundred files per commit (huggingface.co/docs/hub/storage-limits).
-FILES_PER_COMMIT = 200
+#: The Hub asks for fewer than 100 files per commit (huggingface.co/docs/hub/storage-limits); the card and the
+#: other documents come on top of these.
+FILES_PER_COMMIT = 90
 BYTES_PER_COMMIT = 20 * 10**9
 #: What one call of the client uploads; progress is shown after each call.
 FILES_PER_UPLOAD = 16
@@ -28,9 +29,9 @@ class Limits:
     bytes_per_upload: int = BYTES_PER_UPLOAD
 
 
-def groups(plan: PublishPlan, limits: Limits) -> Iterator[list[Change]]:
+def groups(changes: Sequence[Change], limits: Limits) -> Iterator[list[Change]]:
     """The tasks of each commit, within the limits."""
-    return _packed(plan.to_do, lambda change: change.files, limits.files_per_commit, limits.bytes_per_commit)
+    return _packed(changes, lambda change: change.files, limits.files_per_commit, limits.bytes_per_commit)
 
 
 def batches(uploads: Sequence[Upload], limits: Limits) -> Iterator[list[Upload]]:
@@ -56,7 +57,7 @@ def _packed(
 
 def commits_of(plan: PublishPlan, choices: Choices, limits: Limits | None = None) -> int:
     """How many commits a plan takes if none has to be split."""
-    tasks = len(list(groups(plan, limits or Limits())))
+    tasks = len(list(groups(plan.to_do, limits or Limits())))
     texts = not tasks and bool(plan.changed_documents)
     changelog_entry = bool(choices.tag) and choices.tag not in plan.remote.tags
     return tasks + (texts or changelog_entry)

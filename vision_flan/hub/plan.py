@@ -69,11 +69,19 @@ class Upload:
 
 @dataclass(frozen=True)
 class Change:
-    """The change to one task, and its files."""
+    """The change to one task, and its files.
+
+    Attributes:
+        published: the task as it is to be; None to remove it.
+        content: all its shards.
+        uploads: those of them that the repository lacks.
+        deletes: files of the task that are not its own any more.
+    """
 
     task: str
     action: str
     published: PublishedTask | None
+    content: tuple[Upload, ...] = ()
     uploads: tuple[Upload, ...] = ()
     deletes: tuple[str, ...] = ()
     was_form: str = ""
@@ -251,9 +259,7 @@ def make_plan(
     for task, published in remote.tasks.items():
         if task in choices.remove:
             changes = [change for change in changes if change.task != task]
-            changes.append(
-                Change(task, REMOVED, None, (), _files_of(task, remote), published.publication.form)
-            )
+            changes.append(_removal(task, remote))
         elif task not in local:
             changes.append(Change(task, KEPT, published))
     changes.sort(key=lambda change: change.task)
@@ -288,9 +294,22 @@ def _change(published: PublishedTask, uploads: tuple[Upload, ...], remote: Remot
     was = remote.tasks.get(task)
     same_manifest = was is not None and was.to_json() == published.to_json()
     if not missing and not deletes and same_manifest:
-        return Change(task, UNCHANGED, published)
+        return Change(task, UNCHANGED, published, uploads)
     action = CHANGED if was else ADDED
-    return Change(task, action, published, missing, deletes, was.publication.form if was else "")
+    return Change(task, action, published, uploads, missing, deletes, was.publication.form if was else "")
+
+
+def _removal(task: str, remote: Remote) -> Change:
+    was, files = remote.tasks.get(task), _files_of(task, remote)
+    action = REMOVED if was or files else UNCHANGED
+    return Change(task, action, None, deletes=files, was_form=was.publication.form if was else "")
+
+
+def rebased(change: Change, remote: Remote) -> Change:
+    """The same wish for a repository in another state: what is uploaded and deleted to fulfill it there."""
+    if change.published is None:
+        return _removal(change.task, remote)
+    return _change(change.published, change.content, remote)
 
 
 def _files_of(task: str, remote: Remote) -> tuple[str, ...]:

@@ -2,28 +2,43 @@
 
 A commit has complete tasks: their shards, their manifests, and a card that lists exactly the tasks there.
 Content is uploaded before the commit that refers to it, so an interrupted publish has finished some tasks or
-none, and running it again sends only what is missing. Each commit names its parent; if somebody else commits
-first, the card is merged with theirs and the commit is retried.
+none, and running it again sends only what is missing. Each commit names its parent, and what it adds and
+deletes is decided for that parent: if somebody else commits first, it is decided again. Tasks of ours that
+somebody else replaced between our commits are put back at the end, so that what is left is one publisher's
+state, never a mixture of two.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from vision_flan.errors import HubError
 from vision_flan.hub import access, changelog
-from vision_flan.hub.documents import Documents
+from vision_flan.hub.destination import Destination
+from vision_flan.hub.documents import CARD, Documents
 from vision_flan.hub.packing import Limits, batches, groups
-from vision_flan.hub.plan import Change, Choices, PublishPlan, after, local_tasks, make_plan, manifest_name
+from vision_flan.hub.plan import (
+    KEPT,
+    UNCHANGED,
+    Change,
+    Choices,
+    PublishPlan,
+    after,
+    local_tasks,
+    make_plan,
+    manifest_name,
+    rebased,
+)
 from vision_flan.hub.progress import Progress
 from vision_flan.hub.remote import REPO_TYPE, Reader, Remote, git_oid
 from vision_flan.hub.waiting import ATTEMPTS, MAX_PAUSE, BusyError, Patience, StaleError
 from vision_flan.spec.catalog import Catalog
 
-PULL_REQUEST_TITLE = "Publish with vflan"
+#: How often tasks are put back that somebody else replaced during the publish.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,9 @@ class Publisher:
             )
         self.reader = Reader(self.api, self.repo_id, self.patience)
         self.documents = Documents(self.reader, gated=bool(self.choices.gated))
-        self.revision = self.branch
+        self.to = Destination(
+            self.api, self.repo_id, self.reader, self.patience, self.branch, self.pull_request
+        )
         self.commits: list[str] = []
 
     def plan(self) -> PublishPlan:
@@ -77,9 +94,7 @@ class Publisher:
         local = local_tasks(self.folder, self.choices, self.catalog, self.progress.say)
         for published, _ in local.values():
             self.reader.remember(published)
-        if self.pull_request:
-            self.revision = self._open_pull_request() or "main"
-        plan = make_plan(local, self._read_branch(), self.choices, self.documents)
+        plan = make_plan(local, self.to.read(), self.choices, self.documents)
         tag = self.choices.tag
         if tag in plan.remote.tags and not plan.is_empty:
             raise HubError(
@@ -92,96 +107,49 @@ class Publisher:
         """Check token, name and permissions, before anything is sent."""
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
+        if CARD in plan.changed_documents:
+            access.check_card(self.api, plan.documents[CARD], self.patience)
 
     def run(self, plan: PublishPlan) -> Outcome:
         """Execute the plan."""
         self.check(plan)
-        self._prepare(plan)
+        self.remote = self.to.prepare(plan, self.choices)
+        self._say_replaced(plan.remote, plan.to_do)
         self.progress.total_files = sum(len(change.uploads) for change in plan.to_do)
         self.progress.total_bytes = plan.bytes
-        for group in groups(plan, self.limits):
-            self._publish(group)
+        for group in groups(plan.to_do, self.limits):
+            self._commit(group, self._upload(group))
+        self._put_back(plan)
         self._finish(plan)
         self.progress.close()
         head = self.commits[-1] if self.commits else self.remote.head
-        return Outcome(plan, tuple(self.commits), head, self._url())
-
-    def _url(self) -> str:
-        """Where to look at what was published."""
-        page = f"{self.api.endpoint}/datasets/{self.repo_id}"
-        if self.pull_request:
-            return f"{page}/discussions/{self.revision.removeprefix('refs/pr/')}"
-        return page if self.revision == "main" else f"{page}/tree/{self.revision}"
-
-    # ---- destination
-
-    def _read_branch(self) -> Remote:
-        """The branch, or main if it does not exist yet."""
-        remote = self.reader.read("main")
-        if remote.head is None or self.revision == "main":
-            return remote
-        refs = self.patience.call(
-            "listing branches",
-            lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE, include_pull_requests=True),
-        )
-        names = {ref.name for ref in refs.branches} | {ref.ref for ref in refs.pull_requests or ()}
-        return self.reader.read(self.revision) if self.revision in names else remote
-
-    def _open_pull_request(self) -> str | None:
-        """The ref of the pull request an earlier run left open."""
-        if self.reader.read("main").head is None:
-            return None
-        author = str(self.patience.call("checking the token", self.api.whoami)["name"])
-        found = self.patience.call(
-            "looking for an open pull request",
-            lambda: list(
-                self.api.get_repo_discussions(
-                    self.repo_id, repo_type=REPO_TYPE, author=author, discussion_type="pull_request"
-                )
-            ),
-        )
-        ours = [d for d in found if d.title == PULL_REQUEST_TITLE and d.status in ("open", "draft")]
-        return ours[0].git_reference if ours else None
-
-    def _prepare(self, plan: PublishPlan) -> None:
-        """Create repository, branch and pull request where they are missing."""
-        private = self.choices.private
-        if plan.remote.head is None:
-            self.patience.call(
-                f"creating {self.repo_id}",
-                lambda: self.api.create_repo(
-                    self.repo_id, repo_type=REPO_TYPE, private=private or None, exist_ok=True
-                ),
-            )
-        gated = self.choices.gated
-        if gated in ("auto", "manual"):
-            self.patience.call(
-                "asking readers to accept the terms",
-                lambda: self.api.update_repo_settings(self.repo_id, repo_type=REPO_TYPE, gated=gated),  # type: ignore[arg-type]
-            )
-        if self.pull_request and self.revision == "main":
-            request = self.patience.call(
-                "opening a pull request",
-                lambda: self.api.create_pull_request(self.repo_id, PULL_REQUEST_TITLE, repo_type=REPO_TYPE),
-            )
-            self.revision = str(request.git_reference)
-        elif self.revision != "main" and not self.pull_request:
-            self.patience.call(
-                f"creating the branch {self.revision}",
-                lambda: self.api.create_branch(
-                    self.repo_id, branch=self.revision, repo_type=REPO_TYPE, exist_ok=True
-                ),
-            )
-        self.remote = self.reader.read(self.revision)
+        return Outcome(plan, tuple(self.commits), head, self.to.url)
 
     # ---- commits
 
-    def _publish(self, group: list[Change]) -> None:
-        additions = self._upload(group)
-        self._commit(group, additions)
+    def _put_back(self, plan: PublishPlan) -> None:
+        """Publish tasks again that somebody else replaced or removed since this publish began.
+
+        Raises:
+            HubError: they do it again and again.
+        """
+        ours = [change for change in plan.changes if change.action != KEPT] if plan.to_do else []
+        for _ in range(_ROUNDS):
+            now = (rebased(change, self.remote) for change in ours)
+            replaced = [change for change in now if change.action != UNCHANGED]
+            if not replaced:
+                return
+            names = ", ".join(change.task for change in replaced)
+            self.progress.say(f"somebody else published {names} meanwhile; putting yours back")
+            for group in groups(replaced, self.limits):
+                self._commit(group, self._upload(group))
+        raise HubError(
+            f"somebody else keeps publishing the same tasks to {self.repo_id}",
+            hint="agree who publishes them, then run the same command again",
+        )
 
     def _upload(self, group: list[Change]) -> dict[str, CommitOperationAdd]:
-        """Upload the shards; content the Hub already has is skipped."""
+        """Upload the shards that the repository lacks; content the Hub already has is skipped."""
         additions: dict[str, CommitOperationAdd] = {}
         uploads = [upload for change in group for upload in change.uploads]
         for batch in batches(uploads, self.limits):
@@ -189,7 +157,11 @@ class Publisher:
             self.patience.call(
                 f"uploading {batch[0].path}",
                 lambda operations=operations: self.api.preupload_lfs_files(  # type: ignore[misc]
-                    self.repo_id, operations, repo_type=REPO_TYPE, revision=self.revision, free_memory=False
+                    self.repo_id,
+                    operations,
+                    repo_type=REPO_TYPE,
+                    revision=self.to.revision,
+                    free_memory=False,
                 ),
             )
             for upload, operation in zip(batch, operations, strict=True):
@@ -216,6 +188,8 @@ class Publisher:
             else "Update the card"
         )
         for attempt in range(1, ATTEMPTS + 1):
+            group = [rebased(change, self.remote) for change in group]
+            additions |= self._upload([_lacking(change, additions) for change in group])
             operations = self._operations(group, additions, texts or {})
             if not operations:
                 return
@@ -227,13 +201,12 @@ class Publisher:
                         operations,
                         commit_message=title,
                         repo_type=REPO_TYPE,
-                        revision=self.revision,
+                        revision=self.to.revision,
                         parent_commit=self.remote.head,
                     ),
                 )
             except StaleError:
-                self.progress.say("somebody else published meanwhile; merging the card")
-                self.remote = self.reader.read(self.revision)
+                self._merge(group)
             except BusyError as busy:
                 if self._settled(group, additions, texts, busy):
                     return
@@ -244,11 +217,28 @@ class Publisher:
                 self.patience.pause(min(MAX_PAUSE, 2.0 ** (attempt - 1)), f"{busy} while committing")
             else:
                 self._count(info.oid)
-                self.remote = self.reader.read(self.revision)
+                self.remote = self.reader.read(self.to.revision)
                 return
         raise HubError(
             f"others committed to {self.repo_id} {ATTEMPTS} times in a row", hint="run the same command again"
         )
+
+    def _merge(self, group: list[Change]) -> None:
+        """Read what somebody else committed, and say what becomes of it."""
+        before, self.remote = self.remote, self.reader.read(self.to.revision)
+        if not self._say_replaced(before, group):
+            self.progress.say("somebody else published meanwhile; merging the card")
+
+    def _say_replaced(self, before: Remote, changes: list[Change]) -> bool:
+        """Say which of these tasks somebody else published since; whether there are any."""
+        names = [
+            change.task
+            for change in changes
+            if before.tasks.get(change.task) != self.remote.tasks.get(change.task)
+        ]
+        if names:
+            self.progress.say(f"somebody else published {', '.join(names)} meanwhile; yours replaces it")
+        return bool(names)
 
     def _settled(
         self,
@@ -258,7 +248,7 @@ class Publisher:
         busy: BusyError,
     ) -> bool:
         """After a commit without an answer: whether it succeeded after all, or was retried in two halves."""
-        self.remote = self.reader.read(self.revision)
+        self.remote = self.reader.read(self.to.revision)
         if self._is_there(group):
             self.progress.say(f"the Hub committed but its answer was lost ({busy})")
             self._count(str(self.remote.head))
@@ -282,9 +272,7 @@ class Publisher:
         small = dict(texts)
         for change in group:
             operations += [additions[upload.path] for upload in change.uploads]
-            operations += [
-                CommitOperationDelete(path) for path in change.deletes if path in self.remote.files
-            ]
+            operations += [CommitOperationDelete(path) for path in change.deletes]
             if change.published:
                 small[manifest_name(change.task)] = change.published.to_json()
         small |= self.documents.render(after(self.remote.tasks, group), self.remote)
@@ -295,13 +283,8 @@ class Publisher:
         return operations
 
     def _is_there(self, group: list[Change]) -> bool:
-        """Whether the branch has exactly the tasks of this group."""
-        for change in group:
-            there = self.remote.tasks.get(change.task)
-            wanted = change.published.to_json() if change.published else None
-            if (there.to_json() if there else None) != wanted:
-                return False
-        return bool(group)
+        """Whether the branch has exactly the tasks of this group, each with its files."""
+        return bool(group) and all(rebased(change, self.remote).action == UNCHANGED for change in group)
 
     def _finish(self, plan: PublishPlan) -> None:
         """Update the card if no task changed, the changelog and the tag."""
@@ -325,3 +308,8 @@ class Publisher:
         last = changelog.last_tag(text)
         before = self.reader.read(last).tasks if last in self.remote.tags and last else {}
         return changelog.with_entry(text, tag, before, self.remote.tasks)
+
+
+def _lacking(change: Change, additions: dict[str, CommitOperationAdd]) -> Change:
+    """The change with the uploads that were not made yet."""
+    return replace(change, uploads=tuple(upload for upload in change.uploads if upload.path not in additions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -145,6 +146,8 @@ def translated(error: BaseException, what: str) -> Exception:
     inner = http_error(error)
     if isinstance(inner, httpx2.TransportError):
         return BusyError(f"lost connection ({type(inner).__name__})")
+    if isinstance(inner, json.JSONDecodeError):
+        return BusyError("an error page instead of an answer")
     if isinstance(inner, LocalTokenNotFoundError):
         return no_token()
     if isinstance(inner, HFValidationError):

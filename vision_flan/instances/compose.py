@@ -85,7 +85,14 @@ def crop(data: bytes, box: tuple[float, float, float, float]) -> bytes:
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """An image as PNG bytes."""
+    """An image as PNG bytes; of one without colors, as gray: a third of the bytes to filter and compress.
+
+    Level 6 stays: below 4, drawings take half as many bytes again for a quarter less time.
+    """
+    if image.mode == "RGB":
+        red, green, blue = (band.tobytes() for band in image.split())
+        if red == green == blue:
+            image = image.getchannel(0)
     sink = io.BytesIO()
     image.save(sink, "PNG", compress_level=6)
     return sink.getvalue()

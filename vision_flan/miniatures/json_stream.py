@@ -11,15 +11,15 @@ import json
 import shutil
 from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO
 
 #: Bytes a part may use in memory before it moves to a temporary file.
 SPOOL_BYTES = 1 << 20
 
 #: Adds one record to an array.
-Add = Callable[[Any], None]
+Add = Callable[[object], None]
 #: Adds one record to an object, under a key.
-Put = Callable[[str, Any], None]
+Put = Callable[[str, object], None]
 
 _encode = json.JSONEncoder(ensure_ascii=True).encode
 
@@ -53,7 +53,7 @@ class JsonDocument:
     def __init__(self) -> None:
         self._members: list[tuple[str, _Part | JsonDocument | str]] = []
 
-    def field(self, name: str, value: Any) -> None:
+    def field(self, name: str, value: object) -> None:
         """A small member, written at once."""
         self._members.append((name, _encode(value)))
 
@@ -97,10 +97,10 @@ class JsonList:
         self._empty = (opening + closing).encode()
         self._first = True
 
-    def add(self, record: Any) -> None:
+    def add(self, record: object) -> None:
         self._write(_encode(record))
 
-    def put(self, key: str, record: Any) -> None:
+    def put(self, key: str, record: object) -> None:
         self._write(f"{_encode(key)}: {_encode(record)}")
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -56,13 +56,22 @@ class Miniature(FolderTree):
         seed: with `dataset` and a key, decides every draw.
         archives: make `pack` write the archive upstream ships, instead of its unpacked form.
         images: write images; without them, a million records can be used to measure annotations alone.
+        resume: write again what a stopped run with the same arguments left unfinished.
 
     Raises:
         MachineError: the dataset's folder exists already, and was not created by borrowing.
     """
 
     def __init__(
-        self, root: Path, dataset: str, n: int, seed: int, *, archives: bool = False, images: bool = True
+        self,
+        root: Path,
+        dataset: str,
+        n: int,
+        seed: int,
+        *,
+        archives: bool = False,
+        images: bool = True,
+        resume: bool = False,
     ) -> None:
         super().__init__(root / dataset, images=images)
         self.root = root
@@ -71,6 +80,9 @@ class Miniature(FolderTree):
         self.seed = seed
         self.archives = archives
         self.tasks: list[str] = []
+        self.records = 0
+        self._facts = _facts_of(n, seed, archives=archives, images=images)
+        self._resume = resume
         self._truth: dict[str, IO[str]] = {}
         self._stack = ExitStack()
         self._claim(self.dataset, borrowed=False)
@@ -83,7 +95,7 @@ class Miniature(FolderTree):
     ) -> None:
         self._stack.close()
         if kind is None:
-            self._mark(self.dataset, {"n": self.n, "seed": self.seed})
+            self._mark(self.dataset, self._facts)
 
     # --- draws: each has a key, so that their order does not matter
 
@@ -150,7 +162,7 @@ class Miniature(FolderTree):
 
     # --- truth
 
-    def truth(self, task: str, source_id: str | int, **claim: Any) -> None:
+    def truth(self, task: str, source_id: str | int, **claim: object) -> None:
         """What `task` must make of the record `source_id` (upstream's key).
 
         Exactly one of these, and what else a test may want to know (`words`, `contains`, `pixels`):
@@ -170,6 +182,7 @@ class Miniature(FolderTree):
             path.parent.mkdir(parents=True, exist_ok=True)
             out = self._truth[task] = self._stack.enter_context(path.open("w", encoding="utf-8"))
             self.tasks.append(task)
+        self.records += 1
         out.write(json.dumps({"source_id": str(source_id), **claim}, ensure_ascii=False) + "\n")
 
     # --- ownership of folders
@@ -183,18 +196,39 @@ class Miniature(FolderTree):
                 f"{folder} is there already, and no miniature made it",
                 hint="choose another --out; real data and miniatures do not mix",
             )
-        if not borrowed and state not in (None, {"borrowed": True}):
+        goes_on = self._resume and state == {"unfinished": True, **self._facts}
+        if not borrowed and not goes_on and state not in (None, {"borrowed": True}):
             raise MachineError(
                 f"{folder} holds a miniature already ({json.dumps(state)})",
                 hint=f"choose another --out, or remove it first: rm -r {folder} {marker}",
             )
         if state is None or not borrowed:
-            self._mark(dataset, {"borrowed": True} if borrowed else {"unfinished": True})
+            self._mark(dataset, {"borrowed": True} if borrowed else {"unfinished": True, **self._facts})
 
     def _marker(self, dataset: str) -> Path:
-        return self.root / TRUTH / "made" / f"{dataset}.json"
+        return _marker_of(self.root, dataset)
 
     def _mark(self, dataset: str, state: dict[str, object]) -> None:
         marker = self._marker(dataset)
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(json.dumps(state) + "\n", "utf-8")
+
+
+def is_made(root: Path, dataset: str, n: int, seed: int, *, archives: bool, images: bool) -> bool:
+    """Whether a miniature with these arguments is there and finished."""
+    marker = _marker_of(root, dataset)
+    try:
+        state: object = json.loads(marker.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return state == _facts_of(n, seed, archives=archives, images=images)
+
+
+def _marker_of(root: Path, dataset: str) -> Path:
+    return root / TRUTH / "made" / f"{dataset}.json"
+
+
+def _facts_of(n: int, seed: int, *, archives: bool, images: bool) -> dict[str, object]:
+    """What a marker says of a finished miniature; usual choices go without saying."""
+    unusual = ({"archives": True} if archives else {}) | ({} if images else {"images": False})
+    return {"n": n, "seed": seed, **unusual}

@@ -70,13 +70,14 @@ def make(
     archives: bool = False,
     images: bool = True,
     catalog: Catalog | None = None,
+    resume: bool = False,
 ) -> Miniature:
     """Write the miniature of `dataset` below `root`; the result is closed and says what was written.
 
     Of a cut miniature all records are written, whatever the number and the seed.
     """
     generate = find(dataset, catalog)
-    with Miniature(root, dataset, n, seed, archives=archives, images=images) as mini:
+    with Miniature(root, dataset, n, seed, archives=archives, images=images, resume=resume) as mini:
         generate(mini)
     return mini
 

@@ -30,6 +30,8 @@ _DATA = "/data.mdb"
 #: Open environments by path: LMDB allows each to be open once per process, and a table's records and images
 #: are read by two readers.
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
+#: The file behind each: device, number, size and time.
+_FILES: dict[str, tuple[int, int, int, int]] = {}
 _OPENING = threading.Lock()
 
 
@@ -106,7 +108,13 @@ class LmdbReader(BatchReader):
 def _shared(lmdb: Any, folder: Path) -> Any:
     """The environment of a folder, shared with other readers that have it open."""
     name = str(folder.resolve())
+    status = (folder / "data.mdb").stat()
+    file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     environment = _OPEN.get(name)
+    if environment is not None and _FILES[name] != file:
+        raise BadRawError(
+            "the LMDB environment was replaced while it was open", where=Location(folder), hint="start again"
+        )
     if environment is None:
         check_pages(folder / "data.mdb")
         try:
@@ -115,5 +123,5 @@ def _shared(lmdb: Any, folder: Path) -> Any:
             raise BadRawError(
                 f"not a valid LMDB environment: {error}", where=Location(folder), hint="unpack it again"
             ) from error
-        _OPEN[name] = environment
+        _OPEN[name], _FILES[name] = environment, file
     return environment

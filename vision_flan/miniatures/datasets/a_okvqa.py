@@ -10,7 +10,6 @@ import base64
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -133,7 +132,7 @@ def _things(mini: Miniature, split: str, image: int) -> list[tuple[str, Known]]:
     return list(zip(rng.sample(text.COLORS, 2), rng.sample(_KNOWN, 2), strict=True))
 
 
-def _record(rng: Random, color: str, known: Known) -> tuple[dict[str, Any], dict[str, Any]]:
+def _record(rng: Random, color: str, known: Known) -> tuple[dict[str, object], dict[str, object]]:
     """The record as in train, and as in test, which has no answers."""
     wrong = rng.sample([other.answer for other in _KNOWN if other is not known], 3)
     place = rng.randrange(4)

@@ -7,7 +7,6 @@ number of the form 8k + 7 belong to knowledge_concadia_context, the others to kn
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -50,7 +49,7 @@ def _texts(mini: Miniature, index: int) -> tuple[str, dict[str, str]]:
     return thing, {"description": description, "caption": caption, "context": context}
 
 
-def _record(thing: str, texts: dict[str, str], file: str, split: str) -> dict[str, Any]:
+def _record(thing: str, texts: dict[str, str], file: str, split: str) -> dict[str, object]:
     return {
         "article_id": thing.title(),
         "filename": file,
@@ -60,7 +59,7 @@ def _record(thing: str, texts: dict[str, str], file: str, split: str) -> dict[st
     }
 
 
-def _told(raw: str) -> dict[str, Any]:
+def _told(raw: str) -> dict[str, object]:
     return {"raw": raw, "tokens": raw.split()}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
@@ -59,7 +58,7 @@ def _boxes(rng: Random) -> dict[str, list[int]]:
     return {"fbox": [x, y, 30, 90], "vbox": [max(x, 0), max(y, 0), 20, 30], "hbox": [x + 8, y, 10, 10]}
 
 
-def _person(rng: Random, place: int, ignore: int = 0) -> dict[str, Any]:
+def _person(rng: Random, place: int, ignore: int = 0) -> dict[str, object]:
     extra = {"box_id": place, "occ": rng.randint(0, 1)}
     if ignore or place % 3 == 0:
         extra["ignore"] = ignore

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -56,7 +55,7 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
             label = list(shown)[index % 2]
             asked, answer = shown[label]
             question_id = mini.number(index, 1, 99_999_999, "question", split)
-            record: dict[str, Any] = {
+            record: dict[str, object] = {
                 "questionId": question_id,
                 "question": asked,
                 "question_types": [rng.choice(("form", "table/list", "layout", "handwritten"))],

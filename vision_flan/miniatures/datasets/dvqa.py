@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import charts, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -74,7 +73,7 @@ def _questions(rng: Random, bars: Bars, *, lying: bool) -> list[Asked]:
     return questions[1:] if rng.random() < 0.2 else questions
 
 
-def _record(question_id: int, image: str, asked: Asked, *, documented: bool) -> dict[str, Any]:
+def _record(question_id: int, image: str, asked: Asked, *, documented: bool) -> dict[str, object]:
     """A record; `documented` uses the README's keys instead of the files' keys."""
     kind, question, answer = asked
     kind_key, box_key = ("question_type", "bbox_answer") if documented else ("template_id", "answer_bbox")

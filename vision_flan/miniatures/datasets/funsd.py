@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from itertools import chain
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -45,7 +44,7 @@ def _page(mini: Miniature, tree: Tree, split: str, index: int) -> None:
         _truth(mini, name, [text for text, _ in entities if text])
 
 
-def _entity(rng: Random, key: int, shown: str, box: draw.Box) -> dict[str, Any]:
+def _entity(rng: Random, key: int, shown: str, box: draw.Box) -> dict[str, object]:
     corners = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
     words = [{"text": word, "box": corners} for word in shown.split()]
     links = [[key - 1, key]] if key % 2 else []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -58,7 +57,7 @@ def _compact(latex: str) -> str:
     return latex.replace(" ", "")
 
 
-def _record(split: str, number: int, asked: str, choices: list[str], answer: str) -> dict[str, Any]:
+def _record(split: str, number: int, asked: str, choices: list[str], answer: str) -> dict[str, object]:
     compact = asked.replace("A B C", "ABC").replace("A B", "AB").replace("B C =", "BC =").replace("A C", "AC")
     return {
         "problem_text": asked,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from PIL import Image
 
@@ -56,7 +55,7 @@ def _problem(mini: Miniature, tree: Tree, put: Put, listed: Add, where: tuple[st
         mini.truth(_TASKS[kind], pid, target=answer)
 
 
-def _record(rng: Random, kind: str, icons: Icons) -> tuple[dict[str, Any], str]:
+def _record(rng: Random, kind: str, icons: Icons) -> tuple[dict[str, object], str]:
     """The problem, and its answer in words."""
     place = rng.randrange(min(len(icons), 3))
     rank = ("first", "second", "third")[place]

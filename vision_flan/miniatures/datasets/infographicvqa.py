@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from PIL import Image
 
@@ -44,7 +43,7 @@ def _split(mini: Miniature, images: Tree, questions: Tree, split: str, name: str
             images.image(f"infographicsvqa_images/{image}", _infographic(topic, shares, index))
             asked, answers = _question(rng, topic, shares)
             question_id = mini.number(index, 60_000, 99_999_999, split)
-            record: dict[str, Any] = {
+            record: dict[str, object] = {
                 "questionId": question_id,
                 "question": asked,
                 "image_local_name": image,

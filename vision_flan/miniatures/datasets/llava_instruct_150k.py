@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -79,7 +78,7 @@ def _number(mini: Miniature, index: int) -> int:
     return mini.number(_owner(index), 1, coco.MAX_ID)
 
 
-def _record(mini: Miniature, index: int, rounds: Rounds) -> dict[str, Any]:
+def _record(mini: Miniature, index: int, rounds: Rounds) -> dict[str, object]:
     turns = []
     for place, (question, answer) in enumerate(rounds):
         asked = question

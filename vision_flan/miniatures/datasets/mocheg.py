@@ -7,7 +7,6 @@ one to three rows, one per text evidence.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -65,7 +64,7 @@ def _outline(index: int, verdict: str, scene: str) -> tuple[str, str]:
     return f"{facts} {say}", facts
 
 
-def _claim(verdict: str, context: str) -> dict[str, Any]:
+def _claim(verdict: str, context: str) -> dict[str, object]:
     if not context:
         return {"dropped": "no context"}
     return {"answer": _VERDICTS[verdict][1], "contains": f"\nContext: {context}\nOptions:"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -53,7 +52,7 @@ def generate(mini: Miniature) -> None:
                     mini.truth("knowledge_okvqa", question_id, target=answer)
 
 
-def _annotation(rng: Random, image_id: int, question_id: int, answer: str) -> dict[str, Any]:
+def _annotation(rng: Random, image_id: int, question_id: int, answer: str) -> dict[str, object]:
     """Five workers, each answer twice; in a tie of two and two, the first is the answer."""
     others = [word for word in _STEMS if word != answer]
     first, second, third = rng.sample(others, 3)

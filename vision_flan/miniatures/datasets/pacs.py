@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
@@ -40,7 +39,7 @@ def generate(mini: Miniature) -> None:
             card = draw.caption_card(kind, (114, 114), note=f"{style} {index}")
             tree.image(f"kfold/{path}", quirks.truncated(card, ".png") if faulty else card)
             lists[number](f"{path} {label + 1}")
-            answer: dict[str, Any] = {"dropped": "faulty"} if faulty else {"answer": style}
+            answer: dict[str, object] = {"dropped": "faulty"} if faulty else {"answer": style}
             mini.truth(f"style_pacs_{kind}", key, **answer)
             if task:
                 mini.truth(task, key, target=kind)

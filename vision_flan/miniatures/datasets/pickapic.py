@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 
@@ -56,7 +55,7 @@ def _shard(mini: Miniature, name: str, split: str, rows: range) -> None:
     formats.parquet(mini.path(f"data/{name}.parquet"), _SCHEMA, _rows(mini, split, rows))
 
 
-def _rows(mini: Miniature, split: str, rows: range) -> Iterator[dict[str, Any]]:
+def _rows(mini: Miniature, split: str, rows: range) -> Iterator[dict[str, object]]:
     """Two comparisons per prompt: the winner of the first is the left image of the second."""
     told: set[str] = set()
     for index in rows:
@@ -82,9 +81,9 @@ def _uid(mini: Miniature, split: str, prompt: int, number: int) -> str:
 
 def _row(
     mini: Miniature, key: tuple[str, int], caption: str, pair: tuple[int, int], left: float, *, labeled: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     uids = [_uid(mini, *key, number) for number in pair]
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "are_different": True,
         "best_image_uid": "tie" if left == 0.5 else uids[0] if left else uids[1],
         "caption": caption,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from vision_flan.miniatures import charts, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -83,7 +82,7 @@ def _shown(answer: str | int | float) -> str:
     return f"{number:.{digits}f}".rstrip("0").rstrip(".")
 
 
-def _record(plot: int, kind: str, index: int, asked: Asked) -> dict[str, Any]:
+def _record(plot: int, kind: str, index: int, asked: Asked) -> dict[str, object]:
     qid, template, question, answer = asked
     return {
         "question_string": question,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -25,7 +24,7 @@ def generate(mini: Miniature) -> None:
                 add(_record(mini, split, index))
 
 
-def _record(mini: Miniature, split: str, index: int) -> dict[str, Any]:
+def _record(mini: Miniature, split: str, index: int) -> dict[str, object]:
     rng = mini.rng(split, index)
     kind = _KINDS[index % 4]
     dish, stranger = rng.sample(_DISHES, 2)

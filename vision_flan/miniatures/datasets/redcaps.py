@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks, text
 from vision_flan.miniatures.miniature import Miniature
@@ -27,7 +26,7 @@ def generate(mini: Miniature) -> None:
                     add(_post(mini, stem.partition("_")[0], index))
 
 
-def _post(mini: Miniature, subreddit: str, index: int) -> dict[str, Any]:
+def _post(mini: Miniature, subreddit: str, index: int) -> dict[str, object]:
     rng = mini.rng(index)
     key = _base36(mini.number(index, 36**5, 36**6 - 1))
     caption = "" if index % 20 == 11 else f"my <usr> found {text.article(text.subject(rng))}"
@@ -50,7 +49,7 @@ def _post(mini: Miniature, subreddit: str, index: int) -> dict[str, Any]:
     return record | _extras(rng)
 
 
-def _extras(rng: Random) -> dict[str, Any]:
+def _extras(rng: Random) -> dict[str, object]:
     """Fields that many records lack."""
     return {"score": rng.randint(1, 999), "crosspost_parents": None} if rng.random() < 0.7 else {}
 
@@ -66,7 +65,7 @@ def _base36(number: int) -> str:
 def _image(mini: Miniature, subreddit: str, key: str, index: int, caption: str) -> None:
     """The downloaded image, if it still exists, and what the post must become."""
     file = f"images/{subreddit}/{key}.jpg"
-    claim: dict[str, Any] = {"target": caption}
+    claim: dict[str, object] = {"target": caption}
     card = partial(draw.caption_card, caption or subreddit, (128, 96), note=key)
     if not caption:
         claim = {"dropped": "no caption"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from PIL import Image
 
@@ -81,7 +80,7 @@ def _unlisted(tree: Tree, split: str) -> None:
     tree.write_json(f"{_TOP}/SciCap-Caption-All/{split}/{name}.json", record)
 
 
-def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[str, Any]:
+def _record(rng: Random, name: str, caption: str, *, subfigures: bool) -> dict[str, object]:
     tokens = caption.lower().replace(".", " .").replace(",", " ,").split()
     plain = " ".join(tokens)
     head = rng.choice(_HEADS)

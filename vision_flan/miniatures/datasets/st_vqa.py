@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from PIL import Image
 
@@ -60,7 +59,7 @@ def _photo(words: list[str], index: int) -> Drawing:
     return draw.page(words, (128, 96), 18)
 
 
-def _record(rng: Random, question_id: int, source: str, name: str, place: int) -> dict[str, Any]:
+def _record(rng: Random, question_id: int, source: str, name: str, place: int) -> dict[str, object]:
     rank = ("first", "second", "third")[place]
     question = f"what is the {rank} word on the {rng.choice(_PLACES)}"
     return {

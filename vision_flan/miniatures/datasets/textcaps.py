@@ -7,7 +7,6 @@ caption id. Images of train and val lie in train_images.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from vision_flan.miniatures import draw, open_images, text
 from vision_flan.miniatures.miniature import Miniature
@@ -55,7 +54,7 @@ def _split(mini: Miniature, tree: Tree, split: str, count: int) -> None:
                 add(record | _caption(mini, split, first + place, captions, place))
 
 
-def _image(image_id: str, split: str) -> dict[str, Any]:
+def _image(image_id: str, split: str) -> dict[str, object]:
     return {
         "image_id": image_id,
         "image_classes": ["Poster"],
@@ -69,7 +68,7 @@ def _image(image_id: str, split: str) -> dict[str, Any]:
     }
 
 
-def _caption(mini: Miniature, split: str, index: int, captions: list[str], place: int) -> dict[str, Any]:
+def _caption(mini: Miniature, split: str, index: int, captions: list[str], place: int) -> dict[str, object]:
     """Fields of one caption; a few records of train lack it."""
     tokens = [["<s>", *caption.lower().rstrip(".").split(), "</s>"] for caption in captions]
     number = index if split == "train" else 1_000_000 + index

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -36,7 +35,7 @@ def generate(mini: Miniature) -> None:
         archive.write_json("dataset_v7w_pointing.json", _pointing())
 
 
-def _image(mini: Miniature, images: Tree, split: str, numbers: range) -> dict[str, Any]:
+def _image(mini: Miniature, images: Tree, split: str, numbers: range) -> dict[str, object]:
     image_id = mini.number(numbers.start // _PER_IMAGE, 1, _TOP_ID, split)
     asked = mini.rng(split, "asked", image_id).sample(text.THINGS, len(numbers))
     pairs = [
@@ -57,7 +56,7 @@ def _image(mini: Miniature, images: Tree, split: str, numbers: range) -> dict[st
     }
 
 
-def _pair(rng: Random, image_id: int, number: int, asked: str) -> dict[str, Any]:
+def _pair(rng: Random, image_id: int, number: int, asked: str) -> dict[str, object]:
     words = rng.sample([thing for thing in text.THINGS if thing != asked], 4)
     right, *wrong = (f"{word.title()}." for word in words)
     return {
@@ -70,7 +69,7 @@ def _pair(rng: Random, image_id: int, number: int, asked: str) -> dict[str, Any]
     }
 
 
-def _pointing() -> dict[str, Any]:
+def _pointing() -> dict[str, object]:
     """The answers of this set are boxes."""
     pair = {
         "qa_id": 1,

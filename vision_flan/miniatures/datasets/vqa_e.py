@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -35,7 +34,7 @@ def generate(mini: Miniature) -> None:
                         _truth(mini, f"{img_id}+{first + place}", answer, sentence if place < 2 else "")
 
 
-def _record(rng: Random, img_id: int, question: str, answer: str, sentence: str) -> dict[str, Any]:
+def _record(rng: Random, img_id: int, question: str, answer: str, sentence: str) -> dict[str, object]:
     kind = "yes/no" if answer in ("yes", "no") else "number" if answer.isdigit() else "other"
     return {
         "img_id": img_id,

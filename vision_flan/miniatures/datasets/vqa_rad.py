@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import draw, quirks
 from vision_flan.miniatures.miniature import Miniature
@@ -47,7 +46,7 @@ def _scan(words: str, image: str, *, gray: bool) -> Drawing:
     return quirks.grayscale(card) if gray else card.convert("RGB")
 
 
-def _copies(mini: Miniature, add: Callable[[Any], None], image: str, index: int) -> None:
+def _copies(mini: Miniature, add: Callable[[object], None], image: str, index: int) -> None:
     """Repeat a question, in train or in test, and write the truth of all copies."""
     answer = str(_PAIRS[index % len(_PAIRS)][1])
     target = answer.lower() if answer.lower() in ("yes", "no") else answer
@@ -61,7 +60,7 @@ def _copies(mini: Miniature, add: Callable[[Any], None], image: str, index: int)
         mini.truth("knowledge_vqarad", 900_000_000 + index, dropped="stands twice")
 
 
-def _record(rng: Random, qid: int | str, image: str, index: int, kind: str) -> dict[str, Any]:
+def _record(rng: Random, qid: int | str, image: str, index: int, kind: str) -> dict[str, object]:
     question, answer, question_type = _PAIRS[index % len(_PAIRS)]
     if isinstance(answer, str):
         answer = rng.choice((answer, f"{answer} ", f"{answer}\t"))

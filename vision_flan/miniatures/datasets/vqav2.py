@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from random import Random
-from typing import Any
 
 from vision_flan.miniatures import coco, draw, text
 from vision_flan.miniatures.miniature import Miniature
@@ -63,7 +62,9 @@ def _images(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list
         index, done = index + 1, done + len(chosen)
 
 
-def _annotation(rng: Random, image_id: int, question_id: int, question: str, answer: str) -> dict[str, Any]:
+def _annotation(
+    rng: Random, image_id: int, question_id: int, question: str, answer: str
+) -> dict[str, object]:
     kind = "yes/no" if answer in ("yes", "no") else "number" if answer.isdigit() else "other"
     strays = rng.randrange(4)
     answers = [f"{answer} {place}" for place in range(strays)] + [answer] * (10 - strays)
