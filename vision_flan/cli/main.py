@@ -35,6 +35,7 @@ COMMANDS = {
     "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "diff": ("vision_flan.cli.diff", "diff"),
+    "stats": ("vision_flan.cli.stats", "stats"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),
