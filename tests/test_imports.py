@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: but without a circle.
 ORDER = [
     "errors", "limits", "columns", "report", "versions", "spec", "raw", "readers", "records", "instances",
-    "dataset", "build", "hub", "miniatures", "review", "propose", "train", "evaluate", "api", "cli",
+    "dataset", "build", "hub", "miniatures", "review", "propose", "train", "exports", "evaluate",
+    "api", "cli",
 ]  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_the_plan_is_a_table_with_the_total_below(catalog: Catalog) -> None:
         result.stdout.splitlines()[1]
         == "animal_pets\tAnimal Classification\t200\t\t200\t\tall that is available"
     )
-    assert "1 tasks, 200 instances" in result.stderr
+    assert "1 task, 200 instances" in result.stderr
 
 
 def test_raw_files_are_counted_where_they_are(catalog: Catalog, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_is_wanted_and_missing_is_said(catalog: Catalog) -> None:
     assert "wanted 150: reached exactly" in suite_plan("--instances", "150").stderr
     result = suite_plan("--instances", "300", "--cap", "100")
     assert "wanted 300: 100 are missing: no task has more" in result.stderr
-    assert "1 tasks exceed the cap of 100, by up to 100 (level 200)" in result.stderr
+    assert "1 task above the cap of 100, by up to 100 (level 200)" in result.stderr
 
 
 def test_tasks_and_per_task_make_a_plan_of_ones_own(catalog: Catalog) -> None:

@@ -30,10 +30,10 @@ from PIL import Image
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
 from vision_flan.columns import arrow_schema
+from vision_flan.exports.write import export
 from vision_flan.train.batches import steps_from
 from vision_flan.train.config import Config, Data, Log, Parallel, Train
 from vision_flan.train.corpus import open_corpus
-from vision_flan.train.exports import export
 from vision_flan.train.fsdp import CompiledLayers
 from vision_flan.train.generate import Model, answer_samples
 from vision_flan.train.loop import Parts, open_steps, prepare

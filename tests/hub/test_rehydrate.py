@@ -70,6 +70,7 @@ def test_the_shards_come_out_byte_for_byte(
     again = rehydrator(api, raw, tmp_path / "again")
     remote, (task,) = again.tasks(())
     assert again.run(remote, task).same == SHARDS
+    assert not (tmp_path / "again/.rehydrate").exists()
     for shard in compiled.glob(f"{TASK}/*.parquet"):
         assert (tmp_path / "again" / TASK / shard.name).read_bytes() == shard.read_bytes()
     *_, (_, verification) = verify(tmp_path / "again")
@@ -118,6 +119,7 @@ def test_other_raw_files_are_refused_with_the_first_difference(
     with pytest.raises(BadRawError, match="row 0 of ocr_textocr differs from the published one"):
         again.run(remote, task)
     assert not (tmp_path / "again" / TASK).exists()
+    assert (tmp_path / "again/.rehydrate" / TASK).is_dir()  # the message says to look there
 
 
 def test_missing_raw_files_and_another_spec_are_said(

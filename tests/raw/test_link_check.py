@@ -70,7 +70,7 @@ def test_a_link_is_printed_with_status_type_and_length_and_nothing_is_downloaded
     assert result.stdout.splitlines() == [
         "pets/a.zip: 200, application/zip, 3,000 bytes (HEAD)",
         f"  {server.url}/a.zip",
-        "1 links, 0 with a problem",
+        "1 link, 0 with a problem",
     ]
     assert server.requests == [("HEAD", "/a.zip", None)]
     assert not (tmp_path / "raw").exists()

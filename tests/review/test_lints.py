@@ -23,6 +23,7 @@ from vision_flan.review.lints import (
     promise,
     raw_targets,
     renders,
+    target_case,
     target_in_prompt,
     untidy_text,
 )  # fmt: skip
@@ -158,6 +159,49 @@ def test_targets_that_look_like_ids_are_found_unless_a_table_names_them(bound: B
     )
     assert found == ["'art_painting' is shown to a model, and has underscores (and 0 more)"]
     assert messages(raw_targets, with_form(bound, "free_text"), made(["snake_case"])) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "targets"),
+    [
+        ("label", ["Bench", "tie"]),
+        ("label", ["Swiss Army Knife", "tie"]),  # the phrase is a name, the noun is not
+        ("label", ["great Dane Kennel", "tie"]),
+        ("yes_no", ["Yes", "No"]),
+        ("free_text", ["Yes", "a Cat"]),  # an open answer may have capitals, a yes may not
+    ],
+)
+def test_a_capital_that_is_no_proper_names_is_found(bound: BoundTask, form: str, targets: list[str]) -> None:
+    assert len(messages(target_case, with_form(bound, form), made(targets))) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "targets"),
+    [
+        ("label", ["bench", "TV", "T-shirt", "CD/DVD case", "iPod", "AK-47", "JPEG compression"]),
+        ("label", ["Eiffel Tower", "Swiss Army knife", "old English sheepdog", "Great Dane"]),
+        ("options", ["A man rides a horse.", "Is it Tuesday?"]),
+        ("yes_no", ["yes", "no"]),
+        ("free_text", ["Black", "Yes, it is."]),
+    ],
+)
+def test_proper_names_abbreviations_and_sentences_have_capitals(
+    bound: BoundTask, form: str, targets: list[str]
+) -> None:
+    assert messages(target_case, with_form(bound, form), made(targets)) == []
+
+
+def test_a_label_table_is_checked_beyond_what_the_miniature_shows(bound: BoundTask) -> None:
+    task = replace(bound.task, form="options", options={"labels": "kinds"})
+    labeled = replace(bound, task=task, labels={"kinds": {"1": "cat", "2": "Parrot"}})
+    (found,) = messages(target_case, labeled, made(["cat"]))
+    assert found == "'Parrot' is shown to a model with a capital (and 0 more)"
+
+
+def test_benchmarks_keep_their_own_capitals(bound: BoundTask) -> None:
+    assert (
+        messages(target_case, with_form(bound, "yes_no", suites=("evaluation",)), made(["Yes", "No"])) == []
+    )
 
 
 @pytest.mark.parametrize(

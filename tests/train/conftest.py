@@ -1,5 +1,6 @@
 """A compiled folder drawn on the spot, a tiny model for it, and the trainer run as its users run it."""
 
+import hashlib
 import io
 import json
 import os
@@ -92,6 +93,43 @@ def digit_rows(task: str, count: int, seed: int, size: tuple[int, int] = (32, 32
     ]
 
 
+def write_manifest(folder: Path, task: str, split: str = "train") -> None:
+    """The manifest of the shards that a task has in this folder."""
+    from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
+    from vision_flan.dataset.shards import ShardFacts
+
+    shards = tuple(
+        ShardFacts(
+            path=file.relative_to(folder).as_posix(),
+            rows=pq.read_metadata(file).num_rows,
+            bytes=file.stat().st_size,
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        for file in sorted((folder / task).glob("*.parquet"))
+    )
+    manifest = Manifest(
+        task=task,
+        title=task,
+        alias=None,
+        dataset="drawn",
+        category="General Object",
+        suites=("vision_flan",),
+        split=split,
+        form="label",
+        spec_sha256="0" * 64,
+        versions={},
+        seed=0,
+        limit=None,
+        image_check="header",
+        raw_files=(),
+        counts={"candidates": 0, "written": 0, "dropped": {}},
+        shards=shards,
+        num_bytes=0,
+        source={},
+    )
+    write_atomically(manifest_path(folder, task), manifest.to_json())
+
+
 def write_compiled(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path:
     """A folder as `vflan compile` leaves it."""
     import yaml
@@ -100,6 +138,7 @@ def write_compiled(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path
         (folder / task).mkdir(parents=True)
         table = pa.Table.from_pylist(rows, schema=arrow_schema())
         pq.write_table(table, folder / task / "train-00000-of-00001.parquet")
+        write_manifest(folder, task)
     configs = [
         {"config_name": task, "data_files": [{"split": "train", "path": f"{task}/train-*.parquet"}]}
         for task in tasks

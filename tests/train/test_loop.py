@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from vision_flan.cli.main import vflan
 from vision_flan.cli.train import FORMATS
-from vision_flan.train import exports
+from vision_flan.exports import write as exports
 from vision_flan.train.config import ConfigError
 from vision_flan.train.loop import run
 from vision_flan.train.recipe import load

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.train.conftest import row, write_compiled
+from vision_flan.exports.write import ExportChoices, export
 from vision_flan.train.config import Data, Source
 from vision_flan.train.corpus import open_corpus
-from vision_flan.train.exports import export
 from vision_flan.train.use import ForbiddenError, forbidden
 
 TASKS = ("object_objectnet", "ocr_textocr")
@@ -29,16 +29,16 @@ def test_objectnet_is_forbidden_and_its_makers_say_why() -> None:
 def test_an_export_leaves_forbidden_tasks_out_and_says_so(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export(folder, tmp_path / "out", "messages") == 3
+    assert export(folder, tmp_path / "out", "messages").total == 3
     assert "object_objectnet: left out" in capsys.readouterr().err
     assert "objectnet" not in "".join(p.read_text() for p in (tmp_path / "out").glob("*.jsonl"))
 
 
 def test_a_forbidden_task_wants_a_reason(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ForbiddenError, match="no reason"):
-        export(folder, tmp_path / "out", "messages", include_forbidden=["object_objectnet"])
-    asked = {"include_forbidden": ["object_objectnet"], "reason": "Its authors agreed."}
-    assert export(folder, tmp_path / "all", "messages", **asked) == 6  # type: ignore[arg-type]
+        export(folder, tmp_path / "out", "messages", ExportChoices(include_forbidden=["object_objectnet"]))
+    asked = ExportChoices(include_forbidden=["object_objectnet"], reason="Its authors agreed.")
+    assert export(folder, tmp_path / "all", "messages", asked).total == 6
 
 
 def test_the_trainer_leaves_forbidden_tasks_out(folder: Path) -> None:

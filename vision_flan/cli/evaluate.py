@@ -166,7 +166,7 @@ def tables(models: tuple[str, ...], only: tuple[str, ...], out: Path | None, for
     prompt, data or recipe are not the paper's.
     """
     for text in models:
-        local_folder(text)
+        local_folder(text.partition("=")[2] or text)
     scored = open_models(models)
     built = [build(load_experiment(name), scored) for name in only or names()]
     shown = [t for t in built if only or t.has_ours or t.experiment.name == "table2"]

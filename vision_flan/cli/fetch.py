@@ -11,7 +11,7 @@ import click
 from vision_flan.cli.options import SIZE, json_option, raw_option
 from vision_flan.cli.output import echo, print_error, print_json, reporter
 from vision_flan.errors import ExitCode, VflanError
-from vision_flan.report import human_bytes
+from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step
@@ -162,7 +162,7 @@ def _check_links(datasets: Iterable[DatasetSpec], *, as_json: bool) -> None:
     if as_json:
         print_json({"links": [asdict(answer) for answer in answers]})
     else:
-        echo(f"{len(answers)} links, {bad} with a problem")
+        echo(f"{counted(len(answers), 'link')}, {bad} with a problem")
     if bad:
         raise SystemExit(ExitCode.MISSING_RAW)
 
@@ -181,7 +181,7 @@ def _confirmed(steps: Sequence[Step]) -> bool:
 
     try:
         size = human_bytes(total_bytes(steps))
-        return click.confirm(f"Download {len(steps)} files, {size} still to come?", err=True)
+        return click.confirm(f"Download {counted(len(steps), 'file')}, {size} still to come?", err=True)
     except click.Abort as error:
         raise click.UsageError("no terminal to confirm on; pass --yes, or --dry-run") from error
 
@@ -247,7 +247,7 @@ def _print_total(steps: Sequence[Step]) -> None:
     from vision_flan.raw.fetch import total_bytes
 
     unknown = sum(step.file.bytes is None for step in steps)
-    files = f"{len(steps)} file{'' if len(steps) == 1 else 's'}"
+    files = counted(len(steps), "file")
     more = f", and {unknown} of unknown size" if unknown else ""
     echo(f"  total: {files}, {human_bytes(total_bytes(steps))} still to come{more}")
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "validate": ("vision_flan.cli.specs", "validate"),
     "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
+    "diff": ("vision_flan.cli.diff", "diff"),
+    "stats": ("vision_flan.cli.stats", "stats"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),

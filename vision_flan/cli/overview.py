@@ -8,6 +8,7 @@ import click
 
 from vision_flan.cli.options import json_option, raw_options, seed_option
 from vision_flan.cli.output import echo, print_json, print_table
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
@@ -61,7 +62,7 @@ def list_tasks(
             ]
             for row in found
         ]
-        print_table(f"{len(found)} tasks", columns, rows)
+        print_table(counted(len(found), "task"), columns, rows)
     if why_none:
         echo(why_none, err=True)
 

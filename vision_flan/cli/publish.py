@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option, ra
 from vision_flan.cli.output import echo, plain, print_json, print_table, reporter
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
     from vision_flan.hub.plan import Choices, PublishPlan
     from vision_flan.hub.publish import Outcome, Publisher
     from vision_flan.raw.roots import RawRoots
@@ -108,13 +105,14 @@ def publish(
 
 
 def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_request: bool) -> Publisher:
+    from vision_flan.hub.client import client
     from vision_flan.hub.progress import Progress
     from vision_flan.hub.publish import Publisher
     from vision_flan.hub.waiting import Patience
 
     progress = Progress()
     patience = Patience(lambda text: progress.say(plain(text)))
-    return Publisher(_api(), repo_id, folder, choices, branch, pull_request, patience, progress)
+    return Publisher(client(), repo_id, folder, choices, branch, pull_request, patience, progress)
 
 
 def _print_outcome(outcome: Outcome) -> None:
@@ -138,6 +136,7 @@ Example:
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, revision: str) -> None:
     """Complete the recipes of OWNER/NAME with your own raw files, and check the result."""
+    from vision_flan.hub.client import client
     from vision_flan.hub.rehydrate import SHARDS, Rehydrator
     from vision_flan.hub.waiting import Patience
     from vision_flan.report import counted
@@ -146,7 +145,7 @@ def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, re
 
     catalog = Catalog.default()
     with reporter() as report:
-        rehydrator = Rehydrator(_api(), repo_id, raw, out, catalog, report, Patience(report.note), revision)
+        rehydrator = Rehydrator(client(), repo_id, raw, out, catalog, report, Patience(report.note), revision)
         remote, published = rehydrator.tasks(task_ids(catalog, tasks))
         for task in published:
             done = rehydrator.run(remote, task)
@@ -160,16 +159,6 @@ def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, re
         echo(f"every task of {repo_id} is complete; `load_dataset` opens them as they are")
     else:
         echo(f"{out}: {counted(len(published), 'task')} completed")
-
-
-def _api() -> HfApi:
-    """The client without its own progress bars; ours takes one line."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-
-    disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    return HfApi(library_name="vision-flan")
 
 
 def _plan_facts(plan: PublishPlan, warned: list[str]) -> dict[str, object]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import Command
-from vision_flan.cli.output import echo, print_json, reporter
+from vision_flan.cli.options import FILE, Command
+from vision_flan.cli.output import echo, print_json, reporter, write_page
 from vision_flan.errors import ExitCode
 from vision_flan.limits import CHECKING, use
 
@@ -105,28 +105,39 @@ def validate(
     epilog="""\b
 Examples:
   vflan check --since main
+  vflan check --since main --page diff.html
   vflan check --since origin/main --format github"""
 )
 @click.option("--since", "ref", metavar="REF", required=True, help="What the change will be merged into.")
+@click.option(
+    "--page", type=FILE, help="Also write what the change does to instances: the page of `vflan diff`."
+)
 @_format_options
-def check(ref: str, shape: str, as_json: bool) -> None:
+def check(ref: str, page: Path | None, shape: str, as_json: bool) -> None:
     """Check a change as a pull request has to pass it.
 
     For every dataset of which a file differs from REF: the rules of `vflan validate`, also over rendered
     instances and against all other specs; no placeholders; a miniature, and that its records become what
-    its truth says. Exit code 1 means errors.
+    its truth says. It also compares the instances of the miniatures before and after; that they differ is no
+    error. Exit code 1 means errors.
     """
     from vision_flan.review.check import check as check_change
+    from vision_flan.review.diff import DiffOptions
+    from vision_flan.review.diff_text import as_facts, as_page, summary
     from vision_flan.spec.catalog import Catalog
 
     use(CHECKING)
     form = Format.JSON if as_json else Format(shape)
     with reporter(quiet=form is not Format.TEXT) as report:
-        result = check_change(Catalog.default(), ref, report)
+        result = check_change(Catalog.default(), ref, report, compared=DiffOptions(images=page is not None))
+    if page is not None and result.diff:
+        write_page(page, as_page(result.diff))
     steps = {name: len(found) for name, found in result.steps.items()}
     counts = {"tasks": len(result.tasks), "datasets": len(result.datasets), "errors": result.errors}
+    changes = [summary(task) for task in result.diff.tasks if task.differs] if result.diff else []
     lines = [f"{name}: {'ok' if not found else f'{found} findings'}" for name, found in steps.items()]
-    _print_findings(form, result.findings, {**counts, "checks": steps}, [*lines, _counted(counts)])
+    facts = {**counts, "checks": steps, "diff": as_facts(result.diff) if result.diff else None}
+    _print_findings(form, result.findings, facts, [*changes, *lines, _counted(counts)])
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ import click
 
 from vision_flan.cli.options import json_option, out_option, raw_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
     from vision_flan.raw.roots import RawRoots
@@ -56,7 +57,7 @@ def status(raw: RawRoots, out: Path, suite: str | None, tasks: tuple[str, ...], 
         ]
         for one in found
     ]
-    print_table(f"{len(found)} tasks", ("task", "raw files", "config", "instances", "next step"), rows)
+    print_table(counted(len(found), "task"), ("task", "raw files", "config", "instances", "next step"), rows)
     raws, builds = Counter(str(one.raw) for one in found), Counter(str(one.build) for one in found)
     total = sum(one.instances or 0 for one in found)
     echo(f"raw files: {_counts(raws)}; configs: {_counts(builds)}; {total:,} instances", err=True)

@@ -8,6 +8,7 @@ import click
 
 from vision_flan.cli.options import json_option, memory_option, raw_options
 from vision_flan.cli.output import echo, print_json, print_table, reporter
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
     from vision_flan.build.plan import SuitePlan
@@ -116,14 +117,12 @@ def _print_plan(made: SuitePlan) -> None:
         rows,
     )
     over = [share for share in made.shares if share.over_cap]
-    echo(f"{len(made.shares)} tasks, {made.total:,} instances", err=True)
+    echo(f"{counted(len(made.shares), 'task')}, {made.total:,} instances", err=True)
     echo(made.explained, err=True)
     if made.wanted is not None:
         gap = f"{made.missing:,} are missing: no task has more" if made.missing else "reached exactly"
         echo(f"wanted {made.wanted:,}: {gap}", err=True)
     if over:
         most = max(share.over_cap for share in over)
-        echo(
-            f"{len(over)} tasks exceed the cap of {made.cap:,}, by up to {most:,} (level {made.level:,})",
-            err=True,
-        )
+        above = f"{counted(len(over), 'task')} above the cap of {made.cap:,}"
+        echo(f"{above}, by up to {most:,} (level {made.level:,})", err=True)

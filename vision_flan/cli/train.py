@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
-from vision_flan.cli.options import FOLDER
-from vision_flan.cli.output import echo
+from vision_flan.cli.options import FOLDER, json_option
+from vision_flan.cli.output import echo, print_json, reporter
 from vision_flan.errors import VflanError, install_command
+from vision_flan.report import counted
+
+
+class _Chosen(TypedDict):
+    """Options of `vflan export` that say what to export, named as in `ExportChoices`."""
+
+    tasks: tuple[str, ...]
+    splits: tuple[str, ...]
+    limit: int | None
+    revision: str
+    include_forbidden: tuple[str, ...]
+    reason: str
+
 
 FORMATS = ("llava", "messages", "trl", "axolotl", "nanovlm")
 
@@ -116,12 +130,18 @@ def compare(first: str, second: str) -> None:
     epilog="""\b
 Examples:
   vflan export vision-flan --format trl --out vision-flan-trl
-  vflan export vision-flan --format llava --out llava --task ocr_textocr"""
+  vflan export vision-flan --format llava --out llava --task ocr_textocr
+  vflan export ORG/vision-flan --format messages --out messages --split train --limit 1000"""
 )
-@click.argument("folder", type=FOLDER)
+@click.argument("source", metavar="FOLDER|OWNER/NAME")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder.")
-@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only.")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="TASK", help="Some tasks only, by id or published name."
+)
+@click.option("--split", "splits", multiple=True, metavar="SPLIT", help="Some splits only.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many instances of each task.")
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit of OWNER/NAME.")
 @click.option(
     "--include-forbidden",
     multiple=True,
@@ -129,29 +149,20 @@ Examples:
     help="Write this task although its makers forbid to train on it; needs --reason.",
 )
 @click.option("--reason", default="", help="Why you may train on the tasks of --include-forbidden.")
-def export(
-    folder: Path,
-    form: str,
-    out: Path,
-    tasks: tuple[str, ...],
-    include_forbidden: tuple[str, ...],
-    reason: str,
-) -> None:
-    """Write a compiled FOLDER for another trainer.
+@json_option
+def export(source: str, form: str, out: Path, as_json: bool, **chosen: Unpack[_Chosen]) -> None:
+    """Write a compiled FOLDER, or the whole tasks of OWNER/NAME on the Hub, for another trainer.
 
-    llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM.
+    llava: LLaVA; messages: ms-swift and LLaMA-Factory; trl: TRL; axolotl; nanovlm: nanoVLM. Every split
+    gets a file of its own. After an interruption the same command resumes.
     """
-    from vision_flan.spec.catalog import Catalog
-    from vision_flan.spec.names import task_ids
-    from vision_flan.train.exports import export as write_export
+    from vision_flan.exports.write import ExportChoices
+    from vision_flan.exports.write import export as write_export
 
-    catalog = Catalog.default()
-    count = write_export(
-        folder,
-        out,
-        form,
-        task_ids(catalog, tasks),
-        include_forbidden=task_ids(catalog, include_forbidden),
-        reason=reason,
-    )
-    echo(f"{out}: {count} instances for {form}")
+    with reporter(quiet=as_json) as report:
+        done = write_export(source, out, form, ExportChoices(**chosen), report)
+    if as_json:
+        print_json({"out": str(out), "format": form, "instances": done.instances})
+        return
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(done.instances.items()))
+    echo(f"{out}: {counted(done.total, 'instance')} for {form} ({splits})")

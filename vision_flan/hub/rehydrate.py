@@ -22,9 +22,12 @@ from huggingface_hub import HfApi
 
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.build.engines import EngineSpec
+from vision_flan.build.locks import WORK_FOLDER
 from vision_flan.columns import COLUMNS, IMAGE
+from vision_flan.dataset.attribution import FOLDER as CREDITS_FOLDER
+from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.card import write_card
-from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
+from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.changelog import version_changes
@@ -145,9 +148,26 @@ class Rehydrator:
         manifest_path(self.out, task).unlink(missing_ok=True)
         shutil.rmtree(self.out / task, ignore_errors=True)
         (staging / task).replace(self.out / task)
+        authors, table = attribution_path(staging, task), attribution_path(self.out, task)
+        table.unlink(missing_ok=True)
+        if authors.exists():
+            table.parent.mkdir(exist_ok=True)
+            authors.replace(table)
         write_atomically(manifest_path(self.out, task), built.to_json())
         manifest_path(staging, task).unlink()
+        _tidy(staging, task)
         write_card(self.out)
+
+
+def _tidy(staging: Path, task: str) -> None:
+    """Remove what a moved config leaves; the whole folder, unless a config is there that is not moved yet."""
+    work = staging / WORK_FOLDER
+    shutil.rmtree(work / task, ignore_errors=True)
+    beside = {FOLDER, WORK_FOLDER, CREDITS_FOLDER}
+    configs = [path for path in staging.iterdir() if path.is_dir() and path.name not in beside]
+    begun = [path for path in work.glob("*/") if path.name != CREDITS_FOLDER]
+    if not configs and not begun:
+        shutil.rmtree(staging)
 
 
 def install_hint(versions: Mapping[str, str]) -> str:

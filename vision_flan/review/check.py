@@ -1,7 +1,7 @@
 """`vflan check --since REF`: what a pull request has to pass, over the tasks that it changes.
 
 Each check is a function of a `Change` that yields findings; `CHECKS` lists them in the order of the report.
-To add one, such as a page of what differs, write such a function and list it.
+To add one, write such a function and list it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from vision_flan.miniatures.truth import disagreements, read_truth
 from vision_flan.report import Reporter
 from vision_flan.review.catalog_rules import duplicate_id, stray_file, suites
 from vision_flan.review.changed import changed_files, tasks_of_files
+from vision_flan.review.diff import Diff, DiffOptions, diff_revision
 from vision_flan.review.instruction_rules import Wording, similar_texts, written_in
 from vision_flan.review.placeholders import of_dataset, of_task
+from vision_flan.review.revision import commit_of
 from vision_flan.review.validate import Checked, validate
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding, at
@@ -78,11 +80,13 @@ class CheckResult:
 
     Attributes:
         steps: name of each check -> its findings.
+        diff: what the change does to instances of miniatures; None if it was not asked for.
     """
 
     tasks: tuple[str, ...]
     datasets: tuple[str, ...]
     steps: dict[str, list[Finding]] = field(default_factory=dict)
+    diff: Diff | None = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -95,22 +99,37 @@ class CheckResult:
         return sum(found.severity == "error" for found in self.findings)
 
 
-def check(catalog: Catalog, ref: str, report: Reporter, checks: Sequence[Check] = ()) -> CheckResult:
+def check(
+    catalog: Catalog,
+    ref: str,
+    report: Reporter,
+    checks: Sequence[Check] = (),
+    compared: DiffOptions | None = None,
+) -> CheckResult:
     """Run every check over what differs from a git revision.
 
     Args:
         ref: what the change will be merged into; commits that it got meanwhile are no change.
         checks: by default `CHECKS`.
+        compared: also compare the instances before and after the change.
 
     Raises:
         SpecError: the specs are not in a git checkout, or there is no such revision.
     """
     change = Change(catalog, frozenset(changed_files(catalog, ref, own_only=True)), report)
-    result = CheckResult(change.tasks, change.datasets)
+    diff = _compared(catalog, ref, report, compared) if compared is not None else None
+    result = CheckResult(change.tasks, change.datasets, diff=diff)
     for one in checks or CHECKS:
         report.stage(one.__name__)
         result.steps[one.__name__] = sorted(set(one(change))) if change.files else []
     return result
+
+
+def _compared(catalog: Catalog, ref: str, report: Reporter, options: DiffOptions) -> Diff:
+    """Instances as they are now, and as they were where this branch left the revision."""
+    found = diff_revision(catalog, commit_of(catalog, ref, where_left=True), options, report)
+    found.before = ref
+    return found
 
 
 def valid(change: Change) -> Iterator[Finding]:

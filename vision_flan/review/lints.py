@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from vision_flan.errors import Location
 from vision_flan.instances.options import LETTERS
 from vision_flan.review.bound import BoundTask, find_word
+from vision_flan.review.instruction_rules import UPSTREAM_TEXT
 from vision_flan.review.rendered import RenderedTask
 from vision_flan.review.task_rules import looks_raw
 from vision_flan.spec.findings import Finding, at, from_error
@@ -39,6 +42,7 @@ _NUMERAL = re.compile(
 _UNTIDY = re.compile(
     r"\s[,;:!?](?:\s|$)|[,;:!?][,;:!?]|(?<!\.)\.\.(?!\.)|(?<!\d)\.[,;:!?]|[^\S\n]{2,}|\n{3,}"
 )
+_CAPITALIZED = re.compile(r"(?<![\w.'’-])[A-ZÀ-Þ][a-zà-ÿ]+(?![\w])")
 _NOT_TEXT = re.compile(r"\{\{|\}\}|\{%|(?<![\w-])(?:None|nan|NULL)(?![\w-])(?!\s+of\b)")
 
 
@@ -53,8 +57,9 @@ def renders(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 def promise(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     """A warning: the form of the targets (options, yes or no, one word, a sentence, a number, semicolons) is
-    not the one that the instruction and `form` promise."""
-    if not made.texts:
+    not the one that the instruction and `form` promise. A task with `instruction: null` promises
+    nothing."""
+    if not made.texts or not bound.task.own_instruction:
         return
     instruction = made.texts[0].instruction
     for message, word in (*_promised(instruction, made), *_kept(bound, instruction, made)):
@@ -187,6 +192,39 @@ def raw_targets(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
         yield at(bound.task.place("target"), "raw_targets", message, "give it a name in labels", "warning")
 
 
+def target_case(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
+    """A warning: a label or an option has a capital that is no proper name's (`review/proper_names.txt` lists
+    the words, sentences and the suites evaluation and stages are free), or a yes or no has one. A task whose
+    names are all proper names says `allow: [target_case]`."""
+    task = bound.task
+    if UPSTREAM_TEXT.intersection(task.suites):
+        return
+    wrong = {answer for answer in made.answers if answer.casefold() in ("yes", "no") and not answer.islower()}
+    if task.form in ("label", "options", "yes_no"):
+        shown = {*made.answers, *(option for text in made.texts for option in text.options)}
+        shown |= {
+            name for table in bound.label_tables_used() for name in bound.labels.get(table, {}).values()
+        }
+        wrong |= {name for name in shown if not name.endswith((".", "!", "?")) and odd_capitals(name)}
+    if wrong:
+        message = f"{min(wrong)!r} is shown to a model with a capital (and {len(wrong) - 1} more)"
+        hint = "write it in lower case, or add the word to review/proper_names.txt if it is a proper name"
+        yield at(task.place("target"), "target_case", message, hint, "warning")
+
+
+def odd_capitals(name: str) -> list[str]:
+    """Words of a name with a capital that are no proper names. Words of more capitals (TV, CD/DVD)
+    are abbreviations."""
+    return _CAPITALIZED.findall(_proper_names().sub("", name))
+
+
+@lru_cache(maxsize=1)
+def _proper_names() -> re.Pattern[str]:
+    lines = (Path(__file__).parent / "proper_names.txt").read_text("utf-8").splitlines()
+    names = sorted((line for line in lines if line and not line.startswith("#")), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+
+
 def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
     """A warning: doubled punctuation or spaces in the instruction; `None`, `nan` or leftover Jinja in it or
     in a target."""
@@ -211,5 +249,6 @@ def untidy_text(bound: BoundTask, made: RenderedTask) -> Iterator[Finding]:
 
 
 LINTS = (
-    renders, promise, constant_target, target_in_prompt, letters, raw_targets, untidy_text,
+    renders, promise, constant_target, target_in_prompt, letters, raw_targets, target_case,
+    untidy_text,
 )  # fmt: skip

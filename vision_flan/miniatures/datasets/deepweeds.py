@@ -11,17 +11,19 @@ from contextlib import ExitStack
 from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
-_SPECIES = (
-    "Chinee apple",
-    "Lantana",
-    "Parkinsonia",
-    "Parthenium",
-    "Prickly acacia",
-    "Rubber vine",
-    "Siam weed",
-    "Snake weed",
-    "Negative",
-)
+#: Species as the list writes them, and as targets name them.
+_SPECIES = {
+    "Chinee apple": "Chinee apple",
+    "Lantana": "lantana",
+    "Parkinsonia": "parkinsonia",
+    "Parthenium": "parthenium",
+    "Prickly acacia": "prickly acacia",
+    "Rubber vine": "rubber vine",
+    "Siam weed": "Siam weed",
+    "Snake weed": "snakeweed",
+    "Negative": "none",
+}
+_LISTED = tuple(_SPECIES)
 
 
 def generate(mini: Miniature) -> None:
@@ -38,7 +40,7 @@ def generate(mini: Miniature) -> None:
             day, second = divmod(index, 80_000)
             clock = f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
             stem = f"2016{day // 28 % 12 + 1:02d}{day % 28 + 1:02d}-{clock}-{rng.randrange(4)}"
-            labels([f"{stem}.jpg", label, _SPECIES[label]])
+            labels([f"{stem}.jpg", label, _LISTED[label]])
             folds[(0, 0, 0, 1, 2)[index % 5]]([f"{stem}.jpg", label])
-            tree.image(f"{stem}.jpg", draw.caption_card(_SPECIES[label], (128, 128), note=stem))
-            mini.truth("animal_deepweeds", stem, target=_SPECIES[label])
+            tree.image(f"{stem}.jpg", draw.caption_card(_LISTED[label], (128, 128), note=stem))
+            mini.truth("animal_deepweeds", stem, target=_SPECIES[_LISTED[label]])

@@ -9,16 +9,16 @@ from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
 _CLASSES = {
-    "AnnualCrop": "Annual crop",
-    "Forest": "Forest",
-    "HerbaceousVegetation": "Herbaceous vegetation",
-    "Highway": "Highway",
-    "Industrial": "Industrial",
-    "Pasture": "Pasture",
-    "PermanentCrop": "Permanent crop",
-    "Residential": "Residential",
-    "River": "River",
-    "SeaLake": "Sea or lake",
+    "AnnualCrop": "annual crops",
+    "Forest": "forest",
+    "HerbaceousVegetation": "herbaceous vegetation",
+    "Highway": "highway",
+    "Industrial": "industrial buildings",
+    "Pasture": "pasture",
+    "PermanentCrop": "permanent crops",
+    "Residential": "residential buildings",
+    "River": "river",
+    "SeaLake": "sea or lake",
 }
 _TASKS = {
     "scene_eurosat_land": tuple(_CLASSES),

@@ -15,14 +15,14 @@ from vision_flan.miniatures import draw
 from vision_flan.miniatures.miniature import Miniature
 
 _SIGNS = {
-    0: "Speed limit (20 km/h)",
-    3: "Speed limit (60 km/h)",
-    9: "No passing",
-    13: "Yield",
-    14: "Stop",
-    30: "Beware of ice or snow",
-    35: "Ahead only",
-    42: "End of no passing by vehicles over 3.5 metric tons",
+    0: "speed limit (20 km/h)",
+    3: "speed limit (60 km/h)",
+    9: "no passing",
+    13: "yield",
+    14: "stop",
+    30: "beware of ice or snow",
+    35: "ahead only",
+    42: "end of no passing by vehicles over 3.5 metric tons",
 }
 _FRAMES = 30
 #: The smallest and largest sides, by position among forty images.

@@ -108,7 +108,7 @@ def _uuid(mini: Miniature, *key: object) -> str:
 def _truth(mini: Miniature, uuid: str, category: dict[str, Any]) -> None:
     for rank in ("phylum", "class", "order", "family", "genus"):
         mini.truth(f"animal_inaturalist_{rank}", uuid, target=category[rank])
-    group = category["supercategory"].capitalize().replace("Animalia", "Other animals")
+    group = category["supercategory"].lower().replace("animalia", "other animals")
     mini.truth("animal_inaturalist_supercategory", uuid, answer=group)
     common, name = category["common_name"], category["name"]
     if common in ("", name):

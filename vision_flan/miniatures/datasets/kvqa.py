@@ -25,6 +25,8 @@ _NAMES = {
 }
 #: The last year in which all of them were alive.
 _LAST_YEAR = 1979
+#: What a target says for an answer.
+_YES_NO = {"Yes": "yes", "No": "no"}
 
 
 def generate(mini: Miniature) -> None:
@@ -101,7 +103,9 @@ def _truth(mini: Miniature, key: str, record: dict[str, Any]) -> None:
     for place, question in enumerate(record["Questions"]):
         if place < len(record["Answers"]):
             answer = str(record["Answers"][place])
-            mini.truth("knowledge_kvqa", f"{key}_{place}", target=answer, contains=question)
+            mini.truth(
+                "knowledge_kvqa", f"{key}_{place}", target=_YES_NO.get(answer, answer), contains=question
+            )
         else:
             mini.truth("knowledge_kvqa", f"{key}_{place}", dropped="no answer")
     if record["wikiCap"]:

@@ -70,4 +70,4 @@ def _image(mini: Miniature, index: int) -> None:
         return
     shown = ", ".join(sorted(_concepts(mini, "Train", index))) or "nothing named"
     mini.image(f"Flickr/{path}", draw.caption_card(shown, (128, 96), note=key))
-    mini.truth("animal_nus_wide", key, target="No" if index % 2 else "Yes")
+    mini.truth("animal_nus_wide", key, target="no" if index % 2 else "yes")

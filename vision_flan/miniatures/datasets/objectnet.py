@@ -22,6 +22,16 @@ _LABELS = {
     "video_camera": "Video Camera",
     "weight_exercise": "Weight (exercise)",
     "monitor": "Computer / phone monitor",
+    "tv": "TV",
+    "t_shirt": "T-shirt",
+    "coffee_french_press": "Coffee/French press",
+}
+#: Names in targets that are not the label in lower case.
+_SHOWN = {
+    "Computer / phone monitor": "computer or phone monitor",
+    "TV": "TV",
+    "T-shirt": "T-shirt",
+    "Coffee/French press": "French press",
 }
 _TOP = "objectnet-1.0"
 
@@ -40,4 +50,4 @@ def generate(mini: Miniature) -> None:
         ImageDraw.Draw(card).rectangle(border, outline=(255, 0, 0), width=2 if index % 3 else 1)
         path = f"{_TOP}/images/{folder}/{name}.png"
         mini.image(path, quirks.rgba(card) if index % 20 == 9 else card)
-        mini.truth("object_objectnet", name, target=_LABELS[folder])
+        mini.truth("object_objectnet", name, target=_SHOWN.get(_LABELS[folder], _LABELS[folder].lower()))

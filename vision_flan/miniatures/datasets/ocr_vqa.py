@@ -23,6 +23,8 @@ _TITLES = text.listed(
 _GENRES = text.listed("Mystery, Thriller & Suspense;Calendars;Science & Math;Cookbooks, Food & Wine", ";")
 _PER_COVER = 4
 _SUFFIXES = (".jpg", ".jpg", ".jpg", ".gif", ".png")
+#: What a target says for an answer.
+_YES_NO = {"Yes": "yes", "No": "no"}
 
 
 def generate(mini: Miniature) -> None:
@@ -59,7 +61,7 @@ def _cover(mini: Miniature, put: Any, split: int, name: str, index: int, questio
         mini.image(f"images/{cover}{stored}", partial(_image, f"{title} by {author}. {genre}", index, suffix))
     if split == 1:
         for n, (_, answer) in enumerate(asked, start=1):
-            claim = {"target": answer}
+            claim = {"target": _YES_NO.get(answer, answer)}
             if mini.images and (dead or _is_placeholder(index)):
                 claim = {"dropped": "the cover is no longer there" if dead else "one pixel"}
             mini.truth("ocr_ocrvqa", f"{cover}+{n}", **claim)

@@ -12,10 +12,10 @@ from vision_flan.miniatures.miniature import Miniature
 
 #: Folder, name of the style, and the task about its objects.
 _DOMAINS = (
-    ("art_painting", "Art painting", "object_pacs_art"),
-    ("cartoon", "Cartoon", "object_pacs_cartoon"),
-    ("photo", "Photograph", "object_pacs_photo"),
-    ("sketch", "Sketch", None),
+    ("art_painting", "painting", "object_pacs_art"),
+    ("cartoon", "cartoon", "object_pacs_cartoon"),
+    ("photo", "photo", "object_pacs_photo"),
+    ("sketch", "sketch", None),
 )
 _CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 _FAULTY = "n02103406_4068-1"

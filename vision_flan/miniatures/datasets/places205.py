@@ -37,4 +37,4 @@ def generate(mini: Miniature) -> None:
                     card = draw.caption_card(category.replace("_", " "), (128, 128), note=str(index))
                     tree.image(f"{_IMAGES}/{path}", quirks.grayscale(card) if index % 40 == 9 else card)
                     if split == "train":
-                        mini.truth("scene_places205", path, answer="Indoor" if indoor else "Outdoor")
+                        mini.truth("scene_places205", path, answer="indoors" if indoor else "outdoors")

@@ -19,6 +19,8 @@ _KINDS = {"vbar_categorical": "bar", "hbar_categorical": "hbar", "dot_line": "li
 _PER_PLOT = 4
 Asked = tuple[str, str, str, str | int | float]  # qid, template, question, answer
 Bars = list[tuple[str, float]]
+#: What a target says for an answer.
+_YES_NO = {"Yes": "yes", "No": "no"}
 
 
 def generate(mini: Miniature) -> None:
@@ -75,7 +77,7 @@ def _shown(answer: str | int | float) -> str:
     try:
         number = float(answer)
     except ValueError:
-        return str(answer)
+        return _YES_NO.get(str(answer), str(answer))
     digits = 2 if abs(number) >= 1 or number == 0 else 2 - math.floor(math.log10(abs(number)))
     return f"{number:.{digits}f}".rstrip("0").rstrip(".")
 

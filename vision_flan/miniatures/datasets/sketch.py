@@ -10,15 +10,15 @@ from vision_flan.miniatures.miniature import Miniature
 
 #: Folder, place in the alphabet (from 0), shown name, and kind; None where that is debatable.
 _CLASSES = (
-    ("airplane", 0, "airplane", "Non-living"),
-    ("alarm clock", 1, "alarm clock", "Non-living"),
-    ("bear (animal)", 15, "bear", "Living"),
-    ("cow", 59, "cow", "Living"),
-    ("crane (machine)", 61, "crane", "Non-living"),
-    ("head-phones", 105, "headphones", "Non-living"),
+    ("airplane", 0, "airplane", "non-living"),
+    ("alarm clock", 1, "alarm clock", "non-living"),
+    ("bear (animal)", 15, "bear", "living"),
+    ("cow", 59, "cow", "living"),
+    ("crane (machine)", 61, "crane", "non-living"),
+    ("head-phones", 105, "headphones", "non-living"),
     ("santa claus", 178, "Santa Claus", None),
-    ("tree", 230, "tree", "Living"),
-    ("wine-bottle", 246, "wine bottle", "Non-living"),
+    ("tree", 230, "tree", "living"),
+    ("wine-bottle", 246, "wine bottle", "non-living"),
 )
 
 

@@ -29,7 +29,7 @@ _NAMES = {
     "Brabancon_griffon": "Brussels griffon",
     "Newfoundland": "Newfoundland dog",
     "African_hunting_dog": "African hunting dog",
-    "Greater_Swiss_Mountain_dog": "Greater Swiss Mountain dog",
+    "Greater_Swiss_Mountain_dog": "greater Swiss mountain dog",
 }
 _SIZE = (128, 96)
 

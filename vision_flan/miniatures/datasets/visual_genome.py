@@ -16,6 +16,8 @@ _TOP_ID = 2_417_997
 _QA_START = 986_000
 #: Facts of an image; all its questions and answers are written on it.
 _SIZE = (300, 210)
+#: What a target says for an answer.
+_YES_NO = {"Yes": "yes", "No": "no"}
 
 
 def generate(mini: Miniature) -> None:
@@ -41,7 +43,9 @@ def generate(mini: Miniature) -> None:
             tree.image(f"{folder}/{image_id}.jpg", image)
             for pair in pairs:
                 answer = pair["answer"].removesuffix(".")
-                mini.truth("vqa_visual_genome", f"{image_id}_{pair['qa_id']}", target=answer)
+                mini.truth(
+                    "vqa_visual_genome", f"{image_id}_{pair['qa_id']}", target=_YES_NO.get(answer, answer)
+                )
             index, done = index + 1, done + count
 
 

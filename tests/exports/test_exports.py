@@ -1,18 +1,28 @@
 """Every export, reloaded the way its reader loads it."""
 
+import hashlib
 import io
 import json
 import random
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests.train import conftest
-from vision_flan.train.exports import FORMATS, ExportError, _upright, export
+from vision_flan.errors import SpecError
+from vision_flan.exports import sources
+from vision_flan.exports.formats import upright
+from vision_flan.exports.placeholders import harmless
+from vision_flan.exports.write import FORMATS, ExportChoices, ExportError, export
 
 TASKS = ("object_digits", "text_only")
 
@@ -28,7 +38,7 @@ def originals(compiled: Path) -> dict[str, dict[str, Any]]:
 
 
 def write(compiled: Path, out: Path, form: str) -> Path:
-    assert export(compiled, out, form, TASKS) == 64
+    assert export(compiled, out, form, ExportChoices(TASKS)).instances == {"train": 64}
     return out
 
 
@@ -91,8 +101,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("form", ["llava", "messages", "axolotl", "nanovlm"])
 def test_a_conversation_is_one_example_with_every_turn(form: str, talk: Path, tmp_path: Path) -> None:
-    assert export(talk, tmp_path / "out", form) == 1
-    shown = [user.replace("<image>", "").strip() for user, _ in TALK]
+    assert export(talk, tmp_path / "out", form).total == 1
+    shown = [user.replace("<image>", "< image>").strip() for user, _ in TALK]
     if form == "llava":
         entry = json.loads((tmp_path / "out/llava.json").read_text())[0]
         said = [(part["from"], part["value"]) for part in entry["conversations"]]
@@ -112,7 +122,7 @@ def test_a_conversation_is_one_example_with_every_turn(form: str, talk: Path, tm
 
 
 def test_trl_learns_every_answer_of_a_conversation(talk: Path, tmp_path: Path) -> None:
-    assert export(talk, tmp_path / "out", "trl") == 1
+    assert export(talk, tmp_path / "out", "trl").total == 1
     rows = datasets.load_dataset(str(tmp_path / "out"), split="train")
     assert [row["completion"][0]["content"][0]["text"] for row in rows] == [answer for _, answer in TALK]
     for number, made in enumerate(rows):
@@ -126,6 +136,7 @@ def test_a_folder_of_an_older_version_is_refused(talk: Path, tmp_path: Path) -> 
     old = tmp_path / "old/chat"
     old.mkdir(parents=True)
     pq.write_table(pq.read_table(file).drop_columns(["turns"]), old / file.name)
+    conftest.write_manifest(tmp_path / "old", "chat")
     with pytest.raises(ExportError, match="no column 'turns'"):
         export(tmp_path / "old", tmp_path / "out", "llava")
 
@@ -150,30 +161,128 @@ def test_parquet_exports_load_by_folder_with_images(
     assert isinstance(rows[0]["images"][0], Image.Image)
 
 
-def test_a_mark_in_a_prompt_is_not_exported_as_a_second_image(tmp_path: Path, compiled: Path) -> None:
-    import pyarrow.parquet as pq
+@given(
+    st.lists(st.sampled_from(["<", "image", ">", "<image>", "<ima", "ge>", "video", "|", " ", "a", "AUDIO"]))
+)
+def test_no_mark_is_left_however_it_is_put_together_and_nothing_is_lost(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    made = harmless(text)
+    for mark in ("<image>", "<video>", "<audio>", "<|image|>"):
+        assert mark not in made.lower()
+    assert made.replace(" ", "") == text.replace(" ", "")
+    assert harmless(made) == made
 
-    table = pq.read_table(compiled / "object_digits" / "train-00000-of-00001.parquet")
-    rows = [
-        {**table.slice(0, 1).to_pylist()[0], "turns": [{"user": "Look at <image> now", "assistant": "7"}]}
-    ]
-    import pyarrow as pa
 
-    (tmp_path / "in" / "object_digits").mkdir(parents=True)
-    pq.write_table(
-        pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "in/object_digits/train-0.parquet"
-    )
-    export(tmp_path / "in", tmp_path / "out", "messages")
-    line = json.loads((tmp_path / "out" / "train.jsonl").read_text())
-    assert line["messages"][0]["content"] == "<image>\nLook at  now"
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_a_mark_of_upstream_reaches_no_trainer(tmp_path: Path, form: str) -> None:
+    image = conftest.draw_digit(7, random.Random(1))
+    rows = [conftest.row("t", "1", image, "See <ima<image>ge> <video>", "<image> <audio>", "Text")]
+    folder = conftest.write_compiled(tmp_path / "in", {"t": rows})
+    export(folder, tmp_path / "out", form)
+    texts = [path.read_text() for path in (tmp_path / "out").glob("*.json*")]
+    texts += [str(pq.read_table(p).drop_columns(["images"])) for p in (tmp_path / "out").rglob("*.parquet")]
+    found = "".join(texts)
+    assert found.count("<image>") == (form in ("llava", "messages"))
+    assert "<video>" not in found and "<audio>" not in found and "< audio>" in found
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Path:
+    """A task for training and one for testing; five rows show one image."""
+    image = conftest.draw_digit(7, random.Random(1))
+    rows = {
+        task: [conftest.row(task, f"{n}", image, "Which digit?", "7", "Text") for n in range(count)]
+        for task, count in (("seen", 3), ("held_out", 2))
+    }
+    folder = conftest.write_compiled(tmp_path / "in", rows)
+    conftest.write_manifest(folder, "held_out", "test")
+    return folder
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_every_split_is_exported_apart(splits: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "out"
+    assert export(splits, out, form).instances == {"train": 3, "test": 2}
+    if form == "llava":
+        counts = [len(json.loads((out / f"llava{end}.json").read_text())) for end in ("", "-test")]
+    elif form in ("messages", "axolotl"):
+        counts = [len((out / f"{split}.jsonl").read_text().splitlines()) for split in ("train", "test")]
+    else:
+        loaded = datasets.load_dataset(str(out))
+        counts = [loaded["train"].num_rows, loaded["test"].num_rows]
+    assert counts == [3, 2]
+
+
+def test_an_image_of_many_rows_is_written_once(splits: Path, tmp_path: Path) -> None:
+    export(splits, tmp_path / "out", "llava")
+    (image,) = (path for path in (tmp_path / "out/images").rglob("*") if path.is_file())
+    assert hashlib.sha256(image.read_bytes()).hexdigest() == image.stem
+
+
+def test_split_and_limit_choose(splits: Path, tmp_path: Path) -> None:
+    done = export(splits, tmp_path / "one", "llava", ExportChoices(limit=1))
+    assert done.instances == {"train": 1, "test": 1}
+    assert export(splits, tmp_path / "two", "llava", ExportChoices(splits=["test"])).instances == {"test": 2}
+    with pytest.raises(ExportError, match="no task here has a split 'tset'"):
+        export(splits, tmp_path / "three", "llava", ExportChoices(splits=["tset"]))
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from vision_flan.exports import write as exports, formats
+real, left = formats.save_image, [2]
+def save_image(tree, row):
+    left[0] -= 1
+    if left[0] < 0 and row["task"] == sys.argv[3]:
+        os.kill(os.getpid(), 9)
+    return real(tree, row)
+formats.save_image = save_image
+exports.export(Path(sys.argv[1]), Path(sys.argv[2]), "llava")
+"""
+
+
+def test_an_export_killed_in_the_middle_goes_on_and_ends_the_same(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", KILLED, str(compiled), str(out), "text_only"]
+    assert subprocess.run(command, env=conftest.environment(), timeout=60).returncode == -9
+    assert not out.exists()
+    again: list[str] = []
+    real = sources.Source.rows
+
+    def rows(self: sources.Source, part: sources.Part) -> Iterator[sources.Row]:
+        again.append(part.task)
+        return real(self, part)
+
+    monkeypatch.setattr(sources.Source, "rows", rows)
+    export(compiled, out, "llava")
+    assert again == ["text_only"]
+    export(compiled, tmp_path / "whole", "llava")
+    assert content(out) == content(tmp_path / "whole")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_unfinished_export_of_something_else_is_not_mixed_in(splits: Path, tmp_path: Path) -> None:
+    stale = tmp_path / ".out.export/tree/images/stale.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"x")
+    export(splits, tmp_path / "out", "llava")
+    assert not (tmp_path / "out/images/stale.png").exists()
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
 def test_what_cannot_be_exported_is_named(compiled: Path, tmp_path: Path, form: str) -> None:
     with pytest.raises(ExportError, match="no compiled folder"):
         export(tmp_path, tmp_path / "out", form)
-    with pytest.raises(ExportError, match="no task 'nope' here"):
-        export(compiled, tmp_path / "out", form, ["nope"])
+    with pytest.raises(SpecError, match="no config 'object_digit'") as caught:
+        export(compiled, tmp_path / "out", form, ExportChoices(["object_digit"]))
+    assert "object_digits" in str(caught.value.hint)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
     with pytest.raises(ExportError, match="not empty"):
@@ -183,6 +292,8 @@ def test_what_cannot_be_exported_is_named(compiled: Path, tmp_path: Path, form: 
 def test_a_truncated_shard_is_named(compiled: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "t").mkdir(parents=True)
     data = (compiled / "object_digits" / "train-00000-of-00001.parquet").read_bytes()
+    (tmp_path / "in" / "t" / "train-0.parquet").write_bytes(data)
+    conftest.write_manifest(tmp_path / "in", "t")
     (tmp_path / "in" / "t" / "train-0.parquet").write_bytes(data[:-100])
     with pytest.raises(ExportError, match="not readable"):
         export(tmp_path / "in", tmp_path / "out", "trl")
@@ -196,7 +307,7 @@ def test_trl_takes_an_optimiser_step_on_its_own(compiled: Path, tiny: Path, tmp_
     from transformers import AutoProcessor, LlavaForConditionalGeneration
 
     out = tmp_path / "out"
-    export(compiled, out, "trl", ["object_digits"])
+    export(compiled, out, "trl", ExportChoices(["object_digits"]))
     model = LlavaForConditionalGeneration.from_pretrained(tiny)
     before = model.lm_head.weight.detach().clone()
     settings = trl.SFTConfig(
@@ -233,7 +344,7 @@ def test_an_image_that_exif_turns_is_exported_upright_and_any_other_as_it_is(tur
     image, exif, file = Image.effect_noise((12, 8), 80), Image.Exif(), io.BytesIO()
     exif[0x0112] = turn
     image.save(file, "TIFF", exif=exif)
-    kind, data = _upright(file.getvalue())
+    kind, data = upright(file.getvalue())
     assert (kind == "PNG") == (turn > 1) and (data == file.getvalue()) == (turn == 1)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB")
     assert Image.open(io.BytesIO(data)).convert("RGB").tobytes() == expected.tobytes()
