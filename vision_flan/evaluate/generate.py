@@ -109,7 +109,7 @@ def generate(
     """Calls lmms-eval; part -> the lines of its log, all of them.
 
     Args:
-        folder: is made anew; holds tasks, log, and what lmms-eval printed (`lmms-eval.txt`).
+        folder: is emptied first; holds tasks, log, and what lmms-eval printed (`lmms-eval.txt`).
 
     Raises:
         GenerationError: it left no answers, or not to all questions, or only empty ones.
