@@ -44,7 +44,9 @@ COMMANDS = {
     "projector": ("vision_flan.cli.train", "projector"),
     "export": ("vision_flan.cli.train", "export"),
     "score": ("vision_flan.cli.evaluate", "score"),
+    "evaluate": ("vision_flan.cli.evaluate", "evaluate"),
     "tables": ("vision_flan.cli.evaluate", "tables"),
+    "reproduce": ("vision_flan.cli.evaluate", "reproduce"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 #: Other spellings of commands, which the help does not list.
@@ -52,7 +54,17 @@ HIDDEN = {"licences": "licenses"}
 
 
 #: Commands that read specs or raw files. The others read what their user made, and may take all there is.
-GUARDED = frozenset(COMMANDS) - {"train", "projector", "export", "score", "tables", "publish", "fetch"}
+GUARDED = frozenset(COMMANDS) - {
+    "train",
+    "projector",
+    "export",
+    "score",
+    "evaluate",
+    "tables",
+    "reproduce",
+    "publish",
+    "fetch",
+}
 
 
 class _LazyGroup(click.Group):
