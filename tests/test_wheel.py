@@ -51,6 +51,7 @@ def test_every_file_of_a_spec_and_every_template_is_in_the_wheel(installed: Path
         "dataset/card.md.j2",
         "review/diff.html.j2",
         "review/preview.html.j2",
+        "review/stats.html.j2",
         "review/preview.css",
         "review/preview.js",
         "spec/task.schema.json",

@@ -126,8 +126,9 @@ def test_others_gives_pairs_in_an_order_of_their_own() -> None:
     with store_with(rows) as store:
         candidates = store.prepare("SELECT * FROM t", "k", 0, HERE)
         pool = candidates.others("k", "g", 1000)
-    assert sorted(pool) == sorted((row["k"], row["g"]) for row in rows)
-    assert [value for value, _ in pool] != keys(rows)
+    values, groups = pool["value"].to_pylist(), pool["other"].to_pylist()
+    assert sorted(zip(values, groups, strict=True)) == sorted((row["k"], row["g"]) for row in rows)
+    assert values != keys(rows)
 
 
 def test_a_table_that_does_not_fit_memory_spills_to_the_work_folder(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""`vflan score`, `vflan tables`."""
+"""`vflan score`, `vflan evaluate`, `vflan tables`, `vflan reproduce`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,14 +10,20 @@ import click
 from vision_flan import __version__
 from vision_flan.cli.options import EITHER, FILE, FOLDER, json_option, local_folder
 from vision_flan.cli.output import echo, print_json, print_table, reporter
-from vision_flan.errors import install_command
+from vision_flan.errors import ExitCode, install_command
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
+from vision_flan.evaluate.evaluation import Evaluation, Outcome, model_of, read_judges
+from vision_flan.evaluate.evaluation import evaluate as run_evaluation
 from vision_flan.evaluate.experiment import load as load_experiment
 from vision_flan.evaluate.experiment import names
 from vision_flan.evaluate.figures import can_draw, write_tables
+from vision_flan.evaluate.generate import Generator
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.evaluate.registry import score as score_of
+from vision_flan.evaluate.reproduce import Cost, Options, commands, sizes
+from vision_flan.evaluate.reproduce import run as run_commands
 from vision_flan.evaluate.request import Request
+from vision_flan.evaluate.suite import load_suite
 from vision_flan.evaluate.tables import as_csv, build, markdown, open_models
 from vision_flan.evaluate.values import Part, Score
 
@@ -159,7 +166,7 @@ def tables(models: tuple[str, ...], only: tuple[str, ...], out: Path | None, for
     prompt, data or recipe are not the paper's.
     """
     for text in models:
-        local_folder(text)
+        local_folder(text.partition("=")[2] or text)
     scored = open_models(models)
     built = [build(load_experiment(name), scored) for name in only or names()]
     shown = [t for t in built if only or t.has_ours or t.experiment.name == "table2"]
@@ -170,3 +177,142 @@ def tables(models: tuple[str, ...], only: tuple[str, ...], out: Path | None, for
         echo(str(path))
     if any(table.experiment.is_figure for table in shown) and not can_draw():
         echo(f"note: no PNG, matplotlib is not installed: {install_command('report')}", err=True)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan evaluate runs/stage1 --suite paper
+  vflan evaluate runs/stage2 --benchmark mm_vet --benchmark cf --judges judges.yaml
+  vflan evaluate runs/llava15 --model llava-hf/llava-1.5-13b-hf --gpus 8"""
+)
+@click.argument("folder", type=FOLDER, metavar="RUN")
+@click.option("--suite", default="paper", show_default=True, help="Its benchmarks: paper, or a YAML file.")
+@click.option("--benchmark", "benchmarks", multiple=True, help="Only this one; may be given several times.")
+@click.option("--model", default="", help="A model folder or Hub id.  [default: RUN/hf, or RUN]")
+@click.option(
+    "--compiled",
+    type=FOLDER,
+    default="vision-flan",
+    show_default=True,
+    help="The compiled folder with the tasks that lmms-eval lacks.",
+)
+@click.option("--judges", type=FILE, help="YAML: benchmark -> url, model, key (an environment variable).")
+@click.option("--limit", type=click.IntRange(1), help="Only so many questions of each task.")
+@click.option("--partial", is_flag=True, help="Score benchmarks of which questions are missing.")
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="A process for each GPU.")
+@click.option("--device", default="cuda", show_default=True, help="cuda or cpu.")
+@click.option("--spacy-model", default="en_core_web_sm", show_default=True, help="Entity recognizer (wit).")
+@click.option(
+    "--lmms-python",
+    "python",
+    envvar="VFLAN_LMMS_PYTHON",
+    default=sys.executable,
+    help="Python of the environment that has lmms-eval.  [env: VFLAN_LMMS_PYTHON; default: this one]",
+)
+def evaluate(
+    folder: Path,
+    suite: str,
+    benchmarks: tuple[str, ...],
+    model: str,
+    compiled: Path,
+    judges: Path | None,
+    limit: int | None,
+    partial: bool,
+    gpus: int,
+    device: str,
+    spacy_model: str,
+    python: str,
+) -> None:
+    """Have lmms-eval answer the benchmarks of a suite, and score the answers.
+
+    Answers go to RUN/evaluate, scores to RUN/scores, for `vflan tables RUN`. The same command again makes
+    what is missing. Without a judge, MM-Vet and LLaVA-Bench get answers and no score. Exit code 1 if a
+    benchmark failed; the others are scored all the same.
+    """
+    generator = Generator(python, device, gpus, limit or 0, compiled)
+    known = load_suite(suite)
+    failed = False
+    with reporter(quiet=False) as shown:
+        plan = Evaluation(
+            folder,
+            model or model_of(folder),
+            known,
+            generator,
+            read_judges(judges) if judges else {},
+            partial,
+            spacy_model,
+            shown,
+        )
+        for outcome in run_evaluation(plan, benchmarks or list(known)):
+            failed |= outcome.error is not None
+            _show_outcome(outcome)
+    if failed:
+        raise SystemExit(int(ExitCode.FAILED))
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    if outcome.error is not None:
+        echo(f"{outcome.benchmark}: failed: {outcome.error}", err=True)
+    elif outcome.state == "unjudged":
+        echo(f"{outcome.benchmark}: answered, no score: it needs a judge, pass --judges")
+    else:
+        before = " (as before)" if outcome.state == "kept" else ""
+        echo(f"{outcome.benchmark}: {outcome.value:.2f}{before}")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan reproduce table3 --dry-run
+  vflan reproduce table2 --train data.root=/data/vision-flan --judges judges.yaml"""
+)
+@click.argument("name", metavar="EXPERIMENT")
+@click.option("--dry-run", is_flag=True, help="Print the commands and what they cost, run none.")
+@click.option("--gpus", type=click.IntRange(1), default=8, show_default=True, help="GPUs of this machine.")
+@click.option(
+    "--train", "overrides", multiple=True, metavar="KEY=VALUE", help="A key of all recipes, as data.root=DIR."
+)
+@click.option("--judges", type=FILE, help="As in `vflan evaluate`.")
+@click.option("--suite", help="As in `vflan evaluate`.")
+@click.option("--compiled", type=FOLDER, help="As in `vflan evaluate`.")
+@click.option("--limit", type=click.IntRange(1), help="As in `vflan evaluate`.")
+@click.option("--device", help="As in `vflan evaluate`.")
+@click.option("--partial", is_flag=True, help="As in `vflan evaluate`.")
+@click.option("--lmms-python", help="As in `vflan evaluate`.")
+def reproduce(
+    name: str,
+    dry_run: bool,
+    gpus: int,
+    overrides: tuple[str, ...],
+    partial: bool,
+    **options: str | int | Path | None,
+) -> None:
+    """Run an experiment of the paper: train its models, score them, write the table or figure.
+
+    EXPERIMENT is table2 to table7, figure4 to figure9, figure12, or a YAML file of your own. What is there is
+    not made again; after a fault the same command goes on. The table is written into runs/paper.
+    """
+    given = [
+        word for key, value in options.items() if value for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
+    given += ["--partial"] if partial else []
+    todo = commands(load_experiment(name), Options(gpus, overrides, tuple(given)))
+    if not dry_run:
+        run_commands([command for command in todo if not command.is_done], lambda one: echo(f"$ {one}"))
+        return
+    for command in todo:
+        echo(f"{'# there: ' if command.is_done else ''}{command}")
+        echo(f"#   {_cost(command.cost)}")
+    left = [command.cost.gpu_hours for command in todo if not command.is_done]
+    total = "not known" if None in left else f"{sum(hours or 0.0 for hours in left):,.0f}"
+    echo(f"# GPU hours left, estimated: {total}. Assumed, not measured: {sizes().assumed}")
+
+
+def _cost(cost: Cost) -> str:
+    if cost.steps is None or cost.samples is None or cost.gpu_hours is None:
+        return "steps not known: they depend on what is compiled"
+    facts = [f"{cost.steps:,} steps, {cost.samples:,} samples"] if cost.steps else []
+    facts += [f"{cost.questions:,} questions"] if cost.questions else []
+    facts += [f"about {cost.gpu_hours:,.1f} GPU hours"] if cost.gpu_hours else []
+    return "; ".join(facts) or "no training"

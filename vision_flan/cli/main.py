@@ -35,6 +35,7 @@ COMMANDS = {
     "check": ("vision_flan.cli.specs", "check"),
     "preview": ("vision_flan.cli.preview", "preview"),
     "diff": ("vision_flan.cli.diff", "diff"),
+    "stats": ("vision_flan.cli.stats", "stats"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),
@@ -42,7 +43,9 @@ COMMANDS = {
     "projector": ("vision_flan.cli.train", "projector"),
     "export": ("vision_flan.cli.train", "export"),
     "score": ("vision_flan.cli.evaluate", "score"),
+    "evaluate": ("vision_flan.cli.evaluate", "evaluate"),
     "tables": ("vision_flan.cli.evaluate", "tables"),
+    "reproduce": ("vision_flan.cli.evaluate", "reproduce"),
     "miniature": ("vision_flan.cli.miniature", "miniature"),
 }
 #: Other spellings of commands, which the help does not list.
@@ -50,7 +53,17 @@ HIDDEN = {"licences": "licenses"}
 
 
 #: Commands that read specs or raw files. The others read what their user made, and may take all there is.
-GUARDED = frozenset(COMMANDS) - {"train", "projector", "export", "score", "tables", "publish", "fetch"}
+GUARDED = frozenset(COMMANDS) - {
+    "train",
+    "projector",
+    "export",
+    "score",
+    "evaluate",
+    "tables",
+    "reproduce",
+    "publish",
+    "fetch",
+}
 
 
 class _LazyGroup(click.Group):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +129,13 @@ def _judges(data: Mapping[str, object]) -> list[str]:
     return [str(judge.get("model")), *map(str, versions if isinstance(versions, list) else [])]
 
 
-def is_another(folder: Path, run: RunSpec) -> bool:
-    """Whether the folder holds a model of another recipe than `run` says; False where no recipe is known."""
-    wanted = run.config()
+def is_another(folder: Path, run: RunSpec, overrides: Sequence[str] = ()) -> bool:
+    """Whether the folder holds a model of another recipe than `run` says; False where no recipe is known.
+
+    Args:
+        overrides: what is different in all runs.
+    """
+    wanted = run.config(overrides)
     path = folder / "config.yaml"
     if wanted is None or not path.is_file():
         return False
@@ -143,5 +147,5 @@ def is_another(folder: Path, run: RunSpec) -> bool:
     return any(
         before.get(key) != after.get(key)
         for key in {*before, *after}
-        if not is_free(key) and not is_path(key)
+        if not is_free(key) and not is_path(key) and key != "init.tiny"  # a run names the model it made
     )

@@ -107,6 +107,7 @@ class Experiment:
 
     Attributes:
         x: what the axis of a figure counts; `log`: logarithmic.
+        path: of a file of your own.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Experiment:
     runs: Mapping[str, RunSpec]
     x: str = ""
     log: bool = False
+    path: Path | None = None
 
     @property
     def benchmarks(self) -> list[str]:
@@ -160,6 +162,7 @@ def load(name: str) -> Experiment:
         runs,
         str(tree.get("x", "")),
         bool(tree.get("log", False)),
+        None if path.parent == FOLDER else path,
     )
 
 

@@ -11,14 +11,14 @@ from typing import Literal
 
 from vision_flan.build.open_task import open_task
 from vision_flan.columns import IMAGE
-from vision_flan.dataset.manifest import Manifest, read_manifests
-from vision_flan.errors import Location, SpecError, VflanError
+from vision_flan.errors import SpecError, VflanError
 from vision_flan.instances.images import BadImageError
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.report import Reporter
 from vision_flan.review.revision import catalog_at, digest_of
 from vision_flan.review.sides import COMPARED, FolderSide, RecordsSide, Row, Side
+from vision_flan.review.stored import manifests_of
 from vision_flan.review.thumbnails import SMALL, data_uri
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import task_ids
@@ -141,7 +141,7 @@ def diff_folders(before: Path, after: Path, catalog: Catalog, options: DiffOptio
         VflanError: a folder holds no compiled config, or a manifest is damaged.
         SpecError: neither folder has a config of a task that is asked for.
     """
-    sides = (_manifests(before), _manifests(after))
+    sides = (manifests_of(before), manifests_of(after))
     present = sorted({*sides[0], *sides[1]})
     chosen = sorted(task_ids(catalog, options.tasks)) or present
     for name in chosen:
@@ -158,14 +158,6 @@ def diff_folders(before: Path, after: Path, catalog: Catalog, options: DiffOptio
         result.tasks.append(one)
         report.advance(1)
     return result
-
-
-def _manifests(folder: Path) -> dict[str, Manifest]:
-    found = read_manifests(folder)
-    if not found:
-        hint = "give the folder that `vflan compile --out` wrote"
-        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
-    return found
 
 
 def _differing(old: Catalog, new: Catalog, asked: Sequence[str]) -> list[str]:

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from vision_flan.dataset.manifest import read_manifests
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import VflanError
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawRoots
 from vision_flan.report import Reporter
 from vision_flan.review.changed import changed_tasks
 from vision_flan.review.shown import Sample, TaskShown, from_dataset, from_records
+from vision_flan.review.stored import manifests_of
 from vision_flan.review.thumbnails import LARGE, SMALL
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import find_configs
@@ -162,10 +162,7 @@ def page(title: str, tasks: Sequence[TaskShown], seed: int) -> str:
 def _of_folder(
     catalog: Catalog, names: Sequence[str], folder: Path, sample: Sample, report: Reporter
 ) -> Iterator[TaskShown]:
-    manifests = read_manifests(folder)
-    if not manifests:
-        hint = "give the folder that `vflan compile --out` wrote"
-        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+    manifests = manifests_of(folder)
     chosen = find_configs(catalog, names, list(manifests), folder) or list(manifests)
     report.stage("reading shards", len(chosen))
     for name in chosen:

@@ -7,13 +7,10 @@ targets in turn, so that a rare answer is seen beside the frequent ones; the dra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vision_flan.build.open_task import OpenTask, open_task
 from vision_flan.columns import TEXT_COLUMNS, Turn
@@ -24,6 +21,7 @@ from vision_flan.instances.maker import Dropped, Instance, Text
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.review.overview import TaskFacts, task_facts
+from vision_flan.review.stored import stored_batches
 from vision_flan.review.thumbnails import data_uri
 from vision_flan.spec.catalog import Catalog
 
@@ -122,13 +120,12 @@ def from_dataset(folder: Path, manifest: Manifest, catalog: Catalog, sample: Sam
         shown = TaskShown(name, manifest.title, None, str(folder), instruction=manifest.instruction)
     shown.counts = {"instances": f"{manifest.rows:,}", "candidates": f"{manifest.counts['candidates']:,}"}
     shown.dropped = dict(manifest.counts["dropped"])
-    targets = [
-        target for batch in _batches(folder, manifest, ["target"]) for target in batch["target"].to_pylist()
-    ]
+    batches = stored_batches(folder, manifest, ["target"])
+    targets = [target for batch in batches for target in batch["target"].to_pylist()]
     _count(shown, targets)
     wanted = set(in_turn(range(len(targets)), targets, sample.n))
     start = 0
-    for batch in _batches(folder, manifest, None):
+    for batch in stored_batches(folder, manifest):
         inside = [number - start for number in wanted if start <= number < start + batch.num_rows]
         shown.instances += [_of_row(row, sample) for row in batch.take(sorted(inside)).to_pylist()]
         start += batch.num_rows
@@ -250,9 +247,3 @@ def _image(data: bytes | None, sample: Sample) -> tuple[str, str]:
     except BadImageError as error:
         return "", f"no image: {error}"
     return uri, f"{facts.width} x {facts.height} pixels, {len(data):,} bytes, {facts.format}"
-
-
-def _batches(folder: Path, manifest: Manifest, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-    for shard in manifest.shards:
-        with pq.ParquetFile(folder / shard.path) as file:
-            yield from file.iter_batches(batch_size=100, columns=columns)

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypedDict
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from vision_flan.build.open_task import OpenTask
 from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TEXT_COLUMNS, TURNS, Turn
 from vision_flan.dataset.manifest import Manifest
-from vision_flan.errors import Location, VflanError
 from vision_flan.instances.maker import Dropped, Instance
+from vision_flan.review.stored import stored_batches
 
 #: Columns that are compared; an instance's id says which one it is.
 COMPARED = tuple(name for name in COLUMNS if name != "id")
-#: Candidates, or rows of a shard, that are read at a time.
+#: Candidates that are read at a time.
 _BLOCK = 100
 
 
@@ -91,7 +88,8 @@ class FolderSide:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder, self._manifest = folder, manifest
         self.counts: Mapping[str, int] = manifest.counts["dropped"]
-        self.otherwise = "not in the folder"
+        reached = manifest.limit is not None and manifest.rows >= manifest.limit
+        self.otherwise = f"beyond the limit of {manifest.limit:,}" if reached else "not in the folder"
         examples: Mapping[str, str] = manifest.counts.get("examples", {})
         self.dropped = {f"{manifest.task}/{_key_of(example)}": reason for reason, example in examples.items()}
 
@@ -101,15 +99,8 @@ class FolderSide:
         Raises:
             VflanError: a shard is missing or damaged.
         """
-        for shard in self._manifest.shards:
-            path = self._folder / shard.path
-            try:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=_BLOCK):
-                        yield from map(_of_stored, batch.to_pylist())
-            except (OSError, pa.ArrowException) as error:
-                hint = f"vflan verify {self._folder}"
-                raise VflanError(f"cannot read: {error}", where=Location(path), hint=hint) from error
+        for batch in stored_batches(self._folder, self._manifest):
+            yield from map(_of_stored, batch.to_pylist())
 
 
 def _key_of(example: str) -> str:

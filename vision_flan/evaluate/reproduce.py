@@ -1,0 +1,264 @@
+"""An experiment as commands: train what its rows need, score it, write the table. Each with what it costs.
+
+Costs are estimates from `experiments/sizes.yaml`, which says what they assume; nothing of them is measured.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from vision_flan.errors import Location, VflanError
+from vision_flan.evaluate.cells import is_another
+from vision_flan.evaluate.experiment import FOLDER, Experiment, RunSpec
+from vision_flan.train.config import Config
+
+
+class ReproduceError(VflanError):
+    """A command of an experiment failed, or its runs need one another in a circle."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command takes; None is not known.
+
+    Attributes:
+        samples: of training.
+        questions: of generation.
+        gpu_hours: of one A100.
+    """
+
+    steps: int | None = 0
+    samples: int | None = 0
+    questions: int = 0
+    gpu_hours: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, as a user types it.
+
+    Attributes:
+        makes: the folder it writes.
+        is_done: whether what it makes is there already.
+    """
+
+    words: tuple[str, ...]
+    makes: Path
+    cost: Cost
+    is_done: bool
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the commands are given.
+
+    Attributes:
+        gpus: of this machine; 1 trains without torchrun.
+        train, evaluate: further arguments of `vflan train` (`data.root=...`) and `vflan evaluate`.
+    """
+
+    gpus: int = 8
+    train: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """`assumed` of `sizes.yaml`: parameters, tokens of a sample, FLOP/s, MFU, seconds of an answer."""
+
+    parameters: float
+    tokens_a_sample: int
+    peak_flops: float
+    mfu: float
+    seconds_a_question: float
+    seconds_a_long_answer: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters / 1e9:.0f}B parameters, {self.tokens_a_sample} tokens a sample, "
+            f"{self.mfu:.0%} of {self.peak_flops / 1e12:.0f} TFLOP/s (an A100), "
+            f"{self.seconds_a_question:g} s a question, "
+            f"{self.seconds_a_long_answer:g} s where answers are long"
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """`sizes.yaml`."""
+
+    instances: Mapping[str, int]
+    questions: Mapping[str, int]
+    long_answers: Sequence[str]
+    assumed: Assumed
+
+
+@cache
+def sizes() -> Sizes:
+    """What costs are estimated from."""
+    tree = yaml.safe_load((FOLDER / "sizes.yaml").read_text(encoding="utf-8"))
+    return Sizes(tree["instances"], tree["questions"], tree["long_answers"], Assumed(**tree["assumed"]))
+
+
+def commands(experiment: Experiment, options: Options) -> list[Command]:
+    """Every command of an experiment, in an order in which they can run.
+
+    Raises:
+        ReproduceError: runs need one another in a circle.
+    """
+    ordered: dict[str, RunSpec] = {}
+    for row in experiment.rows:
+        for run in _with_needed(row.run, experiment.runs, ()):
+            ordered.setdefault(run.name, run)
+    scored = list(dict.fromkeys(row.run.name for row in experiment.rows))
+    found = [made for run in ordered.values() if (made := _make(run, experiment.runs, options))]
+    found += [_evaluate(ordered[name], experiment.benchmarks, options) for name in scored]
+    folders = [str(ordered[name].folder) for name in scored]
+    named = [f"{name}={folder}" for name, folder in zip(scored, folders, strict=True)]
+    out = Path("runs") / "paper"
+    words = ("vflan", "tables", *named, "--only", _name(experiment), "--out", str(out))
+    return [*found, Command(words, out, Cost(), is_done=False)]
+
+
+def _name(experiment: Experiment) -> str:
+    return str(experiment.path) if experiment.path else experiment.name
+
+
+def _with_needed(run: RunSpec, runs: Mapping[str, RunSpec], above: tuple[str, ...]) -> Iterator[RunSpec]:
+    """The runs this one starts from, deepest first, then itself."""
+    if run.name in above:
+        raise ReproduceError(f"runs need one another: {' -> '.join((*above, run.name))}")
+    for name in _needs(run, runs):
+        yield from _with_needed(runs[name], runs, (*above, run.name))
+    yield run
+
+
+def _needs(run: RunSpec, runs: Mapping[str, RunSpec]) -> list[str]:
+    if run.exchange:
+        if run.exchange not in runs:
+            raise ReproduceError(f"run {run.name} exchanges a part of {run.exchange!r}, which is no run")
+        return [run.exchange]
+    config = run.config()
+    if config is None:
+        return []
+    starts = {config.init.from_, config.init.llm, config.init.projector, config.init.vision} - {""}
+    return [name for name, other in runs.items() if not other.model and other.weights in starts]
+
+
+def _make(run: RunSpec, runs: Mapping[str, RunSpec], options: Options) -> Command | None:
+    """The command that makes a model; None of a published one."""
+    config = run.config(options.train)
+    if config is not None:
+        words: tuple[str, ...] = ("vflan", "train")
+        if options.gpus > 1 and not config.train.untuned:
+            words = ("torchrun", "--nproc-per-node", str(options.gpus), "-m", "vision_flan.train")
+        words += (run.recipe, *run.overrides, *options.train)
+        if config.folder != run.folder:
+            words += (f"out={run.folder}",)
+        done = (run.folder / "hf" / "config.json").is_file() and not is_another(
+            run.folder, run, options.train
+        )
+        return Command(words, run.folder, training_cost(config), done)
+    if not run.exchange:
+        return None
+    parts = {"--projector": run.projector, "--llm": run.llm, "--prompt": run.prompt}
+    words = ("vflan", "projector", "exchange", runs[run.exchange].weights)
+    words += tuple(word for option, value in parts.items() if value for word in (option, value))
+    words += ("--out", str(run.folder))
+    return Command(words, run.folder, Cost(), (run.folder / "config.json").is_file())
+
+
+def _evaluate(run: RunSpec, benchmarks: Sequence[str], options: Options) -> Command:
+    words: tuple[str, ...] = ("vflan", "evaluate", str(run.folder))
+    words += tuple(word for name in benchmarks for word in ("--benchmark", name))
+    words += ("--model", run.model) if run.model else ()
+    words += ("--gpus", str(options.gpus)) if options.gpus > 1 else ()
+    made = run.folder / "hf" / "config.json" if run.recipe else run.folder / "config.json"
+    scores = [run.folder / "scores" / f"{name}.json" for name in benchmarks]
+    done = all(path.is_file() for path in scores) and (bool(run.model) or made.is_file())
+    if done and not run.model:
+        done = all(path.stat().st_mtime >= made.stat().st_mtime for path in scores)
+    return Command((*words, *options.evaluate), run.folder / "scores", evaluation_cost(benchmarks), done)
+
+
+def training_cost(config: Config) -> Cost:
+    """Steps, samples and GPU hours of a recipe, from what it plans, whatever is compiled."""
+    train, assumed = config.train, sizes().assumed
+    if train.untuned:
+        return Cost()
+    steps: int | None = train.steps
+    if not steps:
+        instances = [_instances(config, number) for number in range(len(config.data.sources))]
+        total = None if None in instances else sum(count for count in instances if count is not None)
+        steps = None if total is None else max(train.min_steps, math.ceil(total * train.epochs / train.batch))
+    if steps is None:
+        return Cost(None, None, 0, None)
+    samples = steps * train.batch
+    if config.init.tiny:
+        return Cost(steps, samples, 0, 0.0)
+    operations = (4 if train.freeze_llm else 6) * assumed.parameters * assumed.tokens_a_sample * samples
+    return Cost(steps, samples, 0, operations / (assumed.peak_flops * assumed.mfu) / 3600)
+
+
+def _instances(config: Config, number: int) -> int | None:
+    """How many instances a source has by its recipe."""
+    source = config.data.sources[number]
+    if source.total:
+        return round(source.total * source.weight)
+    known = sizes().instances
+    if source.include == ("*",):
+        whole = known.get(config.data.suite)
+        planned = source.tasks * source.per_task
+        found = planned or whole
+        if source.tasks and not source.per_task:
+            found = None
+    else:
+        of = [known.get(name) for name in source.include]
+        found = None if None in of else sum(count for count in of if count is not None)
+    return None if found is None else round(found * source.weight)
+
+
+def evaluation_cost(benchmarks: Sequence[str]) -> Cost:
+    """Questions and GPU hours of benchmarks."""
+    known = sizes()
+    seconds = 0.0
+    for name in benchmarks:
+        long = name in known.long_answers
+        each = known.assumed.seconds_a_long_answer if long else known.assumed.seconds_a_question
+        seconds += known.questions[name] * each
+    return Cost(0, 0, sum(known.questions[name] for name in benchmarks), seconds / 3600)
+
+
+_PROGRAMS = {
+    "vflan": ("-c", "from vision_flan.cli.main import main; main()"),
+    "torchrun": ("-m", "torch.distributed.run"),
+}
+
+
+def run(todo: Sequence[Command], before: Callable[[Command], None]) -> None:
+    """Runs commands one after another with this Python; each resumes what a run before it left.
+
+    Raises:
+        ReproduceError: at the first that fails.
+    """
+    for command in todo:
+        before(command)
+        call = [sys.executable, *_PROGRAMS[command.words[0]], *command.words[1:]]
+        code = subprocess.run(call, check=False).returncode
+        if code:
+            raise ReproduceError(
+                f"exit code {code}: {command}",
+                where=Location(command.makes),
+                hint="the same `vflan reproduce` goes on here",
+            )

@@ -1,0 +1,51 @@
+"""The rows of a compiled task, read shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vision_flan.dataset.manifest import Manifest, read_manifests
+from vision_flan.errors import Location, VflanError
+
+#: Rows that are in memory at a time; a row group has as many.
+_ROWS = 100
+
+
+def manifests_of(folder: Path) -> dict[str, Manifest]:
+    """The manifests of a compiled folder by task, sorted; one at least.
+
+    Raises:
+        VflanError: there is none, or one is damaged.
+    """
+    found = read_manifests(folder)
+    if not found:
+        hint = "give the folder that `vflan compile --out` wrote"
+        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+    return found
+
+
+def stored_batches(
+    folder: Path, manifest: Manifest, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a config, at most 100 at a time.
+
+    Args:
+        columns: only these; what an older folder lacks is left out.
+
+    Raises:
+        VflanError: a shard is missing or damaged.
+    """
+    for shard in manifest.shards:
+        path = folder / shard.path
+        try:
+            with pq.ParquetFile(path) as file:
+                names = set(file.schema_arrow.names)
+                chosen = None if columns is None else [name for name in columns if name in names]
+                yield from file.iter_batches(batch_size=_ROWS, columns=chosen)
+        except (OSError, pa.ArrowException) as error:
+            hint = f"vflan verify {folder}"
+            raise VflanError(f"cannot read: {error}", where=Location(path), hint=hint) from error
