@@ -65,15 +65,14 @@ def _pairs(rng: Random, count: int, things: int) -> Iterator[tuple[str, str]]:
     for place in range(count):
         thing = shown[place] if place < things else rng.choice([*shown, *_PLAIN])
         other = rng.choice(_PLAIN)
-        yield rng.choice(
-            [
-                (f"What color is the {thing}?", rng.choice(text.COLORS)),
-                (f"What is next to the {thing}?", other),
-                (f"How many {text.plural(thing)} are there?", str(rng.randrange(10))),
-                (f"Is there {text.article(thing)}?", rng.choice(("yes", "no"))),
-                (f"What is on the {other}?", thing),
-            ]
-        )
+        asked = [
+            (f"What color is the {thing}?", rng.choice(text.COLORS)),
+            (f"What is next to the {thing}?", other),
+            (f"How many {text.plural(thing)} are there?", str(rng.randrange(10))),
+            (f"Is there {text.article(thing)}?", rng.choice(("yes", "no"))),
+            (f"What is on the {other}?", thing),
+        ]
+        yield rng.choice(asked if place else asked[:2])  # the first fits no image without the thing
 
 
 def _names_the_only_thing(question: str, pairs: list[tuple[str, str]]) -> bool:
