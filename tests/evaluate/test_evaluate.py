@@ -301,7 +301,7 @@ def test_the_real_lmms_eval_answers_with_a_tiny_model(
     files = {"token": None, "data_files": {"test": [str(tmp_path / "mme.parquet")]}}
     changed = json.dumps({"dataset_path": "parquet", "dataset_kwargs": files})
     text = f"mme: {{all: {{include: mme/mme.yaml, set: {changed}}}}}\n"
-    text += "textocr: {all: {compiled: eval_mnist, prompt: What are the texts?, tokens: 8, limit: 2}}\n"
+    text += "textocr: {all: {compiled: eval_mnist, prompt: 'What are the texts?', tokens: 8, limit: 2}}\n"
     name = suite(tmp_path, text + "cf: {mnist: {compiled: eval_mnist, tokens: 8}}\n")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
