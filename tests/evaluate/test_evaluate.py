@@ -55,7 +55,8 @@ def write_task(compiled: Path, task: str, targets: Sequence[str]) -> None:
     ]
     (compiled / task).mkdir(parents=True)
     table = pa.Table.from_pylist(rows, schema=arrow_schema())
-    pq.write_table(table, compiled / task / "train-00000-of-00001.parquet")
+    split = "test" if task.startswith("eval_") else "train"
+    pq.write_table(table, compiled / task / f"{split}-00000-of-00001.parquet")
 
 
 def write_mme(path: Path) -> None:
@@ -242,6 +243,30 @@ def test_the_share_of_yes_reads_the_answers_of_pope(
     assert code == 0, err
     assert out == "pope: 85.71\nyes_ratio: 100.00\n"
     assert len(calls()) == 1
+
+
+def compile_miniatures(compiled: Path, **tasks: str) -> None:
+    """Compiles tasks (dataset -> task) from miniatures in upstream's own formats."""
+    raw = compiled.with_name("raw")
+    for dataset, task in tasks.items():
+        assert run(vflan, ["miniature", dataset, "--out", str(raw), "--n", "6"]) == 0
+        assert run(vflan, ["compile", "--task", task, "--raw", str(raw), "--out", str(compiled)]) == 0
+
+
+@pytest.mark.slow
+def test_compiled_benchmarks_are_scored_right_where_every_answer_is_right(
+    tmp_path: Path, model: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = {"mme": "eval_mme", "pope": "eval_pope", "mmbench": "eval_mmbench", "mnist": "eval_mnist"}
+    compile_miniatures(tmp_path / "compiled", **tasks)
+    capsys.readouterr()
+    chosen = ["--benchmark", "mme", "--benchmark", "pope", "--benchmark", "mmbench"]
+    code, out, err = evaluate(model, "--suite", "compiled", "--partial", *chosen)
+    assert code == 0, err
+    figures = dict(line.split(": ") for line in out.splitlines())
+    assert float(figures["mme"]) % 200 == 0
+    assert float(figures["mme"]) > 0
+    assert (figures["pope"], figures["mmbench"]) == ("100.00", "100.00")
 
 
 def test_a_limit_asks_the_first_questions_and_is_marked(

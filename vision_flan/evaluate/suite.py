@@ -62,7 +62,7 @@ class SuiteTask:
             if not path.is_file():
                 raise SuiteError(f"this lmms-eval has no task {self.include}", where=Location(path))
             return {"include": str(path), "task": self.name, **self.set}
-        files = [str(path.resolve()) for path in sorted((compiled / self.compiled).glob("train-*.parquet"))]
+        files = [str(path.resolve()) for path in sorted((compiled / self.compiled).glob("*.parquet"))]
         if not files:
             raise SuiteError(
                 f"{self.compiled} is not compiled",
