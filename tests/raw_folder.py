@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.archives import Archive
+from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 

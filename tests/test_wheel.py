@@ -50,6 +50,7 @@ def test_every_file_of_a_spec_and_every_template_is_in_the_wheel(installed: Path
     for name in (
         "dataset/card.md.j2",
         "review/diff.html.j2",
+        "review/duplicates.html.j2",
         "review/preview.html.j2",
         "review/stats.html.j2",
         "review/preview.css",

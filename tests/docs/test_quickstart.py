@@ -1,4 +1,4 @@
-"""Every command of the README and the quickstart prints what they show."""
+"""Every command of documents with examples prints what they show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.docs.console import examples, matches, run
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md", "docs/scale.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md", "docs/scale.md", "docs/review.md"])
 def test_every_command_prints_what_the_document_shows(name: str, tmp_path: Path) -> None:
     found = list(examples(REPOSITORY / name))
     assert found, f"{name} has no console block"

@@ -27,7 +27,7 @@ from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.instances.images import BadImageError, check_image
 from vision_flan.instances.rendering import JINJA_FILTERS, Renderer, UnknownLabelError
 from vision_flan.instances.text_filters import FILTERS
-from vision_flan.raw.folder import Archive
+from vision_flan.raw.archives import Archive
 from vision_flan.raw.patterns import LinePattern, Pattern
 from vision_flan.records.sql import check_key, check_select
 from vision_flan.spec.text import parse_yaml

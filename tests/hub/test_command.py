@@ -98,9 +98,9 @@ def test_a_dry_run_can_show_the_card(hub: HubServer, folder: Path, tmp_path: Pat
 def test_the_quick_start_of_the_published_card_runs_as_printed(
     hub: HubServer, publish: Publish, tmp_path: Path
 ) -> None:
-    publish(compile_folder(tmp_path / "two", {"ocr_one": "yes", "scene_b": "no"}))
+    publish(compile_folder(tmp_path / "three", {"ocr_one": "yes", "ocr_two": "yes", "scene_b": "no"}))
     blocks = re.findall(r"```python\n(.*?)```", hub.files(REPO)["README.md"].decode(), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     printed = []
     for block in blocks:
         done = subprocess.run(
@@ -113,6 +113,7 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.splitlines())
     assert printed[0] == [] and printed[1][-2:] == ["target of 00000-of-00001-0"] * 2
+    assert "'assistant': " in printed[2][-1]
 
 
 def test_publish_takes_published_names_and_json_is_one_document_with_the_card(

@@ -103,6 +103,7 @@ def test_the_body_has_the_sections_a_reader_looks_for(tasks: dict[str, Published
     headings = re.findall(r"^## (.*)$", card(tasks), re.M)
     assert headings == [
         "Quick start",
+        "Mixing and training",
         "Tasks",
         "Columns",
         "Tasks without images",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from vision_flan.errors import Location, SpecError
 from vision_flan.instances.derive import NoValueError, Pool, plan_fields
 from vision_flan.instances.rendering import Renderer
+from vision_flan.records.candidates import Candidates
 from vision_flan.records.ordering import Draws
-from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.store import RecordStore
 
 HERE = Location("task.yaml", 5)
 

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tests.conftest import WITHOUT_TORCH
@@ -147,6 +146,15 @@ def write_compiled(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path
     card = yaml.safe_dump({"configs": configs, "dataset_info": infos})
     (folder / "README.md").write_text(f"---\n{card}---\n# drawn\n")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked up on the network; per test, since other tests in this process talk to a test Hub."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,7 +23,8 @@ from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
 from vision_flan.raw.roots import RawPlaces
-from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.candidates import Candidates
+from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
 from vision_flan.report import WRITING, Reporter

@@ -13,7 +13,8 @@ from vision_flan.errors import BadRawError
 from vision_flan.instances.maker import Dropped, InstanceMaker, Text
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.candidates import Candidates
+from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import TableCache
 from vision_flan.records.tables import all_readers, load_records, missing_files, open_raw, task_sources
 from vision_flan.report import Reporter, Silent

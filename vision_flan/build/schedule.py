@@ -21,7 +21,7 @@ from vision_flan.build.job import Build
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
-from vision_flan.records.store import Candidates
+from vision_flan.records.candidates import Candidates
 
 #: Candidates whose size tells how many blocks fill a shard.
 PROBED = 16

@@ -25,6 +25,7 @@ from vision_flan.errors import ExitCode, VflanError
 from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:
+    from vision_flan.build.engines import EngineSpec
     from vision_flan.build.job import Result
     from vision_flan.build.many import Selection
     from vision_flan.raw.roots import RawRoots
@@ -125,7 +126,6 @@ def compile(
     helps; the log is .vflan/compile.log in the compiled folder.
     """
     from vision_flan.build.compile import Options
-    from vision_flan.build.engines import EngineSpec
     from vision_flan.build.many import select
     from vision_flan.build.plan import quotas_of, read_quotas
     from vision_flan.build.shares import share_of
@@ -133,14 +133,11 @@ def compile(
     from vision_flan.spec.catalog import Catalog
 
     catalog = Catalog.default()
-    if address and engine != "ray":
-        raise click.UsageError("--address is for --engine ray")
     quota: int | str | None = "spec" if limit is None else (limit or None)
-    where = EngineSpec(engine, jobs, address)
+    where = _engine(engine, jobs, address)
     options = Options(seed, quota, where, check_images == "full", force, verify_raw)
     quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
     if suite is not None and plan is None and limit is None:
-        catalog.suite(suite)
         with reporter(quiet=as_json or json_lines) as report:
             quotas = quotas_of(suite, raw, out, catalog, seed, report)
     selection = select(catalog, options, tasks, suite, quotas)
@@ -153,6 +150,14 @@ def compile(
     if suite is not None or plan is not None:
         raise SystemExit(_compile_suite(selection, raw, out, catalog, as_json, json_lines))
     _compile_tasks(selection, raw, out, catalog, keep_going, as_json)
+
+
+def _engine(engine: str, jobs: int | None, address: str | None) -> EngineSpec:
+    from vision_flan.build.engines import EngineSpec
+
+    if address and engine != "ray":
+        raise click.UsageError("--address is for --engine ray")
+    return EngineSpec(engine, jobs, address)
 
 
 def _compile_suite(

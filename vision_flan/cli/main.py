@@ -36,6 +36,7 @@ COMMANDS = {
     "preview": ("vision_flan.cli.preview", "preview"),
     "diff": ("vision_flan.cli.diff", "diff"),
     "stats": ("vision_flan.cli.stats", "stats"),
+    "duplicates": ("vision_flan.cli.duplicates", "duplicates"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),

@@ -72,10 +72,7 @@ def publish(
     Only what the Hub lacks is sent. Licenses decide: images that must not be redistributed stay
     here, and their task is published as a recipe. After an interruption the same command resumes.
     """
-    if allowed and not reason.strip():
-        raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')
-    if pull_request and (branch != "main" or tag):
-        raise click.UsageError("--pr cannot be used with --branch or --tag; tag after the merge")
+    _check_usage(allowed, reason, pull_request, branch != "main" or bool(tag))
     from vision_flan.hub.plan import Choices
     from vision_flan.hub.warnings import warnings
     from vision_flan.spec.catalog import Catalog
@@ -102,6 +99,13 @@ def publish(
             _print_outcome(outcome)
     if as_json:
         print_json(result)
+
+
+def _check_usage(allowed: tuple[str, ...], reason: str, pull_request: bool, has_ref: bool) -> None:
+    if allowed and not reason.strip():
+        raise click.UsageError('--allow-restricted needs --reason "why you may publish these images"')
+    if pull_request and has_ref:
+        raise click.UsageError("--pr cannot be used with --branch or --tag; tag after the merge")
 
 
 def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_request: bool) -> Publisher:

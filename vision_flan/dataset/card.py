@@ -96,7 +96,14 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"cell": cell, "limit": limit_of, "link": link, "piped": piped, "shown": shown}
+    environment.filters |= {
+        "cell": cell,
+        "limit": limit_of,
+        "link": link,
+        "piped": piped,
+        "shown": shown,
+        "size": size,
+    }
     environment.filters |= {"license_name": license_name, "images": images}
     return environment.get_template("card.md.j2")
 
@@ -123,6 +130,11 @@ def images(task: PublishedTask) -> str:
     if publication.reason:
         return "whole, by permission"
     return "whole, license unclear" if publication.license == "unclear" else WHOLE
+
+
+def size(task: PublishedTask) -> str:
+    """What there is to download of a task."""
+    return human_bytes(front_matter.download_size(task))
 
 
 def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
@@ -157,6 +169,7 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         repo_id=repo_id,
         example=shown[0] if shown else None,
         whole=whole,
+        mixture=[task.task for task in whole[:2]],
         whole_rows=sum(task.rows for task in whole),
         whole_bytes=human_bytes(sum(map(front_matter.download_size, whole))),
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location, MissingRawError
-from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.archives import Archive
+from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.raw.patterns import Pattern
 from vision_flan.raw.roots import RawRoots

@@ -6,7 +6,6 @@ disk, then in the dataset's archives, then likewise in the raw folders it borrow
 
 from __future__ import annotations
 
-import heapq
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,12 +17,10 @@ from typing import IO, Self, cast
 from vision_flan.errors import DamagedFileError, Location, MissingRawError
 from vision_flan.raw.archives import Archive, Mounted, mount, parts_of
 from vision_flan.raw.folders import Folders
-from vision_flan.raw.names import escaped, is_text, other_spellings
+from vision_flan.raw.names import other_spellings
 from vision_flan.raw.opening import os_error, read_all
-from vision_flan.raw.patterns import Pattern, is_inside
-from vision_flan.raw.walk import Found, Watch, walk
-
-__all__ = ["Archive", "RawDataset", "RawFile"]
+from vision_flan.raw.patterns import Pattern, refuse_unsafe
+from vision_flan.raw.walk import Found, Watch, merged, walk
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class RawDataset:
             BadRawError: the path leaves the folder, or the archive is damaged.
             MachineError: access is refused.
         """
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
@@ -104,7 +101,7 @@ class RawDataset:
 
     def open(self, path: str) -> IO[bytes]:
         """The file as a seekable binary stream; for what it raises see `read_bytes`."""
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
@@ -134,7 +131,7 @@ class RawDataset:
             BadRawError: the path leaves the folder.
             MachineError: access is refused.
         """
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for raw, found in self._located(path):
             if isinstance(found, os.stat_result):
                 return f"{found.st_size} {found.st_mtime_ns} {raw.dataset}"
@@ -190,7 +187,7 @@ class RawDataset:
 
     def local_path(self, path: str) -> Path | None:
         """Path of a file or folder on disk, None when it is not unpacked; for libraries that need a path."""
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             folder, _, name = spelling.rpartition("/")
             for known in raw._disk.of(folder, path):
@@ -202,7 +199,7 @@ class RawDataset:
 
     def place_of(self, path: str) -> tuple[str, str | None, str] | None:
         """Where a path of the layout really is: the dataset, the archive or None, and the name there."""
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             folder, _, name = spelling.rpartition("/")
             for known in raw._disk.of(folder, path):
@@ -246,8 +243,7 @@ class RawDataset:
 
     def _places(self) -> Iterator[str]:
         yield str(self.root)
-        wrapper = self._disk.wrapper()
-        if wrapper:
+        if wrapper := self._disk.wrapper():
             yield f"{self.root / wrapper}"
         yield from (f"{self.root / name}" for name in self._names if not self._is_archive)
 
@@ -261,7 +257,7 @@ class RawDataset:
                 yield raw, spelling
 
     def _find(self, path: str) -> RawFile | None:
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         for _, found in self._located(path):
             if isinstance(found, os.stat_result):
                 return RawFile(path, found.st_size, found.st_mtime)
@@ -347,27 +343,9 @@ def _list_parts(parts: Sequence[RawDataset], pattern: Pattern) -> Iterator[Found
     """What the folders of one dataset hold together; wrapper folders are entered only if that is nothing."""
     watch = parts[0].watch
     for wrapped in (False, True):
-        nothing = True
-        for found in _merged([one for raw in parts for one in raw._streams(pattern, watch, wrapped=wrapped)]):
-            nothing = False
-            yield found
-        if not nothing:
+        found = merged([one for raw in parts for one in raw._streams(pattern, watch, wrapped=wrapped)])
+        first = next(found, None)
+        if first is not None:
+            yield first
+            yield from found
             return
-
-
-def _merged(
-    streams: Sequence[Iterator[Found]],
-) -> Iterator[Found]:
-    last = None
-    for path, parts in heapq.merge(*streams, key=lambda found: found[0]):
-        if path != last:
-            last = path
-            yield path, parts
-
-
-def _refuse_unsafe(path: str) -> None:
-    if not is_inside(path) or not is_text(path):
-        raise DamagedFileError(
-            f"path leaves the folder or is not a plain relative path: {escaped(path[:300])!r}",
-            hint="write paths relative to the raw folder, with / and without ..",
-        )

@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vision_flan.errors import Location, SpecError
+from vision_flan.errors import DamagedFileError, Location, SpecError
 from vision_flan.raw.linear import Part, ends_of_runs, is_quick, match, short
-from vision_flan.raw.names import SUFFIX, composed
+from vision_flan.raw.names import SUFFIX, composed, escaped, is_text
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<kind>:d|\*)?\}|\*|[{}]")
 _PATH_FIELDS = {None: r"[^/]+", ":d": r"[0-9]+", "*": r".*"}
@@ -241,3 +241,16 @@ def _run(name: str, kind: str | None, in_path: bool) -> Part:
         return Part(name=name, only="0123456789", least=1, signed=not in_path, greedy=True)
     barred = "/" if in_path and kind != "*" else "" if in_path else "\n"
     return Part(name=name, barred=barred, least=int(kind is None), greedy=in_path)
+
+
+def refuse_unsafe(path: str) -> None:
+    """A path that a spec or a table names stays in the raw folder.
+
+    Raises:
+        DamagedFileError: it does not.
+    """
+    if not is_inside(path) or not is_text(path):
+        raise DamagedFileError(
+            f"path leaves the folder or is not a plain relative path: {escaped(path[:300])!r}",
+            hint="write paths relative to the raw folder, with / and without ..",
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from vision_flan.raw.members import is_junk
@@ -126,3 +127,12 @@ def _is_file(base: str, path: str, confine: Confine) -> bool:
     if os.path.islink(full):  # noqa: PTH114
         confine(full, path)
     return os.path.isfile(full)  # noqa: PTH113
+
+
+def merged(streams: Sequence[Iterator[Found]]) -> Iterator[Found]:
+    """Sorted listings as one, each path once: the first listing that has it gives its fields."""
+    last = None
+    for path, parts in heapq.merge(*streams, key=lambda found: found[0]):
+        if path != last:
+            last = path
+            yield path, parts

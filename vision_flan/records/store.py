@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.limits import Step, current, current_step
+from vision_flan.records.candidates import Candidates, machine_errors
 from vision_flan.records.memory import memory_limit
-from vision_flan.records.ordering import order_sql
-from vision_flan.records.parse import machine_error, sql_error
+from vision_flan.records.parse import sql_error
 from vision_flan.records.sql import check_key, check_tables
 
 #: Characters of an example: a record may be long.
@@ -44,19 +44,6 @@ _SETTINGS = {
     "scalar_subquery_error_on_multiple_rows": "true",
 }
 _OF_THE_TIME_ZONE_EXTENSION = frozenset({"TimeZone", "Calendar"})
-
-
-@contextmanager
-def _machine_errors() -> Iterator[None]:
-    """Turns running out of memory or disk into the machine's error, wherever it happens.
-
-    Raises:
-        MachineError: over the memory limit, with no space to spill.
-    """
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        raise machine_error(error) from error
 
 
 def _pin(con: duckdb.DuckDBPyConnection) -> None:
@@ -95,7 +82,7 @@ class RecordStore:
 
     def __init__(self, work: Path | None = None) -> None:
         database = ":memory:" if work is None else str(work / "records.duckdb")
-        with _machine_errors():
+        with machine_errors():
             self._con = duckdb.connect(database, config=_config(work))
         _pin(self._con)
         self._tables: set[str] = set()
@@ -108,7 +95,7 @@ class RecordStore:
     ) -> None:
         self._con.close()
 
-    @_machine_errors()
+    @machine_errors()
     def load(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
         """Stream a table in. Returns its number of rows; errors of the reader pass through unchanged."""
         failure: list[BaseException] = []
@@ -172,7 +159,7 @@ class RecordStore:
         check_key(key, place)
         self._columns(f"SELECT CAST(({key}\n) AS VARCHAR) AS k FROM ({sql}\n) AS _", place)
 
-    @_machine_errors()
+    @machine_errors()
     def matching(self, sql: str, column: str, values: pa.Table, place: Location) -> pa.Table:
         """The rows of a SELECT whose column is among values.
 
@@ -200,7 +187,7 @@ class RecordStore:
         finally:
             self._con.unregister("_wanted")
 
-    @_machine_errors()
+    @machine_errors()
     def prepare(
         self,
         sql: str,
@@ -305,69 +292,3 @@ class RecordStore:
             raise
         finally:
             timer.cancel()
-
-
-class Candidates:
-    """Rows in selection order: by MD5 of seed and key, whatever the order in the files.
-
-    Attributes:
-        total: number of records that the SELECT yields.
-        dropped: reason -> number of rows that are not candidates (no key, duplicate key).
-        examples: reason -> one of these rows: its text if it has no key, else its key.
-    """
-
-    def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        seed: int,
-        total: int,
-        dropped: dict[str, int],
-        examples: dict[str, str],
-        splits: Sequence[str] = (),
-    ) -> None:
-        named = ", ".join(f"'{split}'" for split in splits)
-        self._first = f"list_position([{named}], split), " if splits else ""
-        self._con = con
-        self._seed = seed
-        self.total = total
-        self.dropped = dropped
-        self.examples = examples
-        self.count = total - sum(dropped.values())
-        self._sorted = 0
-        self._has_order = False
-
-    def block(self, start: int, rows: int) -> list[dict[str, Any]]:
-        """Rows [start, start + rows) of the selection order, as dicts; `_key` is upstream's key."""
-        return list(self.table(start, rows).to_pylist())
-
-    @_machine_errors()
-    def table(self, start: int, rows: int) -> pa.Table:
-        """The same rows as an Arrow table."""
-        stop = min(start + rows, self.count)
-        self._sort_to(stop)
-        sql = f"SELECT * EXCLUDE (_order, _rank) FROM _sorted WHERE _rank >= {start} AND _rank < {stop}"
-        return self._con.sql(f"{sql} ORDER BY _rank").to_arrow_table()
-
-    @_machine_errors()
-    def others(self, column: str, differ_in: str, rows: int) -> pa.Table:
-        """A pool of values and their groups to draw other records' values from: the first `rows` records in
-        a separate selection order."""
-        order = order_sql(self._seed, "'others', chr(31), _key")
-        return self._con.sql(
-            f'SELECT "{column}" AS value, "{differ_in}" AS other FROM _candidates WHERE _key IS NOT NULL '
-            f'AND "{column}" IS NOT NULL ORDER BY {order}, _key LIMIT {rows}'
-        ).to_arrow_table()
-
-    def _sort_to(self, stop: int) -> None:
-        """Sort as many rows as needed, with a reserve for drops: sorting millions of wide rows costs ten
-        times as much as finding the first few thousand."""
-        if stop <= self._sorted and self._has_order:
-            return
-        self._has_order = True
-        wanted = min(self.count, max(20_000, 4 * stop))
-        self._con.execute(
-            "CREATE OR REPLACE TABLE _sorted AS SELECT *, row_number() OVER () - 1 AS _rank FROM ("
-            f"SELECT *, {order_sql(self._seed, '_key')} AS _order FROM _candidates "
-            f"WHERE _key IS NOT NULL ORDER BY {self._first}_order, _key LIMIT {wanted})"
-        )
-        self._sorted = wanted

@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.limits import Step
-from vision_flan.raw.folder import Archive, RawDataset
+from vision_flan.raw.archives import Archive
+from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.leftovers import Leftovers
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
+from vision_flan.records.candidates import Candidates
 from vision_flan.records.sql import arrow_type, check_key, check_select
-from vision_flan.records.store import Candidates, RecordStore
+from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import TableCache
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog, load_labels

@@ -1,0 +1,80 @@
+"""`vflan duplicates`: images that a compiled folder has twice, or shares with a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vision_flan.cli.options import EXISTING_FOLDER, FILE, json_option
+from vision_flan.cli.output import echo, print_json, reporter, write_page
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vflan duplicates vision-flan
+  vflan duplicates vision-flan --against mmbench --against pope --out duplicates.html
+  vflan duplicates vision-flan --task ocr_textocr --exact --json"""
+)
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option(
+    "--against",
+    type=EXISTING_FOLDER,
+    multiple=True,
+    metavar="OUT",
+    help="Compiled folder to compare with, such as a benchmark's; may be given several times.",
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    help="Only this config of the folder: a task id or its name in the published release.",
+)
+@click.option("--exact", is_flag=True, help="Compare bytes only; decodes no image.")
+@click.option(
+    "--bits",
+    type=click.IntRange(0, 7),
+    default=6,
+    show_default=True,
+    help="Of 64 bits of the perceptual hash, those in which near duplicates may differ.",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Groups that are shown in text and on the page, 0 for all. All are counted; --json has all.",
+)
+@click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
+@json_option
+def duplicates(
+    folder: Path,
+    against: tuple[Path, ...],
+    tasks: tuple[str, ...],
+    exact: bool,
+    bits: int,
+    n: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the images that a compiled folder has more than once.
+
+    Exact duplicates have the same bytes. Near ones look alike: the same image at another size, in another
+    encoding, mirrored, or cut a little at its edges; they need the extra review. Images nearly of one color
+    are compared by their bytes only. Found are duplicates within a task, across tasks, and with other
+    folders.
+    """
+    from vision_flan.review.duplicates import find_duplicates
+    from vision_flan.review.duplicates_text import as_facts, as_page, as_text
+    from vision_flan.spec.catalog import Catalog
+
+    with reporter(quiet=as_json) as report:
+        found = find_duplicates((folder, *against), Catalog.default(), report, tasks, -1 if exact else bits)
+    if out is not None:
+        write_page(out, as_page(found, n or None))
+    if as_json:
+        print_json(as_facts(found))
+    else:
+        echo(as_text(found, n or None))
