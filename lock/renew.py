@@ -28,7 +28,7 @@ SOURCE_ONLY = ("jsonpath-rw",)
 #: What builds need besides pyproject.toml's `build-system`: hatchling's editable install, and SOURCE_ONLY.
 BUILDS = ("editables", "setuptools")
 
-EXTRAS = {"plain": (), "dev": ("sources", "dev"), "test": ("sources", "ray", "train-test", "dev")}
+EXTRAS = {"plain": (), "dev": ("sources", "dev"), "test": ("sources", "ray", "review", "train-test", "dev")}
 
 
 def resolve(out: Path, requirements: list[str], *options: str) -> None:
