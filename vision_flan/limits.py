@@ -233,8 +233,7 @@ def death(code: int, step: Step | None, limits: Limits | None = None) -> VflanEr
         step: what it was working on.
         limits: those it had.
     """
-    limits = limits or current()
-    step = step or Step("starting", Location(""))
+    limits, step = limits or current(), step or Step("starting", Location(""))
     if code == -signal.SIGXCPU:
         return step.too_much(f"more than {limits.cpu:,} s of processor time", "cpu")
     if code == -signal.SIGKILL:
@@ -298,9 +297,7 @@ def run_guarded(limits: Limits) -> None:
     limits = limits.changed_by(os.environ)
     if not hasattr(os, "fork"):
         return
-    notes = _Notes()
-    parent = os.getpid()
-    child = os.fork()
+    notes, parent, child = _Notes(), os.getpid(), os.fork()
     if child == 0:
         _die_with(parent)
         _state.notes = notes
@@ -318,8 +315,7 @@ def _wait(child: int, notes: _Notes, limits: Limits) -> EndedError:
             os.kill(child, number)
 
     def look(_number: int, _frame: object) -> None:
-        found = notes.read()
-        if found and found[1] and time.monotonic() - found[0] > found[1] and not late:
+        if (found := notes.read()) and found[1] and time.monotonic() - found[0] > found[1] and not late:
             late.append(found[1:])
             os.kill(child, signal.SIGKILL)
 

@@ -44,8 +44,7 @@ class RawDataset:
         root: the folder, which may not exist yet and may be a symbolic link; or one archive with the files.
         dataset: the dataset's slug, for messages.
         archives: archives to search; missing ones are skipped.
-        borrowed: raw folders to search after this one. One of the same dataset is another part of it, on
-            another disk: both are listed as one folder.
+        borrowed: raw folders to search after this one; those of the same dataset are listed as one with it.
         declared: real paths of other folders that links may end in.
     """
 
