@@ -55,7 +55,8 @@ def write_task(compiled: Path, task: str, targets: Sequence[str]) -> None:
     ]
     (compiled / task).mkdir(parents=True)
     table = pa.Table.from_pylist(rows, schema=arrow_schema())
-    pq.write_table(table, compiled / task / "train-00000-of-00001.parquet")
+    split = "test" if task.startswith("eval_") else "train"
+    pq.write_table(table, compiled / task / f"{split}-00000-of-00001.parquet")
 
 
 def write_mme(path: Path) -> None:
@@ -222,6 +223,66 @@ def test_a_task_of_lmms_eval_is_asked_as_it_is_and_scored_by_our_rules(
     assert f"include: {STAND_IN / 'lmms_eval/tasks/mme/mme.yaml'}" in written
 
 
+def test_the_share_of_yes_reads_the_answers_of_pope(
+    tmp_path: Path,
+    model: Path,
+    evaluate: Evaluate,
+    calls: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        {"question_id": str(n), "question": "Is it red?", "answer": "yes" if n else "no"} for n in range(4)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "pope.parquet")
+    files = {"data_files": {"test": [str(tmp_path / "pope.parquet")]}}
+    changed = json.dumps({"dataset_path": "parquet", "dataset_kwargs": files})
+    name = suite(tmp_path, f"pope: {{random: {{include: mme/mme.yaml, set: {changed}}}}}\n")
+    monkeypatch.setenv("STAND_IN_ANSWER", "'Yes, it is.'")
+    both = ["--benchmark", "pope", "--benchmark", "yes_ratio"]
+    code, out, err = evaluate(model, "--suite", name, "--partial", *both)
+    assert code == 0, err
+    assert out == "pope: 85.71\nyes_ratio: 100.00\n"
+    assert len(calls()) == 1
+
+
+def compile_miniatures(compiled: Path, **tasks: str) -> None:
+    """Compiles tasks (dataset -> task) from miniatures in upstream's own formats."""
+    raw = compiled.with_name("raw")
+    for dataset, task in tasks.items():
+        assert run(vflan, ["miniature", dataset, "--out", str(raw), "--n", "6"]) == 0
+        assert run(vflan, ["compile", "--task", task, "--raw", str(raw), "--out", str(compiled)]) == 0
+
+
+@pytest.mark.slow
+def test_compiled_benchmarks_are_scored_right_where_every_answer_is_right(
+    tmp_path: Path, model: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = {"mme": "eval_mme", "pope": "eval_pope", "mmbench": "eval_mmbench", "mnist": "eval_mnist"}
+    compile_miniatures(tmp_path / "compiled", **tasks)
+    capsys.readouterr()
+    chosen = ["--benchmark", "mme", "--benchmark", "pope", "--benchmark", "mmbench"]
+    code, out, err = evaluate(model, "--suite", "compiled", "--partial", *chosen)
+    assert code == 0, err
+    figures = dict(line.split(": ") for line in out.splitlines())
+    assert float(figures["mme"]) % 200 == 0
+    assert float(figures["mme"]) > 0
+    assert (figures["pope"], figures["mmbench"]) == ("100.00", "100.00")
+
+
+def test_a_limit_asks_the_first_questions_and_is_marked(
+    tmp_path: Path, model: Path, evaluate: Evaluate
+) -> None:
+    write_task(tmp_path / "compiled", "ocr_textocr", ["STOP", "Exit", "Open"])
+    name = suite(tmp_path, "textocr: {all: {compiled: ocr_textocr, prompt: Read., limit: 2}}\n")
+    assert evaluate(model, "--suite", name)[0] == 0
+    stored = json.loads((model / "scores" / "textocr.json").read_text())
+    assert (stored["count"], stored["notes"]) == (2, [])
+    assert evaluate(model, "--suite", name, "--limit", "1")[0] == 0
+    stored = json.loads((model / "scores" / "textocr.json").read_text())
+    assert stored["count"] == 1
+    assert stored["notes"] == ["--partial: perhaps not the whole benchmark"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -265,6 +326,7 @@ def test_the_real_lmms_eval_answers_with_a_tiny_model(
     files = {"token": None, "data_files": {"test": [str(tmp_path / "mme.parquet")]}}
     changed = json.dumps({"dataset_path": "parquet", "dataset_kwargs": files})
     text = f"mme: {{all: {{include: mme/mme.yaml, set: {changed}}}}}\n"
+    text += "textocr: {all: {compiled: eval_mnist, prompt: 'What are the texts?', tokens: 8, limit: 2}}\n"
     name = suite(tmp_path, text + "cf: {mnist: {compiled: eval_mnist, tokens: 8}}\n")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -273,7 +335,8 @@ def test_the_real_lmms_eval_answers_with_a_tiny_model(
     code = run(vflan, [*arguments, "--compiled", str(tmp_path / "compiled"), "--lmms-python", REAL])
     out, err = capsys.readouterr()
     assert code == 0, err
-    assert [line.split(":")[0] for line in out.splitlines()] == ["mme", "cf"]
+    assert [line.split(":")[0] for line in out.splitlines()] == ["mme", "textocr", "cf"]
+    assert json.loads((tmp_path / "run/scores/textocr.json").read_text())["count"] == 2
     log = next((tmp_path / "run/evaluate/mme/lmms-eval/log").rglob("*_samples_*.jsonl")).read_text()
     asked = json.loads(log.splitlines()[0])["input"]
     assert asked == "Is it red?\nAnswer the question using a single word or phrase."  # the official prompt

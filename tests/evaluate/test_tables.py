@@ -148,6 +148,20 @@ def test_a_model_of_another_recipe_is_marked(tmp_path: Path, tables: Tables) -> 
     assert "the model was trained by another recipe than the paper's" in out
 
 
+def test_a_model_of_other_data_is_marked(tmp_path: Path, tables: Tables) -> None:
+    folder = a_run(tmp_path, "stage2", mme=1400.0)
+    for step, count in ((64, 900), (128, 1000)):
+        checkpoint = folder / "checkpoints" / f"step-{step:06}"
+        checkpoint.mkdir(parents=True)
+        data = {"stage2_llava_instruct of source 0": f"{count} of 10000 instances (0123)"}
+        (checkpoint / "identity.json").write_text(json.dumps({"data": data}))
+    assert "| Two stages, 1,000 | 1400.0 |" in tables(str(folder), "--only", "table4")[1]
+    (folder / "checkpoints" / "step-000128" / "identity.json").unlink()
+    out = tables(str(folder), "--only", "table4")[1]
+    assert "| Two stages, 1,000 | 1400.0# |" in out
+    assert "#: the model was trained on another number of instances than the paper's" in out
+
+
 def test_figures_are_written_as_data_and_as_images(tmp_path: Path, tables: Tables) -> None:
     runs, report = tmp_path / "runs", tmp_path / "report"
     for name, value in (("total=100", 1400.0), ("total=0", 1450.0)):

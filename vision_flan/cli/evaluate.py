@@ -12,6 +12,7 @@ from vision_flan.cli.options import EITHER, FILE, FOLDER, json_option, local_fol
 from vision_flan.cli.output import echo, print_json, print_table, reporter
 from vision_flan.errors import ExitCode, install_command
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
+from vision_flan.evaluate.costs import Cost, sizes
 from vision_flan.evaluate.evaluation import Evaluation, Outcome, model_of, read_judges
 from vision_flan.evaluate.evaluation import evaluate as run_evaluation
 from vision_flan.evaluate.experiment import load as load_experiment
@@ -20,7 +21,7 @@ from vision_flan.evaluate.figures import can_draw, write_tables
 from vision_flan.evaluate.generate import Generator
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.evaluate.registry import score as score_of
-from vision_flan.evaluate.reproduce import Cost, Options, commands, sizes
+from vision_flan.evaluate.reproduce import Options, commands
 from vision_flan.evaluate.reproduce import run as run_commands
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.suite import load_suite

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_flan.errors import Location, VflanError
+from vision_flan.evaluate.costs import planned_instances
 from vision_flan.evaluate.experiment import Column, RunSpec
 from vision_flan.evaluate.files import json_document
 from vision_flan.evaluate.values import AnswerError
 from vision_flan.train.recipe import flat, is_free, is_path
 from vision_flan.train.recipe import load as load_recipe
 
-OTHER_JUDGE, OUR_PROMPT, PARTIAL, OTHER_MODEL = "*", "^", "+", "~"
+OTHER_JUDGE, OUR_PROMPT, PARTIAL, OTHER_MODEL, OTHER_DATA = "*", "^", "+", "~", "#"
 MARKS = {
     OTHER_JUDGE: "another judge than the paper's",
     OUR_PROMPT: "prompt or images are ours, the paper prints none",
     PARTIAL: "not the whole benchmark",
     OTHER_MODEL: "the model was trained by another recipe than the paper's",
+    OTHER_DATA: "the model was trained on another number of instances than the paper's",
 }
 _HINT = "vflan score NAME PATH --json > FOLDER/NAME.json"
 
@@ -102,8 +104,9 @@ def cell(model: ScoredModel, column: Column, run: RunSpec | None = None) -> Cell
     notes = data.get("notes")
     if isinstance(notes, list) and any(str(note).startswith("--partial") for note in notes):
         marks += PARTIAL
-    if run is not None and model.folder is not None and is_another(model.folder, run):
-        marks += OTHER_MODEL
+    if run is not None and model.folder is not None:
+        marks += OTHER_MODEL if is_another(model.folder, run) else ""
+        marks += OTHER_DATA if has_other_data(model.folder, run) else ""
     return Cell(value, marks, ", ".join(judges) or ("none" if column.judge else ""))
 
 
@@ -149,3 +152,19 @@ def is_another(folder: Path, run: RunSpec, overrides: Sequence[str] = ()) -> boo
         for key in {*before, *after}
         if not is_free(key) and not is_path(key) and key != "init.tiny"  # a run names the model it made
     )
+
+
+def has_other_data(folder: Path, run: RunSpec) -> bool:
+    """Whether a run was trained on another number of instances than its recipe plans, where both are known.
+
+    The trainer writes into each checkpoint, of each task, `500 of 10000 instances (fingerprint)`.
+    """
+    config = run.config()
+    planned = planned_instances(config) if config else None
+    stored = sorted(folder.glob("checkpoints/step-*/identity.json"))
+    if planned is None or not stored:
+        return False
+    data: object = json_document(stored[-1])
+    of = data.get("data") if isinstance(data, dict) else None
+    counts = [str(text).split(" ", 1)[0] for text in of.values()] if isinstance(of, dict) else []
+    return sum(int(count) for count in counts if count.isdigit()) != planned

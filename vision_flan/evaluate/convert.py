@@ -23,7 +23,8 @@ def answer_line(benchmark: str, part: str, record: Record) -> Fields:
         raise AnswerError("the question is not in the log", where=record.place)
     question = Record(doc, record.place)
     number = record.text("doc_id")
-    fields = _FIELDS[benchmark](question, part, number)
+    compiled = "source_id" in doc  # a row of ours, not of the benchmark's own data
+    fields = (_COMPILED.get(benchmark, _compiled) if compiled else _FIELDS[benchmark])(question, part, number)
     line: Fields = {
         "id": number,
         "benchmark": benchmark,
@@ -90,6 +91,24 @@ def _llava_bench(doc: Record, part: str, number: str) -> Fields:
     return fields | {"target": doc.text("gpt_answer")}
 
 
+def _compiled_mme(doc: Record, part: str, number: str) -> Fields:
+    key = doc.text("source_id").split("/")  # subtask, image, number of the question
+    fields: Fields = {"id": "/".join(key), "part": key[0], "image": "/".join(key[:-1])}
+    return fields | {"question": doc.text("prompt"), "target": doc.text("target").strip().lower()}
+
+
+def _compiled_pope(doc: Record, part: str, number: str) -> Fields:
+    kind, _, name = doc.text("source_id").partition("/")
+    fields: Fields = {"id": name, "part": kind, "question": doc.text("prompt")}
+    return fields | {"target": doc.text("target").strip().lower()}
+
+
+def _compiled_mmbench(doc: Record, part: str, number: str) -> Fields:
+    fields: Fields = {"id": doc.text("source_id"), "question": doc.text("input")}
+    letter = doc.text("target").removeprefix("(")[:1]  # "(B) plum"
+    return fields | {"options": list(doc.texts("options")), "target": letter, "part": doc.text("category")}
+
+
 def _compiled(doc: Record, part: str, number: str) -> Fields:
     return {"id": doc.text("id"), "part": part, "question": doc.text("prompt"), "target": doc.text("target")}
 
@@ -110,6 +129,11 @@ _FIELDS: dict[str, Callable[[Record, str, str], Fields]] = {
     "mmmu": _mmmu,
     "mm_vet": _mm_vet,
     "llava_bench": _llava_bench,
+}
+_COMPILED: dict[str, Callable[[Record, str, str], Fields]] = {
+    "mme": _compiled_mme,
+    "pope": _compiled_pope,
+    "mmbench": _compiled_mmbench,
     "cf": _compiled,
     "textocr": _textocr,
     "wit": _wit,

@@ -180,7 +180,7 @@ def _make_answers(plan: Evaluation, benchmark: str, model: str) -> None:
 
 def _data_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("train-*.parquet")):
+    for path in sorted(folder.glob("*.parquet")):
         digest.update(f"{path.name} {_sha256(path)}\n".encode())
     return digest.hexdigest()[:32]
 

@@ -72,7 +72,8 @@ class Generator:
         command = [*start, "lmms_eval", "--model", "llava_hf", "--model_args", arguments]
         command += ["--include_path", str(folder / "tasks"), "--tasks", ",".join(t.name for t in tasks)]
         command += ["--batch_size", "1", "--log_samples", "--output_path", str(folder / "log")]
-        return [*command, "--limit", str(self.limit)] if self.limit else command
+        limits = [limit for limit in (self.limit, *(task.limit for task in tasks)) if limit]
+        return [*command, "--limit", str(min(limits))] if limits else command
 
 
 _INSTALL = (

@@ -30,7 +30,7 @@ class SuiteTask:
         set: keys of the lmms-eval task that are replaced.
         prompt: instead of the compiled row's.
         tokens: the most an answer may have (compiled).
-        limit: the first so many questions; 0 for all.
+        limit: the first so many questions, the same for all tasks of a benchmark; 0 for all.
     """
 
     benchmark: str
@@ -62,7 +62,7 @@ class SuiteTask:
             if not path.is_file():
                 raise SuiteError(f"this lmms-eval has no task {self.include}", where=Location(path))
             return {"include": str(path), "task": self.name, **self.set}
-        files = [str(path.resolve()) for path in sorted((compiled / self.compiled).glob("train-*.parquet"))]
+        files = [str(path.resolve()) for path in sorted((compiled / self.compiled).glob("*.parquet"))]
         if not files:
             raise SuiteError(
                 f"{self.compiled} is not compiled",
@@ -73,7 +73,7 @@ class SuiteTask:
             "task": self.name,
             "dataset_path": "parquet",
             "dataset_kwargs": {"data_files": {"test": files}},
-            "test_split": f"test[:{self.limit}]" if self.limit else "test",
+            "test_split": "test",
             "output_type": "generate_until",
             "doc_to_target": "target",
             "generation_kwargs": {"max_new_tokens": self.tokens, "temperature": 0, "do_sample": False},
@@ -108,6 +108,8 @@ def load_suite(name: str) -> Suite:
             raise SuiteError(f"no benchmark {benchmark!r}", where=where, hint=hint)
         of = _mapping(parts, benchmark, where)
         found[benchmark] = tuple(_task(benchmark, part, keys, where) for part, keys in of.items())
+        if len({task.limit for task in found[benchmark]}) > 1:
+            raise SuiteError(f"the tasks of {benchmark} have several limits", where=where)
     return found
 
 
