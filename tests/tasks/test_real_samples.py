@@ -41,6 +41,8 @@ NOTHING_TO_READ = {
     "none of the eight images has exactly one class of the group": """
         object_coco_animal object_coco_appliance object_coco_sports""",
 }
+#: Tasks whose sample holds upstream's annotation file as a whole, not a few lines of it.
+WHOLE = ("vehicle_cars", "vehicle_cars_brand")
 WITHOUT_RECORDS = {task for tasks in NOTHING_TO_READ.values() for task in tasks.split()}
 
 
@@ -52,6 +54,17 @@ def test_real_records_are_read_and_rendered(name: str) -> None:
         assert not outcome["rendered"], f"{name} has records now: take it out of WITHOUT_RECORDS"
     else:
         assert outcome["rendered"], f"{name}: {dict(outcome)}"
+
+
+@pytest.mark.skipif(SAMPLES is None, reason=MISSING)
+@pytest.mark.parametrize("name", [name for name in WHOLE if name in TASKS])
+def test_available_is_what_upstreams_whole_list_yields(name: str) -> None:
+    task = catalog.task(name)
+    sources = task_sources(task, catalog)
+    assert SAMPLES is not None
+    raw = open_raw(sources.dataset, catalog, SAMPLES)
+    with RecordStore() as store:
+        assert load_records(task, sources, raw, 0, store, Silent()).total == task.available
 
 
 def read_and_render(name: str) -> Counter[str]:

@@ -39,11 +39,9 @@ def generate(mini: Miniature) -> None:
                 left = 100 * place - 2  # boxes may extend beyond the image
                 add(f"{stem}.jpg {2 * place} -1 {left} {left + 96} 95 {rng.uniform(5, 99):.4f} {label}")
                 _put(image, _EXPRESSIONS[label][0], left, tone=index)
+                key = f"{stem}#{2 * place}"
+                mini.truth("face_expw_expression", key, target=_EXPRESSIONS[label][1])
             mini.image(f"data/image/origin/{stem}.jpg", image)
-            if len(labels) > 1:
-                mini.truth("face_expw_expression", stem, dropped="two labeled faces")
-            else:
-                mini.truth("face_expw_expression", stem, target=_EXPRESSIONS[labels[0]][1])
 
 
 def _put(image: Image.Image, expression: str, left: int, *, tone: int) -> None:

@@ -47,7 +47,7 @@ def _problem(mini: Miniature, tree: Tree, split: str, number: int) -> None:
     clear = number % 4 == 2
     tree.image(f"{folder}/img_diagram.png", _diagram(one, two, points=False, clear=clear))
     tree.image(f"{folder}/img_diagram_point.png", _diagram(one, two, points=True, clear=clear))
-    if split == "train":
+    if split != "test":
         target = f"({_LETTERS[place]}) {_compact(solution)}"
         mini.truth("reasoning_geometry3k", number, target=target)
 

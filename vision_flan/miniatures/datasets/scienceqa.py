@@ -60,7 +60,7 @@ def _problem(mini: Miniature, tree: Tree, put: Put, split: str, pid: int, *, pic
     tree.image(f"{split}/{pid}/image.png", _image(shown, rng.randrange(3)))
     if pid % 7 == 1:
         tree.image(f"{split}/{pid}/choice_0.png", _image(shown[:1], 0))
-    if split != "test":
+    if split == "train":
         _truth(mini, pid, problem, solution)
 
 

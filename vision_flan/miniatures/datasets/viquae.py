@@ -66,7 +66,7 @@ def generate(mini: Miniature) -> None:
             for index in range(mini.n):
                 record = _record(mini.rng(split, index), mini.hex_id(32, split, index), index)
                 add(record)
-                if split == "train":
+                if split != "test":
                     shown = record["input"][0].upper() + record["input"][1:]
                     answer = record["output"]["original_answer"]
                     mini.truth("knowledge_viquae", record["id"], target=answer, contains=f"\n{shown}")

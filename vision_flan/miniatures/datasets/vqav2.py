@@ -18,6 +18,13 @@ _INFO = {"description": "VQA v2.0", "version": "2.0", "year": 2017, "url": "http
 _LICENSE = {"url": "http://creativecommons.org/licenses/by/4.0/", "name": "CC BY 4.0"}
 _SURE = ("yes", "yes", "maybe", "no")
 
+#: Conspicuous things, and the group that each counts to; the others may be in any image.
+_CONSPICUOUS = {
+    "dog": "dog", "cat": "cat", "train": "train", "pizza": "pizza", "kite": "kite", "umbrella": "umbrella",
+    "skier": "snow sports", "snowboard": "snow sports", "surfer": "surfing", "laptop": "computer",
+}  # fmt: skip
+_PLAIN = text.listed("table chair fence tree wall sign bottle cup plate blanket bench clock")
+
 
 def generate(mini: Miniature) -> None:
     _split(mini, "train", mini.n)
@@ -47,15 +54,44 @@ def _split(mini: Miniature, split: str, count: int) -> None:
                 add_answers(_annotation(rng, image_id, question_id, question, answer))
                 if split == "train":
                     mini.truth("vqa_vqav2", question_id, target=answer)
-                    verdicts = [question, "relevant to the image", "not relevant to the image"]
-                    mini.truth("matching_vqav2_question", question_id, if_input=verdicts)
+                    if _names_the_only_thing(question, pairs):
+                        verdicts = [question, "relevant to the image", "not relevant to the image"]
+                        mini.truth("matching_vqav2_question", question_id, if_input=verdicts)
+
+
+def _pairs(rng: Random, count: int, things: int) -> Iterator[tuple[str, str]]:
+    """Questions about an image of one or two conspicuous things among plain ones; some fit any image."""
+    shown = rng.sample(sorted(_CONSPICUOUS), things)
+    for place in range(count):
+        thing = shown[place] if place < things else rng.choice([*shown, *_PLAIN])
+        other = rng.choice(_PLAIN)
+        asked = [
+            (f"What color is the {thing}?", rng.choice(text.COLORS)),
+            (f"What is next to the {thing}?", other),
+            (f"How many {text.plural(thing)} are there?", str(rng.randrange(10))),
+            (f"Is there {text.article(thing)}?", rng.choice(("yes", "no"))),
+            (f"What is on the {other}?", thing),
+        ]
+        yield rng.choice(asked if place else asked[:2])  # the first fits no image without the thing
+
+
+def _names_the_only_thing(question: str, pairs: list[tuple[str, str]]) -> bool:
+    """Whether a question names the one conspicuous thing of an image, and does not ask if it is there."""
+    if question.startswith(("How many", "Is there")):
+        return False
+    things = [_things(f"{asked} {answer}") for asked, answer in pairs]
+    return bool(_things(question)) and len(set().union(*things)) == 1
+
+
+def _things(said: str) -> set[str]:
+    return {group for thing, group in _CONSPICUOUS.items() if thing in said.lower()}
 
 
 def _images(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list[tuple[str, str]], Random]]:
     index = done = 0
     while done < count:
         rng = mini.rng(split, index)
-        pairs = dict(text.question_answer(rng) for _ in range(rng.randint(3, 8)))
+        pairs = dict(_pairs(rng, rng.randint(3, 8), 2 if index % 7 == 4 else 1))
         chosen = list(pairs.items())[: count - done]
         low, high = (1, coco.MAX_ID // 2) if split == "train" else (coco.MAX_ID // 2 + 1, coco.MAX_ID)
         yield mini.number(index, low, high, split), chosen, rng
