@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import mlcroissant
 import pytest
@@ -20,6 +21,7 @@ from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.front_matter import parsed, size_category
 from vision_flan.dataset.licenses import citations_bib, licenses_md
 from vision_flan.dataset.manifest import read_manifests
+from vision_flan.dataset.plot import PLOT, by_category, plot
 from vision_flan.dataset.publication import (
     RECIPE,
     PublishedTask,
@@ -111,9 +113,41 @@ def test_the_body_has_the_sections_a_reader_looks_for(tasks: dict[str, Published
         "Limits and known biases",
         "Personal and sensitive information",
         "Published with care",
+        "Contact",
         "How to cite",
     ]
     assert "- faces of people: `facial_c`" in card(tasks)
+
+
+def test_the_first_screen_says_how_much_there_is_and_in_which_form(tasks: dict[str, PublishedTask]) -> None:
+    first = card(tasks).partition("## Quick start")[0]
+    (row,) = re.findall(r"^\| 3 \| 2 \| 1 \| (.*) \|$", first, re.M)
+    rows, size = row.split(" | ")
+    assert int(rows) == sum(task.rows for task in tasks.values()) and re.fullmatch(
+        r"[\d.,]+ [kKMG]?i?B|[\d,]+ bytes", size
+    )
+    assert "(https://github.com/vision-flan/vision-flan)" in first
+
+
+def test_a_reader_finds_whom_to_ask_for_a_takedown_and_how_to_export(tasks: dict[str, PublishedTask]) -> None:
+    text = card(tasks)
+    assert f"https://huggingface.co/datasets/{REPO}/discussions" in text
+    assert f"vflan export {REPO} --format trl" in text
+    assert f"]({PLOT})" in text
+
+
+def test_the_plot_has_tasks_and_instances_of_every_category(tasks: dict[str, PublishedTask]) -> None:
+    name = 'A <b> & "c"'
+    one = tasks["ocr_textocr"]
+    odd = PublishedTask(replace(one.manifest, category=name, task="zz"), one.publication)
+    text = plot({**tasks, "zz": odd})
+    found = [node.text for node in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
+    for category, members in by_category({**tasks, "zz": odd}).items():
+        at = found.index(category)
+        rows = sum(task.rows for task in members)
+        assert found[at + 1 : at + 3] == [f"{len(members):,}", f"{rows:,}"]
+    assert list(by_category({**tasks, "zz": odd}))[-1] == name
+    assert plot(dict(reversed(tasks.items()))) == plot(tasks)
 
 
 def test_no_line_of_a_table_is_broken_by_what_sources_are_called(

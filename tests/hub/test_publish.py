@@ -32,6 +32,7 @@ def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_docu
         "CITATIONS.bib",
         "LICENSES.md",
         "README.md",
+        "categories.svg",
         "croissant.json",
         "manifest/ocr_one.json",
         "manifest/scene_two.json",
@@ -68,7 +69,7 @@ def test_one_task_rebuilt_sends_only_its_shards_and_the_texts(
     rebuilt = compile_task(folder, "scene_two", version="2", rows=5)
     plan = publish.plan(folder)
     assert actions(plan) == {"ocr_one": UNCHANGED, "scene_two": CHANGED}
-    assert plan.changed_documents == ("README.md", "croissant.json")
+    assert plan.changed_documents == ("README.md", "categories.svg", "croissant.json")
     publish(folder)
     assert set(hub.received_objects) - set(first) == {shard.sha256 for shard in rebuilt.shards}
     front = parsed(hub.files(REPO)["README.md"].decode())

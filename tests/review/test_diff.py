@@ -200,6 +200,13 @@ def test_a_spec_that_cannot_be_read_is_reported_with_its_side(repository: Toy, d
     code, tasks = diffed()
     assert code == ExitCode.FAILED
     assert str(tasks["toy_color"]["error"]).startswith("after: ")
+    repository.replace("sql: SELECT nothing FROM records\n", "table: records\nnonsense: 1\n")
+    git(repository.root, "commit", "--quiet", "--all", "--message", "Not a key")
+    repository.replace("nonsense: 1\n", "")
+    _, tasks = diffed()
+    error = str(tasks["toy_color"]["error"])
+    assert error.startswith("before: ") and "main:task_specs/toy/toy_color.yaml" in error
+    assert "/vflan-" not in error
 
 
 def test_a_link_in_the_history_is_not_followed(repository: Toy, diffed: Diffed) -> None:

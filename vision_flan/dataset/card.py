@@ -17,6 +17,7 @@ from vision_flan.columns import COLUMNS
 from vision_flan.dataset import front_matter
 from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name, link, piped, shown
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
+from vision_flan.dataset.plot import PLOT, by_category
 from vision_flan.dataset.publication import (
     MIXED,
     RECIPE,
@@ -29,7 +30,6 @@ from vision_flan.dataset.publication import (
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.errors import VflanError
 from vision_flan.report import human_bytes
-from vision_flan.spec.model import CATEGORIES
 
 CARD = "README.md"
 #: The task that examples show, if it is there.
@@ -144,15 +144,13 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         kind.text: [task for task in tasks.values() if name in kinds_of(task.manifest)]
         for name, kind in SENSITIVE.items()
     }
-    order = {category: at for at, category in enumerate(CATEGORIES)}
-    categories: dict[str, list[PublishedTask]] = {}
-    for task in sorted(tasks.values(), key=lambda t: (order.get(t.manifest.category, len(order)), t.task)):
-        categories.setdefault(task.manifest.category, []).append(task)
     whole = [task for task in tasks.values() if task.publication.form == WHOLE]
     shown = [tasks[EXAMPLE]] if EXAMPLE in {task.task for task in whole} else whole or list(tasks.values())
     return _template().render(
         tasks=tasks,
-        categories=categories,
+        categories=by_category(tasks),
+        plot=PLOT,
+        total_bytes=human_bytes(sum(map(front_matter.download_size, tasks.values()))),
         rows=sum(task.rows for task in tasks.values()),
         recipes=[task for task in tasks.values() if task.publication.form != WHOLE],
         mixed=[task for task in tasks.values() if task.publication.form == MIXED],

@@ -1,4 +1,4 @@
-"""The texts beside the shards: card, licenses, citations, Croissant; generated from the manifests only.
+"""The texts beside the shards: card, licenses, citations, plot, Croissant; generated from the manifests only.
 
 The same manifests give the same texts, so the repository ends up the same when several people publish, or
 when one is interrupted.
@@ -15,6 +15,7 @@ from vision_flan.dataset import front_matter
 from vision_flan.dataset.card import render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.licenses import citations_bib, licenses_md
+from vision_flan.dataset.plot import PLOT, plot
 from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.errors import HubError
 from vision_flan.hub.remote import Reader, Remote
@@ -43,6 +44,7 @@ class Documents:
             "LICENSES.md": licenses_md(tasks),
             "CITATIONS.bib": citations_bib(tasks),
             **notices(tasks),
+            PLOT: plot(tasks),
             "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
         }
 

@@ -128,6 +128,7 @@ def diff_revision(catalog: Catalog, ref: str, options: DiffOptions, report: Repo
             groups.setdefault(home.task_files[name].parent.name, []).append(name)
         for dataset, group in groups.items():
             for one in _compare_dataset(dataset, group, (old, catalog), options):
+                one.error = one.error.replace(f"{old.home.specs.parent}/", f"{ref}:")
                 result.tasks.append(one)
                 report.advance(1)
     result.tasks.sort(key=lambda task: task.task)
