@@ -34,7 +34,13 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """All files, but for the note of how a miniature was asked for."""
+    every = (path for path in root.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in every
+        if path.parent != root / ".truth" / "made"
+    }
 
 
 def members(path: Path) -> dict[str, bytes]:
