@@ -17,7 +17,11 @@ from vision_flan.versions import DECIDING
 REPOSITORY = Path(__file__).parent.parent
 LOCK = REPOSITORY / "lock"
 FILES = ["build", "plain", "dev", "test"]
-EXTRAS = {"plain": set(), "dev": {"sources", "dev"}, "test": {"sources", "ray", "review", "train-test", "dev"}}
+EXTRAS = {
+    "plain": set(),
+    "dev": {"sources", "dev"},
+    "test": {"sources", "ray", "review", "train-test", "dev"},
+}
 
 #: torch's CUDA libraries: gigabytes that no test needs
 CUDA = re.compile(r"(torch|triton|nvidia-.*|cuda-.*)")
