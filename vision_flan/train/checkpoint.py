@@ -119,7 +119,7 @@ class Checkpoints:
     @property
     def size(self) -> int:
         """Bytes of one checkpoint: what learns, and AdamW's two moments of it."""
-        learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        learning: int = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         return learning * 4 * (3 if self.config.train.optimizer == "adamw" else 1)
 
     def _state(self) -> dict[str, object]:
