@@ -42,6 +42,7 @@ def test_the_files_nest_as_upstreams_do(raw: Make) -> None:
         "TextOCR_0.1_test.json",
         "TextOCR_0.1_train.json",
         "TextOCR_0.1_val.json",
+        "open_images",  # the list of authors
         "test_images",
         "train_images",
     ]

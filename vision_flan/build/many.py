@@ -56,7 +56,9 @@ def select(
         SpecError: no such suite.
     """
     quotas = quotas or {}
-    names = [*tasks, *(catalog.suite(suite) if suite is not None else ())]
+    # a task may be named by its id and by its published name; one that does not exist fails in its turn
+    given = (catalog.aliases.get(name, name) for name in tasks)
+    names = [*given, *(catalog.suite(suite) if suite is not None else ())]
     if not names:
         names = [task for task, count in quotas.items() if count]
     return {name: replace(options, limit=quotas.get(name, options.limit)) for name in names}
