@@ -75,7 +75,7 @@ def test_a_card_does_not_show_as_markup(victim: Victim, attempt: str) -> None:
         assert not MARKUP.search(shown), line
         assert "\u202e" not in line
         assert "Toy" in html.unescape(line)
-    assert rows[0].replace(r"\|", "").count("|") == 6
+    assert rows[0].replace(r"\|", "").count("|") == 8
     assert not [line for line in (card + licenses).splitlines() if line.startswith("# Everything")]
 
 

@@ -194,7 +194,8 @@ def _compile_tasks(
                 if not as_json:
                     _print_result(outcome.result)
     if as_json:
-        print_json(results)
+        order = list(selection)  # tasks end in any order
+        print_json(sorted(results, key=lambda result: order.index(str(result["task"]))))
     if failed:
         raise SystemExit(failed.exit_code)
 

@@ -6,7 +6,9 @@ reference or a modifier has a `type` alone.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
@@ -44,7 +46,8 @@ def line_of(place: Location, line: int) -> Location:
 
 def sql_error(error: duckdb.Error, place: Location) -> VflanError:
     """DuckDB's message at the line of the spec it refers to; `place` is that of the SQL's first line."""
-    if isinstance(error, duckdb.OutOfMemoryException):
+    too_large = isinstance(error, duckdb.IOException) and os.strerror(errno.EFBIG) in str(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or too_large:  # of the limits that a command has
         return SpecError(
             f"the SQL takes more memory or disk than it may: {str(error).splitlines()[0]}",
             where=place,
