@@ -14,10 +14,8 @@ from vision_flan.build.compile import Options, Result, compile_task
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
-DATASET = """\
-dataset: toy
-title: Toy
-homepage: https://example.org/toy
+#: A license that lets images go out, as a block of dataset.yaml.
+LICENSE = """\
 license:
   images:
     name: CC BY 4.0
@@ -25,6 +23,15 @@ license:
     verdict: "yes"
     evidence: [{url: "https://example.org/", seen: 2026-01-02}]
   annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
+"""
+DATASET = (
+    """\
+dataset: toy
+title: Toy
+homepage: https://example.org/toy
+"""
+    + LICENSE
+    + """\
 citation: "@misc{toy2026, title = {Toy}}"
 access: direct
 files:
@@ -35,6 +42,7 @@ labels:
 tables:
   records: {reader: json, file: toy.json, columns: {name: VARCHAR, color: VARCHAR}}
 """
+)
 TASK = """\
 id: toy_color
 title: Color of a square

@@ -23,18 +23,16 @@ from typing import Any
 import click
 
 from tests.benchmarks.corpus import jpegs, pngs
+from tests.toy import LICENSE
 
-DATASET = """\
+DATASET = (
+    """\
 dataset: bench
 title: Bench
 homepage: https://example.org
-license:
-  images:
-    name: CC BY 4.0
-    spdx: CC-BY-4.0
-    verdict: "yes"
-    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
-  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
+"""
+    + LICENSE
+    + """\
 citation: "@misc{bench}"
 access: direct
 files: [{path: images}]
@@ -50,6 +48,7 @@ tables:
     at: images
     columns: {id: BIGINT, file_name: VARCHAR}
 """
+)
 TASK = """\
 id: bench_task
 title: Bench

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
-from tests.toy import Toy
+from tests.toy import LICENSE, Toy
 from vision_flan.errors import SpecError
 from vision_flan.instances.orientation import Orientation, orientation_of
 
@@ -81,17 +81,14 @@ def test_an_orientation_that_exif_does_not_have_leaves_the_image_alone(value: in
     assert orientation_of(sink.getvalue()) == (1, 3, 2)
 
 
-DATASET_OF_WORDS = """\
+DATASET_OF_WORDS = (
+    """\
 dataset: toy
 title: Toy
 homepage: https://example.org/toy
-license:
-  images:
-    name: CC BY 4.0
-    spdx: CC-BY-4.0
-    verdict: "yes"
-    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
-  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
+"""
+    + LICENSE
+    + """\
 citation: "@misc{toy2026, title = {Toy}}"
 access: direct
 files:
@@ -103,6 +100,7 @@ tables:
     file: toy.json
     columns: {name: VARCHAR, words: "STRUCT(text VARCHAR, box DOUBLE[])[]"}
 """
+)
 TASK_OF_WORDS = """\
 id: toy_color
 title: Words of a photo

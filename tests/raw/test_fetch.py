@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.raw.http_server import CONTENT, MD5, Upstream, serving
+from tests.toy import LICENSE
 from vision_flan.cli.main import vflan
 from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
 from vision_flan.raw import fetch as fetching
@@ -32,17 +33,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PAUSE", 0.0)
 
 
-DATASET = """\
+DATASET = (
+    """\
 dataset: pets
 title: Pets
 homepage: https://example.org/pets
-license:
-  images:
-    name: CC BY 4.0
-    spdx: CC-BY-4.0
-    verdict: "yes"
-    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
-  annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
+"""
+    + LICENSE
+    + """\
 citation: "@misc{pets, title = {Pets}, year = {2020}}"
 access: ACCESS
 how_to_get: Write to pets@example.org.
@@ -50,6 +48,7 @@ files: FILES
 tables:
   images: {reader: files, file: "images/{name}.jpg"}
 """
+)
 
 
 def catalog_with(folder: Path, files: list[dict[str, Any]], access: str = "direct") -> Catalog:

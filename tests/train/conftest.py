@@ -252,3 +252,14 @@ def tensors() -> Callable[[Path], dict[str, Any]]:
     from safetensors.torch import load_file
 
     return lambda folder: load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(common: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the module's `common` settings, not to be changed."""
+    from vision_flan.train.loop import run
+    from vision_flan.train.recipe import load
+
+    out = tmp_path_factory.mktemp("runs") / "one"
+    run(load("tiny_cpu", [*common, f"out={out}"]))
+    return out

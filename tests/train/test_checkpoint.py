@@ -29,13 +29,6 @@ def common(compiled: Path, tiny: Path) -> list[str]:
     return [f"data.root={compiled}", f"init.from={tiny}", *quiet, *small]
 
 
-@pytest.fixture(scope="module")
-def finished(common: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "one"
-    run(load("tiny_cpu", [*common, f"out={out}"]))
-    return out
-
-
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
     shutil.copytree(finished, tmp_path / "copy")

@@ -38,13 +38,6 @@ def common(data: Path, tiny: Path) -> list[str]:
     return [f"data.root={data}", f"init.from={tiny}", *quiet, *small]
 
 
-@pytest.fixture(scope="module")
-def finished(common: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "one"
-    run(load("tiny_cpu", [*common, f"out={out}"]))
-    return out
-
-
 @pytest.fixture
 def half(finished: Path, tmp_path: Path) -> Path:
     """The run as it was after two steps."""

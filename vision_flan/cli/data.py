@@ -12,6 +12,7 @@ import click
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_FOLDER,
+    config_option,
     jobs_option,
     json_option,
     limit_option,
@@ -233,13 +234,7 @@ def _print_result(result: Result) -> None:
 
 @click.command(epilog="\b\nExample:\n  vflan verify vision-flan")
 @click.argument("folder", type=EXISTING_FOLDER)
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="TASK",
-    help="Only this config: a task id or its name in the published release.",
-)
+@config_option
 @json_option
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.

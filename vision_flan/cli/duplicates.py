@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FILE, json_option
+from vision_flan.cli.options import EXISTING_FOLDER, FILE, config_option, json_option
 from vision_flan.cli.output import echo, print_json, reporter, write_page
 
 
@@ -25,13 +25,7 @@ Examples:
     metavar="OUT",
     help="Compiled folder to compare with, such as a benchmark's; may be given several times.",
 )
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="TASK",
-    help="Only this config of the folder: a task id or its name in the published release.",
-)
+@config_option
 @click.option("--exact", is_flag=True, help="Compare bytes only; decodes no image.")
 @click.option(
     "--bits",

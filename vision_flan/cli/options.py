@@ -207,3 +207,10 @@ memory_option = click.option(
     "Default: three quarters of the machine's, 16 GiB at most.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+config_option = click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    help="Only this config: a task id or its name in the published release.",
+)

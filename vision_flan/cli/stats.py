@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FILE, FOLDER, json_option
+from vision_flan.cli.options import EXISTING_FOLDER, FILE, FOLDER, config_option, json_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter, write_page
 
 
@@ -18,13 +18,7 @@ Examples:
   vflan stats vision-flan --task ocr_textocr --json"""
 )
 @click.argument("folder", type=EXISTING_FOLDER)
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="TASK",
-    help="Only this config: a task id or its name in the published release.",
-)
+@config_option
 @click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
 @click.option(
     "--plots", type=FOLDER, metavar="DIR", help="Also draw the figures as PNG files; needs the extra report."
