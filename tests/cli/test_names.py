@@ -66,6 +66,25 @@ def test_verify_by_published_name_reads_that_config(built: Toy, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        (["compile", "--task", "toy_color", "--task", ALIAS, "--json"], '"written": 12'),
+        (["preview", "toy_color", ALIAS, "--raw", "raw", "--n", "5"], "preview.html: 5 instances"),
+        (["preview", "toy_color", ALIAS, "--dataset", "vision-flan", "--n", "5"], "html: 5 instances"),
+        (["stats", "vision-flan", "--task", "toy_color", "--task", ALIAS], "1 task: 12 instances"),
+        (["export", "vision-flan", "--task", ALIAS, "--task", "toy_color", "--format", "llava", "--out", "x"],
+         "x: 12 instances"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_task_that_is_named_twice_counts_once(
+    command: list[str], count: str, built: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = printed(capsys, *command)
+    assert out.count(count) == 1
+
+
+@pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
         ("toy_colour", "no config 'toy_colour', and there is no task of that name", "did you mean toy_color"),

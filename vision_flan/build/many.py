@@ -19,6 +19,7 @@ from vision_flan.errors import MachineError, VflanError
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.names import task_ids
 
 #: Up to so many workers take a task each.
 _TASKS_FIRST = 4
@@ -56,9 +57,7 @@ def select(
         SpecError: no such suite.
     """
     quotas = quotas or {}
-    # a task may be named by its id and by its published name; one that does not exist fails in its turn
-    given = (catalog.aliases.get(name, name) for name in tasks)
-    names = [*given, *(catalog.suite(suite) if suite is not None else ())]
+    names = [*task_ids(catalog, tasks), *(catalog.suite(suite) if suite is not None else ())]
     if not names:
         names = [task for task, count in quotas.items() if count]
     return {name: replace(options, limit=quotas.get(name, options.limit)) for name in names}

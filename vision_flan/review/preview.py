@@ -117,7 +117,7 @@ def collect(
     if source.dataset is not None:
         yield from _of_folder(catalog, names, source.dataset, sample, report)
         return
-    ids = [catalog.task(name).id for name in names]
+    ids = list(dict.fromkeys(catalog.task(name).id for name in names))
     report.stage("reading records", len(ids))
     groups = _by_dataset(catalog, ids)
     if len(groups) < 2 or jobs < 2:

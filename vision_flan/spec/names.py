@@ -49,7 +49,7 @@ def find_dataset(catalog: Catalog, name: str) -> str:
 
 
 def find_configs(catalog: Catalog, names: Iterable[str], present: Sequence[str], folder: Path) -> list[str]:
-    """The configs of a compiled folder that were named by task id or published name.
+    """The configs of a compiled folder that were named by task id or published name, each once.
 
     Args:
         present: the configs of the folder.
@@ -57,7 +57,7 @@ def find_configs(catalog: Catalog, names: Iterable[str], present: Sequence[str],
     Raises:
         SpecError: a name that the folder has no config of; names the nearest ones, or the next step.
     """
-    return [_find_config(catalog, name, present, folder) for name in names]
+    return list(dict.fromkeys(_find_config(catalog, name, present, folder) for name in names))
 
 
 def _find_config(catalog: Catalog, name: str, present: Sequence[str], folder: Path) -> str:
@@ -81,8 +81,11 @@ def task_id(catalog: Catalog, name: str) -> str:
 
 
 def task_ids(catalog: Catalog, names: Iterable[str]) -> tuple[str, ...]:
-    """`task_id` of each name: for folders and repositories that may have tasks of other catalogs."""
-    return tuple(task_id(catalog, name) for name in names)
+    """`task_id` of each name, each once, in the order given.
+
+    A name that no task has stays, for folders and repositories with tasks of other catalogs.
+    """
+    return tuple(dict.fromkeys(task_id(catalog, name) for name in names))
 
 
 def slug_of(text: str, otherwise: str = "records") -> str:
