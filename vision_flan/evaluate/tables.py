@@ -1,6 +1,6 @@
 """The tables of the Vision-Flan paper with our scores beside its figures, as Markdown or CSV.
 
-The paper's figures are read from its text; a figure that is not legible there is left out.
+The paper's figures are read from its text; one that nobody has entered is left out.
 """
 
 from __future__ import annotations
