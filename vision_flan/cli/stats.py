@@ -37,12 +37,15 @@ def stats(folder: Path, tasks: tuple[str, ...], out: Path | None, plots: Path | 
         TASK_COLUMNS,
         as_page,
         category_row,
+        check_plots,
         headline,
         task_row,
         write_plots,
     )
     from vision_flan.spec.catalog import Catalog
 
+    if plots is not None:
+        check_plots()
     with reporter(quiet=as_json) as report:
         found = folder_stats(folder, Catalog.default(), report, tasks)
     drawn = write_plots(plots, found) if plots is not None else []

@@ -108,6 +108,18 @@ def as_page(title: str, stats: FolderStats) -> str:
     )
 
 
+def check_plots() -> None:
+    """Fail before a large folder is read, not after.
+
+    Raises:
+        VflanError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise VflanError("matplotlib is not installed", hint=install_command("report")) from error
+
+
 def write_plots(folder: Path, stats: FolderStats) -> list[Path]:
     """Draw each figure as a PNG; the paths.
 
@@ -115,10 +127,9 @@ def write_plots(folder: Path, stats: FolderStats) -> list[Path]:
         VflanError: matplotlib is not installed.
         OSError: the folder cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise VflanError("matplotlib is not installed", hint=install_command("report")) from error
+    check_plots()
+    from matplotlib.figure import Figure
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for title, bars in figures(stats).items():
