@@ -85,6 +85,8 @@ class RecordStore:
         with machine_errors():
             self._con = duckdb.connect(database, config=_config(work))
         _pin(self._con)
+        if work is not None:
+            self._con.execute("BEGIN")  # and never a commit, which would wait for the disk to have it
         self._tables: set[str] = set()
 
     def __enter__(self) -> Self:
