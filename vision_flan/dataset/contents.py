@@ -1,11 +1,11 @@
 """What a config holds, counted while it is written: its distinct images, and the tokens of its answers.
 
-An image is known by the XXH3 of its bytes. A manifest has the exact number, and the smallest of the hashes: from
-these alone follows how many distinct images several configs hold together (k minimum values: exact for few
-images, else within about 3 percent), so that nobody has to read shards for a card.
+An image is known by the XXH3 of its bytes. A manifest has the exact number, and the smallest of the hashes:
+from these alone follows how many distinct images several configs hold together (k minimum values: exact for
+few images, else within about 3 percent), so that nobody has to read shards for a card.
 
-A token is a run of letters and digits, or one punctuation mark. That is no trainer's tokenizer, and about three
-quarters of what one would count.
+A token is a run of letters and digits, or one punctuation mark. That is no trainer's tokenizer, which cuts
+long words in pieces and counts more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KEPT = 1024
 BITS = 40
 _BYTES = BITS // 8
 _NONE: Hashes = np.empty(0, np.uint64)
-#: The class of a byte: 1 for what words are made of, all of UTF-8 beyond ASCII included; 2 for punctuation; 0 else.
+#: The class of a byte: 1 for what words are made of, UTF-8 beyond ASCII included; 2 for punctuation; 0 else.
 _CLASSES = np.array(
     [1 if byte > 127 or chr(byte).isalnum() else 2 if 32 < byte < 127 else 0 for byte in range(256)], np.uint8
 )

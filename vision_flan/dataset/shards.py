@@ -166,9 +166,8 @@ class _Shard:
 class ShardWriter:
     """Writes rows to shards `<name>.0.parquet`, `<name>.1.parquet`, ...; no rows, no file.
 
-    Use as a context manager; at its end the shards have their names, `facts` lists them, and `contents` has what
-    they hold. A writer that is
-    interrupted leaves files with `.tmp` in their name.
+    Use as a context manager; at its end the shards have their names, `facts` lists them, and `contents` has
+    what they hold. A writer that is interrupted leaves files with `.tmp` in their name.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
