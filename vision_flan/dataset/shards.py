@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -32,6 +34,7 @@ from vision_flan.columns import (
     Turn,
     arrow_schema,
 )
+from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
 from vision_flan.instances.maker import Instance
 
@@ -41,6 +44,9 @@ ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 64 * 2**20
 #: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
 SHARD_BYTES = 256 * 2**20
+
+#: Bytes that wait for one call of a Python function: text columns are many small pieces.
+_HELD = 128 * 2**10
 
 SCHEMA = arrow_schema()
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
@@ -132,7 +138,7 @@ class _Shard:
         self.rows = 0
         self._contents = contents
         self.file = HashedFile(path, hashlib.sha256())
-        self._sink = pa.PythonFile(self.file, "w")
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), _HELD)
         self._writer = pq.ParquetWriter(
             self._sink,
             SCHEMA,
@@ -154,9 +160,17 @@ class _Shard:
         try:
             if whole:
                 self._writer.close()
+                self._sink.flush()
         finally:
             self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
+            with suppress(Exception):  # of a file that is given up; a whole one has nothing left to write
+                self._sink.close()
             self.file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes so far, those that wait included."""
+        return int(self._sink.tell())
 
     def facts(self, name: str) -> ShardFacts:
         """Rows, size and checksum, with the final name."""
@@ -176,6 +190,7 @@ class ShardWriter:
         self._pending: list[pa.RecordBatch] = []
         self._instances: list[Instance] = []
         self._pending_rows = self._pending_bytes = 0
+        self._behind = Behind()  # all below is for its thread, until it is closed
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()
@@ -186,11 +201,15 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        whole = False
         try:
             if kind is None:
                 self._flush()
+                self._behind.wait()
+                whole = True
         finally:
-            self._end(whole=kind is None)
+            self._behind.close()
+            self._end(whole=whole)
 
     def add(self, instance: Instance) -> None:
         """Append one row."""
@@ -222,16 +241,17 @@ class ShardWriter:
         if self._instances:
             self._pending.append(record_batch(self._instances))
         if self._pending:
-            if self._open is None:
-                number = len(self.facts)
-                self._open = _Shard(
-                    self._folder / f"{self._name}.{number}.parquet.{os.getpid()}.tmp", self.contents
-                )
-            group = self._pending[0] if len(self._pending) == 1 else pa.concat_batches(self._pending)
-            self._open.write(group)
+            self._behind.run(partial(self._write, self._pending))
         self._pending, self._instances = [], []
         self._pending_rows = self._pending_bytes = 0
-        if self._open is not None and self._open.file.bytes >= SHARD_BYTES:
+
+    def _write(self, pending: list[pa.RecordBatch]) -> None:
+        """Append a row group to the open shard, or to a new one."""
+        if self._open is None:
+            name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
+            self._open = _Shard(self._folder / name, self.contents)
+        self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
+        if self._open.size >= SHARD_BYTES:
             self._end(whole=True)
 
     def _end(self, *, whole: bool) -> None:
@@ -255,6 +275,7 @@ def image_sizes(batch: pa.RecordBatch) -> list[int]:
 
 def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
     """Instances as an Arrow record batch in the schema of all configs."""
+    texts = dict(zip(TEXT_COLUMNS, _text_arrays([i.values for i in instances]), strict=True))
     image = pa.StructArray.from_arrays(
         [
             _binary_array([instance.image for instance in instances]),
@@ -265,21 +286,28 @@ def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
     arrays: dict[str, pa.Array] = {
         IMAGE: image,
         OPTIONS: pa.array([instance.options for instance in instances], OPTIONS_TYPE),
-        TURNS: _turns_array([instance.turns for instance in instances]),
+        TURNS: _turns_array(instances, [texts["prompt"], texts["target"]]),
+        **texts,
     }
-    for name, values in zip(TEXT_COLUMNS, zip(*(i.values for i in instances), strict=True), strict=True):
-        arrays[name] = pa.array(values, pa.string())
     return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
 
 
-def _turns_array(exchanges: list[tuple[Turn, ...]]) -> pa.Array:
-    """Exchanges as an Arrow array, from columns: a dict a turn would cost three times as much."""
-    offsets = np.zeros(len(exchanges) + 1, dtype=np.int32)
-    np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
-    texts = [
-        pa.array([turn[part] for turns in exchanges for turn in turns], pa.string())
-        for part in range(len(Turn._fields))
-    ]
+def _text_arrays(rows: Sequence[tuple[str, ...]]) -> list[pa.Array]:
+    return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+
+
+def _turns_array(instances: Sequence[Instance], first: Sequence[pa.Array]) -> pa.Array:
+    """The exchanges of rows, from columns: a dict a turn would cost three times as much.
+
+    Args:
+        first: the columns of the first turn, which are most often all there is.
+    """
+    later = any(instance.later for instance in instances)
+    exchanges = [instance.turns for instance in instances] if later else []
+    offsets = np.arange(len(instances) + 1, dtype=np.int32)
+    if later:
+        np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
+    texts = _text_arrays([turn for turns in exchanges for turn in turns]) if later else list(first)
     turns = pa.StructArray.from_arrays(texts, fields=list(TURN_TYPE))
     return pa.ListArray.from_arrays(pa.array(offsets), turns, type=TURNS_TYPE)
 

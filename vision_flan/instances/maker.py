@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
@@ -26,8 +25,7 @@ _OPTIONS_DRAW = " options"
 _PROMPT, _TARGET = TEXT_COLUMNS.index("prompt"), TEXT_COLUMNS.index("target")
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One row of a config. `image_path` is the upstream reference, `values` are the text columns."""
 
     image: bytes
@@ -44,20 +42,21 @@ class Instance:
     @property
     def num_bytes(self) -> int:
         """Bytes in memory, as `dataset_info` counts them."""
-        turns = sum(len(text) for turn in self.turns for text in turn)
-        return len(self.image) + sum(map(len, self.values)) + turns
+        values = self.values
+        turns = len(values[_PROMPT]) + len(values[_TARGET])
+        for turn in self.later:
+            turns += len(turn.user) + len(turn.assistant)
+        return len(self.image) + sum(map(len, values)) + turns
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """Why a candidate is not written; `detail` is its image, or what is wrong with the image file."""
 
     reason: str
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """The text of an instance."""
 
     instruction: str

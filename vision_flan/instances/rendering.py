@@ -18,6 +18,8 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
+from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Location, SpecError
@@ -30,6 +32,7 @@ MAX_TEMPLATE_BYTES = 20_000
 MAX_RENDERED_CHARS = 200_000
 MAX_LOOP_STEPS = 50_000
 
+_NO_GLOBALS: set[str] = set()
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -250,15 +253,33 @@ class Field:
         return "" if value is None else str(value)
 
 
+class _RowContext(Context):
+    """What a template sees of one row. Jinja's own makes anew for every row what all rows share, which takes
+    longer than rendering most templates."""
+
+    def __init__(self, row: Mapping[str, Any], shared: EvalContext) -> None:
+        self.parent = row  # type: ignore[assignment]  # which templates only read
+        self.vars = {}
+        self.exported_vars = set()
+        self.environment = shared.environment
+        self.eval_ctx = shared
+        self.name = None
+        self.globals_keys = _NO_GLOBALS
+        self.blocks = {}
+
+
 class Compiled:
     """A compiled template; `names` are the fields it uses."""
 
     def __init__(self, template: Template, names: frozenset[str], place: Location, budget: _Budget) -> None:
-        self._template = template
+        self._pieces = template.root_render_func
+        self._shared = EvalContext(template.environment, None)
         self._budget = budget
         self.names = names
         self.place = place
-        self._static = None if names else self.render({})
+        self._static: str | None = None
+        if not names:
+            self._static = self.render({})
 
     def render(self, row: Mapping[str, Any]) -> str:
         """The rendered text, without surrounding white space.
@@ -267,11 +288,11 @@ class Compiled:
             SpecError: an undefined name, a forbidden operation, a text or loop that is too long.
             UnknownLabelError: a value is not in its label table.
         """
-        if getattr(self, "_static", None) is not None:
-            return str(self._static)
+        if self._static is not None:
+            return self._static
         self._budget.left = MAX_LOOP_STEPS
         try:
-            text = self._join(self._template.generate(row))
+            text = self._join(self._pieces(_RowContext(row, self._shared)))
         except UndefinedError as error:
             raise SpecError(f"template: {error.message}", where=self.place) from error
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AssertionError) as error:

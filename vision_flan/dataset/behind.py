@@ -1,0 +1,47 @@
+"""A thread that does work in order while its owner goes on: rows are written while the next are made.
+
+Encoding, hashing and writing release the interpreter's lock, so one process does both at one time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+#: Calls that may wait or run. Each holds a row group of up to 64 MB.
+AHEAD = 2
+
+
+class Behind:
+    """Runs calls one after another in a thread of its own. After a call failed, its error is raised by the
+    next `run`, or by `wait`, and no further call is run."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._calls: deque[Future[None]] = deque()
+        self._failed = False
+
+    def run(self, call: Callable[[], None]) -> None:
+        """Run it after the calls before; waits while two are not done. Raises the error of an earlier call."""
+        while len(self._calls) >= AHEAD:
+            self._calls.popleft().result()
+        self._calls.append(self._thread.submit(self._run, call))
+
+    def wait(self) -> None:
+        """Wait for all calls. Raises the error of one that failed."""
+        while self._calls:
+            self._calls.popleft().result()
+
+    def close(self) -> None:
+        """End the thread, after the call that runs. Raises nothing."""
+        for call in self._calls:
+            call.cancel()
+        self._calls.clear()
+        self._thread.shutdown(wait=True)
+
+    def _run(self, call: Callable[[], None]) -> None:
+        if not self._failed:
+            self._failed = True  # until it has returned
+            call()
+            self._failed = False
