@@ -23,16 +23,17 @@ def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_docu
 ) -> None:
     plan = publish.plan(folder)
     assert actions(plan) == {"ocr_one": ADDED, "scene_two": ADDED}
-    assert plan.bytes == sum(file.stat().st_size for file in folder.glob("*/*.parquet"))
+    sent = [*folder.glob("*/*.parquet"), *folder.glob("gallery/*.jpg")]
+    assert plan.bytes == sum(file.stat().st_size for file in sent)
     outcome = publish(folder)
     there = hub.files(REPO)
-    for file in folder.glob("*/*.parquet"):
+    for file in sent:
         assert there.pop(str(file.relative_to(folder))) == file.read_bytes()
     assert sorted(there) == [
         "CITATIONS.bib",
         "LICENSES.md",
         "README.md",
-        "categories.svg",
+        "categories.png",
         "croissant.json",
         "manifest/ocr_one.json",
         "manifest/scene_two.json",
@@ -69,7 +70,7 @@ def test_one_task_rebuilt_sends_only_its_shards_and_the_texts(
     rebuilt = compile_task(folder, "scene_two", version="2", rows=5)
     plan = publish.plan(folder)
     assert actions(plan) == {"ocr_one": UNCHANGED, "scene_two": CHANGED}
-    assert plan.changed_documents == ("README.md", "categories.svg", "croissant.json")
+    assert plan.changed_documents == ("README.md", "categories.png", "croissant.json")
     publish(folder)
     assert set(hub.received_objects) - set(first) == {shard.sha256 for shard in rebuilt.shards}
     front = parsed(hub.files(REPO)["README.md"].decode())
