@@ -104,8 +104,9 @@ class Change:
 
     @property
     def files(self) -> int:
-        """Number of files its commit touches, its manifest included."""
-        return len(self.uploads) + len(self.deletes) + 1
+        """Number of files its commit touches, its manifest and notices included."""
+        notices = len(self.published.manifest.notices) if self.published else 0
+        return len(self.uploads) + len(self.deletes) + notices + 1
 
 
 @dataclass(frozen=True)
