@@ -23,6 +23,7 @@ from vision_flan.columns import IMAGE
 from vision_flan.errors import VflanError, install_command
 from vision_flan.instances.images import BadImageError, decoded, on_white
 from vision_flan.report import Reporter
+from vision_flan.review.same import Same, signatures, text_columns
 from vision_flan.review.stored import manifests_of, stored_batches
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import find_configs
@@ -53,6 +54,7 @@ class Images:
     Attributes:
         digests: SHA-256 of the bytes.
         hashes, mirrored: perceptual hash of the image and of its mirror image; 0 for one that is too plain.
+        signatures: what the instance asks and answers (`review.same`).
         unread: reason -> images without a hash.
     """
 
@@ -60,7 +62,14 @@ class Images:
     digests: list[bytes] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     mirrored: list[int] = field(default_factory=list)
+    signatures: list[bytes] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
+
+    def differ_in(self, i: int, j: int) -> int:
+        """Bits in which the hashes of two images differ, or that of one and the mirror image of the other."""
+        if not (self.hashes[i] and self.hashes[j]):
+            return 64
+        return min((one ^ self.hashes[j]).bit_count() for one in (self.hashes[i], self.mirrored[i]))
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,26 @@ class Group:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found, in the order of the first instance of each group."""
+    """What was found, in the order of the first instance of each group.
+
+    Attributes:
+        bits: in which the hashes of near duplicates might differ; -1 if only bytes were compared.
+    """
 
     folders: Sequence[Path]
-    images: int
+    bits: int
+    compared: Images
     groups: Sequence[Group]
-    unread: Mapping[str, int]
+
+    @property
+    def images(self) -> int:
+        """How many images were compared."""
+        return len(self.compared.places)
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """Reason -> images without a hash."""
+        return self.compared.unread
 
     def counts(self) -> dict[str, int]:
         """`exact within`, `near across`, ... -> groups."""
@@ -109,6 +132,7 @@ def find_duplicates(
     report: Reporter,
     tasks: Sequence[str] = (),
     bits: int = USUAL,
+    same: Same = Same.ANSWER,
 ) -> Duplicates:
     """Compare the images of a compiled folder with one another and with those of others.
 
@@ -116,6 +140,7 @@ def find_duplicates(
         folders: the one that is examined, then those it is compared with.
         tasks: only these configs of the first folder.
         bits: in which the hashes of near duplicates may differ, at most `FURTHEST`; -1 finds exact ones only.
+        same: what of the texts is kept, to tell which instances are the same.
 
     Raises:
         VflanError: no compiled config, a shard that cannot be read, or imagehash is not installed.
@@ -129,14 +154,14 @@ def find_duplicates(
             chosen = find_configs(catalog, tasks, chosen, folder) or chosen
         report.stage(f"hashing {folder.name}", sum(manifests[name].rows for name in chosen))
         for name in chosen:
-            for batch in stored_batches(folder, manifests[name], ("id", IMAGE)):
-                data = batch.column(IMAGE).field("bytes")
-                for key, image in zip(batch.column("id").to_pylist(), data, strict=True):
-                    _add(images, Place(number, name, key), image.as_py(), hashing)
+            for batch in stored_batches(folder, manifests[name], ("id", IMAGE, *text_columns(same))):
+                data, texts = batch.column(IMAGE).field("bytes"), signatures(batch, same)
+                for key, image, text in zip(batch.column("id").to_pylist(), data, texts, strict=True):
+                    _add(images, Place(number, name, key), image.as_py(), text, hashing)
                 report.advance(batch.num_rows)
     groups = [*_exact(images), *(_near(images, bits) if hashing else ())]
     ours = [group for group in groups if any(not place.folder for place in group.places)]
-    return Duplicates(folders, len(images.places), ours, images.unread)
+    return Duplicates(folders, bits, images, ours)
 
 
 def _library() -> _Hashing:
@@ -147,7 +172,7 @@ def _library() -> _Hashing:
     return library
 
 
-def _add(images: Images, place: Place, data: bytes | None, hashing: _Hashing | None) -> None:
+def _add(images: Images, place: Place, data: bytes | None, text: bytes, hashing: _Hashing | None) -> None:
     if data is None:
         images.unread["not in the folder"] += 1
         return
@@ -161,6 +186,7 @@ def _add(images: Images, place: Place, data: bytes | None, hashing: _Hashing | N
     images.digests.append(hashlib.sha256(data).digest())
     images.hashes.append(plain)
     images.mirrored.append(mirrored)
+    images.signatures.append(text)
 
 
 def hashes_of(data: bytes, hashing: _Hashing) -> tuple[int, int]:

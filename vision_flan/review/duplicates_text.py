@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 
@@ -42,6 +42,18 @@ def as_text(found: Duplicates, shown: int | None) -> str:
     lines += [f"... and {counted(rest, 'more group')}"] if rest else []
     lines += [f"images not compared by sight, {reason}: {count:,}" for reason, count in found.unread.items()]
     return "\n".join(lines)
+
+
+def drops_text(going: Mapping[str, Mapping[str, int]], *, dropped: bool) -> str:
+    """What went of each task, or would go."""
+    if not going:
+        return "no instance was dropped" if dropped else "--drop would drop no instance"
+    verb = "dropped" if dropped else "--drop would drop"
+    return "\n".join(
+        f"{verb} {counted(sum(reasons.values()), 'instance')} of {task}: "
+        + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        for task, reasons in going.items()
+    )
 
 
 def title(group: Group) -> str:
