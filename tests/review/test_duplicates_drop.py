@@ -93,6 +93,7 @@ def test_one_of_each_stays_and_the_others_are_counted_with_an_example(toy: Toy, 
         for row in rows
     )
     assert manifest.num_bytes == wanted < before.num_bytes
+    assert (before.contents["images"], manifest.contents["images"]) == (4, 3)
     assert is_whole(out), "shards, manifest and README.md agree"
     assert typed(str(out), "--drop")["dropped"] == {}
 

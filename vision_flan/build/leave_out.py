@@ -27,6 +27,7 @@ from vision_flan.build.locks import machine_errors, task_lock
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
 from vision_flan.columns import IMAGE, TEXT_COLUMNS, TURNS
 from vision_flan.dataset.attribution import attribution_path, read_attribution, write_attribution
+from vision_flan.dataset.contents import contents_of
 from vision_flan.dataset.drop_list import Drop, DropList, read_list, write_list
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.dataset.shards import ROW_GROUP_ROWS, SCHEMA, ShardFacts, ShardWriter
@@ -126,9 +127,13 @@ def leave_out(
             kept += [(facts, folder / facts.path) for facts in made]
     if not taken.reasons:
         return manifest
-    shards = _named(manifest, kept, folder)
-    counts = _counts(manifest, taken)
-    return replace(manifest, shards=shards, counts=counts, num_bytes=manifest.num_bytes - taken.num_bytes)
+    return replace(
+        manifest,
+        shards=_named(manifest, kept, folder),
+        counts=_counts(manifest, taken),
+        num_bytes=manifest.num_bytes - taken.num_bytes,
+        contents=contents_of(path for _, path in kept).facts() if manifest.contents else {},
+    )
 
 
 def _keys(manifest: Manifest, source: Callable[[ShardFacts], Path]) -> list[list[str]]:
