@@ -35,7 +35,7 @@ KINDS = {
     "odd_aspect": "odd aspect ratio: much longer than wide, or wider than long",
     "odd_size": "odd size: far from the other images of the task",
 }
-#: cleanvision's own limits. A score below one is an issue; of odd_size, sizes so many interquartile ranges away.
+#: cleanvision's own limits. A score below one is an issue; a size so many interquartile ranges away, too.
 USUAL: Mapping[str, float] = {
     "dark": 0.32, "bright": 0.05, "blurry": 0.29, "uniform": 0.3, "odd_aspect": 0.35, "odd_size": 3.0,
 }  # fmt: skip
@@ -106,7 +106,7 @@ class Looks:
         if not self.rows:
             return {}
         frame = importlib.import_module("pandas").DataFrame(self.rows)
-        found = {}
+        found: dict[str, Sequence[tuple[int, float]]] = {}
         for kind, (issue, parameter) in _ISSUES.items():
             if kind == "odd_size" and len(self.rows) < _ENOUGH:
                 continue

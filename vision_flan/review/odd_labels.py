@@ -1,4 +1,4 @@
-"""Answers that do not fit the image: twice the same image with two answers, and images among those of others."""
+"""Answers that do not fit: one image with two of them, and images that look like those with another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Odd(NamedTuple):
 def feature(image: Image.Image) -> Features:
     """Colors and their layout, in a few numbers."""
     small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return (np.asarray(small, np.float32) / 255).reshape(-1)
+    return np.asarray(small, np.float32).reshape(-1) / np.float32(255)
 
 
 def is_closed(answers: Sequence[str]) -> bool:
@@ -58,21 +58,23 @@ def different_answers(images: Images, answers: Sequence[str], bits: int) -> Iter
         first: dict[bytes, int] = {}
         for i in sorted(i for digest in digests for i in same[digest]):
             known = first.setdefault(images.signatures[i], i)
-            apart = 0 if images.digests[i] == images.digests[known] else images.differ_in(i, known)
-            if i not in done and answers[i] != answers[known] and apart <= bits:
+            exact = images.digests[i] == images.digests[known]
+            apart = 0 if exact else images.differ_in(i, known)
+            if i not in done and answers[i] != answers[known] and (exact or apart <= bits):
                 done.add(i)
-                alike = "the same image" if not apart else f"an image {apart} of 64 bits away"
+                alike = "the same image" if exact else f"an image {apart} of 64 bits away"
                 note = f"{answers[i]!r}; {images.places[known].id}, {alike}, has {answers[known]!r}"
                 yield Odd(i, apart / 64, note)
 
 
-def outliers(features: Features, answers: Sequence[str], limit: float) -> Iterator[Odd]:
+def outliers(features: Features, answers: Sequence[str], ids: Sequence[str], limit: float) -> Iterator[Odd]:
     """Images whose nearest images all have one other answer, and are nearer than any with the same answer.
 
     Two images that each look like the other's class are told as a pair: their answers may be swapped.
     """
-    labels = np.unique(np.array(answers[:_MOST]), return_inverse=True)[1]
     names = sorted(set(answers[:_MOST]))
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers[answer] for answer in answers[:_MOST]], np.intp)
     if len(names) < 2 or len(labels) <= NEIGHBORS:
         return
     found = list(_outliers(features[:_MOST], labels, limit))
@@ -82,7 +84,7 @@ def outliers(features: Features, answers: Sequence[str], limit: float) -> Iterat
     for i, score, other in found:
         back = pairs.get((other, int(labels[i])))
         note = f"{names[labels[i]]!r}, but it looks like images with {names[other]!r}"
-        yield Odd(i, score, note + (f"; may be swapped with number {back[0]}" if back else ""))
+        yield Odd(i, score, note + (f"; may be swapped with {ids[back[0]]}" if back else ""))
 
 
 def _outliers(
