@@ -19,10 +19,10 @@ def rows_of(task: str, dataset: str, folder: Path) -> list[dict[str, str]]:
     registry.make(dataset, folder / "raw", 40, seed=3)
     out = folder / "out"
     compile_task(task, folder / "raw", out, Catalog.default(), Options(limit=None), Silent())
-    columns = ["prompt", "target", "options"]
-    return [
-        row for shard in sorted(out.rglob("*.parquet")) for row in pq.read_table(shard, columns=columns).to_pylist()
+    shards = [
+        pq.read_table(shard, columns=["prompt", "target", "options"]) for shard in out.rglob("*.parquet")
     ]
+    return [row for shard in shards for row in shard.to_pylist()]
 
 
 def test_kinds_of_noise_that_look_alike_are_no_options_for_one_another(tmp_path: Path) -> None:
