@@ -209,6 +209,20 @@ class RawDataset:
                 return raw.dataset, found[0].path, found[1]
         return None
 
+    def packed_at(self, path: str) -> tuple[str, int] | None:
+        """The archive and the offset of a member that is quicker to read after the members before it; None for
+        any other file, and for one that is not there.
+
+        Raises:
+            BadRawError: the path leaves the folder.
+        """
+        refuse_unsafe(path)
+        for raw, found in self._located(path):
+            if isinstance(found, os.stat_result) or not found[0].members.in_order:
+                return None
+            return str(raw._full(found[0])), found[0].members.offset(found[1])
+        return None
+
     def close(self) -> None:
         """Close the archives of this folder and of the borrowed ones. They reopen when needed."""
         with self._lock:

@@ -110,7 +110,7 @@ class TarArchive(IndexedArchive):
             self._add(member, links)
         if packed and forward:
             forward.drain()
-            self._length, self._read_at = packed.size, packed.read_at
+            self._length, self._read_at, self.in_order = packed.size, packed.read_at, True
         if not headers.marked and headers.end != self._length:
             raise EOFError(f"its last member ends at byte {headers.end:,} of {self._length:,}")
         if not headers.marked and not (is_whole and headers.end):
@@ -150,11 +150,16 @@ class GzipArchive:
         self.path = path
         self._name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
         self.rows = {self._name: 0}
+        self.in_order = False
         self.unread: dict[str, str] = {}
         self._size = -1
 
     def close(self) -> None:
         """Nothing stays open."""
+
+    def offset(self, name: str) -> int:
+        """The only member begins at 0."""
+        return 0
 
     def size(self, name: str) -> int:
         """Uncompressed bytes; the first call reads the file."""
