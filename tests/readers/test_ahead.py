@@ -24,11 +24,17 @@ from vision_flan.readers.image_refs import ImageStore
 from vision_flan.readers.parquet_table import ParquetReader
 
 N = pa.int64()
-PARQUET = "{reader: parquet, file: toy.parquet, image_column: image, columns: {name: VARCHAR, color: VARCHAR}}"
+PARQUET = (
+    "{reader: parquet, file: toy.parquet, image_column: image, columns: {name: VARCHAR, color: VARCHAR}}"
+)
 
 
 def refs_of(row: dict[str, Any]) -> list[str]:
     return [row["ref"]]
+
+
+def nothing(ref: str) -> None:
+    """Before a file is read."""
 
 
 def rows_of(refs: list[str]) -> Iterator[dict[str, Any]]:
@@ -37,7 +43,9 @@ def rows_of(refs: list[str]) -> Iterator[dict[str, Any]]:
 
 def write_images(folder: Path, images: list[bytes | None], group: int) -> None:
     cells = pa.array(images, pa.binary())
-    pq.write_table(pa.table({"id": range(len(images)), "image": cells}), folder / "a.parquet", row_group_size=group)
+    pq.write_table(
+        pa.table({"id": range(len(images)), "image": cells}), folder / "a.parquet", row_group_size=group
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -54,11 +62,11 @@ def test_what_is_held_is_what_a_single_read_gives(
     write_images(folder.root, images, group)
     reader = folder.reader("parquet", "a.parquet", {"id": N}, image_column="image")
     store = ImageStore(folder.raw, {"t": reader})
-    early = Ahead(store, lambda ref: None)
+    early = Ahead(store)
     refs = [f"@t/a.parquet#{row}" for row in picks]
     random.Random(seed).shuffle(refs)
     taken = []
-    for row in early.rows(rows_of(refs), refs_of, at_most):
+    for row in early.rows(rows_of(refs), refs_of, at_most, nothing):
         taken.append(row["ref"])
         held = early.held(row["ref"])
         number = int(row["ref"].partition("#")[2])
@@ -82,8 +90,8 @@ def test_a_row_group_is_read_once_for_a_chunk(folder: Any, monkeypatch: pytest.M
 
     monkeypatch.setattr(ParquetReader, "_of_group", counted)
     refs = [f"@t/a.parquet#{row}" for row in random.Random(1).sample(range(3000), 1016)]
-    early = Ahead(store, lambda ref: None)
-    assert all(early.held(row["ref"]) for row in early.rows(rows_of(refs), refs_of, None))
+    early = Ahead(store)
+    assert all(early.held(row["ref"]) for row in early.rows(rows_of(refs), refs_of, None, nothing))
     assert max(read.values()) == 2  # for the first 16 rows, and for the thousand after them
 
 
@@ -91,9 +99,9 @@ def test_no_more_is_held_than_fits(folder: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ahead, "MOST_BYTES", 40_000)
     write_images(folder.root, [bytes([i % 251]) * 1000 for i in range(300)], 100)
     reader = folder.reader("parquet", "a.parquet", {"id": N}, image_column="image")
-    early = Ahead(ImageStore(folder.raw, {"t": reader}), lambda ref: None)
+    early = Ahead(ImageStore(folder.raw, {"t": reader}))
     held = []
-    for _ in early.rows(rows_of([f"@t/a.parquet#{row}" for row in range(300)]), refs_of, None):
+    for _ in early.rows(rows_of([f"@t/a.parquet#{row}" for row in range(300)]), refs_of, None, nothing):
         held.append(sum(map(len, early._held.values())))
     assert len(held) == 300
     assert max(held) <= 41_000
@@ -110,9 +118,9 @@ def test_plain_files_are_passed_through_after_a_few_rows(folder: Any) -> None:
         asked.append(row["ref"])
         return [row["ref"]]
 
-    early = Ahead(store, lambda ref: None)
+    early = Ahead(store)
     names = [f"{i}.jpg" for i in range(40)]
-    assert [row["ref"] for row in early.rows(rows_of(names), refs, None)] == names
+    assert [row["ref"] for row in early.rows(rows_of(names), refs, None, nothing)] == names
     assert asked == names[:16]
 
 
@@ -135,9 +143,9 @@ def test_members_of_a_tar_gz_are_read_in_the_order_of_the_archive(
 
     monkeypatch.setattr(RawDataset, "read_bytes", recorded)
     with RawDataset(tmp_path / "raw", "toy", [Archive("a.tar.gz")]) as raw:
-        early = Ahead(ImageStore(raw, {}), lambda ref: None)
+        early = Ahead(ImageStore(raw, {}))
         refs = random.Random(2).sample(sorted(files), 100)
-        for row in early.rows(rows_of(refs), refs_of, None):
+        for row in early.rows(rows_of(refs), refs_of, None, nothing):
             assert early.held(row["ref"]) == files[row["ref"]]
     assert order == sorted(refs[:16]) + sorted(refs[16:])
 

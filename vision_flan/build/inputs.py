@@ -66,7 +66,7 @@ class Watch:
         self._inputs = inputs
         self._read = inputs.images.read
         self._early: dict[str, str] = {}
-        self._ahead = Ahead(inputs.images, self._stamp_early)
+        self._ahead = Ahead(inputs.images)
         self.seen = Seen()
 
     def ahead(
@@ -76,7 +76,7 @@ class Watch:
         at_most: int | None,
     ) -> Iterator[dict[str, Any]]:
         """The same rows; images that are quicker to read together are read before. See `readers.ahead`."""
-        return self._ahead.rows(rows, refs_of, at_most)
+        return self._ahead.rows(rows, refs_of, at_most, self._stamp_early)
 
     def _stamp_early(self, ref: str) -> None:
         file = self._inputs.images.file_of(ref)

@@ -20,6 +20,7 @@ from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import other_spellings
 from vision_flan.raw.opening import os_error, read_all
 from vision_flan.raw.patterns import Pattern, refuse_unsafe
+from vision_flan.raw.unpacked import Scratch
 from vision_flan.raw.walk import Found, Watch, merged, walk
 
 
@@ -46,6 +47,7 @@ class RawDataset:
         archives: archives to search; missing ones are skipped.
         borrowed: raw folders to search after this one; those of the same dataset are listed as one with it.
         declared: real paths of other folders that links may end in.
+        scratch: where packed tars may be unpacked.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class RawDataset:
         archives: Sequence[Archive] = (),
         borrowed: Sequence[RawDataset] = (),
         declared: Sequence[str] = (),
+        scratch: Scratch | None = None,
     ) -> None:
         self.root = Path(root)
         self.dataset = dataset
@@ -62,6 +65,7 @@ class RawDataset:
         self._archive_patterns = [Pattern(archive.path) for archive in archives]
         self.borrowed = tuple(borrowed)
         self._disk = Folders(self.root, dataset, remember_absent=bool(archives), declared=declared)
+        self._scratch = scratch
         self._was_there = self.root.exists()
         self._is_archive = self.root.is_file()
         self.watch: Watch | None = None
@@ -305,7 +309,7 @@ class RawDataset:
                 opened: list[Mounted] = []
                 try:
                     for folder, path, archive in self._archives_there():
-                        opened.append(mount(folder, path, archive))
+                        opened.append(mount(folder, path, archive, self._scratch))
                 except BaseException:
                     for mounted in opened:
                         mounted.members.close()

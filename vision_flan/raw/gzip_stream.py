@@ -102,13 +102,13 @@ class GzipIndex:
         self._last: tuple[int, _Cursor] | None = None  # where the last read ended
         self.size = 0
 
-    def scan(self) -> Iterator[bytes]:
-        """The whole content, front to back; sets the restart points and `size`."""
+    def scan(self, *, restarts: bool = True) -> Iterator[bytes]:
+        """The whole content, front to back; sets `size`, and the restart points if they are wanted."""
         cursor, at, last = _Cursor(self._read_at), 0, 0
         while data := cursor.next(CHUNK):
             at += len(data)
             yield data
-            if at - last >= self._spacing and cursor.inflate is not None:
+            if restarts and at - last >= self._spacing and cursor.inflate is not None:
                 self._offsets.append(at)
                 self._points.append(cursor.copy())
                 last = at

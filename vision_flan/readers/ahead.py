@@ -28,29 +28,31 @@ class Ahead:
 
     Args:
         images: where references lead.
-        before: called with each reference before its file is read.
     """
 
-    def __init__(self, images: ImageStore, before: Callable[[str], None]) -> None:
+    def __init__(self, images: ImageStore) -> None:
         self._images = images
-        self._before = before
         self._held: Mapping[str, bytes] = {}
-        self._largest = 0
 
     def rows(
-        self, rows: Iterable[Row], refs_of: Callable[[Row], Sequence[str]], at_most: int | None
+        self,
+        rows: Iterable[Row],
+        refs_of: Callable[[Row], Sequence[str]],
+        at_most: int | None,
+        before: Callable[[str], None],
     ) -> Iterator[Row]:
         """The same rows, each after its images are held, as far as their place matters and they fit.
 
         Args:
             refs_of: the references of a row that are known before it is made.
             at_most: rows that will be taken if none is dropped; None for all.
+            before: called with each reference before its file is read.
         """
         left = iter(rows)
         wanted = _FIRST_ROWS
         try:
             while chunk := list(islice(left, wanted)):
-                self._held = self._read([ref for row in chunk for ref in refs_of(row)])
+                self._held = self._read([ref for row in chunk for ref in refs_of(row)], before)
                 if not self._held:
                     yield from chain(chunk, left)
                     return
@@ -70,7 +72,7 @@ class Ahead:
         rows = min(int(MOST_BYTES / 2 / each), MOST_ROWS)
         return max(_FIRST_ROWS, rows if at_most is None else min(rows, at_most))
 
-    def _read(self, refs: Iterable[str]) -> dict[str, bytes]:
+    def _read(self, refs: Iterable[str], before: Callable[[str], None]) -> dict[str, bytes]:
         files: dict[str, list[Place]] = {}
         for ref in dict.fromkeys(refs):
             try:
@@ -84,7 +86,7 @@ class Ahead:
         for file in sorted(files):
             places = sorted(files[file], key=lambda place: place.at)
             for place in places:
-                self._before(place.ref)
+                before(place.ref)
             try:
                 for ref, data in self._images.in_order(places):
                     held[ref] = data

@@ -67,9 +67,7 @@ class ParquetReader(BatchReader):
             )
         return image
 
-    def images_in_order(
-        self, raw: RawDataset, file: str, rows: Sequence[int]
-    ) -> Iterator[tuple[int, bytes]]:
+    def images_in_order(self, raw: RawDataset, file: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """The images of some rows, sorted; rows without one are left out.
 
         Each row group is read once and a few pages at a time, so one that is larger than memory does no harm.
