@@ -4,8 +4,10 @@ import io
 import os
 import random
 import tarfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +21,7 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.unpacked import FOLDER, Scratch
 from vision_flan.report import Silent
 
+PACKINGS: Mapping[str, Literal["w:gz", "w:bz2", "w:xz"]] = {"gz": "w:gz", "bz2": "w:bz2", "xz": "w:xz"}
 FILES = {f"images/{i:03}.bin": random.Random(i).randbytes(5000) for i in range(40)}
 
 
@@ -30,7 +33,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write_tar(path: Path, packing: str = "gz", files: dict[str, bytes] = FILES) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, f"w:{packing}") as archive:
+    with tarfile.open(path, PACKINGS[packing]) as archive:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
@@ -59,7 +62,7 @@ def test_members_are_the_same_and_the_archive_is_read_once(
     monkeypatch.setattr(tar_archive, "_unpacked", None)
     assert contents(archive, scratch) == FILES
     assert contents(archive, Scratch(scratch.folder, read_only=True)) == FILES
-    assert os.listdir(tmp_path / "raw") == [archive.name]
+    assert list((tmp_path / "raw").iterdir()) == [archive]
 
 
 def test_another_archive_of_the_same_name_is_unpacked_anew(tmp_path: Path) -> None:
@@ -81,9 +84,7 @@ def test_a_damaged_archive_is_told_as_without_and_leaves_nothing(tmp_path: Path,
     archive, scratch = write_tar(tmp_path / "raw/a.tar.gz"), Scratch(tmp_path / "scratch")
     archive.write_bytes(archive.read_bytes()[:cut])
     for place in (scratch, None):
-        with pytest.raises(
-            BadRawError, match="the archive is damaged or cut short: the compressed data ends"
-        ):
+        with pytest.raises(BadRawError, match="the archive is damaged or cut short: the compressed"):
             contents(archive, place)
     assert entries(scratch) == []
 
@@ -115,12 +116,8 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path: Path, monkeypatch: p
         os.utime(path, (1, 1))
     contents(archives[0], scratch)  # used again
     contents(archives[2], scratch)
-    monkeypatch.setattr(tar_archive, "_content", None)
-    assert [unpacked._digest(a, a.stat()) + ".tar" in entries(scratch) for a in archives] == [
-        True,
-        False,
-        True,
-    ]
+    there = [unpacked._digest(a, a.stat()) + ".tar" in entries(scratch) for a in archives]
+    assert there == [True, False, True]
 
 
 def test_a_second_reader_waits_for_the_first_and_what_a_killed_one_left_is_removed(
@@ -132,7 +129,12 @@ def test_a_second_reader_waits_for_the_first_and_what_a_killed_one_left_is_remov
     (scratch.folder / f".{name}.1.tmp").write_bytes(b"left")
     made = []
     make = Scratch._make
-    monkeypatch.setattr(Scratch, "_make", lambda *given: (made.append(1), make(*given))[1])
+
+    def counted(self: Scratch, *given: Any) -> int | None:
+        made.append(1)
+        return make(self, *given)
+
+    monkeypatch.setattr(Scratch, "_make", counted)
     with ThreadPoolExecutor(4) as pool:
         assert all(found == FILES for found in pool.map(lambda _: contents(archive, scratch), range(8)))
     assert made == [1]
@@ -152,6 +154,6 @@ def test_a_build_unpacks_beside_its_config_and_the_status_takes_that(
     built = toy.compile()
     assert [s.sha256 for s in built.manifest.shards] == [s.sha256 for s in plain.manifest.shards]
     assert len(list((toy.out / WORK_FOLDER / FOLDER).glob("*.tar"))) == 1
-    monkeypatch.setattr(tar_archive, "_content", None)
+    monkeypatch.setattr(tar_archive, "_content", lambda *_: iter([b"not read"]))
     (found,) = suite_status(["toy_color"], toy.raw, toy.out, toy.catalog, Silent())
     assert (found.build, found.next) == ("built", "")

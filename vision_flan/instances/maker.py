@@ -123,7 +123,7 @@ class InstanceMaker:
             )
 
     def references(self, row: Mapping[str, Any]) -> Sequence[str]:
-        """What a row's image is read from, as far as that is known before the row is made; none is an error."""
+        """What a row's image is read from, as far as that is known before the row is made."""
         try:
             if self.composer:
                 return () if self.composer.reads & self._derived else self.composer.references(row)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Self, cast
@@ -18,20 +17,10 @@ from vision_flan.errors import DamagedFileError, Location, MissingRawError
 from vision_flan.raw.archives import Archive, Mounted, mount, parts_of
 from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import other_spellings
-from vision_flan.raw.opening import os_error, read_all
+from vision_flan.raw.opening import RawFile, os_error, read_all
 from vision_flan.raw.patterns import Pattern, refuse_unsafe
 from vision_flan.raw.unpacked import Scratch
 from vision_flan.raw.walk import Found, Watch, merged, walk
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """Where a path was found; `bytes` uncompressed, `mtime` in seconds (the archive's, for a member)."""
-
-    path: str
-    bytes: int
-    mtime: float
-    archive: str | None = None
 
 
 class RawDataset:
@@ -145,8 +134,9 @@ class RawDataset:
 
     def gone(self) -> Path | None:
         """A raw folder that has disappeared: this one, or one that it borrows from."""
-        folders = (self, *self.borrowed)
-        return next((raw.root for raw in folders if raw._was_there and not raw.root.exists()), None)
+        return next(
+            (raw.root for raw in (self, *self.borrowed) if raw._was_there and not raw.root.exists()), None
+        )
 
     def changed_archive(self) -> Path | None:
         """An open archive that has changed on disk since it was opened."""
@@ -214,18 +204,12 @@ class RawDataset:
         return None
 
     def packed_at(self, path: str) -> tuple[str, int] | None:
-        """The archive and the offset of a member that is quicker to read after the members before it; None for
-        any other file, and for one that is not there.
-
-        Raises:
-            BadRawError: the path leaves the folder.
-        """
+        """Archive and offset of a member that is quicker to read after those before it; None for others."""
         refuse_unsafe(path)
-        for raw, found in self._located(path):
-            if isinstance(found, os.stat_result) or not found[0].members.in_order:
-                return None
-            return str(raw._full(found[0])), found[0].members.offset(found[1])
-        return None
+        raw, found = next(self._located(path), (self, None))
+        if found is None or isinstance(found, os.stat_result) or not found[0].members.in_order:
+            return None
+        return str(raw._full(found[0])), found[0].members.offset(found[1])
 
     def close(self) -> None:
         """Close the archives of this folder and of the borrowed ones. They reopen when needed."""

@@ -134,7 +134,7 @@ class GzipIndex:
         return b"".join(parts)
 
     def _cursor_before(self, offset: int) -> tuple[int, _Cursor]:
-        """The nearest cursor: of the last restart point, or of the last read, which reads in order go on from."""
+        """The nearest cursor: that of a restart point, or of the last read if that ended between the two."""
         point = bisect_right(self._offsets, offset) - 1
         with self._lock:
             last, self._last = self._last, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location, MachineError, VflanError
@@ -24,6 +25,16 @@ _REASONS = {
     errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --jobs"),
     errno.ESTALE: ("the network folder was mounted again", "retry; if it fails again, check the mount"),
 }
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """Where a path was found; `bytes` uncompressed, `mtime` in seconds (the archive's, for a member)."""
+
+    path: str
+    bytes: int
+    mtime: float
+    archive: str | None = None
 
 
 def os_error(path: Path | str, error: OSError, doing: str = "read the file") -> VflanError:

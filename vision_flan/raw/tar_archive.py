@@ -38,8 +38,8 @@ _LARGEST_SPARSE = 1 << 30
 class TarArchive(IndexedArchive):
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
-    A packed one is read unpacked, if there is a place to unpack it to. Otherwise .tar.gz is read through restart
-    points, and .tar.bz2 and .tar.xz are unpacked to an unnamed temporary file in `TMPDIR`.
+    A packed one is read unpacked, if there is a place to unpack it to. Otherwise .tar.gz is read through
+    restart points, and .tar.bz2 and .tar.xz are unpacked to an unnamed temporary file in `TMPDIR`.
 
     Args:
         packing: "", "gz", "bz2" or "xz".

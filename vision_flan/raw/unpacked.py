@@ -1,9 +1,9 @@
-"""Packed tars, unpacked once into a folder of ours and read from there by every process, task and later run.
+"""Packed tars, unpacked once into a folder of ours, for every process, task and later run.
 
-An image of a .tar.gz costs the unpacking of up to a megabyte before it, and .tar.bz2 and .tar.xz have no random
-access at all. Unpacked, an archive is read like any folder. An entry is named by path, size and time of the
-archive, so it cannot be out of date; it appears whole, by renaming. Those that were not used for longest make
-room. The folder may be removed at any time.
+An image of a .tar.gz costs the unpacking of up to a megabyte before it, and .tar.bz2 and .tar.xz have no
+random access at all. Unpacked, an archive is read like any folder. An entry is named by path, size and time
+of the archive, so it cannot be out of date; it appears whole, by renaming. Those that were not used for
+longest make room. The folder may be removed at any time.
 """
 
 from __future__ import annotations
