@@ -123,7 +123,6 @@ class RawDataset:
             BadRawError: the path leaves the folder.
             MachineError: access is refused.
         """
-        refuse_unsafe(path)
         for raw, found in self._located(path):
             if isinstance(found, os.stat_result):
                 return f"{found.st_size} {found.st_mtime_ns} {raw.dataset}"
@@ -205,7 +204,6 @@ class RawDataset:
 
     def packed_at(self, path: str) -> tuple[str, int] | None:
         """Archive and offset of a member that is quicker to read after those before it; None for others."""
-        refuse_unsafe(path)
         raw, found = next(self._located(path), (self, None))
         if found is None or isinstance(found, os.stat_result) or not found[0].members.in_order:
             return None
@@ -258,7 +256,6 @@ class RawDataset:
                 yield raw, spelling
 
     def _find(self, path: str) -> RawFile | None:
-        refuse_unsafe(path)
         for _, found in self._located(path):
             if isinstance(found, os.stat_result):
                 return RawFile(path, found.st_size, found.st_mtime)
@@ -268,6 +265,7 @@ class RawDataset:
 
     def _located(self, path: str) -> Iterator[tuple[RawDataset, os.stat_result | tuple[Mounted, str]]]:
         """Where a path is found, first to last: the status of a file on disk, or a member."""
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             descriptor = raw._disk.open(spelling)
             if descriptor >= 0:
