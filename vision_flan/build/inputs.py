@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vision_flan.errors import BadRawError, Location, MissingRawError, VflanError
+from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, VflanError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.ahead import Ahead
 from vision_flan.readers.image_refs import ImageStore
@@ -85,14 +85,24 @@ class Watch:
 
     def read(self, ref: str) -> bytes:
         """The bytes of an image; raises what `ImageStore.read` raises."""
-        inputs = self._inputs
+        inputs, stamps = self._inputs, self.seen.stamps
         file = inputs.images.file_of(ref)
-        if file not in self.seen.stamps:
-            early = self._early.get(file)
-            self.seen.stamps[file] = stamp(inputs.raw, file) if early is None else early
-            if inputs.checksums and self.seen.stamps[file] not in ("", _REFUSED):
-                self.seen.sums[file] = checksum(inputs.raw, file)
         held = self._ahead.held(ref)
+        if file in stamps:
+            return self._read(ref) if held is None else held
+        if (
+            held is None and file == ref and not inputs.checksums
+        ):  # an image of its own: one opening gives all
+            try:
+                data, stamps[file] = inputs.images.read_stamped(ref)
+            except DamagedFileError:
+                stamps[file] = stamp(inputs.raw, file)
+                raise
+            return self._read(ref) if data is None else data
+        early = self._early.get(file)
+        stamps[file] = stamp(inputs.raw, file) if early is None else early
+        if inputs.checksums and stamps[file] not in ("", _REFUSED):
+            self.seen.sums[file] = checksum(inputs.raw, file)
         return self._read(ref) if held is None else held
 
 

@@ -67,6 +67,10 @@ class Mounted:
         """Time of the archive in seconds."""
         return self.mtime_ns / 1e9
 
+    def stamp(self, name: str, dataset: str) -> str:
+        """The stamp of a member (`RawDataset.stamp`)."""
+        return f"{self.members.size(name)} {self.mtime_ns} {dataset} {self.bytes} {self.path}"
+
     def name_of(self, path: str, *, wrapped: bool = False) -> str | None:
         """The member behind a path of the layout."""
         if not path.startswith(self.prefix):

@@ -76,28 +76,37 @@ class RawDataset:
             BadRawError: the path leaves the folder, or the archive is damaged.
             MachineError: access is refused.
         """
+        data = self.read_stamped(path, at_most)[0]
+        if data is None:
+            raise self._missing(path)
+        return data
+
+    def read_stamped(self, path: str, at_most: int | None = None) -> tuple[bytes | None, str]:
+        """The bytes of a file, None for a missing one, and its stamp from before they were read: one opening
+        gives both. Raises what `read_bytes` and `stamp` raise, except MissingRawError."""
         refuse_unsafe(path)
         for raw, spelling in self._tries(path):
-            descriptor = raw._disk.open(spelling)
-            if descriptor >= 0:
+            opened = raw._disk.open(spelling)
+            if opened is not None:
+                descriptor, status = opened
                 try:
-                    return read_all(descriptor, at_most)
+                    return read_all(descriptor, status.st_size, at_most), raw._stamp_of(status)
                 except OSError as error:
                     raise os_error(self.root / path, error) from error
                 finally:
                     os.close(descriptor)
             found = raw._member(spelling)
             if found:
-                return found[0].members.read(found[1], at_most)
-        raise self._missing(path)
+                return found[0].members.read(found[1], at_most), raw._stamp_of(found)
+        return None, ""
 
     def open(self, path: str) -> IO[bytes]:
         """The file as a seekable binary stream; for what it raises see `read_bytes`."""
         refuse_unsafe(path)
         for raw, spelling in self._tries(path):
-            descriptor = raw._disk.open(spelling)
-            if descriptor >= 0:
-                return os.fdopen(descriptor, "rb")
+            opened = raw._disk.open(spelling)
+            if opened is not None:
+                return os.fdopen(opened[0], "rb")
             found = raw._member(spelling)
             if found:
                 return cast("IO[bytes]", found[0].members.open(found[1]))
@@ -124,12 +133,13 @@ class RawDataset:
             MachineError: access is refused.
         """
         for raw, found in self._located(path):
-            if isinstance(found, os.stat_result):
-                return f"{found.st_size} {found.st_mtime_ns} {raw.dataset}"
-            mounted, name = found
-            size = mounted.members.size(name)
-            return f"{size} {mounted.mtime_ns} {raw.dataset} {mounted.bytes} {mounted.path}"
+            return raw._stamp_of(found)
         return ""
+
+    def _stamp_of(self, found: os.stat_result | tuple[Mounted, str]) -> str:
+        if isinstance(found, os.stat_result):
+            return f"{found.st_size} {found.st_mtime_ns} {self.dataset}"
+        return found[0].stamp(found[1], self.dataset)
 
     def gone(self) -> Path | None:
         """A raw folder that has disappeared: this one, or one that it borrows from."""
@@ -267,10 +277,8 @@ class RawDataset:
         """Where a path is found, first to last: the status of a file on disk, or a member."""
         refuse_unsafe(path)
         for raw, spelling in self._tries(path):
-            descriptor = raw._disk.open(spelling)
-            if descriptor >= 0:
-                status = os.fstat(descriptor)
-                os.close(descriptor)
+            status = raw._disk.status(spelling)
+            if status is not None:
                 yield raw, status
             elif found := raw._member(spelling):
                 yield raw, found

@@ -67,9 +67,12 @@ def open_descriptor(path: Path) -> int:
         raise os_error(path, error, "open the archive") from error
 
 
-def read_all(descriptor: int, at_most: int | None = None) -> bytes:
-    """The bytes of an open file, or its first `at_most` bytes: a file of any size costs no more than that."""
-    size = os.fstat(descriptor).st_size
+def read_all(descriptor: int, size: int, at_most: int | None = None) -> bytes:
+    """The bytes of an open file, or its first `at_most` bytes: a file of any size costs no more than that.
+
+    Args:
+        size: its bytes when it was opened; if it has grown since, they are read too.
+    """
     if at_most is not None and size > at_most:
         return _exactly(descriptor, at_most)
     data = os.read(descriptor, size + 1)

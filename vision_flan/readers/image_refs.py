@@ -48,6 +48,11 @@ class ImageStore:
         file, mark, record = locator.rpartition("#")
         return file if mark and record.isdecimal() else locator
 
+    def read_stamped(self, ref: str) -> tuple[bytes | None, str]:
+        """The bytes of a file of the layout that is an image, None for a missing one, and its stamp
+        (`RawDataset.read_stamped`)."""
+        return self._raw.read_stamped(ref, MOST_BYTES)
+
     def read(self, ref: str) -> bytes:
         """The encoded bytes of an image.
 
