@@ -1,6 +1,6 @@
 """One instance of a task to look at: a small image file, and what was asked and answered.
 
-A compiled folder has `gallery/<task>.jpg` and the facts beside it, made anew from the shards when these have
+A compiled folder has `gallery/<task>.jpg` and the facts beside it, made again from the shards when these have
 changed; a repository has the image, and the facts in the task's manifest. Only tasks whose images may clearly
 be shown to anybody have one. The card shows a dozen of them, from as many categories as there are.
 """
