@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
 from vision_flan.build.compile import Options, compile_task
-from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, verify, write_atomically
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.dataset.verification import verify
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
