@@ -23,6 +23,7 @@ from vision_flan.dataset.licenses import (
     by_source,
     cell,
     license_name,
+    limit_of,
     link,
     piped,
     quoted,
@@ -140,18 +141,6 @@ def _template() -> jinja2.Template:
         "short": short_number,
     }
     return environment.get_template("card.md.j2")
-
-
-def limit_of(task: PublishedTask) -> str:
-    """What its makers say against using a task, in a sentence; "" for nothing."""
-    source = task.manifest.source
-    use, withdrawn = source.get("use"), source.get("withdrawn")
-    parts = []
-    if use:
-        parts.append(f"training is {use['train']}: {use['reason']}")
-    if withdrawn:
-        parts.append(f"withdrawn on {withdrawn['date']} by {withdrawn['by']}")
-    return "; ".join(parts)
 
 
 def pictured(task: PublishedTask) -> int | None:
