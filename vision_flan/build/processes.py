@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
-from vision_flan.build.memory import keep_freed_memory
+from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.watch import Watch, begin, run_noted
 from vision_flan.limits import Death, Limits, applied, current
 from vision_flan.report import Reporter, Silent
@@ -108,6 +108,7 @@ def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | No
     begin(notes, limits)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
+    go_without_pandas()
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True, name="alive").start()
 
 
