@@ -18,12 +18,12 @@ SITE = """
 import os, signal, time
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.limits import current_step
-read = ImageStore.read
+read = ImageStore.read_stamped
 def broken(self, ref):
     task = str(current_step().place.file)
     {faults}
     return read(self, ref)
-ImageStore.read = broken
+ImageStore.read_stamped = broken
 """
 START = """
 from pathlib import Path
