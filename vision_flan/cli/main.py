@@ -38,6 +38,7 @@ COMMANDS = {
     "diff": ("vision_flan.cli.diff", "diff"),
     "stats": ("vision_flan.cli.stats", "stats"),
     "duplicates": ("vision_flan.cli.duplicates", "duplicates"),
+    "audit": ("vision_flan.cli.audit", "audit"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),
