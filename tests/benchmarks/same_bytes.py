@@ -118,7 +118,7 @@ def _is_below(process: psutil.Process, pid: int) -> bool:
 
 @click.command()
 @click.option("--suite", default="vision_flan", show_default=True)
-@click.option("--n", default=40, show_default=True, help="Records of a miniature.")
+@click.option("--n", default=100, show_default=True, help="Records of a miniature.")
 @click.option("--kills", default=20, show_default=True)
 @click.option("--skip", multiple=True, type=click.Choice(["two jobs", "killed", "ray", "shares"]))
 def main(suite: str, n: int, kills: int, skip: tuple[str, ...]) -> None:
