@@ -1,9 +1,9 @@
 """A whole suite, built in every way a user may build it: are the files the same? `make test-suite-kills`.
 
-`python -m tests.benchmarks.same_bytes [--suite NAME] [--n N] [--kills K] [--skip ray]` makes miniatures of the
-suite's datasets and compiles them undisturbed with one job, with two, killed at K random points and resumed, on
-a Ray cluster of three workers of which one is killed, and in three shares that are merged. Every file of the
-compiled folders must be the same, byte for byte. It takes minutes, so `make test` leaves it out.
+`python -m tests.benchmarks.same_bytes [--suite NAME] [--n N] [--kills K] [--skip ray]` makes miniatures of
+the suite's datasets and compiles them undisturbed with one job, with two, killed at K random points and
+resumed, on a Ray cluster of three workers of which one is killed, and in three shares that are merged. Every
+file of the compiled folders must be the same, byte for byte. It takes minutes, so `make test` leaves it out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Builds:
         return self.vflan("compile", "--suite", self._suite, "--raw", raw, "--out", out, *more)
 
     def killed(self, name: str, kills: int, seconds: float) -> int:
-        """Kill a build at random points, spread over what it takes, and run it to its end. Returns the kills."""
+        """Kill a build at random points of what it takes, and run it to its end. Returns the kills."""
         done = 0
         while done < kills:
             running = self.compile(name, "--jobs", "2")

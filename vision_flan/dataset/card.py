@@ -15,7 +15,16 @@ import jinja2
 
 from vision_flan.columns import COLUMNS
 from vision_flan.dataset import front_matter
-from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name, link, piped, shown
+from vision_flan.dataset.licenses import (
+    PAPER_BIBTEX,
+    by_source,
+    cell,
+    license_name,
+    limit_of,
+    link,
+    piped,
+    shown,
+)
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.plot import PLOT, by_category
 from vision_flan.dataset.publication import (
@@ -106,18 +115,6 @@ def _template() -> jinja2.Template:
     }
     environment.filters |= {"license_name": license_name, "images": images}
     return environment.get_template("card.md.j2")
-
-
-def limit_of(task: PublishedTask) -> str:
-    """What its makers say against using a task, in a sentence; "" for nothing."""
-    source = task.manifest.source
-    use, withdrawn = source.get("use"), source.get("withdrawn")
-    parts = []
-    if use:
-        parts.append(f"training is {use['train']}: {use['reason']}")
-    if withdrawn:
-        parts.append(f"withdrawn on {withdrawn['date']} by {withdrawn['by']}")
-    return "; ".join(parts)
 
 
 def images(task: PublishedTask) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_flan.dataset import front_matter
+from vision_flan.dataset.attribution import NOTICES
 from vision_flan.dataset.card import render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.licenses import citations_bib, licenses_md
@@ -72,7 +73,7 @@ class Documents:
 def notices(tasks: Mapping[str, PublishedTask]) -> dict[str, str]:
     """`LICENSES/<file>` -> text of the notices that travel with the images published."""
     return {
-        f"LICENSES/{name}": text
+        f"{NOTICES}/{name}": text
         for _, task in sorted(tasks.items())
         for name, text in sorted(task.manifest.notices.items())
         if text and task.publication.form != RECIPE
