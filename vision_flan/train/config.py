@@ -59,7 +59,7 @@ class Source:
 
     Args:
         root: a compiled folder or Hub repository; empty means `data.root`.
-        include, exclude: task ids, or patterns such as `object_*`.
+        include, exclude: task ids or published names, or patterns of ids such as `object_*`.
         tasks: how many of these tasks, chosen by seed; 0 means all.
         per_task: how many instances of each at most; 0 means all.
         total: how many instances of the whole source; 0 means all. A source that has fewer is refused.
