@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
-from vision_flan.spec.license import License, license_from, withdrawn_from
+from vision_flan.spec.license import License, evidence_from, license_from, withdrawn_from
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -93,11 +93,17 @@ def _lenders(tasks: Mapping[str, PublishedTask]) -> str:
         return ""
     rows = [
         f"| {link(about['title'], about['homepage'])} | {cell(about['license'] or 'None stated')} "
-        f"| {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
+        f"| {_read_at(about)} | {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
         for _, (about, borrowers) in sorted(found.items())
     ]
-    head = "| work | license | used by |\n|---|---|---|\n"
+    head = "| work | license | read at | used by |\n|---|---|---|---|\n"
     return "\n## Works they are made from\n\n" + head + "\n".join(rows) + "\n"
+
+
+def _read_at(about: Mapping[str, Any]) -> str:
+    """Links to where the license of a work was read."""
+    evidence = evidence_from(about.get("evidence"))
+    return ", ".join(f"[{number}]({quoted(entry.url)})" for number, entry in enumerate(evidence, 1))
 
 
 def _granted(tasks: Mapping[str, PublishedTask]) -> str:

@@ -136,6 +136,7 @@ class Source:
     homepage: str
     license: str
     citation: str = field(default="")
+    evidence: tuple[Evidence, ...] = ()
 
 
 def stricter(first: Terms, second: Terms) -> Terms:
