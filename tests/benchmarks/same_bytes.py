@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -86,7 +86,7 @@ class Builds:
         folders = [str(self.root / share) for share in shares]
         self.end(self.vflan("merge", *folders, "--out", str(self.root / name)))
 
-    def files(self, name: str) -> Mapping[str, str]:
+    def files(self, name: str) -> dict[str, str]:
         """sha256 of every file of a compiled folder, but those of the work folder."""
         out = self.root / name
         return {

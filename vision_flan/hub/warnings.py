@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
-from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan, with_current_license
+from vision_flan.hub.corrections import license_was_corrected
+from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.license import withdrawn_from
 
@@ -77,7 +78,7 @@ def _limited(sent: Sequence[PublishedTask]) -> list[str]:
 def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
     """Whether images are on the Hub though the catalog's license is stricter by now."""
     allowed = task.publication.form == RECIPE or task.publication.reason
-    return not allowed and with_current_license(task.manifest, catalog) is not task.manifest
+    return not allowed and license_was_corrected(task.manifest, catalog)
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
