@@ -97,9 +97,11 @@ def vflan(jobs: int) -> Callable[[Path, Path], None]:
     def compile_it(root: Path, out: Path) -> None:
         from vision_flan.build.compile import Options, compile_task
         from vision_flan.build.engines import EngineSpec
+        from vision_flan.build.memory import go_without_pandas
         from vision_flan.report import Silent
         from vision_flan.spec.catalog import Catalog
 
+        go_without_pandas()  # as the command does
         catalog = Catalog(root / "specs", root / "instructions")
         options = Options(engine=EngineSpec(jobs=jobs))
         compile_task("bench_task", root / "raw", out, catalog, options, Silent())

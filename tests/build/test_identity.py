@@ -26,12 +26,11 @@ from tests.toy import DATASET, TASK, Toy, square
 from vision_flan.build import schedule
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
-from vision_flan.build.inputs import LISTED_FILES
+from vision_flan.build.inputs import LISTED_FILES, Watch
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.errors import BadRawError, MachineError, MissingRawError
-from vision_flan.readers.image_refs import ImageStore
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
@@ -354,15 +353,15 @@ class TestSpecsThatChange:
 
 def during_build(monkeypatch: pytest.MonkeyPatch, at: int, do: Callable[[], object]) -> None:
     """Do something when image number `at` is about to be read."""
-    read, count = ImageStore.read, [0]
+    read, count = Watch.read, [0]
 
-    def counted(self: ImageStore, ref: str) -> bytes:
+    def counted(self: Watch, ref: str) -> bytes:
         count[0] += 1
         if count[0] == at:
             do()
         return read(self, ref)
 
-    monkeypatch.setattr(ImageStore, "read", counted)
+    monkeypatch.setattr(Watch, "read", counted)
 
 
 class TestRawFilesThatChangeWhileTheyAreRead:
@@ -613,13 +612,13 @@ class TestDrops:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         toy = Toy(tmp_path, count=4 * BLOCK_ROWS)
-        read, count = ImageStore.read, []
+        read, count = Watch.read, []
 
-        def counted(self: ImageStore, ref: str) -> bytes:
+        def counted(self: Watch, ref: str) -> bytes:
             count.append(ref)
             return read(self, ref)
 
-        monkeypatch.setattr(ImageStore, "read", counted)
+        monkeypatch.setattr(Watch, "read", counted)
         toy.compile(limit=500, engine=EngineSpec(jobs=64))
         assert len(count) == 500 + schedule.PROBED
 

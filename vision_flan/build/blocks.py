@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from vision_flan.build.identity import is_whole
 from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
+from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.manifest import write_atomically
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
@@ -55,6 +56,7 @@ class Made:
         dropped: reason -> number of candidates dropped, up to the limit.
         examples: reason -> the first candidate dropped for it.
         seen: the image files that were looked up.
+        contents: what the shards hold; nothing for a part.
     """
 
     span: Span
@@ -65,18 +67,24 @@ class Made:
     dropped: dict[str, int]
     examples: dict[str, str]
     seen: Seen = field(default_factory=Seen)
+    contents: Contents = field(default_factory=Contents)
 
     @classmethod
     def read(cls, path: Path) -> Made:
         """Read back what `write` wrote. Raises OSError, ValueError, TypeError or KeyError."""
         data = json.loads(path.read_text("utf-8"))
         shards = tuple(ShardFacts(**shard) for shard in data["shards"])
-        seen = Seen(**data["seen"])
-        return cls(**{**data, "span": Span(**data["span"]), "shards": shards, "seen": seen})
+        typed = {
+            "span": Span(**data["span"]),
+            "shards": shards,
+            "seen": Seen(**data["seen"]),
+            "contents": Contents.from_json(data["contents"]),
+        }
+        return cls(**{**data, **typed})
 
     def write(self, path: Path) -> None:
         """Write the facts atomically."""
-        write_atomically(path, json.dumps(vars(self), default=vars))
+        write_atomically(path, json.dumps({**vars(self), "contents": self.contents.to_json()}, default=vars))
 
     def can_reuse_for(self, at_most: int | None) -> bool:
         """Whether the same blocks would come out the same if limited to `at_most` rows."""
@@ -118,8 +126,8 @@ class BlockMaker:
     def bytes_each(self, rows: Sequence[Row]) -> float:
         """Bytes that a candidate adds to a shard, on average, dropped ones included. Nothing is written."""
         watch, size = self._inputs.watch(), 0
-        for row in rows:
-            made = self._maker.make(dict(row), watch.read, full_check=self._full_check)
+        for row in watch.ahead(map(dict, rows), self._maker.references, None):
+            made = self._maker.make(row, watch.read, full_check=self._full_check)
             size += made.num_bytes if isinstance(made, Instance) else 0
         return size / max(len(rows), 1)
 
@@ -146,7 +154,7 @@ class BlockMaker:
             for part in parts:
                 for batch in batches_of(self._part_file(part.span)):
                     writer.add_batch(batch)
-        made = _joined(span, writer.facts, parts)
+        made = _joined(span, writer, parts)
         made.write(self._facts_file(span.first, part=False))
         for part in parts:
             self._facts_file(part.span.first, part=True).unlink(missing_ok=True)
@@ -176,7 +184,7 @@ class BlockMaker:
     def _make(self, span: Span, tables: Tables, writer: ShardWriter | PartWriter) -> Made:
         watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
         with writer:
-            for row in _rows(tables):
+            for row in watch.ahead(_rows(tables), self._maker.references, span.at_most):
                 if progress.rows == span.at_most:
                     break
                 instance = self._maker.make(row, watch.read, full_check=self._full_check)
@@ -190,8 +198,17 @@ class BlockMaker:
             self._check_still_there(watch.seen)
         part = writer.checksum if isinstance(writer, PartWriter) else ""
         shards = () if isinstance(writer, PartWriter) else writer.facts
+        contents = Contents() if isinstance(writer, PartWriter) else writer.contents
         made = Made(
-            span, progress.rows, shards, part, progress.bytes, dict(drops.counts), drops.examples, watch.seen
+            span,
+            progress.rows,
+            shards,
+            part,
+            progress.bytes,
+            dict(drops.counts),
+            drops.examples,
+            watch.seen,
+            contents,
         )
         made.write(self._facts_file(span.first, part=bool(part)))
         return made
@@ -215,7 +232,7 @@ def _rows(tables: Tables) -> Iterator[Row]:
         yield from table.to_pylist()
 
 
-def _joined(span: Span, shards: tuple[ShardFacts, ...], parts: Sequence[Made]) -> Made:
+def _joined(span: Span, writer: ShardWriter, parts: Sequence[Made]) -> Made:
     """The facts of blocks whose parts were joined."""
     dropped: Counter[str] = Counter()
     examples: dict[str, str] = {}
@@ -225,7 +242,7 @@ def _joined(span: Span, shards: tuple[ShardFacts, ...], parts: Sequence[Made]) -
         examples = part.examples | examples  # keep the first in selection order
         seen.add(part.seen)
     rows, size = sum(part.rows for part in parts), sum(part.content_bytes for part in parts)
-    return Made(span, rows, shards, "", size, dict(dropped), examples, seen)
+    return Made(span, rows, writer.facts, "", size, dict(dropped), examples, seen, writer.contents)
 
 
 class _Drops:

@@ -22,7 +22,7 @@ from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
-from vision_flan.raw.roots import RawPlaces
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.candidates import Candidates
 from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import FOLDER, TableCache
@@ -54,6 +54,7 @@ def compile_task(
         BadRawError: a raw file is not in its format, or changes while it is read.
         MachineError: disk full, no permission, another compile of this task is running.
     """
+    raw = RawRoots.for_build(raw, out / WORK_FOLDER)
     task = catalog.task(name)
     sources = task_sources(task, catalog)
     with closing(open_raw(sources.dataset, catalog, raw)) as opened:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vision_flan.errors import BadRawError, Location, MissingRawError, VflanError
+from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, VflanError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.ahead import Ahead
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import TaskSources
 
@@ -64,17 +65,45 @@ class Watch:
     def __init__(self, inputs: ImageInputs) -> None:
         self._inputs = inputs
         self._read = inputs.images.read
+        self._early: dict[str, str] = {}
+        self._ahead = Ahead(inputs.images)
         self.seen = Seen()
+
+    def ahead(
+        self,
+        rows: Iterable[dict[str, Any]],
+        refs_of: Callable[[dict[str, Any]], Sequence[str]],
+        at_most: int | None,
+    ) -> Iterator[dict[str, Any]]:
+        """The same rows; images that are quicker to read together are read before. See `readers.ahead`."""
+        return self._ahead.rows(rows, refs_of, at_most, self._stamp_early)
+
+    def _stamp_early(self, ref: str) -> None:
+        file = self._inputs.images.file_of(ref)
+        if file not in self._early:
+            self._early[file] = stamp(self._inputs.raw, file)
 
     def read(self, ref: str) -> bytes:
         """The bytes of an image; raises what `ImageStore.read` raises."""
-        inputs = self._inputs
+        inputs, stamps = self._inputs, self.seen.stamps
         file = inputs.images.file_of(ref)
-        if file not in self.seen.stamps:
-            self.seen.stamps[file] = stamp(inputs.raw, file)
-            if inputs.checksums and self.seen.stamps[file] not in ("", _REFUSED):
-                self.seen.sums[file] = checksum(inputs.raw, file)
-        return self._read(ref)
+        held = self._ahead.held(ref)
+        if file in stamps:
+            return self._read(ref) if held is None else held
+        if (
+            held is None and file == ref and not inputs.checksums
+        ):  # an image of its own: one opening gives all
+            try:
+                data, stamps[file] = inputs.images.read_stamped(ref)
+            except DamagedFileError:
+                stamps[file] = stamp(inputs.raw, file)
+                raise
+            return self._read(ref) if data is None else data
+        early = self._early.get(file)
+        stamps[file] = stamp(inputs.raw, file) if early is None else early
+        if inputs.checksums and stamps[file] not in ("", _REFUSED):
+            self.seen.sums[file] = checksum(inputs.raw, file)
+        return self._read(ref) if held is None else held
 
 
 def stamp(raw: RawDataset, path: str) -> str:

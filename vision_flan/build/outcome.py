@@ -11,6 +11,7 @@ from vision_flan.build.blocks import MISSING_IMAGE, Made
 from vision_flan.build.identity import Identity, facts_of
 from vision_flan.build.inputs import Seen, image_files, raw_files
 from vision_flan.build.job import Build
+from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
@@ -28,9 +29,10 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
     task = build.task
     counts = _counts(build, candidates, finished)
     shards = [shard for block in finished for shard in block.shards]
-    seen = Seen()
+    seen, contents = Seen(), Contents()
     for block in finished:
         seen.add(block.seen)
+        contents.merge(block.contents)
     return Manifest(
         task=task.id,
         dataset=task.dataset,
@@ -42,6 +44,7 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
         instruction=instruction_of(task, build.instruction),
         raw_files=raw_files(build.sources, build.raw, identity.annotations),
         images=image_files(seen),
+        contents=contents.facts(),
         **facts_of(task, build.sources),
         **identity.recipe,
     )

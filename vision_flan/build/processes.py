@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from vision_flan.build.memory import keep_freed_memory
+from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.report import Reporter, Silent
 
 T = TypeVar("T")
@@ -91,6 +91,7 @@ def _begin(alive: Connection, said: Connection) -> None:
     _said = said
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
+    go_without_pandas()
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True, name="alive").start()
 
 

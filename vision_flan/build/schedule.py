@@ -18,7 +18,7 @@ import pyarrow as pa
 from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
-from vision_flan.build.memory import keep_freed_memory
+from vision_flan.build.memory import ready_for_images
 from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
@@ -118,9 +118,9 @@ class Schedule:
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
         wrong."""
-        keep_freed_memory()
         try:
-            return self._collect()
+            with ready_for_images():
+                return self._collect()
         finally:
             self._flight.cancel()
 

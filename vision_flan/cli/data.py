@@ -128,11 +128,13 @@ def compile(
     """
     from vision_flan.build.compile import Options
     from vision_flan.build.many import select
+    from vision_flan.build.memory import go_without_pandas
     from vision_flan.build.plan import quotas_of, read_quotas
     from vision_flan.build.shares import share_of
     from vision_flan.cli.versions import print_untested_notice
     from vision_flan.spec.catalog import Catalog
 
+    go_without_pandas()
     catalog = Catalog.default()
     quota: int | str | None = "spec" if limit is None else (limit or None)
     where = _engine(engine, jobs, address)

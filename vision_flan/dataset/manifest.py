@@ -34,6 +34,8 @@ class Manifest:
         raw_files: raw files the tables were read from: path, bytes, mtime; for many files, their number and
             a checksum.
         images: image files that were looked up: how many there are and how many are missing, a checksum.
+        contents: distinct images, tokens of the answers, the smallest hashes of the images; nothing if it was
+            compiled before they were counted (`vision_flan.dataset.contents`).
         limit: maximum instances, None for no limit.
         counts: candidates, written, dropped by reason, an example of each reason, not_needed.
         num_bytes: size of images and texts in memory, for `dataset_info.dataset_size`.
@@ -63,6 +65,7 @@ class Manifest:
     source: Mapping[str, Any]
     instruction: str = ""
     images: Mapping[str, Any] = field(default_factory=dict)
+    contents: Mapping[str, Any] = field(default_factory=dict)
     attribution: Mapping[str, Any] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION

@@ -32,6 +32,7 @@ from vision_flan.columns import (
     Turn,
     arrow_schema,
 )
+from vision_flan.dataset.contents import Contents
 from vision_flan.instances.maker import Instance
 
 #: Candidates per block, the unit of work.
@@ -126,9 +127,10 @@ class HashedFile:
 class _Shard:
     """One Parquet file that is being written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, contents: Contents) -> None:
         self.path = path
         self.rows = 0
+        self._contents = contents
         self.file = HashedFile(path, hashlib.sha256())
         self._sink = pa.PythonFile(self.file, "w")
         self._writer = pq.ParquetWriter(
@@ -143,6 +145,7 @@ class _Shard:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one row group."""
+        self._contents.add(batch)
         self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
         self.rows += batch.num_rows
 
@@ -163,8 +166,8 @@ class _Shard:
 class ShardWriter:
     """Writes rows to shards `<name>.0.parquet`, `<name>.1.parquet`, ...; no rows, no file.
 
-    Use as a context manager; at its end the shards have their names, and `facts` lists them. A writer that is
-    interrupted leaves files with `.tmp` in their name.
+    Use as a context manager; at its end the shards have their names, `facts` lists them, and `contents` has
+    what they hold. A writer that is interrupted leaves files with `.tmp` in their name.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -175,6 +178,7 @@ class ShardWriter:
         self._pending_rows = self._pending_bytes = 0
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
+        self.contents = Contents()
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +224,9 @@ class ShardWriter:
         if self._pending:
             if self._open is None:
                 number = len(self.facts)
-                self._open = _Shard(self._folder / f"{self._name}.{number}.parquet.{os.getpid()}.tmp")
+                self._open = _Shard(
+                    self._folder / f"{self._name}.{number}.parquet.{os.getpid()}.tmp", self.contents
+                )
             group = self._pending[0] if len(self._pending) == 1 else pa.concat_batches(self._pending)
             self._open.write(group)
         self._pending, self._instances = [], []

@@ -44,8 +44,8 @@ class Folders:
         self._folders: dict[str, tuple[str, ...]] = {}
         self._wrapper_name: str | None = None
 
-    def open(self, path: str) -> int:
-        """An open descriptor of a regular file on disk, -1 when there is none."""
+    def open(self, path: str) -> tuple[int, os.stat_result] | None:
+        """An open descriptor of a regular file on disk with its status, None when there is none."""
         folder, _, name = path.rpartition("/")
         folders = self._folders.get(folder)
         for known in self.of(folder, path) if folders is None else folders:
@@ -57,12 +57,38 @@ class Folders:
                 if error.errno != errno.ELOOP:
                     raise os_error(self.root / path, error) from error
                 descriptor = self._follow(known + name, path)
-            if descriptor >= 0 and not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                continue
-            if descriptor >= 0:
-                return descriptor
-        return -1
+                if descriptor < 0:
+                    continue
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                return descriptor, status
+            os.close(descriptor)
+        return None
+
+    def status(self, path: str) -> os.stat_result | None:
+        """The status of a regular file on disk, None when there is none. A link costs opening what it names;
+        anything else costs one look, and may turn out not to be readable."""
+        folder, _, name = path.rpartition("/")
+        folders = self._folders.get(folder)
+        for known in self.of(folder, path) if folders is None else folders:
+            try:
+                status = os.lstat(known + name)
+            except OSError as error:
+                if error.errno in NO_SUCH_PATH:
+                    continue
+                raise os_error(self.root / path, error) from error
+            if stat.S_ISREG(status.st_mode):
+                return status
+            if stat.S_ISLNK(status.st_mode):
+                return self._status_of_opened(path)
+        return None
+
+    def _status_of_opened(self, path: str) -> os.stat_result | None:
+        found = self.open(path)
+        if found is None:
+            return None
+        os.close(found[0])
+        return found[1]
 
     def _follow(self, full: str, path: str) -> int:
         """Open a path whose last name is a link, if the link stays in the folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location, MachineError, VflanError
@@ -24,6 +25,16 @@ _REASONS = {
     errno.ENOMEM: ("out of memory", "free some memory, or compile with fewer --jobs"),
     errno.ESTALE: ("the network folder was mounted again", "retry; if it fails again, check the mount"),
 }
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """Where a path was found; `bytes` uncompressed, `mtime` in seconds (the archive's, for a member)."""
+
+    path: str
+    bytes: int
+    mtime: float
+    archive: str | None = None
 
 
 def os_error(path: Path | str, error: OSError, doing: str = "read the file") -> VflanError:
@@ -56,9 +67,12 @@ def open_descriptor(path: Path) -> int:
         raise os_error(path, error, "open the archive") from error
 
 
-def read_all(descriptor: int, at_most: int | None = None) -> bytes:
-    """The bytes of an open file, or its first `at_most` bytes: a file of any size costs no more than that."""
-    size = os.fstat(descriptor).st_size
+def read_all(descriptor: int, size: int, at_most: int | None = None) -> bytes:
+    """The bytes of an open file, or its first `at_most` bytes: a file of any size costs no more than that.
+
+    Args:
+        size: its bytes when it was opened; if it has grown since, they are read too.
+    """
     if at_most is not None and size > at_most:
         return _exactly(descriptor, at_most)
     data = os.read(descriptor, size + 1)

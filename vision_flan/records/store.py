@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -85,6 +85,8 @@ class RecordStore:
         with machine_errors():
             self._con = duckdb.connect(database, config=_config(work))
         _pin(self._con)
+        if work is not None:
+            self._con.execute("BEGIN")  # and never a commit, which would wait for the disk to have it
         self._tables: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -119,7 +121,7 @@ class RecordStore:
                 raise step.too_much("more memory or disk than it may take", "memory") from error
             raise
         finally:
-            self._con.unregister("_incoming")
+            self._forget("_incoming")
         self._tables.add(name)
         return self._count(f'"{name}"')
 
@@ -185,7 +187,7 @@ class RecordStore:
         except duckdb.Error as error:
             raise sql_error(error, place) from error
         finally:
-            self._con.unregister("_wanted")
+            self._forget("_wanted")
 
     @machine_errors()
     def prepare(
@@ -248,6 +250,11 @@ class RecordStore:
         }
         example = str(self._con.execute(sql[reason]).fetchall()[0][0])
         return " ".join(example[:_EXAMPLE_LENGTH].split())
+
+    def _forget(self, name: str) -> None:
+        """Unregister what SQL read; after an error nothing more runs in a transaction."""
+        with suppress(duckdb.TransactionException):
+            self._con.unregister(name)
 
     def _columns(self, sql: str, place: Location) -> dict[str, str]:
         rows = self._run(f"DESCRIBE ({sql}\n)", place).fetchall()
