@@ -1,8 +1,9 @@
 """One real step of a tiny model on several processes, and what they sent each other.
 
-    python collectives.py MODEL '[{"ranks": 2, "recipe": "tiny_cpu", "overrides": ["train.batch=8"], "rows": 1}]'
+    python collectives.py MODEL '[{"ranks": 2, "recipe": "tiny_cpu", "overrides": [], "rows": 1}]'
 
-Prints one JSON list: for each job {kind: [count, bytes]} of rank 0. The parent never computes, so it may fork.
+Prints one JSON list: for each job {kind: [count, bytes]} of rank 0. The parent never computes, so forking
+is safe.
 """
 
 import json

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.benchmarks import train_cost
 from tests.train.conftest import environment
 from vision_flan.train.config import ConfigError, Init
 from vision_flan.train.cost import Cost, cost, shape_of
@@ -112,3 +113,14 @@ def test_nothing_stays_behind(tiny: Path) -> None:
     """A run can start in the same process afterwards."""
     cost(load("tiny_cpu"), shape_of(Init(from_=str(tiny))), 2)
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_cell_of_the_documents_tables_is_computed_again() -> None:
+    text = train_cost.DOCUMENT.read_text(encoding="utf-8")
+    recomputed = train_cost.found(("stage1", "7b", (), 64))
+    row = next(line for line in text.splitlines() if line.startswith("| LLaVA-7B |"))
+    assert row.split("|")[-2].strip() == f"{recomputed.peak / 2**30:.0f}"
+    row = next(line for line in text.splitlines() if line.startswith("| 7B, `full` | 64 |"))
+    assert train_cost.gib(recomputed.peak) in row
+    assert f"{recomputed.sent['all-gather'].count} x" in row

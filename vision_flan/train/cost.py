@@ -119,7 +119,7 @@ class Collectives(TorchDispatchMode):
         if any(issubclass(kind, DTensor) for kind in types):
             return NotImplemented  # it runs as operations on its local part, which come here again
         result = operation(*args, **(kwargs or {}))
-        name = operation.name().partition("::")[2].partition(".")[0]
+        name = str(operation._schema.name).partition("::")[2].partition(".")[0]
         if operation.namespace in ("c10d", "_c10d_functional") and name in _KINDS:
             size = max(sum(t.nbytes for t in _tensors(part)) for part in (args, result))
             self.sent[_KINDS[name]] = self.sent.get(_KINDS[name], Sent()).plus(Sent(1, size))
@@ -137,6 +137,9 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 class _Answers(TorchDispatchMode):
     """Says yes where transformers asks a tensor whether images and their places are equally many."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
 
     def __torch_dispatch__(
         self,
@@ -247,7 +250,7 @@ def _cost(config: Config, architecture: LlavaConfig, ranks: int) -> Cost:
 def _extrapolated(
     config: Config, architecture: LlavaConfig, rows: int, tokens: int
 ) -> tuple[int, dict[str, Sent]]:
-    """`_step` of the whole model, from two with few layers: all layers are alike, so it is a straight line."""
+    """`_step` of the whole model, on the line through two with few layers: all layers are alike."""
     how = config.parallel.checkpointing
     layers = text_of(architecture).num_hidden_layers
     few, more = _few_layers(layers, int(how) if how.isdigit() else 1)
@@ -333,7 +336,7 @@ def _row(model: LlavaForConditionalGeneration, tokens: int) -> Row:
 
 
 def _register_attention() -> None:
-    """Attention that keeps what flash and flex attention keep: its inputs, its result, a number a head and row."""
+    """Attention that keeps what flash and flex attention keep, and no square of numbers."""
 
     def attend(
         module: object, query: Tensor, key: Tensor, value: Tensor, mask: object, **settings: object
@@ -346,3 +349,8 @@ def _register_attention() -> None:
 
     ALL_ATTENTION_FUNCTIONS.register(_ATTENTION, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(_ATTENTION, lambda *args, **kwargs: None)
+
+
+def gib(size: float) -> str:
+    """GiB with one decimal."""
+    return f"{size / GIB:.1f}"
