@@ -17,6 +17,7 @@ from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_
 from vision_flan.build.inputs import Seen, check_unchanged
 from vision_flan.build.install import finished_config, install, refresh_readme, renew, shards_to_replace
 from vision_flan.build.job import Build, Options, Result
+from vision_flan.build.leave_out import without_dropped
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
@@ -101,7 +102,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     for block in blocks:
         seen.add(block.seen)
     check_unchanged(build.raw, build.sources, identity.annotations, seen)
-    manifest = manifest_of(build, identity, candidates, blocks)
+    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks))
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
 
 

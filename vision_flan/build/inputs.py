@@ -241,6 +241,11 @@ def changed_while_built(raw: RawDataset, what: str) -> VflanError:
     )
 
 
+def is_listing(path: str) -> bool:
+    """Whether a key of stamps stands for the names of many files."""
+    return path.startswith(_LISTING)
+
+
 def size_of(text: str) -> int:
     """The size in a stamp."""
     return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0

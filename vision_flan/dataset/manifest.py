@@ -43,6 +43,8 @@ class Manifest:
         attribution: rows, bytes and sha256 of the attribution table; `missing`, the files it lacks.
         notices: file -> license text or copyright notice that travels with the images; empty text if the raw
             folder lacks it.
+        drop_list: upstream's key -> reason, and the instance that stays: what `vflan duplicates --drop`
+            removed. Left out of the file if it is empty.
     """
 
     task: str
@@ -68,6 +70,7 @@ class Manifest:
     contents: Mapping[str, Any] = field(default_factory=dict)
     attribution: Mapping[str, Any] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
+    drop_list: Mapping[str, list[str]] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION
 
     @property
@@ -80,7 +83,10 @@ class Manifest:
 
     def to_json(self) -> str:
         """Stable text: sorted keys, two spaces, a final newline."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        data = asdict(self)
+        if not self.drop_list:
+            del data["drop_list"]
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, place: Location) -> Manifest:
@@ -116,6 +122,9 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name, kind in wanted.items():
         if not isinstance(data[name], kind):
             raise TypeError(f"{name!r} is not a {'text' if kind is str else 'mapping'}")
+    drops = data.get("drop_list", {})
+    if not all(isinstance(facts, list) and [*map(type, facts)] == [str, str] for facts in drops.values()):
+        raise TypeError("'drop_list' is not a mapping of reasons and instances")
 
 
 def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:

@@ -46,6 +46,22 @@ RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
+class Example:
+    """An instance to look at, with a small copy of its image; see `vision_flan.dataset.gallery`.
+
+    Attributes:
+        path: of the copy, in the compiled folder and in the repository.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    id: str
+    prompt: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Publication:
     """How a task is published.
 
@@ -55,6 +71,7 @@ class Publication:
         reason: why a restricted task is published whole, as stated by the publisher.
         shards: the files in the repository.
         images: instances of a mixed config that have their image.
+        example: an instance to look at, of tasks whose images anybody may see.
     """
 
     form: str
@@ -62,6 +79,7 @@ class Publication:
     reason: str = ""
     shards: tuple[ShardFacts, ...] = ()
     images: int = 0
+    example: Example | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,9 @@ class PublishedTask:
         if published is None:
             return cls(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         shards = tuple(ShardFacts(**shard) for shard in published.pop("shards"))
-        return cls(manifest, Publication(**published, shards=shards))
+        example = published.pop("example", None)
+        shown = Example(**example) if example else None
+        return cls(manifest, Publication(**published, shards=shards, example=shown))
 
 
 def terms_of(manifest: Manifest) -> License:

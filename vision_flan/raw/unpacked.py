@@ -68,7 +68,11 @@ class Scratch:
             return None
         with lock, _alone(lock):
             found = _opened(entry)  # made by another process, while this one waited
-            return self._make(entry, path, content) if found is None else found
+            if found is None:
+                found = self._make(entry, path, content)
+            with suppress(OSError):
+                entry.with_suffix(".lock").unlink()
+            return found
 
     def _make(self, entry: Path, path: Path, content: Iterator[bytes]) -> int | None:
         """Unpack into an entry; None if it becomes too large, the disk is full, or the archive changes."""

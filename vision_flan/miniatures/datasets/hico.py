@@ -95,11 +95,9 @@ def _image(positive: list[int], index: int) -> Drawing:
 def _truth(mini: Miniature, split: str, name: str, positive: list[int]) -> None:
     nouns = {_shown(_ACTIONS[place][0]) for place in positive}
     if split == "test":
-        if len(nouns) == 1:
-            mini.truth("object_hico", name, target=nouns.pop())
-        else:
-            mini.truth("object_hico", name, dropped="several objects")
         return
+    claim = {"target": next(iter(nouns))} if len(nouns) == 1 else {"dropped": "several objects"}
+    mini.truth("object_hico", name, **claim)
     acts = [
         (ing.replace("_", " "), _shown(noun))
         for noun, verb, ing in map(_ACTIONS.__getitem__, positive)
