@@ -59,6 +59,7 @@ Examples:
   vflan train untuned
   vflan train cost stage1 --gpus 8
   vflan train report runs/tiny_cpu
+  vflan train push runs/tiny_cpu me/tiny
   torchrun --nproc-per-node 8 -m vision_flan.train stage1""",
 )
 def train() -> None:
@@ -141,6 +142,25 @@ def cost(recipe: str, overrides: tuple[str, ...], gpus: int, as_json: bool) -> N
     print_table("", ["GiB a GPU", ""], rows)
     sent = [[kind, f"{one.count:,}", costs.gib(one.bytes)] for kind, one in found.sent.items()]
     print_table("", [f"a step of {counted(found.rows, 'row')}", "times", "GiB"], sent)
+
+
+@train.command(
+    epilog="""\b
+Example:
+  vflan train push runs/stage2 my-org/vision-flan-chat-13b"""
+)
+@click.argument("folder", type=FOLDER, metavar="RUN")
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="Create the repository public.  [default: private]")
+def push(folder: Path, repo: str, public: bool) -> None:
+    """Upload the model of a finished run to the Hub, with a card: recipe, data, licenses, scores.
+
+    An existing repository keeps its visibility. After an interruption the same command goes on.
+    """
+    with _trainer():
+        from vision_flan.train.push import push as push_run
+
+        echo(f"model: {push_run(folder, repo, private=not public)}")
 
 
 @click.group()

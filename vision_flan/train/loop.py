@@ -88,7 +88,7 @@ def _run(config: Config, processes: Processes) -> Path:
     total = total_steps(config, corpus)
     model = build(config, parts, processes)
     optimizer = make_optimizer(model.llava, config.train, processes.device)
-    identity = identify(config, corpus, parts.weights, parts.tokenizer, processes.ranks)
+    identity = identify(config, corpus, parts.weights, parts.tokenizer, processes)
     checkpoints = Checkpoints(config, model.llava, optimizer, processes, identity)
     start = checkpoints.restore()
     processes.on_main(lambda: _write_config(config))
