@@ -91,7 +91,7 @@ def push(run: Path, repo: str, *, private: bool = True, api: HfApi | None = None
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PushError(
             f"the Hub does not take {repo}: {text}",
-            hint="a token that may write (hf auth login), a name as OWNER/NAME; then the same command goes on",
+            hint="a token that may write (hf auth login), a name as OWNER/NAME; then run it again",
         ) from error
     return f"{api.endpoint}/{repo}"
 
