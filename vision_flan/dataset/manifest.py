@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,12 +106,13 @@ class Manifest:
                     hint="upgrade vision-flan",
                 )
             _check_types(data)
+            _check_names(data)
             data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
             data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
             return cls(**data)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise VflanError(
                 f"not a manifest: {error}", where=place, hint="compile the task again"
             ) from error
@@ -125,6 +127,19 @@ def _check_types(data: Mapping[str, Any]) -> None:
     drops = data.get("drop_list", {})
     if not all(isinstance(facts, list) and [*map(type, facts)] == [str, str] for facts in drops.values()):
         raise TypeError("'drop_list' is not a mapping of reasons and instances")
+
+
+def _check_names(data: Mapping[str, Any]) -> None:
+    """Refuse names that lead out of the folder: a manifest may come from the Hub, or with a folder of others.
+
+    Publishing would send the files that it names, and rehydrating would replace them.
+    """
+    if not re.fullmatch(r"\w[\w.+-]*", data["task"]):
+        raise ValueError(f"{data['task']!r:.80} is no task id")
+    for path in [shard["path"] for shard in data["shards"]]:
+        parts = path.split("/")
+        if "\\" in path or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"the shard {path!r:.80} leads out of the folder")
 
 
 def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:

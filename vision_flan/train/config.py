@@ -119,7 +119,11 @@ class Lora:
 
 @dataclass(frozen=True)
 class Train:
-    """The recipe proper. `batch` counts samples of one step over all devices."""
+    """The recipe proper. `batch` counts samples of one step over all devices.
+
+    With `balance_for`, steps are made of samples whose tokens spread evenly over so many devices, or over
+    fewer, within windows of `balance_window` steps; 0 leaves steps as they are drawn.
+    """
 
     batch: Positive = 128
     epochs: Annotated[float, Range(0, 10**6, open_low=True)] = 1.0
@@ -134,6 +138,8 @@ class Train:
     freeze_llm: bool = False
     freeze_projector: bool = False
     untuned: bool = False  # join the parts and export them, without a step
+    balance_for: Annotated[int, Range(0, 65536)] = 0
+    balance_window: Annotated[int, Range(1, 4096)] = 32
     loss_norm: str = "tokens"  # tokens | device_mean
     lora: Lora = field(default_factory=Lora)
 
