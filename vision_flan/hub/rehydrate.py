@@ -28,6 +28,7 @@ from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.attribution import FOLDER as CREDITS_FOLDER
 from vision_flan.dataset.attribution import NOTICES, attribution_path
 from vision_flan.dataset.card import write_card
+from vision_flan.dataset.gallery import FOLDER as GALLERY_FOLDER
 from vision_flan.dataset.drop_list import FOLDER as DROPS_FOLDER
 from vision_flan.dataset.drop_list import DropList, write_list
 from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
@@ -171,7 +172,7 @@ def _tidy(staging: Path, task: str) -> None:
     """Remove what a moved config leaves; the whole folder, unless a config is there that is not moved yet."""
     work = staging / WORK_FOLDER
     shutil.rmtree(work / task, ignore_errors=True)
-    beside = {FOLDER, WORK_FOLDER, CREDITS_FOLDER, NOTICES, DROPS_FOLDER}
+    beside = {FOLDER, GALLERY_FOLDER, WORK_FOLDER, CREDITS_FOLDER, NOTICES, DROPS_FOLDER}
     configs = [path for path in staging.iterdir() if path.is_dir() and path.name not in beside]
     begun = [path for path in work.glob("*/") if path.name != CREDITS_FOLDER]
     if not configs and not begun:
