@@ -28,9 +28,9 @@ from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.attribution import FOLDER as CREDITS_FOLDER
 from vision_flan.dataset.attribution import NOTICES, attribution_path
 from vision_flan.dataset.card import write_card
-from vision_flan.dataset.gallery import FOLDER as GALLERY_FOLDER
 from vision_flan.dataset.drop_list import FOLDER as DROPS_FOLDER
 from vision_flan.dataset.drop_list import DropList, write_list
+from vision_flan.dataset.gallery import FOLDER as GALLERY_FOLDER
 from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
