@@ -9,7 +9,7 @@ WORKERS ?= 2
 LOCKED := install --quiet --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary jsonpath-rw
 EDITABLE := install --quiet --no-deps --no-build-isolation -e .
 
-.PHONY: help demo dev test coverage lint format docs fuzz bench lock test-newest test-lowest clean
+.PHONY: help demo dev test test-publish test-suite-kills coverage lint format docs fuzz bench lock test-newest test-lowest clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -54,6 +54,9 @@ export SHOW_ONE
 
 dev: $(VENV)/dev  ## set up .venv for work on all but the trainer: no torch
 
+test-publish: $(VENV)/test  ## publish every task from miniatures to the test Hub and search what it received: a minute
+	VFLAN_WHOLE_SUITE=1 $(BIN)/python -m pytest tests/hub/test_whole_suite.py
+
 test: $(VENV)/test  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
@@ -78,6 +81,9 @@ fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TAR
 bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
 	$(BIN)/python -m tests.benchmarks.compile
 	$(BIN)/python -m tests.benchmarks.records
+
+test-suite-kills: $(VENV)/test  ## build a whole suite in every way, killed and resumed: the same bytes? Minutes
+	$(BIN)/python -m tests.benchmarks.same_bytes
 
 # uv resolves for all platforms at once, which pip cannot; it lives in an environment of its own
 UV := uv==0.13.9

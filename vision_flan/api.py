@@ -3,6 +3,12 @@
 Six functions, each the counterpart of a command. Errors are `vision_flan.errors.VflanError`: what is wrong,
 where, and the next step. The examples run in a folder in which `vflan miniature textocr --out raw --n 60` was
 called, which writes a small copy of TextOCR in upstream's own format.
+
+Raw files are untrusted, and a library that reads them may crash. So `examples`, `compile` and `verify` work
+in a process of their own with limits of memory and time, as the commands do (docs/security.md); it ends with
+the call, by Ctrl-C too. It takes about a second to start. `limits=None` works in this process, without
+limits; `limits=Limits(memory=48 * 2**30)` of `vision_flan.limits` sets others, and so do the variables
+`VFLAN_LIMIT_MEMORY` and so on.
 """
 
 from __future__ import annotations
@@ -10,20 +16,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datasets import Dataset
 
     from vision_flan.build.compile import Options, Result
     from vision_flan.build.open_task import OpenTask
     from vision_flan.dataset.manifest import Verification
     from vision_flan.instances.maker import Instance
+    from vision_flan.limits import Limits
     from vision_flan.raw.roots import RawPlaces
     from vision_flan.report import Reporter
+    from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.model import TaskSpec
 
 __all__ = ["compile", "examples", "load", "task", "tasks", "verify"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Records of the miniature from which examples come, at least and for each example.
 _RECORDS, _RECORDS_EACH = 40, 4
@@ -84,7 +97,14 @@ def task(id: str) -> TaskSpec:
     return Catalog.default().task(id)
 
 
-def examples(id: str, raw: RawPlaces | None = None, n: int = 5, seed: int = 0) -> list[dict[str, Any]]:
+def examples(
+    id: str,
+    raw: RawPlaces | None = None,
+    n: int = 5,
+    seed: int = 0,
+    *,
+    limits: Limits | Literal["default"] | None = "default",
+) -> list[dict[str, Any]]:
     """The first instances that a task makes, without compiling it.
 
     With raw files these are the rows that `compile` writes first with the same seed. Without, they come from
@@ -95,6 +115,7 @@ def examples(id: str, raw: RawPlaces | None = None, n: int = 5, seed: int = 0) -
         raw: folder with one subfolder a dataset, in upstream's own layout, or several; None: a miniature.
         n: how many; fewer come back if the records do not yield as many.
         seed: seed of selection, options and negatives.
+        limits: what the work may take; None works in this process, without limits.
 
     Returns:
         A dict with the columns of a compiled config for each instance; `image` is decoded to a
@@ -119,7 +140,34 @@ def examples(id: str, raw: RawPlaces | None = None, n: int = 5, seed: int = 0) -
 
     if n < 0:
         raise ValueError(f"n is a number of instances, not {n}")
-    catalog = Catalog.default()
+    return _guarded(limits, None, _examples, id, raw, n, seed, Catalog.default())
+
+
+def _guarded(
+    limits: Limits | Literal["default"] | None,
+    report: Reporter | None,
+    work: Callable[Concatenate[Reporter, P], T],
+    *arguments: P.args,
+    **named: P.kwargs,
+) -> T:
+    """Call `work(report, ...)` in a process with limits, or here: without limits, or where there are some."""
+    import os
+
+    from vision_flan.guard import call_guarded
+    from vision_flan.limits import COMPILING, Limits, applied
+    from vision_flan.report import Silent
+
+    if limits not in ("default", None) and not isinstance(limits, Limits):
+        raise ValueError(f"limits is 'default', None or vision_flan.limits.Limits, not {limits!r}")
+    if limits is None or applied():
+        return work(report or Silent(), *arguments, **named)
+    chosen = limits if isinstance(limits, Limits) else COMPILING.changed_by(os.environ)
+    return call_guarded(chosen, report or Silent(), work, *arguments, **named)
+
+
+def _examples(
+    _report: Reporter, id: str, raw: RawPlaces | None, n: int, seed: int, catalog: Catalog
+) -> list[dict[str, Any]]:
     with _raw_folder(catalog.task(id).dataset, raw, n) as folder:
         from vision_flan.build.open_task import open_task
 
@@ -175,6 +223,7 @@ def compile(
     force: bool = False,
     verify_raw: bool = False,
     report: Reporter | None = None,
+    limits: Limits | Literal["default"] | None = "default",
 ) -> Result:
     """Compile one task into a config of a folder that `load` and `datasets.load_dataset` open.
 
@@ -186,12 +235,13 @@ def compile(
         out: the compiled folder; other configs in it stay.
         seed: seed of selection, options and negatives.
         limit: maximum number of instances; "spec" takes the task's own (mostly 10,000), None takes all.
-        jobs: processes, None for the cores this process may use. The shards are the same for any number. A
-            script that asks for more than one needs `if __name__ == "__main__":` around its call.
+        jobs: processes, None for the cores this process may use. The shards are the same for any number.
+            With `limits=None`, a script that asks for more than one needs `if __name__ == "__main__":`.
         check_images: "full" decodes every image instead of checking header and end.
         force: compile even what is up to date.
         verify_raw: keep checksums of all raw files that are read, and compare with those kept.
-        report: receives progress; silent by default.
+        report: receives progress, in this thread; silent by default.
+        limits: what the work may take; None works in this process, without limits.
 
     Returns:
         A `Result`: `manifest` (counts, drops by reason, shards), `folder`, and `built`, which is False if the
@@ -202,6 +252,7 @@ def compile(
         MissingRawError: raw files are missing; the message says which, where from, and where to put them.
         BadRawError: a raw file is not what its format says, or changes while it is read.
         MachineError: disk full, no permission, or another compile of this task is running.
+        SpecError, BadRawError: it takes more than its limits, or a library in it crashes.
 
     Examples:
         >>> import vision_flan as vf
@@ -212,7 +263,9 @@ def compile(
         False
     """
     options = _options(seed, limit, jobs, check_images, force, verify_raw)
-    return _compile(id, raw, Path(out), options, report)
+    from vision_flan.spec.catalog import Catalog
+
+    return _guarded(limits, report, _compile, id, raw, Path(out), options, Catalog.default())
 
 
 def _options(
@@ -230,12 +283,12 @@ def _options(
     return Options(seed, limit, engine, check_images == "full", force=force, verify_raw=verify_raw)
 
 
-def _compile(id: str, raw: RawPlaces, out: Path, options: Options, report: Reporter | None) -> Result:
+def _compile(
+    report: Reporter, id: str, raw: RawPlaces, out: Path, options: Options, catalog: Catalog
+) -> Result:
     from vision_flan.build.compile import compile_task
-    from vision_flan.report import Silent
-    from vision_flan.spec.catalog import Catalog
 
-    return compile_task(id, raw, out, Catalog.default(), options, report or Silent())
+    return compile_task(id, raw, out, catalog, options, report)
 
 
 def load(folder: str | Path, id: str) -> Dataset:
@@ -279,11 +332,12 @@ def load(folder: str | Path, id: str) -> Dataset:
     return load_dataset(str(root.resolve()), name, split=manifest.split)
 
 
-def verify(folder: str | Path) -> Verification:
+def verify(folder: str | Path, *, limits: Limits | Literal["default"] | None = "default") -> Verification:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
     Args:
         folder: a compiled folder.
+        limits: what the work may take; None works in this process, without limits.
 
     Returns:
         A `Verification`: `tasks`, `shards` and `bytes` that were checked, and `problems`, a list of `Problem`
@@ -299,14 +353,20 @@ def verify(folder: str | Path) -> Verification:
         >>> checked.tasks, checked.problems
         (1, [])
     """
-    from vision_flan.dataset import verification
     from vision_flan.errors import Location, VflanError
 
-    *_, (_, result) = verification.verify(Path(folder))  # the last one is complete
+    result = _guarded(limits, None, _verified, Path(folder))
     if not result.tasks:
         raise VflanError(
             "this folder holds no compiled config",
             where=Location(folder),
             hint="give the folder that `vflan compile --out` wrote",
         )
+    return result
+
+
+def _verified(_report: Reporter, folder: Path) -> Verification:
+    from vision_flan.dataset import verification
+
+    *_, (_, result) = verification.verify(folder)  # the last one is complete
     return result

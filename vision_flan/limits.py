@@ -1,9 +1,9 @@
 """What a command may take: memory, processor time, time, file sizes. And what to say if it takes more.
 
-Specs and raw files are untrusted, and libraries in C that read them may crash or never return. So a command
-runs in a child process (`run_guarded`) that has these limits and notes what it is working on; its parent only
-waits. However the child ends, the parent says what it was doing, with the file and line, and exits with a
-code of ours. Workers of a pool call `apply` when they start, and `Step.begin` for each thing they start on.
+Specs and raw files are untrusted, and libraries in C that read them may crash or never return. So what reads
+them runs in a process (`guard`) that has these limits and notes what it is working on; another process only
+waits. However the first ends, the second says what it was doing, with the file and line. Workers of a pool
+call `begin_worker` when they start, and `Step.begin` for each thing they start on.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Final
 
-from vision_flan.errors import BadRawError, ExitCode, Location, MachineError, SpecError, VflanError
+from vision_flan.errors import BadRawError, Location, MachineError, SpecError, VflanError
 
 GIB: Final = 2**30
 
@@ -31,9 +32,6 @@ _RENEW_EVERY = 5.0
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
-#: Exit codes that a command gives itself. The C library ends a process with 127 where it cannot go on.
-_OWN_CODES = frozenset(range(126)) | {int(code) for code in ExitCode}
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _usual_memory() -> int:
@@ -127,21 +125,47 @@ class Step:
         return error(f"{what} while {self.what}", where=self.place, hint=hint)
 
 
-class _Notes:
-    """Memory that a process and its parent share: when the step began, its time, and what it is."""
+class Notes:
+    """Memory that a process and the one that waits for it share: the unit of work, when its step began, the
+    time it may take, and what it is.
+
+    Args:
+        path: a file to share it through; None for processes that fork.
+    """
 
     ROOM = 8192
-    #: When the step began, its seconds, and bytes of the note.
+    #: When the step began, its seconds, and bytes of the note; at the end, the number of the unit.
     _HEAD = struct.Struct("<dqq")
+    _UNIT = struct.Struct("<q")
 
-    def __init__(self) -> None:
-        self._map = mmap.mmap(-1, self.ROOM)
+    def __init__(self, path: Path | None = None) -> None:
+        if path is None:
+            self._map = mmap.mmap(-1, self.ROOM)
+            return
+        with path.open("a+b") as file:
+            file.truncate(self.ROOM)
+            self._map = mmap.mmap(file.fileno(), self.ROOM)
+
+    @property
+    def unit(self) -> int:
+        """The number of what it is working on, 0 for nothing."""
+        return int(self._UNIT.unpack_from(self._map, self.ROOM - self._UNIT.size)[0])
+
+    def start(self, unit: int) -> None:
+        """It starts on a unit of work, and has no step yet; 0: it waits for the next."""
+        self.clear()
+        self._UNIT.pack_into(self._map, self.ROOM - self._UNIT.size, unit)
 
     def write(self, now: float, wall: int, note: bytes) -> None:
+        """A step begins."""
         self._map[: self._HEAD.size + len(note)] = self._HEAD.pack(now, wall, len(note)) + note
 
+    def clear(self) -> None:
+        """There is no step now."""
+        self._map[: self._HEAD.size] = self._HEAD.pack(0.0, 0, 0)
+
     def read(self) -> tuple[float, int, Step] | None:
-        """When the step began, its time in seconds, and the step; None before the first."""
+        """When the step began, its time in seconds, and the step; None without one."""
         began, wall, size = self._HEAD.unpack(self._map[: self._HEAD.size])
         if not size:
             return None
@@ -152,6 +176,18 @@ class _Notes:
             return None
         return began, wall, Step(what, Location(*place), of_raw)
 
+    def late(self) -> VflanError | None:
+        """The error of a step that takes longer than it may, if it does."""
+        found = self.read()
+        if not found or not found[1] or time.monotonic() - found[0] <= found[1]:
+            return None
+        return found[2].too_much(f"more than {found[1]:,} s", "wall")
+
+    def step(self) -> Step | None:
+        """The step, if there is one."""
+        found = self.read()
+        return found[2] if found else None
+
 
 class _State:
     """The limits of this process, and its step."""
@@ -159,18 +195,18 @@ class _State:
     def __init__(self) -> None:
         self.limits = COMPILING
         self.here = threading.local()
-        self.notes: _Notes | None = None
+        self.notes: Notes | None = None
         self.applied = False
         self._renewed = -_RENEW_EVERY
 
     def begin(self, note: bytes, step: Step) -> None:
         self.here.step = step
-        if not self.applied:
+        if self.notes is None and not self.applied:
             return
         now = time.monotonic()
         if self.notes is not None:
-            self.notes.write(now, self.limits.wall, note)
-        if self.limits.cpu and now - self._renewed >= _RENEW_EVERY:
+            self.notes.write(now, self.limits.wall if self.applied else 0, note)
+        if self.applied and self.limits.cpu and now - self._renewed >= _RENEW_EVERY:
             self._renewed = now
             _set(resource.RLIMIT_CPU, int(time.process_time()) + self.limits.cpu)
 
@@ -181,6 +217,29 @@ _state = _State()
 def current() -> Limits:
     """The limits of this process."""
     return _state.limits
+
+
+def applied() -> bool:
+    """Whether this process has limits."""
+    return _state.applied
+
+
+def take_notes(notes: Notes) -> None:
+    """Note the steps of this process there."""
+    _state.notes = notes
+
+
+def begin_worker(notes: Notes, limits: Limits | None) -> None:
+    """Set up a worker: limited as the process that started it, which reads its notes."""
+    take_notes(notes)
+    if limits is not None:
+        apply(limits)
+
+
+def wait_for_others() -> None:
+    """This process waits for its workers now, each of which has its own time."""
+    if _state.notes is not None:
+        _state.notes.clear()
 
 
 def current_step() -> Step | None:
@@ -243,6 +302,14 @@ def death(code: int, step: Step | None, limits: Limits | None = None) -> VflanEr
     return step.too_much(f"the process ended with code {code}")
 
 
+@dataclass(frozen=True)
+class Death:
+    """Why a worker of a pool died; not `certain` if the system may have killed it for another's memory."""
+
+    error: VflanError
+    certain: bool
+
+
 def explained(error: Exception) -> Exception:
     """An exception of this thread as one of ours, with what it was doing; ours and the system's stay."""
     step = current_step()
@@ -270,81 +337,3 @@ def failure(error: Exception, step: Step) -> VflanError:
         where=step.place,
         hint="please report it, with what VFLAN_TRACEBACK=1 shows",
     )
-
-
-@dataclass
-class EndedError(Exception):
-    """In the parent: how the child ended.
-
-    Attributes:
-        code: its exit code, if it ended by itself.
-        error: else what to say.
-    """
-
-    code: int
-    error: VflanError | None = None
-
-
-def run_guarded(limits: Limits) -> None:
-    """Go on in a child process with limits; the parent waits for it. Call it before threads start.
-
-    Returns only in the child, or where processes cannot fork.
-
-    Raises:
-        EndedError: in the parent, when the child has ended.
-        MachineError: the environment has a limit that cannot be read.
-    """
-    limits = limits.changed_by(os.environ)
-    if not hasattr(os, "fork"):
-        return
-    notes, parent, child = _Notes(), os.getpid(), os.fork()
-    if child == 0:
-        _die_with(parent)
-        _state.notes = notes
-        apply(limits)
-        return
-    raise _wait(child, notes, limits)
-
-
-def _wait(child: int, notes: _Notes, limits: Limits) -> EndedError:
-    late: list[tuple[int, Step]] = []
-
-    def pass_on(number: int, _frame: object) -> None:
-        # a terminal sends Ctrl-C to both
-        if number != signal.SIGINT or not any(os.isatty(stream) for stream in (0, 1, 2)):
-            os.kill(child, number)
-
-    def look(_number: int, _frame: object) -> None:
-        if (found := notes.read()) and found[1] and time.monotonic() - found[0] > found[1] and not late:
-            late.append(found[1:])
-            os.kill(child, signal.SIGKILL)
-
-    for number in _PASSED_ON:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, pass_on)
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, 1, 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    if code in _OWN_CODES:
-        return EndedError(code)
-    if -code in _PASSED_ON:
-        signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    found = notes.read()
-    if late:
-        seconds, step = late[0]
-        return EndedError(1, step.too_much(f"more than {seconds:,} s", "wall"))
-    return EndedError(1, death(code, found[2] if found else None, limits))
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does, even if it is killed, so that locks are free at once."""
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (ImportError, OSError, AttributeError):
-        return  # another system: the child goes on, and its lock says so
-    if os.getppid() != parent:
-        os._exit(1)

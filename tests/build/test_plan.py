@@ -168,6 +168,40 @@ def test_raw_files_are_counted_where_they_are(catalog: Catalog, tmp_path: Path) 
     assert (share["counted"], share["available"], share["quota"], share["basis"]) == (10, 10, 10, "counted")
 
 
+def test_the_cost_is_what_a_build_then_reads_and_writes(catalog: Catalog, tmp_path: Path) -> None:
+    raw = pets_raw(tmp_path / "raw", 400)
+    found = json.loads(suite_plan("--raw", str(raw), "--cost", "--json").stdout)
+    (task,) = found["cost"]["tasks"]
+    out = tmp_path / "out"
+    assert (
+        run(vflan, ["compile", "--task", TASK, "--raw", str(raw), "--out", str(out), "--limit", "400"]) == 0
+    )
+    manifest = read_manifest(out / "manifest" / f"{TASK}.json")
+    images = sum(path.stat().st_size for path in (raw / "pets/images").iterdir())
+    assert (task["basis"], task["instances"]) == ("measured", found["quotas"][TASK])
+    whole = task["instances"] / manifest.rows
+    assert task["writes"] == pytest.approx(manifest.num_bytes * whole, rel=0.1)
+    assert task["reads"] == pytest.approx(images * whole + (raw / "pets/pets.jsonl").stat().st_size, rel=0.1)
+    assert task["images"] == pytest.approx(manifest.images["files"] * whole, rel=0.1)
+    assert found["cost"]["minutes_in_one_process"] * 60 < 60
+    assert task["seconds"] > 0
+
+
+def test_the_cost_is_a_table_with_the_total_below(catalog: Catalog, tmp_path: Path) -> None:
+    result = suite_plan("--raw", str(pets_raw(tmp_path / "raw")), "--cost")
+    assert f"{TASK}\t10\t10\t" in result.stdout
+    assert "10 images; " in result.stderr
+    assert "minutes in one process" in result.stderr
+
+
+def test_a_task_that_cannot_be_measured_says_why(catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    result = suite_plan("--raw", str(tmp_path / "raw"), "--cost")
+    assert "\tno raw files" in result.stdout
+    assert "1 task without an estimate" in result.stderr
+    assert suite_plan("--cost").exit_code == 2
+
+
 def test_raw_files_that_cannot_be_read_are_said_and_declared_is_used(
     catalog: Catalog, tmp_path: Path
 ) -> None:

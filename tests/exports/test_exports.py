@@ -348,3 +348,21 @@ def test_an_image_that_exif_turns_is_exported_upright_and_any_other_as_it_is(tur
     assert (kind == "PNG") == (turn > 1) and (data == file.getvalue()) == (turn == 1)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))).convert("RGB")
     assert Image.open(io.BytesIO(data)).convert("RGB").tobytes() == expected.tobytes()
+
+
+def test_two_exports_to_one_place_at_once_are_refused(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, refused = tmp_path / "out", []
+    rows = sources.Source.rows
+
+    def meanwhile(source: sources.Source, part: sources.Part) -> Iterator[sources.Row]:
+        if not refused:
+            with pytest.raises(ExportError, match="another export to this folder is running") as error:
+                export(compiled, out, "llava", ExportChoices(TASKS))
+            refused.append(error)
+        return rows(source, part)
+
+    monkeypatch.setattr(sources.Source, "rows", meanwhile)
+    write(compiled, out, "llava")
+    assert refused and sorted(path.name for path in tmp_path.iterdir()) == ["out"], "no lock is left"

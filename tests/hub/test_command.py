@@ -112,7 +112,8 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
         )
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.splitlines())
-    assert printed[0] == [] and printed[1][-2:] == ["target of 00000-of-00001-0"] * 2
+    assert printed[0] == []
+    assert printed[1][-2:] == ["prompt of 00000-of-00001-0", "target of 00000-of-00001-0"]
     assert "'assistant': " in printed[2][-1]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import mlcroissant
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
+from PIL import Image
 
 from tests.hub_server.compiled import compile_task, source
 from vision_flan.dataset.card import render_card, render_published_card
@@ -94,7 +96,8 @@ def test_the_body_lists_every_task_under_its_category_with_counts_license_and_li
 ) -> None:
     text = card(tasks)
     for name, task in tasks.items():
-        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        (row,) = (line for line in text.splitlines() if f"<br>`{name}` |" in line)
+        assert row.startswith(f"| {task.manifest.title}<br>")
         assert f"| {task.rows} |" in row and task.publication.form in row
         assert "](https://example.org/source)" in row
         heading = text[: text.index(row)].rindex("### ")
@@ -104,29 +107,52 @@ def test_the_body_lists_every_task_under_its_category_with_counts_license_and_li
 def test_the_body_has_the_sections_a_reader_looks_for(tasks: dict[str, PublishedTask]) -> None:
     headings = re.findall(r"^## (.*)$", card(tasks), re.M)
     assert headings == [
-        "Quick start",
         "Mixing and training",
         "Tasks",
         "Columns",
         "Tasks without images",
         "How it was built",
-        "Limits and known biases",
+        "Known issues and biases",
         "Personal and sensitive information",
         "Published with care",
-        "Contact",
+        "Contact and takedown",
         "How to cite",
     ]
     assert "- faces of people: `facial_c`" in card(tasks)
 
 
-def test_the_first_screen_says_how_much_there_is_and_in_which_form(tasks: dict[str, PublishedTask]) -> None:
-    first = card(tasks).partition("## Quick start")[0]
-    (row,) = re.findall(r"^\| 3 \| 2 \| 1 \| (.*) \|$", first, re.M)
-    rows, size = row.split(" | ")
-    assert int(rows) == sum(task.rows for task in tasks.values()) and re.fullmatch(
-        r"[\d.,]+ [kKMG]?i?B|[\d,]+ bytes", size
-    )
+def test_the_first_screen_says_how_much_there_is_and_how_to_load_it(
+    tasks: dict[str, PublishedTask],
+) -> None:
+    first = card(tasks).partition("\n## ")[0]
+    (row,) = re.findall(r"^\| 3 \(2 whole, 1 without all images\) \| (.*) \|$", first, re.M)
+    rows, images, tokens, size = row.split(" | ")
+    assert int(rows) == int(images) == sum(task.rows for task in tasks.values()) == 11
+    texts = [f"target of 00000-of-00001-{row}" for row in (0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3)]
+    assert int(tokens) == sum(len(re.findall(r"[a-z0-9]+|-", text)) for text in texts)
+    assert re.fullmatch(r"[\d.,]+ [kKMG]?i?B|[\d,]+ bytes", size)
     assert "(https://github.com/vision-flan/vision-flan)" in first
+    assert len(re.findall("^```python", first, re.M)) == 2, "all tasks, and one"
+
+
+def test_what_was_not_counted_when_compiled_is_not_guessed(tasks: dict[str, PublishedTask]) -> None:
+    old = tasks["scene_b"]
+    text = card({**tasks, "scene_b": replace(old, manifest=replace(old.manifest, contents={}))})
+    assert "| 11 | not counted | not counted |" in text
+
+
+def test_a_row_of_a_task_leads_to_its_rows_on_the_hub(tasks: dict[str, PublishedTask]) -> None:
+    text = card(tasks)
+    for name, task in tasks.items():
+        (row,) = re.findall(rf"^\| [^|]*`{name}`.*$", text, re.M)
+        assert f"https://huggingface.co/datasets/{REPO}/viewer/{name}/train" in row
+        assert row.split(" | ")[1:3] == [str(task.rows)] * 2, "instances and distinct images"
+
+
+def test_the_published_name_stands_under_the_title(tasks: dict[str, PublishedTask]) -> None:
+    one = tasks["scene_b"]
+    text = card({**tasks, "scene_b": replace(one, manifest=replace(one.manifest, alias="Scene+B"))})
+    assert "| scene b<br>`scene_b`<br>Scene+B | " in text
 
 
 def test_a_reader_finds_whom_to_ask_for_a_takedown_and_how_to_export(tasks: dict[str, PublishedTask]) -> None:
@@ -136,18 +162,29 @@ def test_a_reader_finds_whom_to_ask_for_a_takedown_and_how_to_export(tasks: dict
     assert f"]({PLOT})" in text
 
 
-def test_the_plot_has_tasks_and_instances_of_every_category(tasks: dict[str, PublishedTask]) -> None:
-    name = 'A <b> & "c"'
+def test_the_plot_has_two_bars_a_category_and_is_the_same_each_time(tasks: dict[str, PublishedTask]) -> None:
     one = tasks["ocr_textocr"]
-    odd = PublishedTask(replace(one.manifest, category=name, task="zz"), one.publication)
-    text = plot({**tasks, "zz": odd})
-    found = [node.text for node in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
-    for category, members in by_category({**tasks, "zz": odd}).items():
-        at = found.index(category)
-        rows = sum(task.rows for task in members)
-        assert found[at + 1 : at + 3] == [f"{len(members):,}", f"{rows:,}"]
-    assert list(by_category({**tasks, "zz": odd}))[-1] == name
+    odd = PublishedTask(replace(one.manifest, category="Unknown", task="zz"), one.publication)
+    counts = by_category({**tasks, "zz": odd})
+    assert list(counts)[-1] == "Unknown"
     assert plot(dict(reversed(tasks.items()))) == plot(tasks)
+    with Image.open(io.BytesIO(plot({**tasks, "zz": odd}))) as image:
+        assert (image.format, image.width) == ("PNG", 960)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    for color in ((0x4C, 0x78, 0xA8), (0xB8, 0x5C, 0x00)):
+        same = (np.abs(pixels - color).max(axis=2) < 12).any(axis=1)
+        assert np.count_nonzero(same[1:] & ~same[:-1]) == len(counts)
+
+
+def test_the_contact_stands_where_a_takedown_is_asked_for(tasks: dict[str, PublishedTask]) -> None:
+    def said(contact: object) -> str:
+        text = render_published_card(tasks, REPO, gated=False, kept={"contact": contact})
+        return text.partition("## Contact and takedown")[2].partition("## ")[0]
+
+    assert "Write to [me@example.org](mailto:me@example.org), or open" in said("me@example.org")
+    assert "<https://example.org/a>" in said("https://example.org/a")
+    assert "&#60;script&#62;" in said("<script>") and "<script" not in said("<script>")
+    assert "Open a [discussion]" in said(None)
 
 
 def test_no_line_of_a_table_is_broken_by_what_sources_are_called(

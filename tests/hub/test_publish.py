@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from tests.hub_server import HubServer
 from tests.hub_server.client import BOB, STRANGER
@@ -23,16 +25,17 @@ def test_a_first_publish_sends_every_shard_byte_for_byte_with_manifests_and_docu
 ) -> None:
     plan = publish.plan(folder)
     assert actions(plan) == {"ocr_one": ADDED, "scene_two": ADDED}
-    assert plan.bytes == sum(file.stat().st_size for file in folder.glob("*/*.parquet"))
+    sent = [*folder.glob("*/*.parquet"), *folder.glob("gallery/*.jpg")]
+    assert plan.bytes == sum(file.stat().st_size for file in sent)
     outcome = publish(folder)
     there = hub.files(REPO)
-    for file in folder.glob("*/*.parquet"):
+    for file in sent:
         assert there.pop(str(file.relative_to(folder))) == file.read_bytes()
     assert sorted(there) == [
         "CITATIONS.bib",
         "LICENSES.md",
         "README.md",
-        "categories.svg",
+        "categories.png",
         "croissant.json",
         "manifest/ocr_one.json",
         "manifest/scene_two.json",
@@ -69,11 +72,60 @@ def test_one_task_rebuilt_sends_only_its_shards_and_the_texts(
     rebuilt = compile_task(folder, "scene_two", version="2", rows=5)
     plan = publish.plan(folder)
     assert actions(plan) == {"ocr_one": UNCHANGED, "scene_two": CHANGED}
-    assert plan.changed_documents == ("README.md", "categories.svg", "croissant.json")
+    assert plan.changed_documents == ("README.md", "croissant.json", "categories.png")
     publish(folder)
-    assert set(hub.received_objects) - set(first) == {shard.sha256 for shard in rebuilt.shards}
+    plot = hashlib.sha256(hub.files(REPO)["categories.png"]).hexdigest()
+    assert set(hub.received_objects) - set(first) == {plot, *(shard.sha256 for shard in rebuilt.shards)}
     front = parsed(hub.files(REPO)["README.md"].decode())
     assert [info["splits"][0]["num_examples"] for info in front["dataset_info"]] == [9, 4, 5]
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The paths that each commit adds or deletes, recorded at the client."""
+    found: list[list[str]] = []
+    create = HfApi.create_commit
+
+    def recorded(api: HfApi, repo_id: str, operations: list[CommitOperationAdd], **rest: Any) -> CommitInfo:
+        found.append([operation.path_in_repo for operation in operations])
+        return create(api, repo_id, operations, **rest)
+
+    monkeypatch.setattr(HfApi, "create_commit", recorded)
+    return found
+
+
+def test_a_document_that_has_not_changed_is_not_sent_again(
+    publish: Publish, folder: Path, transport: str, commits: list[list[str]]
+) -> None:
+    publish(folder)
+    publish(folder, Choices(contact="me@example.org"))
+    assert commits[1:] == [["README.md"]], "the croissant of all tasks and the plot stay as they are"
+
+
+def test_the_contact_is_kept_when_it_is_not_given_again(
+    hub: HubServer, publish: Publish, folder: Path, commits: list[list[str]]
+) -> None:
+    publish(folder, Choices(contact="me@example.org"))
+    publish(folder)
+    assert len(commits) == 1, "nothing changed"
+    compile_task(folder, "vehicle_three")
+    publish(folder)
+    card = hub.files(REPO)["README.md"].decode()
+    assert parsed(card)["contact"] == "me@example.org"
+    assert "Write to [me@example.org](mailto:me@example.org), or open a [discussion]" in card
+
+
+def test_no_commit_has_more_files_than_the_hub_asks_for(
+    hub: HubServer, publish: Publish, tmp_path: Path, commits: list[list[str]]
+) -> None:
+    """The Hub asks for fewer than a hundred a commit: shards, examples, manifests, notices and documents."""
+    folder, notices = tmp_path / "out", {f"notice-{at}.txt": "text" for at in range(5)}
+    for at in range(16):
+        mine = {f"{at}-{name}": text for name, text in notices.items()}
+        compile_task(folder, f"task_{at}", rows=1, shards=3, notices=mine)
+    publish(folder, Choices(tag="v1.0.0"))
+    assert len(commits) > 1 and all(0 < len(paths) < 100 for paths in commits)
+    assert len([path for path in hub.files(REPO) if path.startswith("LICENSES/")]) == 80
 
 
 def test_shards_a_rebuilt_task_no_longer_has_are_deleted(
@@ -254,7 +306,7 @@ def test_progress_is_plain_lines_when_not_on_a_terminal(
 ) -> None:
     publish(folder)
     lines = publish.said.splitlines()
-    assert "2 of 2 files" in lines[-1] and "1 commit" in lines[-1] and "\r" not in publish.said
+    assert "4 of 4 files" in lines[-1] and "1 commit" in lines[-1] and "\r" not in publish.said
 
 
 def test_manifests_there_name_the_published_files(hub: HubServer, publish: Publish, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
 from vision_flan.build.compile import Options, compile_task
-from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, verify, write_atomically
+from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
+from vision_flan.dataset.verification import verify
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
 from vision_flan.hub.publish import Publisher
@@ -76,6 +77,20 @@ def test_the_shards_come_out_byte_for_byte(
     *_, (_, verification) = verify(tmp_path / "again")
     assert verification.problems == [] and verification.shards == 1
     assert f"config_name: {TASK}" in (tmp_path / "again/README.md").read_text()
+
+
+def test_notices_come_back_with_the_images_and_nothing_is_left_behind(api: HfApi, tmp_path: Path) -> None:
+    task = "scene_eurosat_land"
+    registry.make("eurosat", tmp_path / "raw", 6, seed=3)
+    compile_task(task, tmp_path / "raw", tmp_path / "out", catalog, Options(), Silent())
+    forbid_images(tmp_path / "out", task)
+    publish(api, tmp_path / "out")
+    again = rehydrator(api, tmp_path / "raw", tmp_path / "mine")
+    remote, (published,) = again.tasks([])
+    again.run(remote, published)
+    assert "Patrick Helber" in (tmp_path / "mine/LICENSES/eurosat-LICENSE.txt").read_text("utf-8")
+    *_, (_, found) = verify(tmp_path / "mine")
+    assert found.problems == [] and not (tmp_path / "mine/.rehydrate").exists()
 
 
 def test_images_that_we_draw_and_those_in_one_binary_file_come_out_the_same(

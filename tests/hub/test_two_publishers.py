@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.hub_server.client import BOB
 from tests.hub_server.compiled import compile_folder, compile_task, image
 from tests.hub_server.publishing import REPO, Publish, actions
 from vision_flan.dataset.front_matter import parsed
+from vision_flan.dataset.gallery import SHOWN
 from vision_flan.dataset.publication import PublishedTask
 from vision_flan.errors import HubError, Location
 from vision_flan.hub.packing import Limits
@@ -37,7 +39,7 @@ def tasks_of(files: dict[str, bytes]) -> dict[str, PublishedTask]:
 
 
 def check_commit(files: dict[str, bytes]) -> None:
-    """The card lists the tasks there, and the shards there are those of their manifests."""
+    """The card lists the tasks there; shards and examples are those of their manifests, none of a recipe."""
     if "manifest" not in {path.split("/")[0] for path in files}:
         return
     tasks = tasks_of(files)
@@ -52,6 +54,14 @@ def check_commit(files: dict[str, bytes]) -> None:
         if path.endswith(".parquet")
     }
     assert there == shards
+    whole = [task for task in tasks.values() if task.publication.form == "whole"]
+    shown = [task.publication.example for task in whole if task.publication.example]
+    gallery = {path: content for path, content in files.items() if path.startswith("gallery/")}
+    assert {path: hashlib.sha256(content).hexdigest() for path, content in gallery.items()} == {
+        example.path: example.sha256 for example in shown
+    }
+    linked = set(re.findall(r"\]\((gallery/[^)]+)\)", files["README.md"].decode()))
+    assert linked <= set(gallery) and len(linked) == min(len(gallery), SHOWN)
 
 
 def check_history(hub: HubServer) -> dict[str, bytes]:

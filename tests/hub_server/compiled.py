@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from vision_flan.dataset.card import write_card
+from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
 from vision_flan.dataset.shards import ShardFacts, ShardWriter
 from vision_flan.instances.maker import Instance
@@ -78,8 +79,9 @@ def compile_task(
     """
     dataset = about.pop("dataset", task.split("_")[-1])
     facts_of_source = about.pop("source", None) or source(dataset, redistribute)
+    contents = Contents()
     facts = [
-        _shard(folder, task, f"{at:05d}-of-{shards:05d}", rows, version, noise, dataset)
+        _shard(folder, task, f"{at:05d}-of-{shards:05d}", rows, version, noise, dataset, contents)
         for at in range(shards)
     ]
     manifest = Manifest(
@@ -106,6 +108,7 @@ def compile_task(
                 "not_needed": 1,
             },
             "images": {"files": rows * shards, "missing": 1, "sha256": "0" * 64},
+            "contents": contents.facts(),
             "shards": tuple(facts),
             "num_bytes": sum(fact.bytes for fact in facts),
             "source": facts_of_source,
@@ -117,7 +120,14 @@ def compile_task(
 
 
 def _shard(
-    folder: Path, task: str, name: str, rows: int, version: str, noise: int, dataset: str
+    folder: Path,
+    task: str,
+    name: str,
+    rows: int,
+    version: str,
+    noise: int,
+    dataset: str,
+    contents: Contents,
 ) -> ShardFacts:
     path = f"{task}/train-{name}.parquet"
     (folder / task).mkdir(parents=True, exist_ok=True)
@@ -131,6 +141,7 @@ def _shard(
                 "source": dataset,
             }
             writer.add(instance(task, key, texts, image(f"{task} {version} {key}", noise)))
+    contents.merge(writer.contents)
     (shard,) = writer.facts
     (folder / task / shard.path).rename(folder / path)
     return replace(shard, path=path)

@@ -35,7 +35,8 @@ def create_repo(hub: HubServer, request: Request) -> Answer:
     if request.user is None:
         raise HubError(401, "", "Invalid username or password.")
     repo_id = f"{asked.get('organization') or request.user.name}/{asked['name']}"
-    url = f"{hub.url}/datasets/{repo_id}"
+    kind = "" if asked.get("type", "model") == "model" else "datasets/"
+    url = f"{hub.url}/{kind}{repo_id}"
     if not request.user.may_write(repo_id.split("/")[0]):
         raise HubError(403, "", f"You don't have the rights to create a dataset under {repo_id}")
     if repo_id in hub.store.repos:

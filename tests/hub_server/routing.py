@@ -28,10 +28,12 @@ def route(method: str, pattern: str) -> Callable[[Route], Route]:
 
 
 def answer(hub: HubServer, request: Request) -> Answer:
-    """Find the route of a request and run it; HEAD is served as GET."""
+    """Find the route of a request and run it; HEAD is served as GET. Models are kept as datasets are."""
     method = "GET" if request.method == "HEAD" else request.method
+    path = re.sub(r"^/api/models/", "/api/datasets/", request.path)
+    path = re.sub(rf"^/(?!api/|datasets/)({REPO_ID}(?:/resolve/|\.git/))", r"/datasets/\1", path)
     for wanted, pattern, function in ROUTES:
-        found = pattern.match(request.path)
+        found = pattern.match(path)
         if wanted == method and found:
             return function(hub, request, **found.groupdict())
     raise HubError(404, "", f"no route {request.method} {request.path}")

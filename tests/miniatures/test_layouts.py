@@ -160,7 +160,10 @@ def test_hico_is_a_matrix_of_actions_by_images(raw: Make) -> None:
         assert (folder / "images/train2015" / name[0]).exists()
         said = record["target"]
         acts = [place for place in positive if verbs[place] != "no_interaction"]
-        assert all(nouns[place].replace("_", " ") in said for place in acts or positive)
+        called = {
+            place: nouns[place].replace("_", " ").replace("drier", "dryer") for place in acts or positive
+        }
+        assert all(name in said.lower() for name in called.values())
 
 
 def test_lad_separates_by_comma_and_blank_and_holds_359_attributes(raw: Make) -> None:

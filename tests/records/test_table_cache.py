@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,35 @@ def test_the_second_time_no_reader_is_asked(raw: RawDataset, tmp_path: Path, rea
     assert rows_of(cache_in(tmp_path), raw) == ROWS
     assert rows_of(cache_in(tmp_path), raw) == ROWS
     assert reads == ["t"]
+
+
+def read_elsewhere(place: Path, begun: Path) -> int:
+    """In another process: a table that is read slowly. Returns how often its reader was asked."""
+    raw, asked = RawDataset(place / "toy", "toy"), []
+
+    class Slow(JsonReader):
+        def batches(self, raw: RawDataset) -> Any:
+            asked.append(1)
+            begun.touch()
+            time.sleep(0.5)
+            yield from super().batches(raw)
+
+    assert sum(b.num_rows for b in cache_in(place).batches(TABLE, Slow(TABLE), raw)) == len(ROWS)
+    return len(asked)
+
+
+def test_of_two_processes_one_waits_for_what_the_other_reads(raw: RawDataset, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        asked = [pool.submit(read_elsewhere, tmp_path, tmp_path / "begun") for _ in range(2)]
+        assert sum(one.result() for one in asked) == 1
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".parquet"]
+
+
+def test_a_reading_that_was_left_open_holds_nobody_up(raw: RawDataset, tmp_path: Path) -> None:
+    left = cache_in(tmp_path).batches(TABLE, JsonReader(TABLE), raw)
+    next(left)
+    assert rows_of(cache_in(tmp_path), raw) == ROWS
+    left.close()  # type: ignore[attr-defined]
 
 
 def test_a_changed_file_or_table_is_read_again(raw: RawDataset, tmp_path: Path, reads: list[str]) -> None:

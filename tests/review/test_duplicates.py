@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from tests.real_samples import MISSING
 from tests.toy import Toy
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode
 from vision_flan.report import Silent
-from vision_flan.review.duplicates import FURTHEST, near_pairs
+from vision_flan.review.duplicates import FURTHEST, USUAL, near_pairs
 from vision_flan.spec.catalog import Catalog
 
 Make = Callable[[Image.Image], bytes]
@@ -52,12 +54,13 @@ def cropped(image: Image.Image, percent: int) -> bytes:
 
 
 CHANGES: dict[str, Make] = {
-    "resized": lambda image: encoded(image.resize((160, 120))),
+    "resized": lambda image: encoded(image.resize((image.width // 2, image.height // 2))),
     "quality": lambda image: encoded(image, quality=40),
     "webp": lambda image: encoded(image, "WEBP", 50),
     "flipped": lambda image: encoded(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
     "cropped2": lambda image: cropped(image, 2),
     "cropped5": lambda image: cropped(image, 5),
+    "cropped10": lambda image: cropped(image, 10),
 }
 
 
@@ -177,3 +180,29 @@ def test_the_bands_find_every_pair_that_is_near(
     }
     array = np.array(values, np.uint64)
     assert set(near_pairs(array, array, bits)) == wanted
+
+
+@cache
+def _photographs() -> list[Image.Image]:
+    from tests.review.likeness import photographs
+
+    images = list(photographs())
+    for image in images:
+        image.thumbnail((480, 480))
+    return images
+
+
+@pytest.mark.parametrize(
+    ("change", "least"),
+    [("resized", 1), ("quality", 1), ("webp", 1), ("flipped", 1), ("cropped2", 0.9), ("cropped5", 0.6)],
+)
+def test_precision_and_recall_on_photographs(change: str, least: float) -> None:
+    """Of real files of upstream, of which a checkout has none."""
+    from tests.review.likeness import likeness
+
+    images = _photographs()
+    if len(images) < 20:
+        pytest.skip(MISSING)
+    found = likeness(images, CHANGES[change])
+    assert found.wrong(USUAL) == 0, "precision is 1"
+    assert found.recall(USUAL) >= least

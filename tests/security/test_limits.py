@@ -37,7 +37,7 @@ import os, signal, time
 from vision_flan.readers.image_refs import ImageStore
 def broken(self, ref):
     {fault}
-ImageStore.read = broken
+ImageStore.read = ImageStore.read_stamped = broken
 """
 
 

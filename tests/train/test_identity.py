@@ -181,3 +181,31 @@ def test_a_folder_is_named_by_what_differs_from_the_recipe() -> None:
     assert folder("stage1", "out=here", "seed=3") == "here"
     long = folder("stage1", "data.sources=[{include: [" + ", ".join(f"task_{n}" for n in range(99)) + "]}]")
     assert len(Path(long).name) < 200
+
+
+def test_a_single_changed_value_anywhere_makes_other_weights(tiny: Path, tmp_path: Path) -> None:
+    """Every value counts, not the first and last rows."""
+    from safetensors.torch import load_file, save_file
+
+    from vision_flan.train.weights import Weights
+
+    tensors = load_file(tiny / "model.safetensors")
+    name = next(name for name, value in tensors.items() if value.dim() == 2 and value.shape[0] > 8)
+    tensors[name][5, 3] += 0.25
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    before, after = (Weights.read(folder) for folder in (tiny, tmp_path))
+    names = sorted(before.places)
+    old, new = before.digests(names), after.digests(names)
+    assert [key for key in names if old[key] != new[key]] == [
+        key for key in names if before.places[key][1] == name
+    ]
+
+
+def test_how_large_the_parts_are_does_not_matter(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vision_flan.train import weights as module
+
+    found = module.Weights.read(tiny)
+    whole = found.digests(found.places)
+    assert len(set(whole.values())) == len(whole)
+    monkeypatch.setattr(module, "_PART", 100)
+    assert found.digests(found.places) == whole

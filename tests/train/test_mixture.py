@@ -108,3 +108,10 @@ def test_a_task_that_is_not_there_is_named() -> None:
         choose_tasks(Source(tasks=187), ["object_a"], 0)
     with pytest.raises(MixtureError, match="no instance"):
         Mixture([Source(weight=0)], [{"a": 3}], 0)
+
+
+def test_a_source_takes_published_names() -> None:
+    alias = "cinic-10+image_classification_animal"
+    available = ["object_cinic10_animal", "scene_a"]
+    assert choose_tasks(Source(include=(alias,)), available, 0) == ["object_cinic10_animal"]
+    assert choose_tasks(Source(exclude=(alias,)), available, 0) == ["scene_a"]

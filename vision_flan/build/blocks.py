@@ -126,8 +126,8 @@ class BlockMaker:
     def bytes_each(self, rows: Sequence[Row]) -> float:
         """Bytes that a candidate adds to a shard, on average, dropped ones included. Nothing is written."""
         watch, size = self._inputs.watch(), 0
-        for row in rows:
-            made = self._maker.make(dict(row), watch.read, full_check=self._full_check)
+        for row in watch.ahead(map(dict, rows), self._maker.references, None):
+            made = self._maker.make(row, watch.read, full_check=self._full_check)
             size += made.num_bytes if isinstance(made, Instance) else 0
         return size / max(len(rows), 1)
 
@@ -184,7 +184,7 @@ class BlockMaker:
     def _make(self, span: Span, tables: Tables, writer: ShardWriter | PartWriter) -> Made:
         watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
         with writer:
-            for row in _rows(tables):
+            for row in watch.ahead(_rows(tables), self._maker.references, span.at_most):
                 if progress.rows == span.at_most:
                     break
                 instance = self._maker.make(row, watch.read, full_check=self._full_check)

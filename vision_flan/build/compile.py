@@ -17,12 +17,13 @@ from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_
 from vision_flan.build.inputs import Seen, check_unchanged
 from vision_flan.build.install import finished_config, install, refresh_readme, renew, shards_to_replace
 from vision_flan.build.job import Build, Options, Result
+from vision_flan.build.leave_out import without_dropped
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
-from vision_flan.raw.roots import RawPlaces
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.candidates import Candidates
 from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import FOLDER, TableCache
@@ -54,6 +55,7 @@ def compile_task(
         BadRawError: a raw file is not in its format, or changes while it is read.
         MachineError: disk full, no permission, another compile of this task is running.
     """
+    raw = RawRoots.for_build(raw, out / WORK_FOLDER)
     task = catalog.task(name)
     sources = task_sources(task, catalog)
     with closing(open_raw(sources.dataset, catalog, raw)) as opened:
@@ -100,7 +102,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     for block in blocks:
         seen.add(block.seen)
     check_unchanged(build.raw, build.sources, identity.annotations, seen)
-    manifest = manifest_of(build, identity, candidates, blocks)
+    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks))
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
 
 

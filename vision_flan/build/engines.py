@@ -8,13 +8,14 @@ retried is decided in `InFlight`, the same for all engines.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from vision_flan.errors import MachineError
+from vision_flan.limits import Death, wait_for_others
 from vision_flan.report import Reporter
 
 T = TypeVar("T")
@@ -77,8 +78,8 @@ class Engine(Protocol):
         """Run a function of a module, with arguments that can be pickled."""
         ...
 
-    def repair(self) -> None:
-        """Make it usable again after a worker died."""
+    def repair(self) -> Mapping[Future[object], Death]:
+        """Make it usable again after a worker died. Returns why, for the units whose worker is known."""
         ...
 
     def listen(self, key: str, report: Reporter) -> bool:
@@ -105,8 +106,9 @@ class Inline:
             future.set_exception(error)
         return future
 
-    def repair(self) -> None:
+    def repair(self) -> Mapping[Future[object], Death]:
         """Nothing breaks."""
+        return {}
 
     def listen(self, key: str, report: Reporter) -> bool:
         """Work reports for itself."""
@@ -117,30 +119,31 @@ class Inline:
 
 
 @contextmanager
-def open_engine(spec: EngineSpec, *, coordinates: bool = False) -> Iterator[Engine]:
+def open_engine(spec: EngineSpec, *, coordinates: bool = False, apart: bool = False) -> Iterator[Engine]:
     """The engine of a spec; its workers start with the first unit and end with the context.
 
     Args:
         coordinates: its units mostly wait for units of their own.
+        apart: even one job runs in another process.
 
     Raises:
         MachineError: Ray is not installed, or there is no cluster at the address.
     """
-    engine = engine_of(spec, coordinates=coordinates)
+    engine = engine_of(spec, coordinates=coordinates, apart=apart)
     try:
         yield engine
     finally:
         engine.close()
 
 
-def engine_of(spec: EngineSpec, *, coordinates: bool = False) -> Engine:
+def engine_of(spec: EngineSpec, *, coordinates: bool = False, apart: bool = False) -> Engine:
     """The engine of a spec, to be closed by the caller."""
     if spec.kind == RAY:
         from vision_flan.build.ray_engine import Cluster
 
         return Cluster(spec.address, spec.jobs, cores_each=0 if coordinates else 1)
     jobs = spec.cores()
-    if jobs == 1:
+    if jobs == 1 and not apart:
         return Inline()
     from vision_flan.build.processes import Processes
 
@@ -173,12 +176,15 @@ class InFlight:
     def take(self, unit: Unit[T]) -> T:
         """Wait for a unit's result; its own errors pass through.
 
-        When a worker dies, a process pool fails all units in flight, and does not say which one was to blame.
-        So each is run again alone; the one that loses its worker then has lost it twice.
+        When a worker dies, a process pool fails all units in flight. The one whose worker crashed, or took
+        more than it may, has failed. If the system killed it, perhaps for the memory of another, or if nobody
+        knows, each is run again alone; the one that loses its worker then has lost it twice.
 
         Raises:
-            MachineError: a unit killed its worker twice.
+            SpecError, BadRawError: its worker crashed or took more than it may; says at what.
+            MachineError: a unit lost its worker twice, and nobody knows why.
         """
+        wait_for_others()
         try:
             if isinstance(unit.future.exception(), BrokenExecutor):
                 self._run_again_alone()
@@ -198,19 +204,27 @@ class InFlight:
             return _failed(error)
 
     def _run_again_alone(self) -> None:
-        self._engine.repair()
+        self._blame(self._engine.repair(), alone=False)
         for unit in self._units:
             if not _is_lost(unit.future):
                 continue
             unit.future = self._engine.submit(unit.work, *unit.arguments)
             if isinstance(unit.future.exception(), BrokenExecutor):
-                self._engine.repair()
+                self._blame(self._engine.repair(), alone=True)
+            if _is_lost(unit.future):
                 unit.future = _failed(
                     MachineError(
                         f"a worker was killed twice while it made {unit.name}",
                         hint="the system may have run out of memory: try fewer --jobs",
                     )
                 )
+
+    def _blame(self, deaths: Mapping[Future[object], Death], *, alone: bool) -> None:
+        """Fail the units whose own workers died."""
+        for unit in self._units:
+            death = deaths.get(unit.future)
+            if death is not None and (death.certain or alone):
+                unit.future = _failed(death.error)
 
 
 def _failed(error: Exception) -> Future[T]:

@@ -17,6 +17,7 @@ from typing import Any
 from vision_flan import __version__
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
 from vision_flan.build.job import Build
+from vision_flan.dataset.drop_list import read_list
 from vision_flan.dataset.manifest import Manifest, manifest_path, source_block, write_atomically
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.raw.folder import RawDataset
@@ -26,6 +27,12 @@ from vision_flan.versions import deciding_versions
 
 #: Fields of a task that decide no byte. The quota has a field of its own in the manifest.
 _FACTS = ("title", "alias", "suites", "license", "form", "allow", "available", "confidence", "limit")
+
+_IN_WORDS = {
+    "spec_sha256": "the spec",
+    "versions": "package versions",
+    "drop_list": "the list of dropped duplicates",
+}
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,19 @@ class Identity:
 
     def change(self, other: Identity) -> str | None:
         """The first difference from another identity, None if there is none."""
-        for key, value in self.recipe.items():
-            if other.recipe.get(key) != value:
-                return {"spec_sha256": "the spec", "versions": "package versions"}.get(key, key)
+        for key in (*self.recipe, *other.recipe):
+            if self.recipe.get(key) != other.recipe.get(key):
+                return _IN_WORDS.get(key, key)
         return differing(self.annotations.stamps, other.annotations.stamps)
 
 
 def identity_of(build: Build) -> Identity:
-    """Everything that decides the bytes of a config, except its images."""
-    recipe = {
+    """Everything that decides the bytes of a config, except its images.
+
+    Raises:
+        VflanError: the list of dropped duplicates is damaged.
+    """
+    recipe: dict[str, object] = {
         "spec_sha256": spec_sha256(build),
         "versions": {v.name: v.installed for v in deciding_versions() if v.installed}
         | {"vision_flan": __version__},
@@ -58,6 +69,9 @@ def identity_of(build: Build) -> Identity:
         "limit": build.quota,
         "image_check": "full" if build.options.full_check else "header",
     }
+    drops = read_list(build.out, build.task.id)
+    if drops:
+        recipe["drop_list"] = drops.facts()
     return Identity(recipe, annotation_files(build.sources, build.raw))
 
 

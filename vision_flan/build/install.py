@@ -43,7 +43,7 @@ def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Man
     manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
     (out / manifest.task).mkdir(exist_ok=True)
     manifest_path(out, manifest.task).unlink(missing_ok=True)
-    finished = _finished_shards(work)
+    finished = finished_shards(work)
     for shard in manifest.shards:
         source = finished.get(shard.sha256)
         if source is not None and source.exists():
@@ -119,7 +119,7 @@ def move(source: Path, target: Path) -> None:
 def _has_all_shards(build: Build, record: BuildRecord) -> bool:
     """Whether every shard of a complete config is whole, in the work folder or already moved."""
     manifest = Manifest.from_json(record.manifest, Location(build.work / COMPLETE))
-    finished = _finished_shards(build.work)
+    finished = finished_shards(build.work)
     return all(
         any(
             path is not None and is_whole(path, shard.sha256)
@@ -129,8 +129,8 @@ def _has_all_shards(build: Build, record: BuildRecord) -> bool:
     )
 
 
-def _finished_shards(work: Path) -> dict[str, Path]:
-    """Checksum -> shard, of the blocks in the work folder."""
+def finished_shards(work: Path) -> dict[str, Path]:
+    """Checksum -> shard, of those in the work folder."""
     found = {}
     for path in sorted((work / BLOCKS).glob("*.json")):
         try:

@@ -11,11 +11,21 @@ from functools import cache
 from pathlib import Path
 
 from vision_flan.build.compile import compile_task
-from vision_flan.build.engines import RAY, Engine, EngineSpec, InFlight, Unit, engine_of, open_engine
+from vision_flan.build.engines import (
+    PROCESSES,
+    RAY,
+    Engine,
+    EngineSpec,
+    InFlight,
+    Unit,
+    engine_of,
+    open_engine,
+)
 from vision_flan.build.job import Options, Result
 from vision_flan.build.processes import report_of
 from vision_flan.build.worker import absolute
 from vision_flan.errors import MachineError, VflanError
+from vision_flan.limits import applied, explained, wait_for_others
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -72,7 +82,8 @@ def compile_many(
 ) -> Iterator[Outcome]:
     """Compile tasks into one folder, several at a time if the engine has several workers.
 
-    A task that fails does not stop the run: raise `Outcome.error`, or stop iterating, to end it. Outcomes
+    A task that fails does not stop the run: raise `Outcome.error`, or stop iterating, to end it. Where this
+    process has limits each task runs in a worker, so that one that crashes does not, either. Outcomes
     come as tasks end. Two tasks of one dataset run at one time only if nothing else is left: they would read
     the same files.
 
@@ -83,11 +94,12 @@ def compile_many(
         return
     spec = next(iter(selection.values())).engine
     at_once, each = shared_out(spec, len(selection))
-    if at_once > 1:
+    in_workers = at_once > 1 or (applied() and len(selection) > 1 and spec.kind == PROCESSES)
+    if in_workers:
         runner = _Runner(raw, out, catalog, each)
         if spec.kind == RAY:  # its workers have a working folder of their own
             runner = _Runner(absolute(raw), out.absolute(), catalog, each)
-        with open_engine(replace(spec, jobs=at_once), coordinates=True) as engine:
+        with open_engine(replace(spec, jobs=at_once), coordinates=True, apart=True) as engine:
             yield from _side_by_side(selection, runner, engine, reporters)
         return
     with open_engine(spec) as engine:
@@ -95,8 +107,8 @@ def compile_many(
             try:
                 with reporters(name) as report:
                     result = compile_task(name, raw, out, catalog, options, report, engine)
-            except VflanError as error:
-                yield Outcome(name, error=error)
+            except Exception as error:
+                yield Outcome(name, error=_foreseen(error))
             else:
                 yield Outcome(name, result)
 
@@ -125,7 +137,12 @@ class _Runner:
         """Compile one task. Raises what `compile_task` raises."""
         engine = _engine_of_this_worker(self.engine)
         options = replace(options, engine=self.engine)
-        return compile_task(name, self.raw, self.out, self.catalog, options, report_of(name), engine)
+        try:
+            return compile_task(name, self.raw, self.out, self.catalog, options, report_of(name), engine)
+        except Exception as error:
+            if (said := explained(error)) is error:
+                raise
+            raise said from error  # the worker knows what it was working on
 
 
 @cache
@@ -151,6 +168,7 @@ def _side_by_side(
                 engine.listen(name, stack.enter_context(reporters(name)))
                 unit = flight.start(f"the task {name}", runner.run, name, left.pop(name))
                 running[name] = (unit, stack)
+            wait_for_others()
             wait([unit.future for unit, _ in running.values()], return_when=FIRST_COMPLETED)
             for name in [name for name, (unit, _) in running.items() if unit.future.done()]:
                 unit, stack = running.pop(name)
@@ -161,8 +179,16 @@ def _outcome(name: str, flight: InFlight, unit: Unit[Result], stack: ExitStack) 
     with stack:
         try:
             return Outcome(name, flight.take(unit))
-        except VflanError as error:
-            return Outcome(name, error=error)
+        except Exception as error:
+            return Outcome(name, error=_foreseen(error))
+
+
+def _foreseen(error: Exception) -> VflanError:
+    """An error of one task, so that the others go on. Raises what nothing explains."""
+    said = explained(error)
+    if isinstance(said, VflanError):
+        return said
+    raise error
 
 
 def _next_task(left: Selection, running: Collection[str], catalog: Catalog) -> str:

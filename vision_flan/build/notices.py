@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from vision_flan.build.job import Build
+from vision_flan.dataset.attribution import NOTICES
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.spec.model import DatasetSpec
 
-FOLDER = "LICENSES"
 #: Bytes of one text; the longest license in common use has 50,000.
 _MAX_BYTES = 200_000
 
@@ -55,6 +55,6 @@ def _raw(raw: RawDataset, path: str) -> str:
 def write_notices(out: Path, manifest: Manifest) -> None:
     """Write the texts of a config that are not there yet."""
     for name, text in manifest.notices.items():
-        path = out / FOLDER / name
+        path = out / NOTICES / name
         if text and not (path.is_file() and path.read_bytes() == text.encode()):
             write_atomically(path, text)

@@ -18,7 +18,7 @@ from typing import Any
 from vision_flan.build.locks import WORK_FOLDER
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
-from vision_flan.raw.roots import RawPlaces
+from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -196,7 +196,8 @@ def quotas_of(
     if suite != PAPER_SUITE:
         return {}
     kept = TableCache(out / WORK_FOLDER / FOLDER)
-    return plan_suite(suite, raw, catalog, PlanOptions(seed=seed), report, kept).quotas
+    places = RawRoots.for_build(raw, out / WORK_FOLDER)
+    return plan_suite(suite, places, catalog, PlanOptions(seed=seed), report, kept).quotas
 
 
 def allocate(

@@ -10,14 +10,16 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TypeVar
 
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
+from vision_flan.build.watch import Watch, begin, run_noted
+from vision_flan.limits import Death, Limits, applied, current
 from vision_flan.report import Reporter, Silent
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ class Processes:
         self._pool: ProcessPoolExecutor | None = None
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}
+        self._watch = Watch()
 
     @property
     def started(self) -> bool:
@@ -44,11 +47,18 @@ class Processes:
         """Run it in a worker. Raises BrokenExecutor until `repair` if a worker has died."""
         if self._pool is None:
             self._pool = self._start()
-        return self._pool.submit(work, *arguments)
+        unit = self._watch.next_unit()
+        future = self._pool.submit(run_noted, unit, work, arguments)
+        self._watch.expect(unit, future)
+        return future
 
-    def repair(self) -> None:
-        """End what is left of the pool; the next unit starts another."""
-        self.close()
+    def repair(self) -> Mapping[Future[object], Death]:
+        """End what is left of the pool; the next unit starts another. Says whose fault it was."""
+        self._end_all()
+        found = self._watch.deaths()
+        self._watch.close()
+        self._watch = Watch()
+        return found
 
     def listen(self, key: str, report: Reporter) -> bool:
         """Pass on what workers report for a key."""
@@ -57,6 +67,10 @@ class Processes:
 
     def close(self) -> None:
         """End all workers at once."""
+        self._end_all()
+        self._watch.close()
+
+    def _end_all(self) -> None:
         pool, pipes, self._pool, self._pipes = self._pool, self._pipes, None, ()
         for pipe in pipes:
             pipe.close()
@@ -64,12 +78,14 @@ class Processes:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> ProcessPoolExecutor:
-        context = get_context("spawn")
+        context = self._watch.context
         alive, life = context.Pipe(duplex=False)
         heard, said = context.Pipe(duplex=False)
         self._pipes = (alive, life, said)
         threading.Thread(target=self._hear, args=(heard,), daemon=True, name="hear").start()
-        return ProcessPoolExecutor(self.workers, context, _begin, (alive, said))
+        self._watch.start()
+        limits = current() if applied() else None
+        return ProcessPoolExecutor(self.workers, context, _begin, (alive, said, self._watch.folder, limits))
 
     def _hear(self, heard: Connection) -> None:
         """Pass on messages until no worker is left."""
@@ -85,10 +101,11 @@ class Processes:
 _said: Connection | None = None
 
 
-def _begin(alive: Connection, said: Connection) -> None:
-    """Set up a worker: Ctrl-C is its parent's, and it does not outlive the parent."""
+def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | None) -> None:
+    """Set up a worker: Ctrl-C is its parent's. It does not outlive the parent, and may take no more."""
     global _said
     _said = said
+    begin(notes, limits)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
     go_without_pandas()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, TypeVar
 
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.errors import MachineError, VflanError, install_command
+from vision_flan.limits import Death
 from vision_flan.report import Reporter
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class Cluster:
         reference.future().add_done_callback(finished)
         return outcome
 
-    def repair(self) -> None:
-        """Ray replaces workers by itself."""
+    def repair(self) -> Mapping[Future[object], Death]:
+        """Ray replaces workers by itself, and does not say why one died."""
+        return {}
 
     def listen(self, key: str, report: Reporter) -> bool:
         """Nothing is heard from a unit before its end."""

@@ -20,6 +20,7 @@ from vision_flan.build.notices import write_notices
 from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
 from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path
+from vision_flan.dataset.drop_list import DropList, write_list
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.report import Reporter
@@ -124,6 +125,7 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)
         _add_credits(folder, out, manifest)
+        write_list(out, DropList.of_manifest(manifest))
         install(work, out, record, report)
     return True
 

@@ -75,7 +75,7 @@ def suite_status(
     Raises:
         SpecError: there is no such task, or its spec is not valid.
     """
-    roots = RawRoots.of(raw)
+    roots = RawRoots.for_build(raw, out / WORK_FOLDER, read_only=True)
     specs = [catalog.task(name) for name in tasks]
     by_dataset: dict[str, list[TaskSpec]] = {}
     for task in specs:

@@ -76,7 +76,8 @@ def absolute(places: RawPlaces) -> RawRoots:
         name: replace(one, paths=tuple(path.absolute() for path in one.paths))
         for name, one in roots.mapped.items()
     }
-    return RawRoots(tuple(root.absolute() for root in roots.roots), mapped)
+    scratch = roots.scratch and replace(roots.scratch, folder=roots.scratch.folder.absolute())
+    return RawRoots(tuple(root.absolute() for root in roots.roots), mapped, scratch)
 
 
 def block_maker(build: Build, pools: Pools) -> BlockMaker:

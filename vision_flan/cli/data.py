@@ -241,8 +241,9 @@ def _print_result(result: Result) -> None:
 def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
-    It also checks that the counts add up, that there are no other Parquet files, and README.md. It reads
-    every byte, but decodes no image; raw files are checked by `vflan compile`.
+    It also checks that the counts add up, that there are no other Parquet files, the tables of authors and
+    the notices that licenses ask for, and README.md. It reads every byte, but decodes no image; raw files
+    are checked by `vflan compile`.
     """
     from vision_flan.dataset.manifest import Verification, readable_manifests
     from vision_flan.dataset.verification import verify as verify_folder

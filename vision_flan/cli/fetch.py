@@ -211,6 +211,8 @@ def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> N
     groups = {action: [step for step in steps if step.action is action] for action in Action}
     echo(f"{dataset.title}, {dataset.homepage}")
     echo(f"  license: {dataset.license.name}; into {raw.home(dataset.dataset)}")
+    if dataset.withdrawn:
+        echo(f"  {dataset.withdrawn.said}; `vflan licenses {dataset.dataset}` says where that was read")
     _print_group("present", groups[Action.PRESENT] + groups[Action.UNPACKED])
     _print_group("present, but not upstream's file", groups[Action.DIFFERENT])
     if groups[Action.DIFFERENT]:
@@ -271,6 +273,7 @@ def _document(
         "folder": str(raw.home(dataset.dataset)),
         "license": dataset.license.name,
         "access": dataset.access,
+        "withdrawn": dataset.withdrawn.said if dataset.withdrawn else "",
         "how_to_get": " ".join(dataset.how_to_get.split()),
         "borrows": list(dataset.borrows),
         "download_bytes": total_bytes(steps),

@@ -114,7 +114,7 @@ def _print_plan(chosen: Sequence[DatasetPlan], left_out: Sequence[DatasetPlan], 
                 str(len(one.of(Action.PRESENT, Action.UNPACKED)) or ""),
                 _amount(down) if down else "",
                 str(len(one.of(Action.BY_HAND)) or ""),
-                "too large for --max-size" if one in left_out else _differing(one),
+                "too large for --max-size" if one in left_out else _noted(one),
             ]
         )
     columns = ("dataset", "files there", "to download", "by hand", "note")
@@ -123,9 +123,12 @@ def _print_plan(chosen: Sequence[DatasetPlan], left_out: Sequence[DatasetPlan], 
     echo(f"to download: {_amount(coming)}", err=True)
 
 
-def _differing(one: DatasetPlan) -> str:
+def _noted(one: DatasetPlan) -> str:
     names = ", ".join(step.file.path for step in one.of(Action.DIFFERENT))
-    return f"not upstream's file: {names}" if names else ""
+    differing = f"not upstream's file: {names}" if names else ""
+    gone = one.dataset.withdrawn
+    withdrawn = ("host gone" if gone.host_gone else "withdrawn") if gone else ""
+    return "; ".join(said for said in (differing, withdrawn) if said)
 
 
 def _print_by_hand(plans: Sequence[DatasetPlan]) -> None:

@@ -10,7 +10,7 @@ from vision_flan.cli.options import json_option
 from vision_flan.cli.output import echo, print_json, print_table
 
 if TYPE_CHECKING:
-    from vision_flan.review.licenses import HalfFacts, LicenseFacts
+    from vision_flan.review.licenses import EvidenceFacts, HalfFacts, LicenseFacts
 
 
 @click.command(
@@ -69,8 +69,10 @@ def _explained(facts: LicenseFacts) -> str:
     ]
     if facts["train"] != "allowed":
         lines.append(f"  training     {facts['train']}: {facts['train_reason']}")
+        lines += _evidence(facts["train_evidence"])
     if facts["withdrawn"]:
-        lines.append(f"  withdrawn    {facts['withdrawn']}")
+        lines.append(f"  gone         {facts['withdrawn']}")
+        lines += _evidence(facts["withdrawn_evidence"])
     if facts["sensitive"]:
         lines.append(f"  sensitive    {', '.join(facts['sensitive'])}")
     if facts["made_from"]:
@@ -80,8 +82,13 @@ def _explained(facts: LicenseFacts) -> str:
 
 def _half(name: str, half: HalfFacts) -> list[str]:
     lender = f", as {half['lender']} says" if half["lender"] else ""
-    lines = [f"  {name:<12} {half['verdict']}{lender}: {half['license']}"]
-    for entry in half["evidence"]:
+    return [f"  {name:<12} {half['verdict']}{lender}: {half['license']}", *_evidence(half["evidence"])]
+
+
+def _evidence(evidence: list[EvidenceFacts]) -> list[str]:
+    lines = []
+    for entry in evidence:
         quote = f": “{entry['quote']}”" if entry["quote"] else ""
-        lines.append(f"               {entry['url']}, seen {entry['seen']}{quote}")
+        copy = f", a copy of {entry['copy_of']}" if entry["copy_of"] else ""
+        lines.append(f"               {entry['url']}{copy}, seen {entry['seen']}{quote}")
     return lines

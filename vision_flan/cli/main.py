@@ -17,7 +17,8 @@ from vision_flan import __version__
 from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
-from vision_flan.limits import COMPILING, EndedError, explained, run_guarded
+from vision_flan.guard import EndedError, run_guarded
+from vision_flan.limits import COMPILING, explained
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -37,6 +38,7 @@ COMMANDS = {
     "diff": ("vision_flan.cli.diff", "diff"),
     "stats": ("vision_flan.cli.stats", "stats"),
     "duplicates": ("vision_flan.cli.duplicates", "duplicates"),
+    "audit": ("vision_flan.cli.audit", "audit"),
     "publish": ("vision_flan.cli.publish", "publish"),
     "rehydrate": ("vision_flan.cli.publish", "rehydrate"),
     "suite": ("vision_flan.cli.suite", "suite"),

@@ -47,6 +47,9 @@ Examples:
 @click.option("--private", is_flag=True, help="Create the repository as private.")
 @click.option("--gated", type=click.Choice(["auto", "manual"]), help="Readers must accept the terms first.")
 @click.option("--tag", default="", help="Set a tag, with an entry in CHANGELOG.md.")
+@click.option(
+    "--contact", default="", metavar="TEXT", help="Whom to write to, for the card: an address or a page."
+)
 @click.option("--branch", default="main", show_default=True, help="Publish to a branch.")
 @click.option("--pr", "pull_request", is_flag=True, help="Publish to a pull request on the Hub.")
 @json_option
@@ -63,6 +66,7 @@ def publish(
     private: bool,
     gated: str | None,
     tag: str,
+    contact: str,
     branch: str,
     pull_request: bool,
     as_json: bool,
@@ -81,7 +85,7 @@ def publish(
     catalog = Catalog.default()
     reasons = dict.fromkeys(task_ids(catalog, allowed), reason.strip())
     chosen, removed = task_ids(catalog, tasks), task_ids(catalog, remove)
-    choices = Choices(include_unclear, reasons, removed, chosen, private, gated or "", tag)
+    choices = Choices(include_unclear, reasons, removed, chosen, private, gated or "", tag, contact.strip())
     publisher = _publisher(repo_id, folder, choices, branch, pull_request)
     plan = publisher.plan()
     warned = warnings(plan, choices, publisher.catalog)
@@ -89,9 +93,10 @@ def publish(
         _print_plan(plan, choices, warned)
     result: dict[str, object] = _plan_facts(plan, warned)
     if dry_run and show_card:
-        result["card"] = plan.documents["README.md"]
+        card = plan.documents["README.md"].decode()
+        result["card"] = card
         if not as_json:
-            echo(plan.documents["README.md"])
+            echo(card)
     if not dry_run:
         outcome = publisher.run(plan)
         result |= {"commits": list(outcome.commits), "head": outcome.head}

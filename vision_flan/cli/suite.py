@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
 from vision_flan.cli.options import json_option, memory_option, raw_options
 from vision_flan.cli.output import echo, print_json, print_table, reporter
-from vision_flan.report import counted
+from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:
+    from vision_flan.build.cost import SuiteCost
     from vision_flan.build.plan import SuitePlan
     from vision_flan.raw.roots import RawRoots
 
@@ -50,6 +53,7 @@ def _available(known: int, unknown: int) -> str:
 Examples:
   vflan suite plan vision_flan
   vflan suite plan vision_flan --raw ~/raw --json > plan.json
+  vflan suite plan vision_flan --raw ~/raw --cost
   vflan suite plan vision_flan --cap 500
   vflan suite plan vision_flan --tasks 10 --per-task 10000 --seed 1
 Then: vflan compile --plan plan.json --raw ~/raw""",
@@ -66,6 +70,10 @@ Then: vflan compile --plan plan.json --raw ~/raw""",
     show_default=True,
     help="Decides which tasks, and which of them get a left-over instance.",
 )
+@click.option(
+    "--cost", "with_cost", is_flag=True,
+    help="Also say bytes to read and write, images, and minutes, measured on this machine for five seconds.",
+)  # fmt: skip
 @memory_option
 @json_option
 def plan_command(
@@ -76,6 +84,7 @@ def plan_command(
     tasks: int | None,
     per_task: int | None,
     seed: int,
+    with_cost: bool,
     as_json: bool,
 ) -> None:
     """Show for each task of SUITE its available instances, its quota, and why.
@@ -84,18 +93,54 @@ def plan_command(
     evenly over the tasks that have more. `--cap 10000` is the strict reading: no task has more, and the total
     is what that gives.
     """
+    from vision_flan.build.cost import cost_of
     from vision_flan.build.plan import PlanOptions, plan_suite
+    from vision_flan.records.table_cache import TableCache
     from vision_flan.spec.catalog import Catalog
 
     if cap is not None and per_task is not None:
         raise click.UsageError("--cap and --per-task are the same; give only one")
-    options = PlanOptions(cap or per_task, instances, tasks, seed)
-    with reporter(quiet=as_json) as report:
-        made = plan_suite(name, raw, Catalog.default(), options, report)
+    if with_cost and raw is None:
+        raise click.UsageError("--cost measures raw files: give --raw DIR or set VFLAN_RAW")
+    options, catalog, cost = PlanOptions(cap or per_task, instances, tasks, seed), Catalog.default(), None
+    with reporter(quiet=as_json) as report, TemporaryDirectory(prefix="vflan-") as folder:
+        kept = TableCache(Path(folder))
+        made = plan_suite(name, raw, catalog, options, report, kept)
+        if with_cost and raw is not None:
+            cost = cost_of(made, raw, catalog, report, kept)
     if as_json:
-        print_json(made.to_dict())
-    else:
-        _print_plan(made)
+        print_json({**made.to_dict(), "cost": cost.to_dict()} if cost else made.to_dict())
+        return
+    _print_plan(made)
+    if cost:
+        _print_cost(cost)
+
+
+def _print_cost(cost: SuiteCost) -> None:
+    rows = [
+        [
+            task.task,
+            f"{task.instances:,}",
+            f"{task.images:,}",
+            human_bytes(task.reads),
+            human_bytes(task.writes),
+            f"{task.seconds:.1f}",
+            task.basis,
+        ]
+        for task in cost.tasks
+    ]
+    print_table("Cost", ("task", "instances", "images", "reads", "writes", "seconds", "basis"), rows)
+    total, jobs = cost.totals, cost.jobs
+    alone, together = total["minutes_in_one_process"], total["minutes"]
+    echo(
+        f"{total['images']:,} images; {human_bytes(total['bytes_to_read'])} to read, "
+        f"{human_bytes(total['bytes_to_write'])} to write; "
+        f"{alone:,.1f} minutes in one process, {together:,.1f} with --jobs {jobs}",
+        err=True,
+    )
+    lacking = sum(not task.is_known for task in cost.tasks)
+    if lacking:
+        echo(f"{counted(lacking, 'task')} without an estimate: see the last column", err=True)
 
 
 def _print_plan(made: SuitePlan) -> None:

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 import click
 
 from vision_flan.cli.options import FOLDER, json_option
-from vision_flan.cli.output import echo, print_json, reporter
+from vision_flan.cli.output import echo, print_json, print_table, reporter
 from vision_flan.errors import VflanError, install_command
 from vision_flan.report import counted
 
@@ -40,41 +40,127 @@ def _trainer() -> Iterator[None]:
         raise
 
 
-@click.command(
+class _RecipeGroup(click.Group):
+    """A group whose first word may also be a recipe: then it trains."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["run", *args])
+
+
+@click.group(
+    cls=_RecipeGroup,
+    subcommand_metavar="RECIPE|COMMAND [KEY=VALUE]...",
     epilog="""\b
 Examples:
   vflan train tiny_cpu
   vflan train stage2 init.from=runs/stage1/hf
   vflan train untuned
+  vflan train cost stage1 --gpus 8
   vflan train report runs/tiny_cpu
-  torchrun --nproc-per-node 8 -m vision_flan.train stage1"""
+  vflan train push runs/tiny_cpu me/tiny
+  torchrun --nproc-per-node 8 -m vision_flan.train stage1""",
 )
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-def train(recipe: str, overrides: tuple[str, ...]) -> None:
+def train() -> None:
     """Train by a recipe, on one device; torchrun takes the same arguments for many.
 
     RECIPE is a name (stage0, stage1, stage2, tasks_x_instances, single_stage_mixed,
     single_stage_mixed_158k, untuned, freeze_llm, freeze_projector, instances_from_base,
     instances_from_pretrained, llama2_chat, tiny_cpu) or a YAML file. The same command again resumes; another
     recipe, model or data in the same folder is refused.
-
-    `vflan train report RUN` draws the curves of a run into RUN/report.
     """
-    if recipe == "report":
-        if len(overrides) != 1:
-            raise click.UsageError("vflan train report takes one folder of a run")
-        from vision_flan.train.curves import write_report
 
-        echo(f"report: {write_report(Path(overrides[0]))}")
-        return
+
+@train.command(
+    epilog="""\b
+Example:
+  vflan train run stage2 init.from=runs/stage1/hf"""
+)
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def run(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Train by RECIPE: what `vflan train RECIPE` does."""
     from vision_flan.train.recipe import load
 
     config = load(recipe, overrides)
     with _trainer():
-        from vision_flan.train.loop import run
+        from vision_flan.train.loop import run as run_recipe
 
-        echo(f"model: {run(config)}")
+        echo(f"model: {run_recipe(config)}")
+
+
+@train.command(
+    epilog="""\b
+Example:
+  vflan train report runs/tiny_cpu"""
+)
+@click.argument("folder", type=FOLDER, metavar="RUN")
+def report(folder: Path) -> None:
+    """Draw the curves of a run into RUN/report."""
+    from vision_flan.train.curves import write_report
+
+    echo(f"report: {write_report(folder)}")
+
+
+@train.command(
+    epilog="""\b
+Examples:
+  vflan train cost stage1 --gpus 8
+  vflan train cost stage1 --gpus 1 init.llm=vicuna-7b train.lora.r=16"""
+)
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--gpus", type=click.IntRange(1), default=8, show_default=True, help="GPUs of the run.")
+@json_option
+def cost(recipe: str, overrides: tuple[str, ...], gpus: int, as_json: bool) -> None:
+    """Print what a run takes of each GPU: memory, and what the GPUs send in a step. Needs no GPU.
+
+    The model's shape is that of `init`: a folder with a config.json, or a name with 7b or 13b.
+    """
+    from vision_flan.train.recipe import load
+
+    config = load(recipe, overrides)
+    with _trainer():
+        from vision_flan.train import cost as costs
+
+        found = costs.cost(config, costs.shape_of(config.init), gpus)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    echo(f"{found.trained:,} parameters are trained, {found.frozen:,} are frozen; {gpus} GPUs")
+    rows = [
+        [name, costs.gib(getattr(found, key))]
+        for name, key in (
+            ("weights", "weights"),
+            ("gradients", "gradients"),
+            ("optimizer", "moments"),
+            (f"activations and gathered layers, a row of {found.row_tokens:,} tokens", "rest"),
+            ("peak", "peak"),
+        )
+    ]
+    print_table("", ["GiB a GPU", ""], rows)
+    sent = [[kind, f"{one.count:,}", costs.gib(one.bytes)] for kind, one in found.sent.items()]
+    print_table("", [f"a step of {counted(found.rows, 'row')}", "times", "GiB"], sent)
+
+
+@train.command(
+    epilog="""\b
+Example:
+  vflan train push runs/stage2 my-org/vision-flan-chat-13b"""
+)
+@click.argument("folder", type=FOLDER, metavar="RUN")
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="Create the repository public.  [default: private]")
+def push(folder: Path, repo: str, public: bool) -> None:
+    """Upload the model of a finished run to the Hub, with a card: recipe, data, licenses, scores.
+
+    An existing repository keeps its visibility. After an interruption the same command goes on.
+    """
+    with _trainer():
+        from vision_flan.train.push import push as push_run
+
+        echo(f"model: {push_run(folder, repo, private=not public)}")
 
 
 @click.group()

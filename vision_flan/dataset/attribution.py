@@ -19,6 +19,8 @@ from vision_flan.errors import Location, VflanError
 from vision_flan.spec.license import PER_IMAGE, Terms
 
 FOLDER = "attribution"
+#: License texts and copyright notices of a compiled folder and of a repository.
+NOTICES = "LICENSES"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ merged by copying their folders together, and several people can publish to one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,19 @@ import jinja2
 
 from vision_flan.columns import COLUMNS
 from vision_flan.dataset import front_matter
-from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, cell, license_name, link, piped, shown
+from vision_flan.dataset.contents import distinct_images, images_of, tokens_of
+from vision_flan.dataset.gallery import chosen, read_gallery, refresh_gallery
+from vision_flan.dataset.licenses import (
+    PAPER_BIBTEX,
+    by_source,
+    cell,
+    license_name,
+    limit_of,
+    link,
+    piped,
+    quoted,
+    shown,
+)
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.plot import PLOT, by_category
 from vision_flan.dataset.publication import (
@@ -23,6 +36,7 @@ from vision_flan.dataset.publication import (
     RECIPE,
     RECIPE_COLUMNS,
     WHOLE,
+    Example,
     Publication,
     PublishedTask,
     license_of,
@@ -49,27 +63,37 @@ def refresh_card(folder: Path) -> list[VflanError]:
         The errors of manifests that cannot be read; their configs are left out.
     """
     manifests, broken = readable_manifests(folder)
+    refresh_gallery(folder, manifests)
     if not is_current(folder, manifests):
-        write_atomically(folder / CARD, render_card(manifests))
+        write_atomically(folder / CARD, render_card(manifests, read_gallery(folder, manifests)))
     return list(broken.values())
 
 
 def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
     """Whether README.md of a compiled folder is what its manifests say."""
     try:
-        return (folder / CARD).read_bytes() == render_card(manifests).encode()
+        card = render_card(manifests, read_gallery(folder, manifests))
+        return (folder / CARD).read_bytes() == card.encode()
     except FileNotFoundError:
         return False
 
 
-def render_card(manifests: Mapping[str, Manifest]) -> str:
-    """The card of a folder on disk, all tasks whole."""
+def render_card(manifests: Mapping[str, Manifest], gallery: Mapping[str, Example] | None = None) -> str:
+    """The card of a folder on disk, all tasks whole.
+
+    Args:
+        gallery: the examples in the folder, by task.
+    """
+    examples = gallery or {}
     tasks = {
-        name: PublishedTask(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
+        name: PublishedTask(
+            manifest,
+            Publication(WHOLE, license_of(manifest), "", manifest.shards, example=examples.get(name)),
+        )
         for name, manifest in manifests.items()
     }
     front = {"pretty_name": "Vision-Flan", **front_matter.loadable(tasks)}
-    return f"{front_matter.as_text(front)}\n{_body(tasks, '')}"
+    return f"{front_matter.as_text(front)}\n{_body(tasks, '', '')}"
 
 
 def render_published_card(
@@ -83,7 +107,10 @@ def render_published_card(
         kept: front matter found there; what a person wrote is kept (`front_matter.of_repository`).
     """
     front = front_matter.of_repository(tasks, repo_id, gated=gated, kept=kept)
-    return f"{front_matter.as_text(front)}\n{_body(tasks, repo_id)}"
+    contact = front.get(front_matter.CONTACT)
+    return (
+        f"{front_matter.as_text(front)}\n{_body(tasks, repo_id, contact if isinstance(contact, str) else '')}"
+    )
 
 
 @cache
@@ -104,20 +131,21 @@ def _template() -> jinja2.Template:
         "shown": shown,
         "size": size,
     }
-    environment.filters |= {"license_name": license_name, "images": images}
+    environment.filters |= {
+        "contact": writes_to,
+        "form": images,
+        "license_name": license_name,
+        "number": number,
+        "pictured": pictured,
+        "said": said,
+        "short": short_number,
+    }
     return environment.get_template("card.md.j2")
 
 
-def limit_of(task: PublishedTask) -> str:
-    """What its makers say against using a task, in a sentence; "" for nothing."""
-    source = task.manifest.source
-    use, withdrawn = source.get("use"), source.get("withdrawn")
-    parts = []
-    if use:
-        parts.append(f"training is {use['train']}: {use['reason']}")
-    if withdrawn:
-        parts.append(f"withdrawn on {withdrawn['date']} by {withdrawn['by']}")
-    return "; ".join(parts)
+def pictured(task: PublishedTask) -> int | None:
+    """Distinct images of a task, None if they were not counted."""
+    return images_of(task.manifest.contents)
 
 
 def images(task: PublishedTask) -> str:
@@ -132,12 +160,39 @@ def images(task: PublishedTask) -> str:
     return "whole, license unclear" if publication.license == "unclear" else WHOLE
 
 
+def number(count: int | None) -> str:
+    """A count in a table; empty if it is not known."""
+    return "" if count is None else f"{count:,}"
+
+
+def short_number(count: int) -> str:
+    """A large count with three digits: 1.23 M."""
+    for bound, unit in ((10**9, "G"), (10**6, "M")):
+        if count >= bound:
+            return f"{count / bound:.3g} {unit}"
+    return f"{count:,}"
+
+
 def size(task: PublishedTask) -> str:
     """What there is to download of a task."""
     return human_bytes(front_matter.download_size(task))
 
 
-def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
+def said(text: str, most: int = 320) -> str:
+    """A request or an answer in a cell, its lines kept; a long one is cut."""
+    short = text if len(text) <= most else f"{text[:most].rstrip()} …"
+    return "<br>".join(line for line in map(cell, short.splitlines()) if line)
+
+
+def writes_to(contact: str) -> str:
+    """A contact as a link, if it is an address or a page."""
+    text = shown(contact)
+    if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", contact):
+        return f"[{text}](mailto:{quoted(contact)})"
+    return f"<{quoted(contact)}>" if re.fullmatch(r"https?://\S+", contact) else text
+
+
+def _body(tasks: Mapping[str, PublishedTask], repo_id: str, contact: str) -> str:
     """The text below the front matter; `repo_id` is empty for a folder on disk."""
     unclear = {name: task for name, task in tasks.items() if images(task).endswith("unclear")}
     sensitive = {
@@ -165,12 +220,22 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str) -> str:
         seeds=sorted({task.manifest.seed for task in tasks.values()}),
         paper=PAPER_BIBTEX,
         repo_id=repo_id,
+        contact=contact,
+        gallery=chosen([(task.manifest, task.publication.example) for task in whole]),
+        images=distinct_images(task.manifest.contents for task in tasks.values()),
+        tokens=_tokens(tasks),
         example=shown[0] if shown else None,
         whole=whole,
         mixture=[task.task for task in whole[:2]],
         whole_rows=sum(task.rows for task in whole),
         whole_bytes=human_bytes(sum(map(front_matter.download_size, whole))),
     )
+
+
+def _tokens(tasks: Mapping[str, PublishedTask]) -> int | None:
+    """Tokens of all answers; None if those of a task were not counted."""
+    counts = [tokens_of(task.manifest.contents) for task in tasks.values()]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _versions(tasks: Mapping[str, PublishedTask]) -> dict[str, list[str]]:

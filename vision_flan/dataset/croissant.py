@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TURNS, Turn
-from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat
+from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat, limit_of
 from vision_flan.dataset.publication import (
     MIXED,
     RECIPE,
@@ -118,7 +118,7 @@ def _responsible(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
         for source in (members[0].manifest.source, *(members[0].manifest.source.get("sources") or ()))
     }
     found = {kind for task in tasks.values() for kind in kinds_of(task.manifest)}
-    limits = sorted({limit for task in tasks.values() if (limit := _use_limit(task))})
+    limits = sorted({f"{task.task}: {said}" for task in tasks.values() if (said := limit_of(task))})
     return {
         "creator": {
             "@type": "sc:Organization",
@@ -138,11 +138,6 @@ def _responsible(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
             *limits,
         ],
     }
-
-
-def _use_limit(task: PublishedTask) -> str:
-    use = task.manifest.source.get("use")
-    return f"{task.task}: training is {use['train']}: {use['reason']}" if use else ""
 
 
 def _license(dataset: str, task: PublishedTask) -> dict[str, Any]:

@@ -32,6 +32,8 @@ GATED_PROMPT = (
     "Each source keeps its own license; see LICENSES.md. By asking for access you agree to follow the "
     "license of every source you use, and not to try to identify people in the images."
 )
+#: The key of our own: whom to write to, as given with the last `--contact`.
+CONTACT = "contact"
 #: Keys whose value follows from the tasks; any other that a person wrote on the Hub is kept.
 _COMPUTED = frozenset({"configs", "dataset_info", "size_categories", "source_datasets"})
 #: Lists to which a person may have added.

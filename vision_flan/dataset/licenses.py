@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
-from vision_flan.spec.license import License, license_from
+from vision_flan.spec.license import License, evidence_from, license_from, withdrawn_from
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -74,7 +74,8 @@ def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
     for half, terms in (("images", license.images), ("annotations", license.annotations)):
         for entry in terms.evidence:
             said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else ""
-            yield f"- {name}, {half}: <{quoted(entry.url)}>, seen {entry.seen}{said}"
+            copy = f", a copy of <{quoted(entry.copy_of)}>" if entry.copy_of else ""
+            yield f"- {name}, {half}: <{quoted(entry.url)}>{copy}, seen {entry.seen}{said}"
     for notice, text in task.manifest.notices.items():
         if text:
             yield f"- {name}: [{shown(notice)}](LICENSES/{quoted(notice)})"
@@ -92,11 +93,17 @@ def _lenders(tasks: Mapping[str, PublishedTask]) -> str:
         return ""
     rows = [
         f"| {link(about['title'], about['homepage'])} | {cell(about['license'] or 'None stated')} "
-        f"| {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
+        f"| {_read_at(about)} | {', '.join(f'`{dataset}`' for dataset in borrowers)} |"
         for _, (about, borrowers) in sorted(found.items())
     ]
-    head = "| work | license | used by |\n|---|---|---|\n"
+    head = "| work | license | read at | used by |\n|---|---|---|---|\n"
     return "\n## Works they are made from\n\n" + head + "\n".join(rows) + "\n"
+
+
+def _read_at(about: Mapping[str, Any]) -> str:
+    """Links to where the license of a work was read."""
+    evidence = evidence_from(about.get("evidence"))
+    return ", ".join(f"[{number}]({quoted(entry.url)})" for number, entry in enumerate(evidence, 1))
 
 
 def _granted(tasks: Mapping[str, PublishedTask]) -> str:
@@ -105,6 +112,18 @@ def _granted(tasks: Mapping[str, PublishedTask]) -> str:
         return ""
     lines = "\n".join(f"- `{t.task}`: {shown(t.publication.reason)}" for t in granted)
     return "\n## Published by permission\n\n" + lines + "\n"
+
+
+def limit_of(task: PublishedTask) -> str:
+    """What its makers say against using a task, in a sentence; "" for nothing."""
+    source = task.manifest.source
+    use, withdrawn = source.get("use"), withdrawn_from(source.get("withdrawn"))
+    parts = []
+    if use:
+        parts.append(f"training is {use['train']}: {use['reason']}")
+    if withdrawn:
+        parts.append(withdrawn.said)
+    return "; ".join(parts)
 
 
 def license_name(license: Mapping[str, Any]) -> str:

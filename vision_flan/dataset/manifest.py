@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class Manifest:
         attribution: rows, bytes and sha256 of the attribution table; `missing`, the files it lacks.
         notices: file -> license text or copyright notice that travels with the images; empty text if the raw
             folder lacks it.
+        drop_list: upstream's key -> reason, and the instance that stays: what `vflan duplicates --drop`
+            removed. Left out of the file if it is empty.
     """
 
     task: str
@@ -68,6 +71,7 @@ class Manifest:
     contents: Mapping[str, Any] = field(default_factory=dict)
     attribution: Mapping[str, Any] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
+    drop_list: Mapping[str, list[str]] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION
 
     @property
@@ -80,7 +84,10 @@ class Manifest:
 
     def to_json(self) -> str:
         """Stable text: sorted keys, two spaces, a final newline."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        data = asdict(self)
+        if not self.drop_list:
+            del data["drop_list"]
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, place: Location) -> Manifest:
@@ -99,12 +106,13 @@ class Manifest:
                     hint="upgrade vision-flan",
                 )
             _check_types(data)
+            _check_names(data)
             data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
             data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
             return cls(**data)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise VflanError(
                 f"not a manifest: {error}", where=place, hint="compile the task again"
             ) from error
@@ -116,6 +124,22 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name, kind in wanted.items():
         if not isinstance(data[name], kind):
             raise TypeError(f"{name!r} is not a {'text' if kind is str else 'mapping'}")
+    drops = data.get("drop_list", {})
+    if not all(isinstance(facts, list) and [*map(type, facts)] == [str, str] for facts in drops.values()):
+        raise TypeError("'drop_list' is not a mapping of reasons and instances")
+
+
+def _check_names(data: Mapping[str, Any]) -> None:
+    """Refuse names that lead out of the folder: a manifest may come from the Hub, or with a folder of others.
+
+    Publishing would send the files that it names, and rehydrating would replace them.
+    """
+    if not re.fullmatch(r"\w[\w.+-]*", data["task"]):
+        raise ValueError(f"{data['task']!r:.80} is no task id")
+    for path in [shard["path"] for shard in data["shards"]]:
+        parts = path.split("/")
+        if "\\" in path or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"the shard {path!r:.80} leads out of the folder")
 
 
 def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:

@@ -24,7 +24,7 @@ from PIL import Image
 from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.shards import COMPRESSION, ShardFacts
-from vision_flan.errors import Location
+from vision_flan.errors import Location, VflanError
 from vision_flan.spec.license import PER_IMAGE, UNCLEAR, YES, License, license_from
 
 WHOLE = "whole"
@@ -46,6 +46,22 @@ RECIPE_COLUMNS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
+class Example:
+    """An instance to look at, with a small copy of its image; see `vision_flan.dataset.gallery`.
+
+    Attributes:
+        path: of the copy, in the compiled folder and in the repository.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    id: str
+    prompt: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Publication:
     """How a task is published.
 
@@ -55,6 +71,7 @@ class Publication:
         reason: why a restricted task is published whole, as stated by the publisher.
         shards: the files in the repository.
         images: instances of a mixed config that have their image.
+        example: an instance to look at, of tasks whose images anybody may see.
     """
 
     form: str
@@ -62,6 +79,7 @@ class Publication:
     reason: str = ""
     shards: tuple[ShardFacts, ...] = ()
     images: int = 0
+    example: Example | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +122,17 @@ class PublishedTask:
         manifest = Manifest.from_json(json.dumps(data), place)
         if published is None:
             return cls(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
-        shards = tuple(ShardFacts(**shard) for shard in published.pop("shards"))
-        return cls(manifest, Publication(**published, shards=shards))
+        try:
+            shards = tuple(ShardFacts(**shard) for shard in published.pop("shards"))
+            example = published.pop("example", None)
+            shown = Example(**example) if example else None
+            publication = Publication(**published, shards=shards, example=shown)
+            outside = [s.path for s in shards if s.path.startswith("/") or ".." in s.path.split("/")]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise VflanError(f"not a published manifest: {error}", where=place) from error
+        if outside:
+            raise VflanError(f"the shard {outside[0]!r:.80} leads out of the repository", where=place)
+        return cls(manifest, publication)
 
 
 def terms_of(manifest: Manifest) -> License:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import TypeAlias
 
 from vision_flan.evaluate.files import Record
@@ -104,9 +105,14 @@ def _compiled_pope(doc: Record, part: str, number: str) -> Fields:
 
 
 def _compiled_mmbench(doc: Record, part: str, number: str) -> Fields:
-    fields: Fields = {"id": doc.text("source_id"), "question": doc.text("input")}
-    letter = doc.text("target").removeprefix("(")[:1]  # "(B) plum"
-    return fields | {"options": list(doc.texts("options")), "target": letter, "part": doc.text("category")}
+    question, _, rest = doc.text("prompt").rpartition("\nA. ")
+    options = {}
+    for letter, following in pairwise("ABCDEFG"):
+        options[letter], more, rest = rest.partition(f"\n{following}. ")
+        if not more:
+            break
+    fields: Fields = {"id": doc.text("source_id"), "question": question, "options": options}
+    return fields | {"target": doc.text("target"), "part": doc.text("category")}
 
 
 def _compiled(doc: Record, part: str, number: str) -> Fields:

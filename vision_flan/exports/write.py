@@ -18,10 +18,12 @@ interruption the same call goes on with the parts that are missing.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,26 +88,50 @@ def export(
     Raises:
         ForbiddenError: forbidden tasks are asked for, and no reason is given.
         SpecError: a task that is not in the source; names the nearest ones.
-        ExportError: no compiled folder, no such split, a damaged shard, or an `out` that holds
-            something already.
+        ExportError: no compiled folder, no such split, a damaged shard, an `out` that holds something
+            already, or another export to it that is running.
         HubError: the Hub refuses.
     """
     choices, report = choices or ExportChoices(), report or Silent()
     read = _source(source, choices, report)
     parts = _chosen_parts(read, choices)
     work = _Work(out.resolve(), FORMATS[form], report)
-    work.begin(
-        {
-            "form": form,
-            "parts": [[part.task, part.split, part.rows, part.shard.sha256] for part in parts],
-            "versions": {package.name: package.installed for package in deciding_versions()},
-        }
-    )
-    work.run(read, parts)
+    plan: dict[str, object] = {
+        "form": form,
+        "parts": [[part.task, part.split, part.rows, part.shard.sha256] for part in parts],
+        "versions": {package.name: package.installed for package in deciding_versions()},
+    }
+    with _alone(work.out):
+        work.begin(plan)
+        work.run(read, parts)
     counts: Counter[str] = Counter()
     for part in parts:
         counts[part.split] += part.rows
     return Exported(dict(counts))
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the lock of an export.
+
+    Raises:
+        ExportError: another export to the same place is running.
+    """
+    path = out.with_name(f".{out.name}.export.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ExportError(
+                "another export to this folder is running",
+                where=Location(out),
+                hint="wait for it, or give another --out",
+            ) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _source(source: Path | str, choices: ExportChoices, report: Reporter) -> Source:

@@ -1,6 +1,6 @@
-"""The texts beside the shards: card, licenses, citations, plot, Croissant; generated from the manifests only.
+"""The documents beside the shards: card, licenses, citations, plot, Croissant; made from the manifests only.
 
-The same manifests give the same texts, so the repository ends up the same when several people publish, or
+The same manifests give the same documents, so the repository ends up the same when several people publish, or
 when one is interrupted.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_flan.dataset import front_matter
+from vision_flan.dataset.attribution import NOTICES
 from vision_flan.dataset.card import render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.licenses import citations_bib, licenses_md
@@ -25,28 +26,32 @@ CARD = "README.md"
 
 @dataclass
 class Documents:
-    """Renders the texts for one repository.
+    """Renders the documents of one repository.
 
     Attributes:
         gated: whether to ask readers to accept the terms (`extra_gated_prompt`).
+        contact: whom to write to, for the card; empty keeps what the card on the Hub says.
     """
 
     reader: Reader
     gated: bool = False
+    contact: str = ""
     _cards: dict[str, str] | None = None
 
-    def render(self, tasks: Mapping[str, PublishedTask], remote: Remote) -> dict[str, str]:
-        """Path -> text of all documents for these tasks."""
+    def render(self, tasks: Mapping[str, PublishedTask], remote: Remote) -> dict[str, bytes]:
+        """Path -> content of all documents for these tasks."""
         repo_id = remote.repo_id
         kept = self._kept(remote)
-        return {
+        if self.contact:
+            kept = {**kept, front_matter.CONTACT: self.contact}
+        texts = {
             CARD: render_published_card(tasks, repo_id, gated=self.gated, kept=kept),
             "LICENSES.md": licenses_md(tasks),
             "CITATIONS.bib": citations_bib(tasks),
             **notices(tasks),
-            PLOT: plot(tasks),
-            "croissant.json": json.dumps(croissant(tasks, repo_id), indent=1, ensure_ascii=False) + "\n",
+            "croissant.json": json.dumps(croissant(tasks, repo_id), ensure_ascii=False) + "\n",
         }
+        return {**{path: text.encode() for path, text in texts.items()}, PLOT: plot(tasks)}
 
     def _kept(self, remote: Remote) -> dict[str, Any]:
         try:
@@ -72,7 +77,7 @@ class Documents:
 def notices(tasks: Mapping[str, PublishedTask]) -> dict[str, str]:
     """`LICENSES/<file>` -> text of the notices that travel with the images published."""
     return {
-        f"LICENSES/{name}": text
+        f"{NOTICES}/{name}": text
         for _, task in sorted(tasks.items())
         for name, text in sorted(task.manifest.notices.items())
         if text and task.publication.form != RECIPE

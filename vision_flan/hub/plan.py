@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path, permitted, read_attribution
+from vision_flan.dataset.gallery import image_path, read_example, refresh_gallery
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifests
 from vision_flan.dataset.publication import (
     MIXED,
@@ -26,10 +26,11 @@ from vision_flan.dataset.publication import (
     write_recipes,
 )
 from vision_flan.errors import Location, VflanError
+from vision_flan.hub.corrections import corrections, with_current_facts
 from vision_flan.hub.documents import Documents
-from vision_flan.hub.remote import Remote, git_oid
+from vision_flan.hub.remote import Remote, ids_of
 from vision_flan.spec.catalog import Catalog
-from vision_flan.spec.license import NO, License, stricter
+from vision_flan.spec.license import NO
 
 #: Inside the compiled folder: recipes of its shards, cached so that they are made once.
 CACHE = ".publish"
@@ -46,6 +47,7 @@ class Choices:
         remove: tasks to remove from the Hub.
         only: tasks to publish; empty for all in the folder.
         gated: auto or manual, empty for none.
+        contact: whom to write to, for the card; empty keeps what it says.
     """
 
     include_unclear: bool = False
@@ -55,16 +57,26 @@ class Choices:
     private: bool = False
     gated: str = ""
     tag: str = ""
+    contact: str = ""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A local file and its path in the repository."""
+    """A local file and its path in the repository.
+
+    Attributes:
+        git: its blob id, of a file so small that the Hub may keep it in git; else empty.
+    """
 
     path: str
     local: Path
     bytes: int
     sha256: str
+    git: str = ""
+
+    def is_in(self, remote: Remote) -> bool:
+        """Whether the repository has it."""
+        return remote.files.get(self.path) in ((self.sha256, self.git) if self.git else (self.sha256,))
 
 
 @dataclass(frozen=True)
@@ -92,8 +104,9 @@ class Change:
 
     @property
     def files(self) -> int:
-        """Number of files its commit touches, its manifest included."""
-        return len(self.uploads) + len(self.deletes) + 1
+        """Number of files its commit touches, its manifest and notices included."""
+        notices = len(self.published.manifest.notices) if self.published else 0
+        return len(self.uploads) + len(self.deletes) + notices + 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class PublishPlan:
     repo_id: str
     remote: Remote
     changes: tuple[Change, ...]
-    documents: Mapping[str, str]
+    documents: Mapping[str, bytes]
     changed_documents: tuple[str, ...]
 
     @property
@@ -143,18 +156,15 @@ def local_tasks(
             hint=f"vflan compile --task ocr_textocr --raw RAW --out {folder}",
         )
     _check_names(manifests, choices, folder)
+    refresh_gallery(folder, manifests)
     found = {}
     for task, manifest in manifests.items():
         if choices.only and task not in choices.only:
             continue
         _check_sizes(folder, manifest)
-        current = with_current_license(manifest, catalog)
-        if current is not manifest:
-            say(
-                f"{task}: license corrected after compiling, {license_of(manifest)} -> "
-                f"{license_of(current)}; the stricter one decides"
-            )
-            manifest = current
+        compiled, manifest = manifest, with_current_facts(manifest, catalog)
+        for change in corrections(compiled, manifest):
+            say(f"{task}: {change}")
         if terms_of(manifest).annotations.verdict == NO and task not in choices.allowed:
             say(f"{task}: stays here, its annotations must not be passed on")
             continue
@@ -179,7 +189,8 @@ def _published(
     uploads = _attribution(folder, manifest, publication)
     if publication.form == WHOLE:
         uploads += tuple(Upload(s.path, folder / s.path, s.bytes, s.sha256) for s in manifest.shards)
-        return PublishedTask(manifest, publication), uploads
+        publication, shown = _with_example(folder, manifest, publication)
+        return PublishedTask(manifest, publication), uploads + shown
     keep = credited if publication.form == MIXED else frozenset()
     if not recipes_cached(manifest, folder / CACHE, keep):
         say(f"making the recipe of {manifest.task}: {manifest.rows:,} images to checksum")
@@ -199,29 +210,17 @@ def _attribution(folder: Path, manifest: Manifest, publication: Publication) -> 
     return (Upload(name, path, int(facts["bytes"]), str(facts["sha256"])),)
 
 
-def with_current_license(manifest: Manifest, catalog: Catalog) -> Manifest:
-    """The manifest with the catalog's license of its task where that permits less.
-
-    A license may be corrected after compiling.
-
-    Raises:
-        SpecError: a dataset.yaml that is not valid.
-    """
-    known = _current(manifest, catalog)
-    compiled = terms_of(manifest)
-    if known is None or stricter(compiled.images, known.images) == compiled.images:
-        return manifest
-    license = {**asdict(known), "images": asdict(stricter(compiled.images, known.images))}
-    return replace(manifest, source={**manifest.source, "license": license})
-
-
-def _current(manifest: Manifest, catalog: Catalog) -> License | None:
-    """The license that the catalog has of a task, or of its dataset; None for an unknown dataset."""
-    if manifest.dataset not in catalog.dataset_files:
-        return None
-    if manifest.task in catalog.task_files and catalog.task(manifest.task).dataset == manifest.dataset:
-        return catalog.license(catalog.task(manifest.task))
-    return catalog.dataset(manifest.dataset).license
+def _with_example(
+    folder: Path, manifest: Manifest, publication: Publication
+) -> tuple[Publication, tuple[Upload, ...]]:
+    """A whole task with its example in the gallery, if its images may be shown to anybody."""
+    example = read_example(folder, manifest)
+    if example is None:
+        return publication, ()
+    local = folder / example.path
+    git, sha256 = ids_of(local.read_bytes())
+    upload = Upload(example.path, local, example.bytes, sha256, git)
+    return replace(publication, example=replace(example, sha256=sha256)), (upload,)
 
 
 def _check_names(manifests: Mapping[str, Manifest], choices: Choices, folder: Path) -> None:
@@ -264,14 +263,8 @@ def make_plan(
             changes.append(Change(task, KEPT, published))
     changes.sort(key=lambda change: change.task)
     texts = documents.render(after(remote.tasks, changes), remote)
-    changed = tuple(path for path, text in texts.items() if remote.files.get(path) not in _oids(text))
+    changed = tuple(path for path, content in texts.items() if not remote.has(path, content))
     return PublishPlan(remote.repo_id, remote, tuple(changes), texts, changed)
-
-
-def _oids(text: str) -> tuple[str, str]:
-    """The ids under which a tree may list this text: git's, or LFS's if it is large."""
-    content = text.encode()
-    return git_oid(content), hashlib.sha256(content).hexdigest()
 
 
 def after(tasks: Mapping[str, PublishedTask], changes: Sequence[Change]) -> dict[str, PublishedTask]:
@@ -288,7 +281,7 @@ def after(tasks: Mapping[str, PublishedTask], changes: Sequence[Change]) -> dict
 def _change(published: PublishedTask, uploads: tuple[Upload, ...], remote: Remote) -> Change:
     task = published.task
     there = _files_of(task, remote)
-    missing = tuple(upload for upload in uploads if remote.files.get(upload.path) != upload.sha256)
+    missing = tuple(upload for upload in uploads if not upload.is_in(remote))
     wanted = {upload.path for upload in uploads} | {manifest_name(task)}
     deletes = tuple(path for path in there if path not in wanted)
     was = remote.tasks.get(task)
@@ -315,8 +308,8 @@ def rebased(change: Change, remote: Remote) -> Change:
 def _files_of(task: str, remote: Remote) -> tuple[str, ...]:
     """Files of a task in the repository, in either form."""
     folders = (f"{task}/", f"{RECIPE_FOLDER}/{task}/", f"{MIXED_FOLDER}/{task}/")
-    table = f"{ATTRIBUTION}/{task}.parquet"
-    names = [path for path in remote.files if path.startswith(folders) or path == table]
+    others = (f"{ATTRIBUTION}/{task}.parquet", image_path(task))
+    names = [path for path in remote.files if path.startswith(folders) or path in others]
     return (*sorted(names), *([manifest_name(task)] if manifest_name(task) in remote.files else []))
 
 

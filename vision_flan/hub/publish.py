@@ -33,7 +33,7 @@ from vision_flan.hub.plan import (
     rebased,
 )
 from vision_flan.hub.progress import Progress
-from vision_flan.hub.remote import REPO_TYPE, Reader, Remote, git_oid
+from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
 from vision_flan.hub.waiting import ATTEMPTS, MAX_PAUSE, BusyError, Patience, StaleError
 from vision_flan.spec.catalog import Catalog
 
@@ -79,7 +79,7 @@ class Publisher:
                 hint=f"put your name or an organization first, as in my-org/{self.repo_id.split('/')[-1]}",
             )
         self.reader = Reader(self.api, self.repo_id, self.patience)
-        self.documents = Documents(self.reader, gated=bool(self.choices.gated))
+        self.documents = Documents(self.reader, gated=bool(self.choices.gated), contact=self.choices.contact)
         self.to = Destination(
             self.api, self.repo_id, self.reader, self.patience, self.branch, self.pull_request
         )
@@ -108,7 +108,7 @@ class Publisher:
         account = access.check_token(self.api, self.patience)
         access.check_repository(self.api, plan.remote, account, self.patience, pull_request=self.pull_request)
         if CARD in plan.changed_documents:
-            access.check_card(self.api, plan.documents[CARD], self.patience)
+            access.check_card(self.api, plan.documents[CARD].decode(), self.patience)
 
     def run(self, plan: PublishPlan) -> Outcome:
         """Execute the plan."""
@@ -269,16 +269,15 @@ class Publisher:
     ) -> list[CommitOperationAdd | CommitOperationDelete]:
         """What a commit of these tasks changes in the repository as it is now."""
         operations: list[CommitOperationAdd | CommitOperationDelete] = []
-        small = dict(texts)
+        small = {path: text.encode() for path, text in texts.items()}
         for change in group:
             operations += [additions[upload.path] for upload in change.uploads]
             operations += [CommitOperationDelete(path) for path in change.deletes]
             if change.published:
-                small[manifest_name(change.task)] = change.published.to_json()
+                small[manifest_name(change.task)] = change.published.to_json().encode()
         small |= self.documents.render(after(self.remote.tasks, group), self.remote)
-        for path, text in small.items():
-            content = text.encode()
-            if self.remote.files.get(path) != git_oid(content):
+        for path, content in small.items():
+            if not self.remote.has(path, content):
                 operations.append(CommitOperationAdd(path, content))
         return operations
 

@@ -23,10 +23,14 @@ from huggingface_hub import HfApi
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.locks import WORK_FOLDER
+from vision_flan.build.notices import write_notices
 from vision_flan.columns import COLUMNS, IMAGE
 from vision_flan.dataset.attribution import FOLDER as CREDITS_FOLDER
-from vision_flan.dataset.attribution import attribution_path
+from vision_flan.dataset.attribution import NOTICES, attribution_path
 from vision_flan.dataset.card import write_card
+from vision_flan.dataset.drop_list import FOLDER as DROPS_FOLDER
+from vision_flan.dataset.drop_list import DropList, write_list
+from vision_flan.dataset.gallery import FOLDER as GALLERY_FOLDER
 from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
 from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
@@ -102,6 +106,8 @@ class Rehydrator:
         """
         task, wanted = published.task, published.manifest
         staging = self.out / STAGING
+        self.catalog.task(task)  # a name from the Hub becomes a path only if it is that of a task here
+        write_list(staging, DropList.of_manifest(wanted))
         options = Options(wanted.seed, wanted.limit, EngineSpec(jobs=self.jobs), wanted.image_check == "full")
         built = compile_task(task, self.raw, staging, self.catalog, options, self.report).manifest
         if built.spec_sha256 != wanted.spec_sha256:
@@ -153,8 +159,11 @@ class Rehydrator:
         if authors.exists():
             table.parent.mkdir(exist_ok=True)
             authors.replace(table)
+        write_notices(self.out, built)
+        write_list(self.out, DropList.of_manifest(built))
         write_atomically(manifest_path(self.out, task), built.to_json())
         manifest_path(staging, task).unlink()
+        write_list(staging, DropList(task))
         _tidy(staging, task)
         write_card(self.out)
 
@@ -163,7 +172,7 @@ def _tidy(staging: Path, task: str) -> None:
     """Remove what a moved config leaves; the whole folder, unless a config is there that is not moved yet."""
     work = staging / WORK_FOLDER
     shutil.rmtree(work / task, ignore_errors=True)
-    beside = {FOLDER, WORK_FOLDER, CREDITS_FOLDER}
+    beside = {FOLDER, GALLERY_FOLDER, WORK_FOLDER, CREDITS_FOLDER, NOTICES, DROPS_FOLDER}
     configs = [path for path in staging.iterdir() if path.is_dir() and path.name not in beside]
     begun = [path for path in work.glob("*/") if path.name != CREDITS_FOLDER]
     if not configs and not begun:

@@ -29,6 +29,11 @@ def git_oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
+def ids_of(content: bytes) -> tuple[str, str]:
+    """The ids under which a tree may list this content: git's, or LFS's where the Hub keeps it apart."""
+    return git_oid(content), hashlib.sha256(content).hexdigest()
+
+
 @dataclass(frozen=True)
 class Remote:
     """A branch of a dataset repository.
@@ -46,6 +51,10 @@ class Remote:
     files: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, PublishedTask] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, path: str, content: bytes) -> bool:
+        """Whether this file is there with this content."""
+        return self.files.get(path) in ids_of(content)
 
 
 class Reader:

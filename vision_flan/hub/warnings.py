@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
-from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan, with_current_license
+from vision_flan.hub.corrections import license_was_corrected
+from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.license import withdrawn_from
 
 
 def warnings(plan: PublishPlan, choices: Choices, catalog: Catalog) -> list[str]:
@@ -64,16 +66,19 @@ def _limited(sent: Sequence[PublishedTask]) -> list[str]:
         names = [t.task for t in sent if (t.manifest.source.get("use") or {}).get("train") == what]
         if names:
             found.append(f"training is {what} by the makers of {listed(names)}; the card says so")
-    withdrawn = [task.task for task in sent if task.manifest.source.get("withdrawn")]
-    if withdrawn:
-        found.append(f"withdrawn by their makers: {listed(withdrawn)}; the card says so")
-    return found
+    gone: dict[str, list[str]] = {}
+    for task in sent:
+        withdrawn = withdrawn_from(task.manifest.source.get("withdrawn"))
+        if withdrawn:
+            what = "their host is gone" if withdrawn.host_gone else "withdrawn by their makers"
+            gone.setdefault(what, []).append(task.task)
+    return [*found, *(f"{what}: {listed(names)}; the card says so" for what, names in gone.items())]
 
 
 def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
     """Whether images are on the Hub though the catalog's license is stricter by now."""
     allowed = task.publication.form == RECIPE or task.publication.reason
-    return not allowed and with_current_license(task.manifest, catalog) is not task.manifest
+    return not allowed and license_was_corrected(task.manifest, catalog)
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

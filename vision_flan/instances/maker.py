@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,6 +99,7 @@ class InstanceMaker:
         self.composer = Composer(task.compose, renderer, task.place) if task.compose else None
         self._rendering = Step("rendering an instance", Location(instruction))
         self._reading = Step("reading an image", task.place("image"), of_raw=True)
+        self._derived = {field.name for field in self.fields} | {"options"}
         self._image_first = any(field.needs_orientation for field in self.fields)
         if self._image_first:
             self._refuse_late_image()
@@ -112,14 +113,23 @@ class InstanceMaker:
         if self.composer:
             what = "`reading_order` needs a single source image, but this task composes its image"
             raise SpecError(what, where=self.task.place("compose"))
-        derived = {field.name for field in self.fields} | {"options"}
-        late = sorted(derived & {name for expression in self.images for name in expression.names})
+        late = sorted(self._derived & {name for expression in self.images for name in expression.names})
         if late:
             raise SpecError(
                 f"`image` uses {late[0]!r}, which is derived after `reading_order` has read the image",
                 where=self.task.place("image"),
                 hint="make the reference to the image in SQL",
             )
+
+    def references(self, row: Mapping[str, Any]) -> Sequence[str]:
+        """What a row's image is read from, as far as that is known before the row is made."""
+        try:
+            if self.composer:
+                return () if self.composer.reads & self._derived else self.composer.references(row)
+            first = self.images[0]
+            return () if first.names & self._derived else (first.render(row),)
+        except Exception:  # whatever is wrong is said, or counted, when the row is made
+            return ()
 
     def make(
         self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool

@@ -97,8 +97,13 @@ _MARKS = {
 
 def write(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: Color | int, size: int) -> None:
     """Draw one line of text, `size` pixels high, from its top left corner; accents are drawn as strokes."""
+    pen.text(at, plain(text), ink, font=font(size))
+    _marks(pen, at, text, ink, size)
+
+
+def _marks(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: Color | int, size: int) -> None:
+    """Draw the accents of a line that stands there without them."""
     face, base = font(size), plain(text)
-    pen.text(at, base, ink, font=face)
     if base == text or len(base) != len(text):
         return
     for place, letter in enumerate(text):
@@ -205,9 +210,21 @@ def caption_card(text: str, size: Size = (128, 96), *, note: str = "") -> Image.
     columns = max(width // max(letter * 6 // 11, 1) - 1, 4)
     lines = textwrap.wrap(plain(text), columns)[: max(height // (letter + 2) - (1 if note else 0), 1)]
     pen.text((4, 3), "\n".join(lines), (10, 10, 10), font=font(letter), spacing=1)
+    _mark_lines(pen, text, lines, letter)
     if note:
         pen.text((4, height - 11), note[:columns], (70, 70, 70), font=font(8))
     return card
+
+
+def _mark_lines(pen: ImageDraw.ImageDraw, text: str, lines: list[str], letter: int) -> None:
+    """The accents of a card's lines, if its text, white space aside, is these lines letter by letter."""
+    left = unicodedata.normalize("NFC", " ".join(text.split()))
+    if len(plain(left)) != len(left):
+        return
+    step = font(letter).getbbox("A")[3] + 1
+    for number, line in enumerate(lines):
+        _marks(pen, (4, 3 + number * step), left[: len(line)], (10, 10, 10), letter)
+        left = left[len(line) :].lstrip()
 
 
 def objects_scene(size: Size, objects: Iterable[tuple[str, Box]]) -> Image.Image:

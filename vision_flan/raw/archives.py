@@ -15,6 +15,7 @@ from vision_flan.raw.opening import os_error
 from vision_flan.raw.patterns import Pattern
 from vision_flan.raw.tar_archive import GzipArchive, TarArchive
 from vision_flan.raw.tar_headers import BLOCK, is_header
+from vision_flan.raw.unpacked import Scratch
 from vision_flan.raw.walk import Watch
 from vision_flan.raw.zip_archive import ZipArchive
 
@@ -116,8 +117,11 @@ class Mounted:
                     watch.unread(self.prefix + name, why)
 
 
-def mount(root: Path, path: str, archive: Archive) -> Mounted:
+def mount(root: Path, path: str, archive: Archive, scratch: Scratch | None = None) -> Mounted:
     """Open an archive by its content, whatever its suffix.
+
+    Args:
+        scratch: where a packed tar may be unpacked.
 
     Raises:
         BadRawError: it is not an archive, or is cut short.
@@ -131,7 +135,7 @@ def mount(root: Path, path: str, archive: Archive) -> Mounted:
     wrong_size = archive.bytes is not None and "*" not in archive.path and status.st_size != archive.bytes
     is_whole = archive.bytes is not None and not wrong_size
     try:
-        members = _opened(full, is_whole=is_whole)
+        members = _opened(full, scratch, is_whole=is_whole)
     except BadRawError as error:
         if wrong_size and not isinstance(error, DamagedFileError):
             sizes = f"it has {status.st_size:,} bytes, upstream's has {archive.bytes:,}"
@@ -160,17 +164,17 @@ def parts_of(root: Path, archive: Archive) -> list[str]:
     return found
 
 
-def _opened(path: Path, *, is_whole: bool) -> OpenArchive:
+def _opened(path: Path, scratch: Scratch | None, *, is_whole: bool) -> OpenArchive:
     with reading(path), path.open("rb") as file:
         head = file.read(BLOCK)
     lower = path.name.lower()
     if head.startswith(GZIP):
         if lower.endswith((".tar.gz", ".tgz", ".tar")) or is_header(_first_block(path)):
-            return TarArchive(path, "gz", is_whole=is_whole)
+            return TarArchive(path, "gz", is_whole=is_whole, scratch=scratch)
         return GzipArchive(path)
     for magic, packing in _PACKED.items():
         if head.startswith(magic):
-            return TarArchive(path, packing, is_whole=is_whole)
+            return TarArchive(path, packing, is_whole=is_whole, scratch=scratch)
     if head.startswith(b"PK"):
         return ZipArchive(path)
     if is_header(head) or (head and not head.strip(b"\0")):

@@ -19,6 +19,7 @@ from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import other_spellings
 from vision_flan.raw.opening import RawFile, os_error, read_all
 from vision_flan.raw.patterns import Pattern, refuse_unsafe
+from vision_flan.raw.unpacked import Scratch
 from vision_flan.raw.walk import Found, Watch, merged, walk
 
 
@@ -35,6 +36,7 @@ class RawDataset:
         archives: archives to search; missing ones are skipped.
         borrowed: raw folders to search after this one; those of the same dataset are listed as one with it.
         declared: real paths of other folders that links may end in.
+        scratch: where packed tars may be unpacked.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class RawDataset:
         archives: Sequence[Archive] = (),
         borrowed: Sequence[RawDataset] = (),
         declared: Sequence[str] = (),
+        scratch: Scratch | None = None,
     ) -> None:
         self.root = Path(root)
         self.dataset = dataset
@@ -51,6 +54,7 @@ class RawDataset:
         self._archive_patterns = [Pattern(archive.path) for archive in archives]
         self.borrowed = tuple(borrowed)
         self._disk = Folders(self.root, dataset, remember_absent=bool(archives), declared=declared)
+        self._scratch = scratch
         self._was_there = self.root.exists()
         self._is_archive = self.root.is_file()
         self.watch: Watch | None = None
@@ -128,7 +132,6 @@ class RawDataset:
             BadRawError: the path leaves the folder.
             MachineError: access is refused.
         """
-        refuse_unsafe(path)
         for raw, found in self._located(path):
             return raw._stamp_of(found)
         return ""
@@ -140,8 +143,9 @@ class RawDataset:
 
     def gone(self) -> Path | None:
         """A raw folder that has disappeared: this one, or one that it borrows from."""
-        folders = (self, *self.borrowed)
-        return next((raw.root for raw in folders if raw._was_there and not raw.root.exists()), None)
+        return next(
+            (raw.root for raw in (self, *self.borrowed) if raw._was_there and not raw.root.exists()), None
+        )
 
     def changed_archive(self) -> Path | None:
         """An open archive that has changed on disk since it was opened."""
@@ -208,6 +212,13 @@ class RawDataset:
                 return raw.dataset, found[0].path, found[1]
         return None
 
+    def packed_at(self, path: str) -> tuple[str, int] | None:
+        """Archive and offset of a member that is quicker to read after those before it; None for others."""
+        raw, found = next(self._located(path), (self, None))
+        if found is None or isinstance(found, os.stat_result) or not found[0].members.in_order:
+            return None
+        return str(raw._full(found[0])), found[0].members.offset(found[1])
+
     def close(self) -> None:
         """Close the archives of this folder and of the borrowed ones. They reopen when needed."""
         with self._lock:
@@ -255,7 +266,6 @@ class RawDataset:
                 yield raw, spelling
 
     def _find(self, path: str) -> RawFile | None:
-        refuse_unsafe(path)
         for _, found in self._located(path):
             if isinstance(found, os.stat_result):
                 return RawFile(path, found.st_size, found.st_mtime)
@@ -265,6 +275,7 @@ class RawDataset:
 
     def _located(self, path: str) -> Iterator[tuple[RawDataset, os.stat_result | tuple[Mounted, str]]]:
         """Where a path is found, first to last: the status of a file on disk, or a member."""
+        refuse_unsafe(path)
         for raw, spelling in self._tries(path):
             status = raw._disk.status(spelling)
             if status is not None:
@@ -288,7 +299,7 @@ class RawDataset:
                 opened: list[Mounted] = []
                 try:
                     for folder, path, archive in self._archives_there():
-                        opened.append(mount(folder, path, archive))
+                        opened.append(mount(folder, path, archive, self._scratch))
                 except BaseException:
                     for mounted in opened:
                         mounted.members.close()

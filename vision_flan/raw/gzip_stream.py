@@ -7,6 +7,7 @@ Consecutive gzip streams are one file; anything after the last one is padding.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -97,15 +98,17 @@ class GzipIndex:
         self._spacing = max(1 << 20, packed_size // _POINTS)
         self._offsets = [0]
         self._points = [_Cursor(read_at)]
+        self._lock = threading.Lock()
+        self._last: tuple[int, _Cursor] | None = None  # where the last read ended
         self.size = 0
 
-    def scan(self) -> Iterator[bytes]:
-        """The whole content, front to back; sets the restart points and `size`."""
+    def scan(self, *, restarts: bool = True) -> Iterator[bytes]:
+        """The whole content, front to back; sets `size`, and the restart points if they are wanted."""
         cursor, at, last = _Cursor(self._read_at), 0, 0
         while data := cursor.next(CHUNK):
             at += len(data)
             yield data
-            if at - last >= self._spacing and cursor.inflate is not None:
+            if restarts and at - last >= self._spacing and cursor.inflate is not None:
                 self._offsets.append(at)
                 self._points.append(cursor.copy())
                 last = at
@@ -113,8 +116,7 @@ class GzipIndex:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end. For what it raises see `_Cursor.next`."""
-        point = bisect_right(self._offsets, offset) - 1
-        at, cursor = self._offsets[point], self._points[point].copy()
+        at, cursor = self._cursor_before(offset)
         parts: list[bytes] = []
         while size > 0:
             skipped = offset - at
@@ -127,7 +129,18 @@ class GzipIndex:
             parts.append(data)
             offset += len(data)
             size -= len(data)
+        with self._lock:
+            self._last = at, cursor
         return b"".join(parts)
+
+    def _cursor_before(self, offset: int) -> tuple[int, _Cursor]:
+        """The nearest cursor: that of a restart point, or of the last read if that ended between the two."""
+        point = bisect_right(self._offsets, offset) - 1
+        with self._lock:
+            last, self._last = self._last, None
+        if last is not None and self._offsets[point] <= last[0] <= offset:
+            return last
+        return self._offsets[point], self._points[point].copy()
 
 
 class Forward:

@@ -36,8 +36,12 @@ class OpenArchive(Protocol):
     rows: dict[str, int]
     #: Members that cannot be read, with the reason.
     unread: dict[str, str]
+    #: Whether members are quicker to read in the order of their offsets.
+    in_order: bool
 
     def size(self, name: str) -> int: ...
+
+    def offset(self, name: str) -> int: ...
 
     def read(self, name: str, at_most: int | None = None) -> bytes: ...
 
@@ -52,6 +56,8 @@ class IndexedArchive:
     Args:
         descriptor: of the file that offsets count in; closed with the archive.
     """
+
+    in_order = False
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -79,6 +85,10 @@ class IndexedArchive:
 
     def size(self, name: str) -> int:
         return int(self._sizes[self.rows[name]])
+
+    def offset(self, name: str) -> int:
+        """Where a member begins, in the archive or in what it unpacks to."""
+        return int(self._starts[self.rows[name]])
 
 
 def is_junk(path: str) -> bool:

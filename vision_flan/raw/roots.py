@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vision_flan.errors import Location, MissingRawError, SpecError
 from vision_flan.raw.members import is_junk
+from vision_flan.raw.unpacked import FOLDER, Scratch
 from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.text import Document, load_yaml
 
@@ -38,10 +39,12 @@ class RawRoots:
     Attributes:
         roots: folders with one subfolder per dataset.
         mapped: slug -> its own folders or archives; the roots are not searched for it.
+        scratch: where packed archives may be unpacked; None reads them where they are.
     """
 
     roots: tuple[Path, ...] = ()
     mapped: Mapping[str, Mapped] = field(default_factory=dict)
+    scratch: Scratch | None = None
 
     @classmethod
     def of(cls, raw: RawPlaces) -> RawRoots:
@@ -50,6 +53,16 @@ class RawRoots:
             return raw
         given = [raw] if isinstance(raw, str | Path) else list(raw)
         return cls(tuple(Path(one) for one in given))
+
+    @classmethod
+    def for_build(cls, raw: RawPlaces, work: Path, *, read_only: bool = False) -> RawRoots:
+        """The same places, with packed archives unpacked into a folder of ours.
+
+        Args:
+            work: the work folder of a compiled folder.
+            read_only: take what is unpacked there, unpack nothing.
+        """
+        return replace(cls.of(raw), scratch=Scratch(work / FOLDER, read_only))
 
     def __str__(self) -> str:
         return ", ".join(str(root) for root in self.roots)

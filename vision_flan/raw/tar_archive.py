@@ -9,6 +9,8 @@ import lzma
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from vision_flan.errors import DamagedFileError, Location, MachineError
@@ -16,7 +18,7 @@ from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
 from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
-from vision_flan.raw.streams import ReadAt, Slice, read_up_to
+from vision_flan.raw.streams import CHUNK, ReadAt, Slice, read_up_to
 from vision_flan.raw.tar_headers import (
     FOLDER,
     HARD_LINK,
@@ -27,6 +29,7 @@ from vision_flan.raw.tar_headers import (
     SparseMap,
     TarHeaders,
 )
+from vision_flan.raw.unpacked import Scratch
 
 #: Largest sparse member that is expanded in memory: its stated size may far exceed its data.
 _LARGEST_SPARSE = 1 << 30
@@ -35,26 +38,30 @@ _LARGEST_SPARSE = 1 << 30
 class TarArchive(IndexedArchive):
     """A .tar, .tar.gz, .tar.bz2 or .tar.xz file; see `members.OpenArchive`.
 
-    .tar.gz is read through restart points. .tar.bz2 and .tar.xz have no random access: they are
-    decompressed once, to an unnamed temporary file in `TMPDIR`.
+    A packed one is read unpacked, if there is a place to unpack it to. Otherwise .tar.gz is read through
+    restart points, and .tar.bz2 and .tar.xz are unpacked to an unnamed temporary file in `TMPDIR`.
 
     Args:
         packing: "", "gz", "bz2" or "xz".
         is_whole: whether the file is known to be as long as upstream's. Only then may the block of zeros at
             the end be missing, since nothing else shows that an archive was not cut short.
+        scratch: where a packed one may be unpacked.
 
     Raises:
         BadRawError: an invalid header, a member that is cut short.
     """
 
-    def __init__(self, path: Path, packing: str = "", *, is_whole: bool = False) -> None:
-        super().__init__(
-            path, _unpacked(path, packing) if packing in ("bz2", "xz") else open_descriptor(path)
-        )
+    def __init__(
+        self, path: Path, packing: str = "", *, is_whole: bool = False, scratch: Scratch | None = None
+    ) -> None:
+        kept = scratch.descriptor(path, _content(path, packing)) if scratch and packing else None
+        if kept is None and packing in ("bz2", "xz"):
+            kept = _unpacked(path, packing)
+        super().__init__(path, open_descriptor(path) if kept is None else kept)
         self._maps: dict[int, SparseMap] = {}
         self._read_at: ReadAt = self._pread
         with self._indexing():
-            self._index(packing == "gz", is_whole)
+            self._index(packing == "gz" and kept is None, is_whole)
 
     def read(self, name: str, at_most: int | None = None) -> bytes:
         row = self.rows[name]
@@ -110,7 +117,7 @@ class TarArchive(IndexedArchive):
             self._add(member, links)
         if packed and forward:
             forward.drain()
-            self._length, self._read_at = packed.size, packed.read_at
+            self._length, self._read_at, self.in_order = packed.size, packed.read_at, True
         if not headers.marked and headers.end != self._length:
             raise EOFError(f"its last member ends at byte {headers.end:,} of {self._length:,}")
         if not headers.marked and not (is_whole and headers.end):
@@ -150,11 +157,16 @@ class GzipArchive:
         self.path = path
         self._name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
         self.rows = {self._name: 0}
+        self.in_order = False
         self.unread: dict[str, str] = {}
         self._size = -1
 
     def close(self) -> None:
         """Nothing stays open."""
+
+    def offset(self, name: str) -> int:
+        """The only member begins at 0."""
+        return 0
 
     def size(self, name: str) -> int:
         """Uncompressed bytes; the first call reads the file."""
@@ -170,6 +182,31 @@ class GzipArchive:
     def open(self, name: str) -> io.BufferedIOBase:
         below = os.fdopen(open_descriptor(self.path), "rb")
         return io.BufferedReader(GunzipStream(below, self.path), 1 << 17)
+
+
+def _content(path: Path, packing: str) -> Iterator[bytes]:
+    """What an archive unpacks to.
+
+    Raises:
+        BadRawError: it is damaged or cut short.
+        MachineError: it cannot be read.
+    """
+    with reading(path):
+        if packing == "gz":
+            descriptor = open_descriptor(path)
+            try:
+                read_at = partial(_read_at, descriptor)
+                yield from GzipIndex(read_at, os.fstat(descriptor).st_size).scan(restarts=False)
+            finally:
+                os.close(descriptor)
+            return
+        with (bz2.open if packing == "bz2" else lzma.open)(path) as packed:
+            while data := packed.read(CHUNK):
+                yield data
+
+
+def _read_at(descriptor: int, offset: int, size: int) -> bytes:
+    return os.pread(descriptor, size, offset)
 
 
 def _unpacked(path: Path, packing: str) -> int:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from vision_flan.errors import BadRawError
+from vision_flan.errors import BadRawError, VflanError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers.layout import split_locator
 from vision_flan.readers.lmdb_table import LmdbReader
+from vision_flan.readers.parquet_table import ParquetReader
 from vision_flan.readers.reader import Reader
 
 #: Most bytes read of an image: one more than the largest allowed image (64 MiB), so that the image check
 #: sees that it is too large, and a file of any size costs no more than this.
 MOST_BYTES = (64 << 20) + 1
+
+
+class Place(NamedTuple):
+    """Where an image lies in a file that is quick to read only from front to back.
+
+    Attributes:
+        file: the file; of a table's records with the table's name before it.
+        at: its place there: the number of a record, or an offset.
+    """
+
+    ref: str
+    file: str
+    at: int
 
 
 class ImageStore:
@@ -54,3 +70,39 @@ class ImageStore:
                 hint=f"write @<table>/<file>#<record>; its tables are {', '.join(sorted(self._readers))}",
             )
         return reader.open_image(self._raw, locator)
+
+    def place_of(self, ref: str) -> Place | None:
+        """Where an image lies, if it is quicker to read it together with its neighbors; None for most.
+
+        Raises:
+            BadRawError: the reference leaves the folder, or has no record.
+        """
+        if ref[:1] != "@":
+            found = self._raw.packed_at(ref)
+            return Place(ref, *found) if found else None
+        table, _, locator = ref[1:].partition("/")
+        if not isinstance(self._readers.get(table), ParquetReader):
+            return None
+        file, row = split_locator(locator)
+        return Place(ref, f"@{table}/{file}", row)
+
+    def in_order(self, places: Sequence[Place]) -> Iterator[tuple[str, bytes]]:
+        """Images of one file that have a place, sorted by it. Those that cannot be read are left out.
+
+        Raises:
+            MissingRawError, BadRawError: the file as a whole cannot be read.
+        """
+        file = places[0].file
+        if file[:1] == "@":
+            table, _, name = file[1:].partition("/")
+            reader = self._readers[table]
+            assert isinstance(reader, ParquetReader)
+            refs = {place.at: place.ref for place in places}
+            for row, image in reader.images_in_order(self._raw, name, list(refs)):
+                yield refs[row], image
+            return
+        for place in places:
+            try:
+                yield place.ref, self._read_bytes(place.ref, MOST_BYTES)
+            except VflanError:
+                continue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,10 +12,16 @@ import pyarrow.parquet as pq
 from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
+from vision_flan.readers.damage import reading
 from vision_flan.readers.layout import BATCH_ROWS, Parts, no_images, split_locator
 from vision_flan.readers.pixels import Cache
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column
+
+#: Bytes of row groups kept for single images.
+_GROUPS = 256 << 20
+#: Rows of images taken from a row group at a time, and bytes read of a column at a time.
+_ROWS_AT_ONCE, _BUFFER = 32, 1 << 20
 
 
 class ParquetReader(BatchReader):
@@ -28,7 +34,7 @@ class ParquetReader(BatchReader):
     def __init__(self, table: TableSpec) -> None:
         super().__init__(table, images="image_column")
         self._image_column: str | None = table.options.get("image_column")
-        self._groups: Cache[pa.ChunkedArray] = Cache()
+        self._groups: Cache[pa.ChunkedArray] = Cache(limit=_GROUPS)
         self._starts: dict[str, list[int]] = {}
 
     def _file_batches(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[pa.RecordBatch]:
@@ -52,10 +58,8 @@ class ParquetReader(BatchReader):
             raise no_images(self._table, locator)
         file, row = split_locator(locator)
         images, offset = self._group_of(raw, file, row)
-        image = images[offset].as_py()
-        if isinstance(image, dict):
-            image = image.get("bytes")
-        if not isinstance(image, bytes):
+        image = _image_in(images[offset])
+        if image is None:
             raise DamagedFileError(
                 f"record {row}: column {self._image_column!r} has no image",
                 where=Location(file),
@@ -63,11 +67,41 @@ class ParquetReader(BatchReader):
             )
         return image
 
+    def images_in_order(self, raw: RawDataset, file: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """The images of some rows, sorted; rows without one are left out.
+
+        Each row group is read once and a few pages at a time, so one that is larger than memory does no harm.
+
+        Raises:
+            MissingRawError, BadRawError: the file is missing, or not such a file.
+        """
+        if not self._image_column:
+            return
+        starts = self._starts_of(raw, file)
+        with reading(raw, file, self._table.reader), _opened(raw, file) as parquet:
+            for number, within in groupby(rows, key=lambda row: bisect.bisect_right(starts, row) - 1):
+                if number < len(starts) - 1:
+                    yield from self._of_group(parquet, number, starts[number], list(within))
+
+    def _of_group(
+        self, parquet: pq.ParquetFile, number: int, start: int, rows: Sequence[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        first, wanted = start, iter(rows)
+        row = next(wanted, None)
+        for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=[number], columns=[self._image_column]):
+            while row is not None and row < first + batch.num_rows:
+                image = _image_in(batch.column(0)[row - first])
+                if image is not None:
+                    yield row, image
+                row = next(wanted, None)
+            if row is None:
+                return
+            first += batch.num_rows
+
     def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[pa.ChunkedArray, int]:
         """The images of a row's group, and the row's position in it.
 
-        Instances come in random order and a row group cannot be read in part, so groups are cached, up to a
-        gigabyte for all threads together.
+        A row group cannot be read in part, so the last ones are kept. A build takes `images_in_order`.
         """
         starts = self._starts_of(raw, file)
         if row >= starts[-1]:
@@ -116,10 +150,17 @@ class ParquetReader(BatchReader):
             return column(values.to_pylist(), name, wanted, lambda row, what: _unfit(file, first + row, what))
 
 
+def _image_in(cell: pa.Scalar) -> bytes | None:
+    value = cell.as_py()
+    if isinstance(value, dict):
+        value = value.get("bytes")
+    return value if isinstance(value, bytes) else None
+
+
 def _opened(raw: RawDataset, file: str) -> pq.ParquetFile:
     stream = raw.open(file)
     try:
-        return pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        return pq.ParquetFile(pa.PythonFile(stream, mode="r"), buffer_size=_BUFFER)
     except (pa.ArrowException, OSError) as error:
         stream.close()
         raise _damaged(file, error) from error

@@ -100,22 +100,47 @@ Kept = TypeVar("Kept", bound=_Sized)
 
 
 class Cache(Generic[Kept]):
-    """Arrays or columns by name, up to a gigabyte: least recently used go first, one always stays."""
+    """Arrays or columns by name, up to a gigabyte: least recently used go first, one always stays.
+
+    Two threads that want the same one wait for one another; those that want others do not.
+    """
 
     def __init__(self, limit: int = _CACHED_BYTES) -> None:
         self._limit = limit
         self._arrays: dict[str, Kept] = {}
+        self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def get(self, file: str, load: Callable[[], Kept]) -> Kept:
+        """One by its name; `load` is called if it is not kept."""
         with self._lock:
-            found = self._arrays.pop(file, None)
+            found = self._kept(file)
+            if found is not None:
+                return found
+            mine = self._loading.setdefault(file, threading.Lock())
+        with mine:
+            with self._lock:
+                found = self._kept(file)
             if found is None:
-                found = load()
+                try:
+                    found = self._keep(file, load())
+                finally:
+                    with self._lock:
+                        self._loading.pop(file, None)
+            return found
+
+    def _kept(self, file: str) -> Kept | None:
+        found = self._arrays.pop(file, None)
+        if found is not None:
+            self._arrays[file] = found
+        return found
+
+    def _keep(self, file: str, found: Kept) -> Kept:
+        with self._lock:
             self._arrays[file] = found
             while len(self._arrays) > 1 and sum(kept.nbytes for kept in self._arrays.values()) > self._limit:
                 del self._arrays[next(iter(self._arrays))]
-            return found
+        return found
 
 
 class ArrayCache(Cache[Array]):

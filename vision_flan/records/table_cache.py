@@ -3,18 +3,19 @@
 What a reader made of a table is kept as Parquet with checksums, under a name that is a digest of all that
 decides its rows: the declared table, the code of the readers, the versions of libraries, and name, size and
 time of each file. So an entry is never out of date, it is only not asked for any more. Entries appear whole,
-by renaming; two processes that read the same table at one time write the same entry. The folder may be
-removed at any time.
+by renaming; of two processes that want the same table at one time, one reads it and the other waits. The
+folder may be removed at any time.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,8 @@ LEAST_BYTES = 2 * 10**6
 #: Names in a folder, which are listed for every task anyway; and Parquet, which is what we would write.
 _NOT_KEPT = ("files", "parquet")
 _SUFFIX = ".parquet"
+#: Entries that this process is making.
+_READING: set[Path] = set()
 
 
 class TableCache:
@@ -68,12 +71,42 @@ class TableCache:
             yield from reader.batches(raw)
             return
         entry = self._folder / (_digest(table, reader, raw, stamps) + _SUFFIX)
-        kept = None if self._fresh else _opened(entry, reader.schema())
-        if kept is not None:
-            with kept:
-                yield from kept.iter_batches(BATCH_ROWS)
+        kept = self._kept(entry, reader)
+        if kept is None:
+            with self._alone(entry):
+                kept = self._kept(entry, reader)  # read by another process, while this one waited
+                if kept is None:
+                    yield from self._read(table, reader, raw, stamps, entry)
+                    return
+        with kept:
+            yield from kept.iter_batches(BATCH_ROWS)
+
+    def _kept(self, entry: Path, reader: Reader) -> pq.ParquetFile | None:
+        return None if self._fresh else _opened(entry, reader.schema())
+
+    @contextmanager
+    def _alone(self, entry: Path) -> Iterator[None]:
+        """One process at a time reads a table. Where that cannot be had, two write the same entry.
+
+        This process does not wait for itself: a reading that was begun may never be ended.
+        """
+        if entry in _READING:
+            yield
             return
-        yield from self._read(table, reader, raw, stamps, entry)
+        lock = entry.with_suffix(".lock")
+        _READING.add(entry)
+        try:
+            with ExitStack() as stack:
+                with suppress(OSError):
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    fcntl.flock(stack.enter_context(lock.open("w")), fcntl.LOCK_EX)
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):
+                        lock.unlink()  # who waits finds the entry, or reads beside the next one
+        finally:
+            _READING.discard(entry)
 
     def _read(
         self, table: TableSpec, reader: Reader, raw: RawDataset, stamps: dict[str, str], entry: Path

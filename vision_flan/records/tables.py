@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -178,19 +179,19 @@ def open_raw(dataset: DatasetSpec, catalog: Catalog, places: RawPlaces) -> RawDa
             hint=roots.suggestion(dataset.dataset) or next_step(dataset),
         )
     declared = roots.declared()
-    own = [RawDataset(place, dataset.dataset, _archives(dataset), (), declared) for place in found[1:]]
+
+    def opened(place: Path, spec: DatasetSpec, others: Sequence[RawDataset] = ()) -> RawDataset:
+        return RawDataset(place, spec.dataset, _archives(spec), others, declared, roots.scratch)
+
+    own = [opened(place, dataset) for place in found[1:]]
     borrowed = [
-        RawDataset(
-            place,
-            slug,
-            _archives(catalog.dataset(slug)) if slug in catalog.dataset_files else (),
-            (),
-            declared,
-        )
+        opened(place, catalog.dataset(slug))
+        if slug in catalog.dataset_files
+        else RawDataset(place, slug, (), (), declared)
         for slug in dataset.borrows
         for place in roots.places(slug) or (roots.home(slug),)
     ]
-    return RawDataset(found[0], dataset.dataset, _archives(dataset), [*own, *borrowed], declared)
+    return opened(found[0], dataset, [*own, *borrowed])
 
 
 def _archives(dataset: DatasetSpec) -> list[Archive]:

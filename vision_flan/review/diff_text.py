@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 
-from jinja2 import Environment, StrictUndefined, Template
-
+from vision_flan.review import pages
 from vision_flan.review.diff import Diff, RowDiff, TaskDiff
 from vision_flan.review.words import Piece, changed_words
 
@@ -126,8 +123,8 @@ def _task_facts(task: TaskDiff) -> dict[str, object]:
 
 def as_page(diff: Diff) -> str:
     """The diff as one HTML file without outside parts; everything from specs and data is escaped."""
-    script = _text("diff.js")
-    return _template().render(
+    script = pages.text("diff.js")
+    return pages.template("diff.html.j2").render(
         diff=diff,
         tasks=[task for task in diff.tasks if task.differs],
         summary=summary,
@@ -136,17 +133,5 @@ def as_page(diff: Diff) -> str:
         essential=_ESSENTIAL,
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        style=_text("preview.css") + _text("diff.css"),
+        style=pages.text("preview.css") + pages.text("diff.css"),
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("diff.html.j2"))
-
-
-def _text(name: str) -> str:
-    return resources.files("vision_flan.review").joinpath(name).read_text("utf-8")

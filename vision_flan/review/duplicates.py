@@ -21,9 +21,10 @@ from PIL import Image
 
 from vision_flan.columns import IMAGE
 from vision_flan.errors import VflanError, install_command
-from vision_flan.instances.images import BadImageError, decoded, on_white
+from vision_flan.instances.images import BadImageError
 from vision_flan.report import Reporter
-from vision_flan.review.stored import manifests_of, stored_batches
+from vision_flan.review.same import Same, signatures, text_columns
+from vision_flan.review.stored import manifests_of, shown_image, stored_batches
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import find_configs
 
@@ -53,6 +54,7 @@ class Images:
     Attributes:
         digests: SHA-256 of the bytes.
         hashes, mirrored: perceptual hash of the image and of its mirror image; 0 for one that is too plain.
+        signatures: what the instance asks and answers (`review.same`).
         unread: reason -> images without a hash.
     """
 
@@ -60,7 +62,22 @@ class Images:
     digests: list[bytes] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     mirrored: list[int] = field(default_factory=list)
+    signatures: list[bytes] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
+
+    def add(self, place: Place, data: bytes, hashes: tuple[int, int], signature: bytes) -> None:
+        """Add an instance with its image."""
+        self.places.append(place)
+        self.digests.append(hashlib.sha256(data).digest())
+        self.hashes.append(hashes[0])
+        self.mirrored.append(hashes[1])
+        self.signatures.append(signature)
+
+    def differ_in(self, i: int, j: int) -> int:
+        """Bits in which the hashes of two images differ, or that of one and the mirror image of the other."""
+        if not (self.hashes[i] and self.hashes[j]):
+            return 64
+        return min((one ^ self.hashes[j]).bit_count() for one in (self.hashes[i], self.mirrored[i]))
 
 
 @dataclass(frozen=True)
@@ -81,12 +98,26 @@ class Group:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found, in the order of the first instance of each group."""
+    """What was found, in the order of the first instance of each group.
+
+    Attributes:
+        bits: in which the hashes of near duplicates might differ; -1 if only bytes were compared.
+    """
 
     folders: Sequence[Path]
-    images: int
+    bits: int
+    compared: Images
     groups: Sequence[Group]
-    unread: Mapping[str, int]
+
+    @property
+    def images(self) -> int:
+        """How many images were compared."""
+        return len(self.compared.places)
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """Reason -> images without a hash."""
+        return self.compared.unread
 
     def counts(self) -> dict[str, int]:
         """`exact within`, `near across`, ... -> groups."""
@@ -95,7 +126,9 @@ class Duplicates:
         return {name: found[name] for name in names}
 
 
-class _Hashing(Protocol):
+class Hashing(Protocol):
+    """What is used of imagehash."""
+
     def phash(self, image: Image.Image) -> _Hash: ...
 
 
@@ -109,6 +142,7 @@ def find_duplicates(
     report: Reporter,
     tasks: Sequence[str] = (),
     bits: int = USUAL,
+    same: Same = Same.ANSWER,
 ) -> Duplicates:
     """Compare the images of a compiled folder with one another and with those of others.
 
@@ -116,11 +150,12 @@ def find_duplicates(
         folders: the one that is examined, then those it is compared with.
         tasks: only these configs of the first folder.
         bits: in which the hashes of near duplicates may differ, at most `FURTHEST`; -1 finds exact ones only.
+        same: what of the texts is kept, to tell which instances are the same.
 
     Raises:
         VflanError: no compiled config, a shard that cannot be read, or imagehash is not installed.
     """
-    hashing = _library() if bits >= 0 else None
+    hashing = hashing_library() if bits >= 0 else None
     images = Images()
     for number, folder in enumerate(folders):
         manifests = manifests_of(folder)
@@ -129,44 +164,49 @@ def find_duplicates(
             chosen = find_configs(catalog, tasks, chosen, folder) or chosen
         report.stage(f"hashing {folder.name}", sum(manifests[name].rows for name in chosen))
         for name in chosen:
-            for batch in stored_batches(folder, manifests[name], ("id", IMAGE)):
-                data = batch.column(IMAGE).field("bytes")
-                for key, image in zip(batch.column("id").to_pylist(), data, strict=True):
-                    _add(images, Place(number, name, key), image.as_py(), hashing)
+            for batch in stored_batches(folder, manifests[name], ("id", IMAGE, *text_columns(same))):
+                data, texts = batch.column(IMAGE).field("bytes"), signatures(batch, same)
+                for key, image, text in zip(batch.column("id").to_pylist(), data, texts, strict=True):
+                    _add(images, Place(number, name, key), image.as_py(), text, hashing)
                 report.advance(batch.num_rows)
-    groups = [*_exact(images), *(_near(images, bits) if hashing else ())]
-    ours = [group for group in groups if any(not place.folder for place in group.places)]
-    return Duplicates(folders, len(images.places), ours, images.unread)
+    ours = [group for group in groups_of(images, bits) if any(not place.folder for place in group.places)]
+    return Duplicates(folders, bits, images, ours)
 
 
-def _library() -> _Hashing:
+def groups_of(images: Images, bits: int) -> list[Group]:
+    """Exact groups, then near ones; -1 bits finds exact ones only."""
+    return [*_exact(images), *(_near(images, bits) if bits >= 0 else ())]
+
+
+def hashing_library() -> Hashing:
+    """imagehash.
+
+    Raises:
+        VflanError: it is not installed.
+    """
     try:
-        library: _Hashing = importlib.import_module("imagehash")
+        library: Hashing = importlib.import_module("imagehash")
     except ImportError as error:
         raise VflanError("imagehash is not installed", hint=install_command("review")) from error
     return library
 
 
-def _add(images: Images, place: Place, data: bytes | None, hashing: _Hashing | None) -> None:
+def _add(images: Images, place: Place, data: bytes | None, text: bytes, hashing: Hashing | None) -> None:
     if data is None:
         images.unread["not in the folder"] += 1
         return
-    plain, mirrored = 0, 0
+    hashes = 0, 0
     if hashing:
         try:
-            plain, mirrored = hashes_of(data, hashing)
-        except (BadImageError, OSError) as error:
+            hashes = hashes_of(shown_image(data), hashing)
+        except BadImageError as error:
             images.unread[str(error)] += 1
-    images.places.append(place)
-    images.digests.append(hashlib.sha256(data).digest())
-    images.hashes.append(plain)
-    images.mirrored.append(mirrored)
+    images.add(place, data, hashes, text)
 
 
-def hashes_of(data: bytes, hashing: _Hashing) -> tuple[int, int]:
+def hashes_of(image: Image.Image, hashing: Hashing) -> tuple[int, int]:
     """The hash of an image as it is shown, and of its mirror image; 0 if it is nearly of one color."""
-    image = on_white(decoded(data)).convert("L")
-    small = image.resize((64, 64), Image.Resampling.BOX)
+    small = image.convert("L").resize((64, 64), Image.Resampling.BOX)
     if float(np.asarray(small, np.float64).std()) < _PLAIN:
         return 0, 0
     mirror = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from importlib import resources
+from collections.abc import Mapping
 
-from jinja2 import Environment, StrictUndefined, Template
-
-from vision_flan.columns import IMAGE
-from vision_flan.instances.images import BadImageError
 from vision_flan.report import counted
 from vision_flan.review.duplicates import Duplicates, Group, Place
-from vision_flan.review.stored import manifests_of, stored_batches
-from vision_flan.review.thumbnails import SMALL, data_uri
+from vision_flan.review.pages import template, text
+from vision_flan.review.thumbnails import stored_images
 
 #: What a scope is in words.
 _SCOPES = {"within": "within one task", "across": "across tasks", "against": "with another folder"}
@@ -42,6 +36,18 @@ def as_text(found: Duplicates, shown: int | None) -> str:
     lines += [f"... and {counted(rest, 'more group')}"] if rest else []
     lines += [f"images not compared by sight, {reason}: {count:,}" for reason, count in found.unread.items()]
     return "\n".join(lines)
+
+
+def drops_text(going: Mapping[str, Mapping[str, int]], *, dropped: bool) -> str:
+    """What went of each task, or would go."""
+    if not going:
+        return "no instance was dropped" if dropped else "--drop would drop no instance"
+    verb = "dropped" if dropped else "--drop would drop"
+    return "\n".join(
+        f"{verb} {counted(sum(reasons.values()), 'instance')} of {task}: "
+        + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        for task, reasons in going.items()
+    )
 
 
 def title(group: Group) -> str:
@@ -85,7 +91,7 @@ def as_page(found: Duplicates, shown: int | None) -> str:
     """
     groups = found.groups[:shown]
     wanted = {place for group in groups for place in group.places[:_LISTED]}
-    return _template().render(
+    return template("duplicates.html.j2").render(
         headline=headline(found),
         folder=found.folders[0],
         counts=[(*name.split(), count) for name, count in found.counts().items()],
@@ -95,39 +101,6 @@ def as_page(found: Duplicates, shown: int | None) -> str:
         rest=len(found.groups) - len(groups),
         listed=_LISTED,
         named=lambda place: named(place, found),
-        images=dict(_thumbnails(found, wanted)),
-        style=_text("preview.css") + _text("diff.css"),
+        images={place: image for place, image, _ in stored_images(found.folders, wanted)},
+        style=text("preview.css") + text("diff.css"),
     )
-
-
-def _thumbnails(found: Duplicates, wanted: set[Place]) -> Iterator[tuple[Place, str]]:
-    """Small images; only configs with one of the instances are read."""
-    by_config: dict[tuple[int, str], list[Place]] = {}
-    for place in sorted(wanted):
-        by_config.setdefault((place.folder, place.task), []).append(place)
-    for (number, task), places in by_config.items():
-        folder, by_id = found.folders[number], {place.id: place for place in places}
-        for batch in stored_batches(folder, manifests_of(folder)[task], ("id", IMAGE)):
-            images = batch.column(IMAGE).field("bytes")
-            for key, image in zip(batch.column("id").to_pylist(), images, strict=True):
-                if key in by_id:
-                    yield by_id[key], _thumbnail(image.as_py())
-
-
-def _thumbnail(data: bytes | None) -> str:
-    try:
-        return data_uri(data, SMALL)[0] if data else ""
-    except BadImageError:
-        return ""
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("duplicates.html.j2"))
-
-
-def _text(name: str) -> str:
-    return resources.files("vision_flan.review").joinpath(name).read_text("utf-8")

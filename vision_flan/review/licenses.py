@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from vision_flan.spec.catalog import Catalog
-from vision_flan.spec.license import NO, PER_IMAGE, UNCLEAR, YES, License, Terms
+from vision_flan.spec.license import NO, PER_IMAGE, UNCLEAR, YES, Evidence, License, Terms
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 
@@ -16,6 +16,7 @@ class EvidenceFacts(TypedDict):
     url: str
     quote: str
     seen: str
+    copy_of: str
 
 
 class HalfFacts(TypedDict):
@@ -46,7 +47,9 @@ class LicenseFacts(TypedDict):
     published: str
     train: str
     train_reason: str
+    train_evidence: list[EvidenceFacts]
     withdrawn: str
+    withdrawn_evidence: list[EvidenceFacts]
     sensitive: list[str]
     made_from: list[str]
 
@@ -70,22 +73,29 @@ def _facts(catalog: Catalog, task: TaskSpec) -> LicenseFacts:
         "published": published(license),
         "train": use.train if use else "allowed",
         "train_reason": use.reason if use else "",
-        "withdrawn": f"{withdrawn.date} by {withdrawn.by}" if withdrawn else "",
+        "train_evidence": evidence_facts(use.evidence if use else ()),
+        "withdrawn": withdrawn.said if withdrawn else "",
+        "withdrawn_evidence": evidence_facts(withdrawn.evidence if withdrawn else ()),
         "sensitive": list(dataset.sensitive),
         "made_from": [source.title for source in dataset.sources],
     }
 
 
-def _half(terms: Terms) -> HalfFacts:
-    evidence: list[EvidenceFacts] = [
-        {"url": entry.url, "quote": entry.quote, "seen": entry.seen} for entry in terms.evidence
+def evidence_facts(evidence: Iterable[Evidence]) -> list[EvidenceFacts]:
+    """Evidence as plain data."""
+    return [
+        {"url": entry.url, "quote": entry.quote, "seen": entry.seen, "copy_of": entry.copy_of}
+        for entry in evidence
     ]
+
+
+def _half(terms: Terms) -> HalfFacts:
     return {
         "license": terms.name,
         "spdx": terms.spdx,
         "verdict": terms.verdict,
         "lender": terms.lender,
-        "evidence": evidence,
+        "evidence": evidence_facts(terms.evidence),
     }
 
 
@@ -121,10 +131,14 @@ def licenses_table(catalog: Catalog) -> str:
 def _row(dataset: DatasetSpec, task: TaskSpec | None = None) -> str:
     license = dataset.license.with_images(task.images if task else None)
     images, annotations = license.images, license.annotations
-    pages = dict.fromkeys(entry.url for terms in (images, annotations) for entry in terms.evidence)
-    read = ", ".join(f"[{number}]({url})" for number, url in enumerate(pages, 1)) or "—"
-    train = dataset.use.train if dataset.use else "withdrawn" if dataset.withdrawn else ""
+    pages = {entry.url: entry.copy_of for terms in (images, annotations) for entry in terms.evidence}
+    read = ", ".join(
+        f"[{number}]({url}){' (copy)' if original else ''}"
+        for number, (url, original) in enumerate(pages.items(), 1)
+    )
+    gone = dataset.withdrawn and ("host gone" if dataset.withdrawn.host_gone else "withdrawn")
+    train = ", ".join(said for said in (dataset.use and dataset.use.train, gone) if said)
     name = f"`{task.id}`" if task else f"[{dataset.dataset}]({dataset.homepage})"
     verdict = images.verdict.replace("_", " ") + (f", as {images.lender}" if images.lender else "")
-    cells = (name, images.name, verdict, annotations.name, annotations.verdict, train, read)
+    cells = (name, images.name, verdict, annotations.name, annotations.verdict, train, read or "—")
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"

@@ -13,16 +13,13 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined, Template
 
 from vision_flan.errors import VflanError
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawRoots
 from vision_flan.report import Reporter
+from vision_flan.review import pages
 from vision_flan.review.changed import changed_tasks
 from vision_flan.review.shown import Sample, TaskShown, from_dataset, from_records
 from vision_flan.review.stored import manifests_of
@@ -137,10 +134,10 @@ def page(title: str, tasks: Sequence[TaskShown], seed: int) -> str:
     """The page as HTML; everything from specs and data is escaped."""
     images = [shown.image for task in tasks for shown in task.instances]
     numbers = iter(range(len(images)))
-    script = _text("preview.js")
+    script = pages.text("preview.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     facts = [task.facts for task in tasks if task.facts]
-    return _template().render(
+    return pages.template("preview.html.j2").render(
         title=title,
         tasks=tasks,
         seed=seed,
@@ -148,7 +145,7 @@ def page(title: str, tasks: Sequence[TaskShown], seed: int) -> str:
         next=next,
         images=json.dumps(images),
         script=script,
-        style=_text("preview.css"),
+        style=pages.text("preview.css"),
         digest=digest,
         choices={
             "category": sorted({fact["category"] for fact in facts}),
@@ -198,15 +195,3 @@ def _group(
             return [from_records(catalog, name, folder, "a miniature", sample) for name in names]
     except VflanError as error:
         return [TaskShown(name, catalog.task(name).title, None, "nowhere", error=error) for name in names]
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("preview.html.j2"))
-
-
-def _text(name: str) -> str:
-    return resources.files("vision_flan.review").joinpath(name).read_text("utf-8")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined, Template
-
 from vision_flan.errors import VflanError, install_command
 from vision_flan.report import counted, human_bytes
+from vision_flan.review.pages import template, text
 from vision_flan.review.shown import Bar, histogram
 from vision_flan.review.stats import FolderStats, Stats, spread
 
@@ -95,7 +92,7 @@ def figures(stats: FolderStats) -> dict[str, list[Bar]]:
 
 def as_page(title: str, stats: FolderStats) -> str:
     """The numbers as one HTML file without outside parts and without script."""
-    return _template().render(
+    return template("stats.html.j2").render(
         title=title,
         headline=headline(stats),
         figures=figures(stats),
@@ -104,7 +101,7 @@ def as_page(title: str, stats: FolderStats) -> str:
         task_columns=TASK_COLUMNS,
         tasks=[task_row(one) for one in stats.tasks],
         unread=dict(stats.total.unread),
-        style=_text("preview.css") + _text("stats.css"),
+        style=text("preview.css") + text("stats.css"),
     )
 
 
@@ -152,15 +149,3 @@ def _draw(axes: Axes, title: str, bars: Sequence[Bar]) -> None:
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, fontsize=10, loc="left")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("stats.html.j2"))
-
-
-def _text(name: str) -> str:
-    return resources.files("vision_flan.review").joinpath(name).read_text("utf-8")

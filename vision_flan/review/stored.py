@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, VflanError
+from vision_flan.instances.images import BadImageError, check_image, decoded
 
 #: Rows that are in memory at a time; a row group has as many.
 _ROWS = 100
@@ -49,3 +51,18 @@ def stored_batches(
         except (OSError, pa.ArrowException) as error:
             hint = f"vflan verify {folder}"
             raise VflanError(f"cannot read: {error}", where=Location(path), hint=hint) from error
+
+
+def shown_image(data: bytes | None) -> Image.Image:
+    """A stored image as it is shown: upright, in RGB, on white.
+
+    Raises:
+        BadImageError: there is none, or it cannot be decoded.
+    """
+    if data is None:
+        raise BadImageError("not in the folder")
+    check_image(data)
+    try:
+        return decoded(data)
+    except Exception as error:  # whatever Pillow raises for damage that a header does not show
+        raise BadImageError("broken_image") from error

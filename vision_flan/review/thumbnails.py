@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from vision_flan.instances.images import ImageFacts, check_image, decoded, on_white
+from vision_flan.columns import IMAGE
+from vision_flan.instances.images import BadImageError, ImageFacts, check_image, decoded, on_white
+from vision_flan.review.duplicates import Place
+from vision_flan.review.stored import manifests_of, stored_batches
 
 #: Formats that every browser shows; others are converted.
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
@@ -36,3 +41,29 @@ def _smaller(data: bytes, side: int) -> bytes:
     out = io.BytesIO()
     image.save(out, "WEBP", quality=_QUALITY)
     return out.getvalue()
+
+
+def stored_images(folders: Sequence[Path], wanted: Iterable[Place]) -> Iterator[tuple[Place, str, str]]:
+    """Instances of compiled folders, each with its image as a small data URI, "" if there is none, and its
+    target. Only configs with one of the instances are read.
+
+    Raises:
+        VflanError: a shard cannot be read any more.
+    """
+    by_config: dict[tuple[int, str], set[str]] = {}
+    for place in wanted:
+        by_config.setdefault((place.folder, place.task), set()).add(place.id)
+    for (number, task), ids in sorted(by_config.items()):
+        manifest = manifests_of(folders[number])[task]
+        for batch in stored_batches(folders[number], manifest, ("id", IMAGE, "target")):
+            columns = (batch.column("id"), batch.column(IMAGE).field("bytes"), batch.column("target"))
+            for key, image, target in zip(*columns, strict=True):
+                if key.as_py() in ids:
+                    yield Place(number, task, key.as_py()), _small(image.as_py()), target.as_py()
+
+
+def _small(data: bytes | None) -> str:
+    try:
+        return data_uri(data, SMALL)[0] if data else ""
+    except BadImageError:
+        return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from vision_flan.errors import Location, SpecError
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
-from vision_flan.spec.license import License, Source, Terms
+from vision_flan.spec.license import License, Source, Terms, evidence_from
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
 from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.roots import Root
@@ -287,7 +287,8 @@ class Catalog:
 
 def _source(key: str, about: Mapping[str, object]) -> Source:
     text = {name: str(about.get(name, "")).strip() for name in ("title", "homepage", "license", "citation")}
-    return Source(key, text["title"] or key, text["homepage"], text["license"], text["citation"])
+    evidence = evidence_from(about.get("evidence"))
+    return Source(key, text["title"] or key, text["homepage"], text["license"], text["citation"], evidence)
 
 
 def _images_name(license: object) -> str:

@@ -16,11 +16,16 @@ FORBIDDEN, DISCOURAGED = "forbidden", "discouraged"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where a verdict was read: the page, at most a sentence of it, and the day."""
+    """Where a verdict was read: the page, at most a sentence of it, and the day.
+
+    Attributes:
+        copy_of: where the original is, if the page is somebody's copy of it.
+    """
 
     url: str
     quote: str = ""
     seen: str = ""
+    copy_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,24 @@ class Use:
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """A dataset, or the one it is drawn from, that its makers have taken back."""
+    """A dataset, or the one it is drawn from, that its makers have taken back, or whose host is gone.
+
+    Attributes:
+        by: who took it back; with `host_gone`, which host is gone and where a copy is.
+        date: of the withdrawal, or when the host was found gone.
+    """
 
     by: str
     date: str
     evidence: tuple[Evidence, ...] = ()
+    host_gone: bool = False
+
+    @property
+    def said(self) -> str:
+        """What a user should know, in a sentence without its end."""
+        if self.host_gone:
+            return f"its host is gone, as found on {self.date}: {self.by}"
+        return f"withdrawn on {self.date} by {self.by}"
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,7 @@ class Source:
     homepage: str
     license: str
     citation: str = field(default="")
+    evidence: tuple[Evidence, ...] = ()
 
 
 def stricter(first: Terms, second: Terms) -> Terms:
@@ -170,7 +189,7 @@ def _listed(value: object) -> Sequence[object]:
 def evidence_from(entries: object) -> tuple[Evidence, ...]:
     """The evidence in a spec or a manifest; what is no mapping is left out."""
     return tuple(
-        Evidence(str(entry.get("url", "")), str(entry.get("quote", "")), str(entry.get("seen", "")))
+        Evidence(*(str(entry.get(name, "")) for name in ("url", "quote", "seen", "copy_of")))
         for entry in _listed(entries)
         if isinstance(entry, Mapping)
     )
@@ -217,4 +236,9 @@ def withdrawn_from(data: object) -> Withdrawn | None:
     """A withdrawal in a spec or a manifest, None where there is none."""
     if not isinstance(data, Mapping):
         return None
-    return Withdrawn(str(data.get("by", "")), str(data.get("date", "")), evidence_from(data.get("evidence")))
+    return Withdrawn(
+        str(data.get("by", "")),
+        str(data.get("date", "")),
+        evidence_from(data.get("evidence")),
+        host_gone=bool(data.get("host_gone", False)),
+    )

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vision_flan.errors import VflanError
 from vision_flan.instances.images import decoded
+from vision_flan.train.balance import Balanced, BalanceWindow
 from vision_flan.train.corpus import Corpus, Sample
 from vision_flan.train.mixture import Ref
 from vision_flan.train.prompts import Document, Encoder
@@ -75,6 +76,7 @@ class Step:
     local_supervised: int  # supervised tokens on this rank
     tokens: int  # tokens of the whole step, without padding
     dropped: int  # samples cut before their answer
+    balance: float = 1.0  # mean over largest tokens of a rank, rows one after another
 
     @property
     def supervised(self) -> int:
@@ -109,6 +111,16 @@ def plan_rows(lengths: Sequence[int], ranks: int, limit: int) -> list[list[list[
         if max(filled) <= limit:
             return [[sorted(bins[row * ranks + rank]) for row in range(rows)] for rank in range(ranks)]
         rows += 1
+
+
+def balance_of(tokens: Sequence[Sequence[int]]) -> float:
+    """How busy the average rank is: 1 where all have the same tokens in each row.
+
+    Args:
+        tokens: of each row of each rank; all ranks wait for the longest row before they go on.
+    """
+    longest = sum(max(row) for row in zip(*tokens, strict=True))
+    return sum(map(sum, tokens)) / (len(tokens) * longest) if longest else 1.0
 
 
 def to_square(data: bytes, side: int, mean: Sequence[float]) -> Tensor:
@@ -162,19 +174,31 @@ class Packing:
 class Steps:
     """Step number -> this rank's share of it: a pure function, so a resume reads nothing it skips."""
 
-    def __init__(self, corpus: Corpus, encoder: Encoder, packing: Packing) -> None:
+    def __init__(
+        self, corpus: Corpus, encoder: Encoder, packing: Packing, window: BalanceWindow | None = None
+    ) -> None:
         self.corpus, self.encoder, self.packing = corpus, encoder, packing
+        self._balanced = Balanced(corpus.mixture, window, self._length) if window else None
+
+    def _length(self, ref: Ref) -> int:
+        return len(self.encoder.encode(self.corpus.sample(ref)).token_ids)
+
+    def refs(self, step: int) -> list[Ref]:
+        """The samples of a step, on all ranks."""
+        if self._balanced:
+            return self._balanced.step(step)
+        return self.corpus.mixture.step(step, self.packing.batch)
 
     def __getitem__(self, step: int) -> Step:
-        return self.of(step, self.corpus.mixture.step(step, self.packing.batch))
+        return self.of(step, self.refs(step))
 
     def of(self, step: int, refs: Sequence[Ref]) -> Step:
         """This rank's share of the given samples."""
         samples = [self.corpus.sample(ref) for ref in refs]
         documents = [self.encoder.encode(sample) for sample in samples]
         useful = [i for i, document in enumerate(documents) if document.supervised_count]
-        rows = []
-        for places in self._local_rows(useful, documents):
+        rows, plans = [], self._plans(useful, documents)
+        for places in plans[self.packing.rank]:
             images = [self._image(refs[i], samples[i]) for i in places if samples[i].has_image]
             rows.append(self._row([(i, documents[i]) for i in places], images))
         return Step(
@@ -185,23 +209,28 @@ class Steps:
             local_supervised=sum(len(row.labels) for row in rows),
             tokens=sum(len(documents[i].token_ids) for i in useful),
             dropped=len(samples) - len(useful),
+            balance=balance_of(
+                [[sum(len(documents[i].token_ids) for i in row) for row in plan] for plan in plans]
+            ),
         )
 
-    def _local_rows(self, useful: list[int], documents: list[Document]) -> list[list[int]]:
-        """Places of the documents in each of this rank's rows."""
+    def _plans(self, useful: list[int], documents: list[Document]) -> list[list[list[int]]]:
+        """Places of the documents in each row of each rank."""
+        ranks, limit = self.packing.ranks, self.packing.limit
         if not self.packing.blocks:
-            plan = plan_rows(
-                [len(documents[i].token_ids) for i in useful], self.packing.ranks, self.packing.limit
-            )
-            return [[useful[i] for i in row] for row in plan[self.packing.rank]]
-        share = -(-self.packing.batch // self.packing.ranks)
-        blocks = [[i for i in useful if i // share == rank] for rank in range(self.packing.ranks)]
+            plan = plan_rows([len(documents[i].token_ids) for i in useful], ranks, limit)
+            return [[[useful[i] for i in row] for row in rows] for rows in plan]
+        share = -(-self.packing.batch // ranks)
+        blocks = [[i for i in useful if i // share == rank] for rank in range(ranks)]
         plans = [
-            plan_rows([len(documents[i].token_ids) for i in block], 1, self.packing.limit)[0]
+            [
+                [block[i] for i in row]
+                for row in plan_rows([len(documents[i].token_ids) for i in block], 1, limit)[0]
+            ]
             for block in blocks
         ]
-        local = [[blocks[self.packing.rank][i] for i in row] for row in plans[self.packing.rank]]
-        return local + [[] for _ in range(max(map(len, plans)) - len(local))]
+        most = max(map(len, plans))
+        return [plan + [[] for _ in range(most - len(plan))] for plan in plans]
 
     def _image(self, ref: Ref, sample: Sample) -> Tensor:
         try:

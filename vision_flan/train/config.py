@@ -59,7 +59,7 @@ class Source:
 
     Args:
         root: a compiled folder or Hub repository; empty means `data.root`.
-        include, exclude: task ids, or patterns such as `object_*`.
+        include, exclude: task ids or published names, or patterns of ids such as `object_*`.
         tasks: how many of these tasks, chosen by seed; 0 means all.
         per_task: how many instances of each at most; 0 means all.
         total: how many instances of the whole source; 0 means all. A source that has fewer is refused.
@@ -119,7 +119,11 @@ class Lora:
 
 @dataclass(frozen=True)
 class Train:
-    """The recipe proper. `batch` counts samples of one step over all devices."""
+    """The recipe proper. `batch` counts samples of one step over all devices.
+
+    With `balance_for`, steps are made of samples whose tokens spread evenly over so many devices, or over
+    fewer, within windows of `balance_window` steps; 0 leaves steps as they are drawn.
+    """
 
     batch: Positive = 128
     epochs: Annotated[float, Range(0, 10**6, open_low=True)] = 1.0
@@ -134,6 +138,8 @@ class Train:
     freeze_llm: bool = False
     freeze_projector: bool = False
     untuned: bool = False  # join the parts and export them, without a step
+    balance_for: Annotated[int, Range(0, 65536)] = 0
+    balance_window: Annotated[int, Range(1, 4096)] = 32
     loss_norm: str = "tokens"  # tokens | device_mean
     lora: Lora = field(default_factory=Lora)
 

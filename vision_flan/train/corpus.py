@@ -25,6 +25,7 @@ from huggingface_hub.repocard import metadata_load
 from vision_flan.columns import COLUMNS, IMAGE, TURNS, Turn
 from vision_flan.errors import Location, VflanError
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.names import task_ids
 from vision_flan.train.config import Data
 from vision_flan.train.mixture import Indices, Mixture, Ref, choose_tasks
 from vision_flan.train.use import permitted
@@ -287,7 +288,9 @@ def open_corpus(data: Data, seed: int) -> Corpus:
         ForbiddenError: forbidden tasks are asked for, and no reason is given.
         SpecError: there is no such suite.
     """
-    suite = Catalog.default().suite(data.suite) if data.suite else None
+    catalog = Catalog.default()
+    suite = catalog.suite(data.suite) if data.suite else None
+    forbidden = task_ids(catalog, data.include_forbidden)
     folders: dict[str, Folder] = {}
     tables: list[Table] = []
     sizes: list[dict[str, int]] = []
@@ -297,7 +300,7 @@ def open_corpus(data: Data, seed: int) -> Corpus:
         root = source.root or data.root
         if root not in folders:
             folders[root] = Folder(root)
-        there = permitted(folders[root].tasks, data.include_forbidden, data.reason)
+        there = permitted(folders[root].tasks, forbidden, data.reason)
         chosen = choose_tasks(source, there, seed, suite)
         opened = [folders[root].table(name) for name in chosen]
         kept = {table.task: table.held_out(data.held_out) for table in opened}

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from vision_flan.errors import Location, VflanError
 from vision_flan.train.config import Config
 from vision_flan.train.corpus import Corpus
+from vision_flan.train.processes import Processes
 from vision_flan.train.recipe import flat, is_free, is_path
 from vision_flan.train.weights import LLM, PROJECTOR, VISION, Weights
 
@@ -86,12 +87,25 @@ def _changed(old: Mapping[str, object], new: Mapping[str, object], form: str) ->
 
 
 def identify(
-    config: Config, corpus: Corpus, weights: Weights, tokenizer: PreTrainedTokenizerBase, ranks: int
+    config: Config,
+    corpus: Corpus,
+    weights: Weights,
+    tokenizer: PreTrainedTokenizerBase,
+    processes: Processes,
 ) -> Identity:
-    """The identity of a run that is about to start."""
+    """The identity of a run that is about to start; every rank must call it.
+
+    All values of the starting weights are read, each by one rank.
+    """
     recipe = {key: value for key, value in flat(config).items() if not is_free(key) and not is_path(key)}
     parts = {"LLM": LLM, "vision tower": VISION, "projector": PROJECTOR}
-    init = {name: weights.digest(prefixes) for name, prefixes in parts.items()}
+    names = sorted(weights.places)
+    shares = processes.gather(weights.digests(names[processes.rank :: processes.ranks]))
+    tensors = {name: digest for share in shares for name, digest in share.items()}
+    init = {
+        part: _digest_of({name: tensors[name] for name in names if name.startswith(prefixes)})
+        for part, prefixes in parts.items()
+    }
     vocabulary = repr(sorted(tokenizer.get_vocab().items()))
     init["tokenizer"] = hashlib.sha256(vocabulary.encode()).hexdigest()[:32]
     data = {
@@ -101,7 +115,11 @@ def identify(
         )
     }
     by_device = config.train.loss_norm == "device_mean"
-    return Identity(json.loads(json.dumps(recipe)), init, data, ranks if by_device else None)
+    return Identity(json.loads(json.dumps(recipe)), init, data, processes.ranks if by_device else None)
+
+
+def _digest_of(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def refuse_another(stored: Identity, now: Identity, folder: Path) -> None:

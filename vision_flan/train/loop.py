@@ -13,6 +13,7 @@ import torch.distributed as dist
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from vision_flan.errors import VflanError
+from vision_flan.train.balance import BalanceWindow
 from vision_flan.train.batches import Packing, Step, Steps, steps_from
 from vision_flan.train.checkpoint import Checkpoints, machine_errors
 from vision_flan.train.config import Config, ConfigError, Init
@@ -84,10 +85,10 @@ def _run(config: Config, processes: Processes) -> Path:
     config = _with_model(config, corpus, processes)
     parts = Parts(*processes.first_on_node(lambda: read_init(config.init)))
     steps = open_steps(config, corpus, parts, processes)
-    total = _total(config, corpus)
+    total = total_steps(config, corpus)
     model = build(config, parts, processes)
     optimizer = make_optimizer(model.llava, config.train, processes.device)
-    identity = identify(config, corpus, parts.weights, parts.tokenizer, processes.ranks)
+    identity = identify(config, corpus, parts.weights, parts.tokenizer, processes)
     checkpoints = Checkpoints(config, model.llava, optimizer, processes, identity)
     start = checkpoints.restore()
     processes.on_main(lambda: _write_config(config))
@@ -128,7 +129,8 @@ def open_steps(config: Config, corpus: Corpus, parts: Parts, processes: Processe
         multiple=128 if attention == "flex_attention" else 1,
         blocks=config.train.loss_norm == "device_mean",
     )
-    return Steps(corpus, encoder, packing)
+    window = BalanceWindow.of(config.train, total_steps(config, corpus), config.seed)
+    return Steps(corpus, encoder, packing, window)
 
 
 def build(config: Config, parts: Parts, processes: Processes) -> Model:
@@ -149,7 +151,7 @@ def prepare(config: Config, architecture: LlavaConfig, processes: Processes) -> 
     return llava
 
 
-def _total(config: Config, corpus: Corpus) -> int:
+def total_steps(config: Config, corpus: Corpus) -> int:
     """The steps of the run."""
     train = config.train
     return train.steps or max(train.min_steps, corpus.mixture.steps(train.batch, train.epochs))

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_flan.errors import VflanError
+from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.names import task_ids
 from vision_flan.train.config import Source
 
 Indices = npt.NDArray[np.int64]
@@ -56,8 +58,9 @@ def choose_tasks(
     Raises:
         MixtureError: a name or pattern that matches nothing, or fewer tasks than `source.tasks`.
     """
+    catalog = Catalog.default()
     chosen: set[str] = set()
-    for pattern in source.include:
+    for pattern in task_ids(catalog, source.include):
         matched = [name for name in fnmatch.filter(available, pattern) if _in_suite(name, pattern, suite)]
         if not matched:
             raise MixtureError(
@@ -65,7 +68,8 @@ def choose_tasks(
                 hint=f"vflan compile --task {pattern}",
             )
         chosen.update(matched)
-    names = sorted(name for name in chosen if not any(fnmatch.fnmatch(name, p) for p in source.exclude))
+    excluded = task_ids(catalog, source.exclude)
+    names = sorted(name for name in chosen if not any(fnmatch.fnmatch(name, p) for p in excluded))
     if not names or len(names) < source.tasks:
         raise MixtureError(
             f"the source wants {source.tasks or 'some'} tasks and {len(names)} of the compiled ones match",

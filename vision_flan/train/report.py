@@ -79,7 +79,7 @@ class Window:
         self.began = time.perf_counter()
         self.steps, self.samples, self.tokens, self.dropped = 0, 0, 0, 0
         self.loss, self.waited, self.operations = 0.0, 0.0, 0.0
-        self.tokens_with_padding, self.padding = 0, 0
+        self.tokens_with_padding, self.padding, self.balance = 0, 0, 0.0
 
     def add(self, step: Step, loss: float, waited: float, done: float) -> None:
         """Counts one step of this rank."""
@@ -89,6 +89,7 @@ class Window:
         self.dropped += step.dropped
         self.loss += loss
         self.waited += waited
+        self.balance += step.balance
         self.operations += done
         self.tokens_with_padding += sum(len(row.token_ids) for row in step.rows)
         self.padding += sum(row.padding for row in step.rows)
@@ -104,6 +105,7 @@ class Window:
             "mfu": self.operations / seconds / peak if peak else None,
             "padding": self.padding / max(1, self.tokens_with_padding),
             "data_wait": self.waited / seconds,
+            "balance": self.balance / self.steps,
             "memory_gib": memory_gib(device),
             "seconds_per_step": seconds / self.steps,
             "dropped": self.dropped,

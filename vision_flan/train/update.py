@@ -14,7 +14,7 @@ from transformers import LlavaForConditionalGeneration
 
 from vision_flan.errors import VflanError
 from vision_flan.train.batches import Row, Step
-from vision_flan.train.config import Config, Train
+from vision_flan.train.config import Config, Parallel, Train
 from vision_flan.train.fsdp import as_fsdp, compute_dtype
 from vision_flan.train.model import normalize
 
@@ -69,29 +69,44 @@ def update(
 
     FSDP averages gradients over ranks. Scaling each loss by `ranks / supervised tokens of the step` turns
     that average into the mean over the tokens of all ranks. (FSDP's own divide factor fails on Gloo.)
-
-    With `parallel.reduce_once`, gradients of a step's rows add up unsharded and are reduced with the last
-    one.
     """
     ranks, device = dist.get_world_size(), model.lm_head.weight.device
     by_device = config.train.loss_norm == "device_mean"
     scale = 1 / max(1, step.local_supervised) if by_device else ranks / max(1, step.supervised)
     losses = torch.zeros(len(step.samples) + 1, dtype=torch.float64, device=device)
     for number, row in enumerate(step.rows, start=1):
-        if config.parallel.reduce_once:
-            as_fsdp(model).set_requires_gradient_sync(number == len(step.rows))
-        nll = row_loss(model, row, device, compute_dtype(config.parallel))
-        (nll.sum() * scale).backward()  # type: ignore[no-untyped-call,unused-ignore]
-        losses.index_add_(0, row.sample.to(device, non_blocking=True), nll.detach().double())
+        nll = add_gradients(model, row, scale, config.parallel, is_last=number == len(step.rows))
+        losses.index_add_(0, row.sample.to(device, non_blocking=True), nll.double())
     losses[-1] = losses.sum() * scale / ranks
     dist.all_reduce(losses)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+    return Outcome(step, losses, apply_gradients(model, optimizer, lr, config.train), lr)
+
+
+def add_gradients(
+    model: LlavaForConditionalGeneration, row: Row, scale: float, parallel: Parallel, *, is_last: bool
+) -> Tensor:
+    """Adds the gradient of a row's loss times `scale`; its cross entropies, detached.
+
+    With `parallel.reduce_once`, gradients of a step's rows add up unsharded and are reduced with the last.
+    """
+    if parallel.reduce_once:
+        as_fsdp(model).set_requires_gradient_sync(is_last)
+    nll = row_loss(model, row, model.lm_head.weight.device, compute_dtype(parallel))
+    (nll.sum() * scale).backward()  # type: ignore[no-untyped-call,unused-ignore]
+    return nll.detach()
+
+
+def apply_gradients(
+    model: LlavaForConditionalGeneration, optimizer: torch.optim.Optimizer, lr: float, train: Train
+) -> Tensor:
+    """Clips, updates, and clears the gradients; their norm before clipping."""
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), train.clip)
     norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
     optimizer.zero_grad()
-    return Outcome(step, losses, norm.detach(), lr)
+    return norm.detach()
 
 
 def row_loss(

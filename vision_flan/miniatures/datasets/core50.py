@@ -17,7 +17,7 @@ _CATEGORIES = (
     "scissors",
     "light bulb",
     "can",
-    "glass",
+    "glasses",
     "ball",
     "marker",
     "cup",

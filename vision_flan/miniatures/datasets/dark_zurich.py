@@ -41,4 +41,5 @@ def generate(mini: Miniature) -> None:
                 stem = f"GOPR0356_frame_{index:06d}{part}_rgb_anon"
                 folder = f"rgb_anon/val{part}/{name}/GOPR0356{part}"
                 tree.image(f"{folder}/{stem}.png", _street(sky, name, stem))
-                mini.truth("scene_dark_zurich", stem, dropped="not of the train split")
+                claim = {"dropped": "a reference image"} if part else {"target": "nighttime"}
+                mini.truth("scene_dark_zurich", stem, **claim)

@@ -21,6 +21,8 @@ _VERBS = text.listed(
     ",",
 )
 _NOTHING = "no_interaction"
+#: What a target calls an object that upstream calls otherwise.
+_SPELLING = {"tv": "TV", "remote": "remote control", "hair drier": "hair dryer"}
 
 
 def _actions() -> list[tuple[str, str, str]]:
@@ -83,27 +85,32 @@ def _mark(codes: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rng: Random)
 
 
 def _image(positive: list[int], index: int) -> Drawing:
-    label = ", ".join(f"{_ACTIONS[place][2]} {_ACTIONS[place][0]}".replace("_", " ") for place in positive)
+    label = ", ".join(
+        f"{_ACTIONS[place][2].replace('_', ' ')} {_shown(_ACTIONS[place][0])}" for place in positive
+    )
     card = draw.caption_card(label, (128, 96), note=str(index))
     return quirks.exif_rotated(card) if index % 60 == 7 else card
 
 
 def _truth(mini: Miniature, split: str, name: str, positive: list[int]) -> None:
-    nouns = {_ACTIONS[place][0].replace("_", " ") for place in positive}
+    nouns = {_shown(_ACTIONS[place][0]) for place in positive}
     if split == "test":
-        if len(nouns) == 1:
-            mini.truth("object_hico", name, target=nouns.pop())
-        else:
-            mini.truth("object_hico", name, dropped="several objects")
         return
+    claim = {"target": next(iter(nouns))} if len(nouns) == 1 else {"dropped": "several objects"}
+    mini.truth("object_hico", name, **claim)
     acts = [
-        (ing.replace("_", " "), noun.replace("_", " "))
+        (ing.replace("_", " "), _shown(noun))
         for noun, verb, ing in map(_ACTIONS.__getitem__, positive)
         if verb != _NOTHING
     ]
     doing = [f"{ing} the {noun}" for ing, noun in acts]
     target = f"A person is {_and(doing)}." if doing else _and(sorted(nouns))
     mini.truth("human_hico", name, target=target)
+
+
+def _shown(noun: str) -> str:
+    name = noun.replace("_", " ")
+    return _SPELLING.get(name, name)
 
 
 def _and(texts: list[str]) -> str:

@@ -30,11 +30,10 @@ def generate(mini: Miniature) -> None:
                 shown = options[shift:] + options[:shift]
                 letter = "ABCD"[shown.index(right)]
                 cells = [*shown, *[""] * (4 - len(shown))]
-                prompt = question if hint in ("", "nan") else f"Hint: {hint}\n{question}"
+                prompt = question if hint in ("", "nan") else f"{hint}\n{question}"
+                lines = "".join(f"\n{name}. {text}" for name, text in zip("ABCD", shown, strict=False))
                 key = index + shift * _STEP
-                mini.truth(
-                    "eval_mmbench", key, answer=right, contains=f"\n{prompt}\nOptions:\n(A) {shown[0]}"
-                )
+                mini.truth("eval_mmbench", key, target=letter, contains=f"\n{prompt}{lines}")
                 add(
                     [
                         str(index + shift * _STEP), question, hint, *cells, letter, "attribute_recognition",

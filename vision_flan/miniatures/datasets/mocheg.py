@@ -60,7 +60,8 @@ def _outline(index: int, verdict: str, scene: str) -> tuple[str, str]:
     say = f'"We rate this claim {_VERDICTS[verdict][0]}," says the site.'
     if index % 12 == 10:
         return (say, "") if index % 24 == 10 else ("", "")
-    facts = f"In the U.S. press, 3.5 percent of papers wrote about it. Photographers saw that {scene}."
+    saw = {"supported": "saw it", "refuted": "were there, and saw none of it", "NEI": "came the day after"}
+    facts = f"In the U.S. press, 3.5 percent of papers wrote about it. Photographers {saw[verdict]}: {scene}."
     return f"{facts} {say}", facts
 
 

@@ -48,8 +48,7 @@ def generate(mini: Miniature) -> None:
                 add_answers(_annotation(rng, image_id, question_id, answer))
                 card = partial(draw.caption_card, f"{question} {answer}", (128, 96), note=str(image_id))
                 coco.lend(lender, subset, image_id, card)
-                if split == "train":
-                    mini.truth("knowledge_okvqa", question_id, target=answer)
+                mini.truth("knowledge_okvqa", question_id, target=answer)
 
 
 def _annotation(rng: Random, image_id: int, question_id: int, answer: str) -> dict[str, object]:

@@ -45,7 +45,7 @@ def _image(mini: Miniature, add: Any, split: str, index: int, most: int) -> int:
         marks = [int(place in (1, 2, 3)) for place in range(len(tokens))]
         told, raw = raw, (raw.lower().rstrip(".") if number % 3 == 1 else raw)  # many lack capital and period
         sentences.append({"raw": raw, "tokens": tokens, "sentiment": sentiment, "word_sentiment": marks})
-        if split == "train":
+        if split != "test":
             shown = f"Sentiment: {'positive' if sentiment else 'negative'}"
             mini.truth("caption_senticap", f"{file}_{number}", target=told, contains=shown)
     add({"filename": file, "imgid": index, "split": split, "sentences": sentences})

@@ -44,7 +44,7 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
                 record = 2 if index % 8 == 7 else 1
                 pair = first + index - (record - 1)
                 image_id = str(mini.number(pair, 1, max(20_000, 4 * mini.n), "pair"))
-                changed = _changes(mini.rng("pair", pair))
+                changed = _changes(mini.rng("pair", pair), same=index % 8 == 4)
                 if record == 1:
                     _images(tree, f"{folder}/{image_id}", changed)
                 add({"img_id": image_id, "sentences": _sentences(changed, index)})
@@ -53,9 +53,9 @@ def _splits(mini: Miniature, tree: Tree, folder: str, counts: dict[str, int]) ->
         first += count
 
 
-def _changes(rng: Random) -> list[tuple[str, bool]]:
+def _changes(rng: Random, *, same: bool) -> list[tuple[str, bool]]:
     """Objects of the pair, and whether each is missing from the second image."""
-    return [(text.subject(rng), rng.random() < 0.5) for _ in range(3)]
+    return [(text.subject(rng), rng.random() < 0.5 and not same) for _ in range(3)]
 
 
 def _sentences(changed: list[tuple[str, bool]], index: int) -> list[str]:

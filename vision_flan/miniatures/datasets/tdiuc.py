@@ -1,7 +1,7 @@
 """TDIUC: questions of twelve types with one answer each, in two files joined by question id.
 
-`n` counts train questions, four per image; val gets half as many. `source_id` is the question id. Images
-are borrowed: `mscoco/train2014` and `mscoco/val2014`.
+`n` counts train questions, four per image; val gets half as many. `source_id` is the question id, with
+`val_` before it in the tasks that take val too. Images are borrowed: `mscoco/train2014` and `mscoco/val2014`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ _CHECKS = {
     "utility_affordance": "Is there anything to sit on near the {one}?",
 }
 _PER_IMAGE = 4
+#: Tasks that take val too.
+_BOTH = ("vqa_tdiuc_activity", "vqa_tdiuc_sentiment", "vqa_tdiuc_utility_affordance")
 
 
 def generate(mini: Miniature) -> None:
@@ -86,8 +88,9 @@ def generate(mini: Miniature) -> None:
                 for _, answer in reversed(asked):  # in a different order from the questions
                     add_answer(answer)
                     task = _TYPES[answer["question_type"]][0]
-                    if split == "train" and task:
-                        mini.truth(task, answer["question_id"], target=answer["answers"][0]["answer"])
+                    key = f"{'' if split == 'train' else 'val_'}{answer['question_id']}"
+                    if task and (split == "train" or task in _BOTH):
+                        mini.truth(task, key, target=answer["answers"][0]["answer"])
 
 
 def _asked(rng: Random, number: int, image_id: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -43,9 +43,11 @@ def generate(mini: Miniature) -> None:
             tree.image(f"{folder}/{image_id}.jpg", image)
             for pair in pairs:
                 answer = pair["answer"].removesuffix(".")
-                mini.truth(
-                    "vqa_visual_genome", f"{image_id}_{pair['qa_id']}", target=_YES_NO.get(answer, answer)
+                # the capital goes if the word is seen without one in another pair
+                claim = (
+                    {"target": _YES_NO[answer]} if answer in _YES_NO else {"one_of": [answer, answer.lower()]}
                 )
+                mini.truth("vqa_visual_genome", f"{image_id}_{pair['qa_id']}", **claim)
             index, done = index + 1, done + count
 
 

@@ -62,7 +62,11 @@ def _article(mini: Miniature, index: int) -> dict[str, Any]:
 
 def _steps(rng: Random, prefix: str, *, repeated: bool) -> list[Step]:
     count = rng.randint(2, 8)
-    headlines = [f"{verb} the {text.subject(rng)}." for verb in rng.sample(_VERBS, count)]
+    # the order of random steps can be told by their days alone, as in a method that takes a week
+    headlines = [
+        f"Day {day}: {verb} the {text.subject(rng)}."
+        for day, verb in enumerate(rng.sample(_VERBS, count), start=1)
+    ]
     if repeated and count > 3:
         headlines[2] = headlines[1]
     return [

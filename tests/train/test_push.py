@@ -1,0 +1,116 @@
+"""`vflan train push RUN OWNER/NAME`: the model of a run on the Hub, and data from the Hub."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub_server import HubServer
+from tests.hub_server.client import ALICE, STRANGER, client_environment
+from vision_flan.train.push import Facts, PushError, card, push
+
+
+@pytest.fixture(scope="module")
+def common(compiled: Path, tiny: Path) -> list[str]:
+    quiet = ["log.samples=0", "data.workers=0", "train.batch=4", "train.steps=2", "data.max_tokens=256"]
+    return [f"data.root={compiled}", "init.tiny=false", f"init.from={tiny}", *quiet]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubServer]:
+    with HubServer(tmp_path / "hub", [ALICE, STRANGER]) as server:
+        yield server
+
+
+def vflan(
+    hub: HubServer, home: Path, *words: str, token: str = ALICE.token
+) -> subprocess.CompletedProcess[str]:
+    environment = client_environment(hub, home, "lfs", token)
+    root = str(Path(__file__).parents[2])
+    script = "from vision_flan.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env={**environment, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        cwd=home,
+    )
+
+
+def test_a_model_is_pushed_with_its_card_and_trained_on_from_there(
+    hub: HubServer, finished: Path, tmp_path: Path, compiled: Path
+) -> None:
+    """Weights arrive to the byte; another run starts from them; pushing again adds nothing."""
+    (finished / "scores").mkdir(exist_ok=True)
+    score = {"benchmark": "mme", "metric": "perception", "value": 963.61, "count": 2374, "judge": None}
+    (finished / "scores" / "mme.json").write_text(json.dumps(score))
+    done = vflan(hub, tmp_path, "train", "push", str(finished), "alice/base")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"model: {hub.url}/alice/base"
+    tree = hub.store.repos["alice/base"].resolve("main").tree  # type: ignore[union-attr]
+    assert set(tree) >= {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
+    assert hub.store.repos["alice/base"].private
+    text = (finished / "hf" / "README.md").read_text()
+    assert "| mme | perception | 963.6 | 2374 |  |" in text and "`object_digits`" in text
+    again = vflan(hub, tmp_path, "train", "push", str(finished), "alice/base")
+    assert again.returncode == 0, again.stderr
+    assert hub.store.repos["alice/base"].resolve("main").tree == tree  # type: ignore[union-attr]
+    options = ["init.tiny=false", "init.from=alice/base", f"data.root={compiled}", "train.steps=1"]
+    options += ["train.batch=2", "log.samples=0", "data.workers=0", f"out={tmp_path / 'next'}"]
+    trained = vflan(hub, tmp_path, "train", "tiny_cpu", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "next" / "hf" / "model.safetensors").is_file()
+
+
+def test_who_may_not_write_is_told_so(hub: HubServer, finished: Path, tmp_path: Path) -> None:
+    done = vflan(hub, tmp_path, "train", "push", str(finished), "alice/base", token=STRANGER.token)
+    assert done.returncode == 1 and "the Hub does not take alice/base" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PushError, match="no finished run"):
+        push(tmp_path, "alice/base")
+
+
+def test_the_card_tells_recipe_data_digest_and_licenses(finished: Path) -> None:
+    facts = Facts.read(finished)
+    text = card(facts)
+    assert facts.identity and facts.identity.digest in text
+    assert "library_name: transformers" in text and "not known here" in text
+    assert "seed: 0" in text and "```yaml" in text
+    shipped = Facts(
+        facts.name,
+        facts.config,
+        type(facts.identity)({}, {}, {"ocr_textocr of source 0": "5 of 9 instances (abc)"}),
+        {},
+    )
+    row = next(line for line in card(shipped).splitlines() if "ocr_textocr" in line)
+    assert "TextOCR" in row and "5 of 9 instances (abc)" in row and row.split("|")[4].strip()
+
+
+def test_data_root_may_be_a_repository(hub: HubServer, tmp_path: Path, tiny: Path, compiled: Path) -> None:
+    """The run is the one from the folder, loss by loss."""
+    upload = (
+        "import sys; from huggingface_hub import HfApi; api = HfApi();"
+        "api.create_repo('alice/data', repo_type='dataset');"
+        "api.upload_folder(repo_id='alice/data', repo_type='dataset', folder_path=sys.argv[1])"
+    )
+    environment = client_environment(hub, tmp_path, "lfs")
+    subprocess.run([sys.executable, "-c", upload, str(compiled)], env=environment, check=True)
+    losses = []
+    for number, root in enumerate(("alice/data", str(compiled))):
+        out = tmp_path / str(number)
+        options = [f"data.root={root}", "data.sources=[{include: [object_digits]}]", f"out={out}"]
+        options += ["init.tiny=false", f"init.from={tiny}", "train.steps=2", "train.batch=4"]
+        done = vflan(
+            hub, tmp_path, "train", "tiny_cpu", *options, "log.samples=0", "log.every=1", "data.workers=0"
+        )
+        assert done.returncode == 0, done.stderr
+        losses.append([json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()])
+    assert losses[0] == losses[1] and len(losses[0]) == 2

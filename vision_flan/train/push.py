@@ -1,0 +1,161 @@
+"""A finished run's model on the Hub, with a card that says what it was made of and how it scores."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import yaml
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from vision_flan.errors import Location, VflanError
+from vision_flan.spec.catalog import Catalog
+from vision_flan.train.identity import FILE, Identity
+
+_CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError, ValueError)
+_BASES = ("init.from", "init.llm", "init.vision", "init.projector")
+
+
+class PushError(VflanError):
+    """A run that has no model, or a Hub that does not take it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the card of a run tells.
+
+    Attributes:
+        config: `config.yaml`, as text.
+        identity: recipe, weights and data of its newest checkpoint; None for a model that was only joined.
+        scores: what `vflan evaluate` left in `scores/`, by benchmark.
+    """
+
+    name: str
+    config: str
+    identity: Identity | None
+    scores: Mapping[str, Mapping[str, object]]
+
+    @classmethod
+    def read(cls, run: Path) -> Facts:
+        """The facts of a finished run.
+
+        Raises:
+            PushError: the folder has no exported model or no recipe.
+        """
+        for needed in ("hf/config.json", "config.yaml"):
+            if not (run / needed).is_file():
+                raise PushError(
+                    f"no finished run: {needed} is not there",
+                    where=Location(run),
+                    hint="run `vflan train` to its end first",
+                )
+        newest = max(run.glob(f"checkpoints/step-*/{FILE}"), default=None)
+        scores = {
+            path.stem: json.loads(path.read_text("utf-8")) for path in sorted(run.glob("scores/*.json"))
+        }
+        try:
+            identity = Identity.read(newest.parent) if newest else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PushError(f"not readable: {error}", where=Location(newest or run)) from error
+        return cls(run.resolve().name, (run / "config.yaml").read_text("utf-8"), identity, scores)
+
+    @property
+    def tasks(self) -> dict[str, str]:
+        """Task -> how many instances of how many, and the digest of its data."""
+        data = self.identity.data if self.identity else {}
+        return {re.sub(r" of source \d+$", "", key): value for key, value in data.items()}
+
+
+def push(run: Path, repo: str, *, private: bool = True, api: HfApi | None = None) -> str:
+    """Creates a model repository where there is none and uploads `<run>/hf` and its card; the address.
+
+    What is there already is not sent again, so after an interruption the same call goes on.
+
+    Raises:
+        PushError: the run has no model, or the Hub refuses.
+    """
+    facts = Facts.read(run)
+    api = api or HfApi(library_name="vision-flan")
+    (run / "hf" / "README.md").write_text(card(facts), encoding="utf-8")
+    try:
+        api.create_repo(repo, repo_type="model", private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo, repo_type="model", folder_path=run / "hf", commit_message=f"Model {facts.name}"
+        )
+    except _CLIENT_ERRORS as error:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise PushError(
+            f"the Hub does not take {repo}: {text}",
+            hint="a token that may write (hf auth login), a name as OWNER/NAME; then run it again",
+        ) from error
+    return f"{api.endpoint}/{repo}"
+
+
+def card(facts: Facts, catalog: Catalog | None = None) -> str:
+    """The README.md of a model: front matter, recipe, data with its digest and licenses, scores."""
+    config = yaml.safe_load(facts.config)
+    init = config.get("init") or {}
+    bases = [init.get(key.partition(".")[2]) for key in _BASES]
+    front = {
+        "library_name": "transformers",
+        "pipeline_tag": "image-text-to-text",
+        "tags": ["llava", "vision-flan"],
+        "base_model": [base for base in bases if isinstance(base, str) and _is_repository(base)],
+    }
+    front = {key: value for key, value in front.items() if value}
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n# {facts.name}\n",
+        "A LLaVA, trained by vision-flan (https://github.com/vision-flan/vision-flan).",
+        *_scores(facts.scores),
+        *_data(facts, catalog or Catalog.default()),
+        "## Recipe\n",
+        f"```yaml\n{facts.config.strip()}\n```",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _is_repository(name: str) -> bool:
+    """Whether a name is one on the Hub: a path of the machine goes into no card's front matter."""
+    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+", name)) and not Path(name).exists() and name[:5] != "runs/"
+
+
+def _scores(scores: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    if not scores:
+        return
+    yield "## Scores\n\n| benchmark | figure | | questions | judge |\n|---|---|---:|---:|---|"
+    for name, score in scores.items():
+        judge = score.get("judge")
+        judged = str(judge.get("model", "")) if isinstance(judge, dict) else ""
+        value = score.get("value")
+        figure = f"{value:.4g}" if isinstance(value, (int, float)) else ""
+        yield f"| {name} | {score.get('metric', '')} | {figure} | {score.get('count', '')} | {judged} |"
+    yield "\nOf these models and answers, by vision-flan's scorers; another judge's figures do not compare.\n"
+
+
+def _data(facts: Facts, catalog: Catalog) -> Iterator[str]:
+    if not facts.identity:
+        yield "## Data\n\nNone: the parts are joined, and nothing was trained.\n"
+        return
+    yield f"## Data\n\nDigest of recipe, starting weights and data: `{facts.identity.digest}`.\n"
+    yield "The licenses are those of the data trained on, as found by vision-flan's maintainers; they are no"
+    yield "legal advice.\n\n| task | instances (digest) | source | license |\n|---|---|---|---|"
+    for task, instances in sorted(facts.tasks.items()):
+        source, license = _origin(task, catalog)
+        yield f"| {' | '.join(_cells([f'`{task}`', instances, source, license]))} |"
+    yield ""
+
+
+def _origin(task: str, catalog: Catalog) -> tuple[str, str]:
+    if task not in catalog.task_files:
+        return "", "not known here"
+    dataset = catalog.dataset_of(catalog.task(task))
+    return dataset.title, dataset.license.name
+
+
+def _cells(values: Sequence[str]) -> list[str]:
+    return [value.replace("|", "\\|").replace("\n", " ") for value in values]
