@@ -23,7 +23,7 @@ class Behind:
         self._failed = False
 
     def run(self, call: Callable[[], None]) -> None:
-        """Run it after the calls before; waits while two are not done. Raises the error of an earlier call."""
+        """Run it after the calls before; waits while two are not done. Raises an earlier call's error."""
         while len(self._calls) >= AHEAD:
             self._calls.popleft().result()
         self._calls.append(self._thread.submit(self._run, call))
