@@ -254,7 +254,7 @@ class Field:
 
 
 class _RowContext(Context):
-    """What a template sees of one row. Jinja's own makes anew for every row what all rows share, which takes
+    """What a template sees of one row. Jinja's own makes again for every row what all rows share, which takes
     longer than rendering most templates."""
 
     def __init__(self, row: Mapping[str, Any], shared: EvalContext) -> None:
