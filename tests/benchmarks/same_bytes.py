@@ -103,7 +103,9 @@ def _kill_a_worker(pid: int, killed: list[int], out: Path) -> None:
         if len(list(out.glob("manifest/*.json"))) < 3:
             continue
         for process in psutil.process_iter(["cmdline", "ppid"]):
-            if " ".join(process.info["cmdline"] or ()).startswith("ray::") and _is_below(process, pid):
+            name = " ".join(process.info["cmdline"] or ())
+            is_worker = name.startswith("ray::") and "Agent" not in name  # without its agents a node dies
+            if is_worker and _is_below(process, pid):
                 killed.append(process.pid)
                 os.kill(process.pid, signal.SIGKILL)
                 break
