@@ -57,6 +57,7 @@ def test_a_model_is_pushed_with_its_card_and_trained_on_from_there(
     assert hub.store.repos["alice/base"].private
     text = (finished / "hf" / "README.md").read_text()
     assert "| mme | perception | 963.6 | 2374 |  |" in text and "`object_digits`" in text
+    assert str(compiled) not in text and str(finished) not in text, "folders of this machine stay here"
     again = vflan(hub, tmp_path, "train", "push", str(finished), "alice/base")
     assert again.returncode == 0, again.stderr
     assert hub.store.repos["alice/base"].resolve("main").tree == tree  # type: ignore[union-attr]

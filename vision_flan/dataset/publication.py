@@ -127,11 +127,12 @@ class PublishedTask:
             example = published.pop("example", None)
             shown = Example(**example) if example else None
             publication = Publication(**published, shards=shards, example=shown)
-            outside = [s.path for s in shards if s.path.startswith("/") or ".." in s.path.split("/")]
+            named = [shard.path for shard in shards] + ([shown.path] if shown else [])
+            outside = [path for path in named if path.startswith("/") or ".." in path.split("/")]
         except (KeyError, TypeError, AttributeError) as error:
             raise VflanError(f"not a published manifest: {error}", where=place) from error
         if outside:
-            raise VflanError(f"the shard {outside[0]!r:.80} leads out of the repository", where=place)
+            raise VflanError(f"the file {outside[0]!r:.80} leads out of the repository", where=place)
         return cls(manifest, publication)
 
 

@@ -99,7 +99,7 @@ class Cost:
         return {**dataclasses.asdict(self), "rest": self.rest}
 
 
-class Collectives(TorchDispatchMode):
+class Collectives(TorchDispatchMode):  # type: ignore[misc,unused-ignore]
     """Counts what ranks send each other, whatever the process group is.
 
     A gathered tensor counts whole, as does one that is reduced, on each rank.
@@ -135,7 +135,7 @@ def _tensors(value: object) -> Iterator[Tensor]:
         yield from max(parts, key=lambda tensors: sum(t.nbytes for t in tensors), default=[])
 
 
-class _Answers(TorchDispatchMode):
+class _Answers(TorchDispatchMode):  # type: ignore[misc,unused-ignore]
     """Says yes where transformers asks a tensor whether images and their places are equally many."""
 
     def __init__(self) -> None:
@@ -286,7 +286,7 @@ def _step_of(
 def _own_bytes(parameter: Tensor) -> int:
     """Bytes of the part of a parameter that lies on this rank."""
     local: Callable[[], Tensor] | None = getattr(parameter, "to_local", None)
-    return (local() if local else parameter).nbytes
+    return int((local() if local else parameter).nbytes)
 
 
 def _step(

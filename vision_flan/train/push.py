@@ -114,9 +114,20 @@ def card(facts: Facts, catalog: Catalog | None = None) -> str:
         *_scores(facts.scores),
         *_data(facts, catalog or Catalog.default()),
         "## Recipe\n",
-        f"```yaml\n{facts.config.strip()}\n```",
+        f"```yaml\n{yaml.safe_dump(_without_places(config), sort_keys=False).strip()}\n```",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _without_places(value: object) -> object:
+    """A recipe without the folders of the machine it ran on: of a full path, the last name is left."""
+    if isinstance(value, dict):
+        return {key: _without_places(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    if isinstance(value, str) and value.startswith(("/", "~", "..")):
+        return Path(value).name
+    return value
 
 
 def _is_repository(name: str) -> bool:
