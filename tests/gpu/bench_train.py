@@ -1,8 +1,8 @@
 """The trainer at LLaVA-7B's shapes with random weights on one device, next to TRL's SFTTrainer.
 
-    python tests/gpu/bench_train.py                     # a GPU with 140 GB: everything
-    python tests/gpu/bench_train.py --layers 8 --no-trl # a smaller one; MFU depends little on depth
-    python tests/gpu/bench_train.py --tiny              # a smoke test on CPU; its figures mean nothing
+    python -m tests.gpu.bench_train                     # a GPU with 140 GB: everything
+    python -m tests.gpu.bench_train --layers 8 --no-trl # a smaller one; MFU depends little on depth
+    python -m tests.gpu.bench_train --tiny              # a smoke test on CPU; its figures mean nothing
 
 Prints one table for docs/performance.md: MFU, step time over the floor (needed operations over the measured
 matmul rate), padding, data wait, memory, samples/s. Images are drawn JPEGs of 400 x 300, answers are short.
@@ -22,14 +22,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 import torch.distributed as dist
 from PIL import Image
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
-from vision_flan.columns import arrow_schema
+from tests.train.conftest import row, write_compiled
 from vision_flan.exports.write import export
 from vision_flan.train.batches import steps_from
 from vision_flan.train.config import Config, Data, Log, Parallel, Train
@@ -58,18 +56,8 @@ def draw_corpus(folder: Path, count: int) -> Path:
         out = io.BytesIO()
         small.resize((400, 300), Image.Resampling.BICUBIC).save(out, "JPEG")
         answer = "a red square on the left and something else " * rng.randrange(1, 4)
-        rows.append(
-            dict.fromkeys(arrow_schema().names, "")
-            | {"id": f"bench/{number}", "image": {"bytes": out.getvalue(), "path": f"{number}.jpg"}}
-            | {"prompt": QUESTION, "target": answer, "options": [], "task": "bench", "category": "Bench"}
-        )
-    (folder / "bench").mkdir(parents=True)
-    table = pa.Table.from_pylist(rows, schema=arrow_schema())
-    pq.write_table(table, folder / "bench" / "train-00000-of-00001.parquet", row_group_size=100)
-    (folder / "README.md").write_text(
-        "---\nconfigs: [{config_name: bench, data_files: bench/*.parquet}]\n---\n"
-    )
-    return folder
+        rows.append(row("bench", str(number), out.getvalue(), QUESTION, answer, "Bench"))
+    return write_compiled(folder, {"bench": rows})
 
 
 def architecture(tokenizer: Any, layers: int, tiny: bool) -> Any:

@@ -33,6 +33,15 @@ PUBLISHED = {
         "license": "yes",
         "shards": [{"path": "../x.parquet", "rows": 1, "bytes": 1, "sha256": "0"}],
     },
+    **{
+        f"with the example {path!r}": {
+            "form": "whole",
+            "license": "yes",
+            "shards": [],
+            "example": {"path": path, "bytes": 1, "sha256": "0", "id": "a", "prompt": "", "target": ""},
+        }
+        for path in ("../x.jpg", "/etc/passwd", 7)
+    },
 }
 
 
