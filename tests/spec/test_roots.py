@@ -49,6 +49,12 @@ def test_every_command_takes_a_root(mine: Path, tmp_path: Path, capsys: pytest.C
     assert run(vflan, ["show", TASK]) == ExitCode.FAILED, "a root counts for its own command only"
 
 
+def test_a_root_of_a_misused_command_is_forgotten(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(vflan, ["list", "--no-such-option"]) == ExitCode.USAGE
+    monkeypatch.setenv("VFLAN_ROOT", str(mine))
+    assert TASK in Catalog.default().task_files
+
+
 def test_a_root_without_specs_is_an_error_and_not_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from importlib import import_module
 from io import StringIO, TextIOWrapper
 from itertools import pairwise
@@ -129,7 +130,9 @@ def vflan(verbose: bool, as_json: bool) -> None:
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors are printed, never raised."""
     try:
-        return _run(command, arguments, _wants_json(sys.argv[1:] if arguments is None else arguments))
+        as_json = _wants_json(sys.argv[1:] if arguments is None else arguments)
+        # a copy of the context: click does not undo what options did before a wrong one, such as --root
+        return copy_context().run(_run, command, arguments, as_json)
     except OSError as error:  # the error itself cannot be printed
         _discard()
         return ExitCode.READER_GONE if error.errno == errno.EPIPE else ExitCode.SYSTEM
