@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.dataset.manifest import Manifest
+from vision_flan.dataset.manifest import Manifest, write_bytes_atomically
 from vision_flan.errors import Location, VflanError
 from vision_flan.spec.license import PER_IMAGE, Terms
 
@@ -67,13 +67,7 @@ def write_attribution(path: Path, credits: Iterable[Credit]) -> tuple[int, int, 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes_atomically(path, content)
     return len(rows), len(content), hashlib.sha256(content).hexdigest()
 
 

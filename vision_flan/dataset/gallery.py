@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from vision_flan.columns import IMAGE
-from vision_flan.dataset.manifest import Manifest, write_atomically
+from vision_flan.dataset.manifest import Manifest, write_atomically, write_bytes_atomically
 from vision_flan.dataset.publication import Example, lacks, terms_of
 from vision_flan.dataset.sensitive import kinds_of
 from vision_flan.instances.images import decoded
@@ -141,7 +140,7 @@ def _make(folder: Path, manifest: Manifest) -> Example | None:
             row = _best(texts)
             data = file.read_row_group(0, columns=[IMAGE]).column(IMAGE)[row].as_py()["bytes"]
         content = _jpeg(_small(data))
-        _write_bytes(folder / image_path(task), content)
+        write_bytes_atomically(folder / image_path(task), content)
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException, Image.DecompressionBombError):
         return None
     example = Example(
@@ -177,13 +176,3 @@ def _jpeg(image: Image.Image) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -206,11 +206,16 @@ def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, Vfl
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a small text file; a reader sees either the old or the new one, never a part."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write a small file, as `write_atomically` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
