@@ -16,9 +16,9 @@ import torch
 import torch.distributed as dist
 
 from vision_flan.train.batches import Row, Step
+from vision_flan.train.collectives import Collectives
 from vision_flan.train.config import Config
 from vision_flan.train.corpus import Sample
-from vision_flan.train.cost import Collectives
 from vision_flan.train.loop import Parts, build
 from vision_flan.train.model import patches_of, read_init, side_of
 from vision_flan.train.processes import start_processes
