@@ -16,11 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from datasets import Dataset
 
     from vision_flan.build.compile import Options, Result
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from vision_flan.spec.model import TaskSpec
 
 __all__ = ["compile", "examples", "load", "task", "tasks", "verify"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 #: Records of the miniature from which examples come, at least and for each example.
 _RECORDS, _RECORDS_EACH = 40, 4
@@ -136,33 +131,12 @@ def examples(
         >>> row["turns"] == [{"user": row["prompt"], "assistant": row["target"]}]
         True
     """
+    from vision_flan.guard import guarded
     from vision_flan.spec.catalog import Catalog
 
     if n < 0:
         raise ValueError(f"n is a number of instances, not {n}")
-    return _guarded(limits, None, _examples, id, raw, n, seed, Catalog.default())
-
-
-def _guarded(
-    limits: Limits | Literal["default"] | None,
-    report: Reporter | None,
-    work: Callable[Concatenate[Reporter, P], T],
-    *arguments: P.args,
-    **named: P.kwargs,
-) -> T:
-    """Call `work(report, ...)` in a process with limits, or here: without limits, or where there are some."""
-    import os
-
-    from vision_flan.guard import call_guarded
-    from vision_flan.limits import COMPILING, Limits, applied
-    from vision_flan.report import Silent
-
-    if limits not in ("default", None) and not isinstance(limits, Limits):
-        raise ValueError(f"limits is 'default', None or vision_flan.limits.Limits, not {limits!r}")
-    if limits is None or applied():
-        return work(report or Silent(), *arguments, **named)
-    chosen = limits if isinstance(limits, Limits) else COMPILING.changed_by(os.environ)
-    return call_guarded(chosen, report or Silent(), work, *arguments, **named)
+    return guarded(limits, None, _examples, id, raw, n, seed, Catalog.default())
 
 
 def _examples(
@@ -263,9 +237,10 @@ def compile(
         False
     """
     options = _options(seed, limit, jobs, check_images, force, verify_raw)
+    from vision_flan.guard import guarded
     from vision_flan.spec.catalog import Catalog
 
-    return _guarded(limits, report, _compile, id, raw, Path(out), options, Catalog.default())
+    return guarded(limits, report, _compile, id, raw, Path(out), options, Catalog.default())
 
 
 def _options(
@@ -354,8 +329,9 @@ def verify(folder: str | Path, *, limits: Limits | Literal["default"] | None = "
         (1, [])
     """
     from vision_flan.errors import Location, VflanError
+    from vision_flan.guard import guarded
 
-    result = _guarded(limits, None, _verified, Path(folder))
+    result = guarded(limits, None, _verified, Path(folder))
     if not result.tasks:
         raise VflanError(
             "this folder holds no compiled config",

@@ -20,11 +20,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Concatenate, Final, Literal, ParamSpec, TypeVar, cast
 
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
-from vision_flan.limits import Limits, Notes, Step, apply, begin_worker, death, explained, failure, take_notes
-from vision_flan.report import Reporter
+from vision_flan.limits import (
+    COMPILING,
+    Limits,
+    Notes,
+    Step,
+    applied,
+    apply,
+    begin_worker,
+    death,
+    explained,
+    failure,
+    take_notes,
+)
+from vision_flan.report import Reporter, Silent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,6 +124,29 @@ def _die_with(parent: int) -> None:
 
 
 # ---- from Python
+
+
+def guarded(
+    limits: Limits | Literal["default"] | None,
+    report: Reporter | None,
+    work: Callable[Concatenate[Reporter, P], T],
+    *arguments: P.args,
+    **named: P.kwargs,
+) -> T:
+    """Call `work(report, ...)` as `call_guarded` does, or here: without limits, or where there are some.
+
+    Args:
+        limits: "default" takes those of a compile, which the environment may change.
+
+    Raises:
+        ValueError: `limits` is something else.
+    """
+    if limits not in ("default", None) and not isinstance(limits, Limits):
+        raise ValueError(f"limits is 'default', None or vision_flan.limits.Limits, not {limits!r}")
+    if limits is None or applied():
+        return work(report or Silent(), *arguments, **named)
+    chosen = limits if isinstance(limits, Limits) else COMPILING.changed_by(os.environ)
+    return call_guarded(chosen, report or Silent(), work, *arguments, **named)
 
 
 def call_guarded(

@@ -18,7 +18,7 @@ import vision_flan as vf
 from tests.cli.console import environment
 from tests.toy import Toy
 from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
-from vision_flan.guard import call_guarded
+from vision_flan.guard import call_guarded, guarded
 from vision_flan.limits import COMPILING, GIB, Limits, Step
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
@@ -213,12 +213,10 @@ def test_the_process_ends_with_the_one_that_called(tmp_path: Path, number: int) 
 
 
 def test_limits_come_from_the_call_or_the_environment(monkeypatch: pytest.MonkeyPatch, toy: Toy) -> None:
-    from vision_flan import api
-
     assert call_guarded(Limits(memory=3 * GIB), Silent(), memory_limit) == 3 * GIB
     monkeypatch.setenv("VFLAN_LIMIT_MEMORY", "5G")
-    assert api._guarded("default", None, memory_limit) == 5 * GIB
-    assert api._guarded(None, None, memory_limit) == resource.getrlimit(resource.RLIMIT_DATA)[0]
+    assert guarded("default", None, memory_limit) == 5 * GIB
+    assert guarded(None, None, memory_limit) == resource.getrlimit(resource.RLIMIT_DATA)[0]
     monkeypatch.setenv("VFLAN_LIMIT_MEMORY", "a lot")
     with pytest.raises(MachineError, match="VFLAN_LIMIT_MEMORY"):
         vf.verify(toy.out)
