@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ _OTHER_FORMATS = {
     b"Rar!": ("a RAR archive", "unpack it: unar, or 7z x"),
     b"\x28\xb5\x2f\xfd": ("Zstandard data", "decompress it: zstd -d"),
 }
-_PART = re.compile(r"\.(?:[zZ]?\d{1,4}|part_?\w{1,4}|[a-z]{2})$")
 
 
 @dataclass(frozen=True)
@@ -144,24 +142,6 @@ def mount(root: Path, path: str, archive: Archive, scratch: Scratch | None = Non
     folder = archive.into.strip("/")
     prefix = folder + "/" if folder else ""
     return Mounted(path, prefix, members, _wrapper(members), status.st_size, status.st_mtime_ns)
-
-
-def parts_of(root: Path, archive: Archive) -> list[str]:
-    """Names of the parts of a split archive, where the whole one is missing."""
-    folder = (root / archive.path).parent
-    name = Path(archive.path).name
-    if "*" in archive.path or not folder.is_dir() or (root / archive.path).exists():
-        return []
-    stem = name.rpartition(".")[0]
-    starts = (name.lower(), stem.lower())
-    found = []
-    for other in sorted(entry.name for entry in folder.iterdir()):
-        suffix = _PART.search(other)
-        if suffix and other[: suffix.start()].lower() in starts:
-            zipped = suffix[0][1] in "zZ" and suffix[0][2:].isdigit()
-            if zipped or other[: suffix.start()].lower() == name.lower():
-                found.append(other)
-    return found
 
 
 def _opened(path: Path, scratch: Scratch | None, *, is_whole: bool) -> OpenArchive:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Self, cast
 
 from vision_flan.errors import DamagedFileError, Location, MissingRawError
-from vision_flan.raw.archives import Archive, Mounted, mount, parts_of
+from vision_flan.raw.archives import Archive, Mounted, mount
 from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import other_spellings
 from vision_flan.raw.opening import RawFile, os_error, read_all
@@ -232,20 +232,10 @@ class RawDataset:
         """The folders and archives that are searched, for error messages."""
         return "looked in " + ", in ".join(place for raw in (self, *self.borrowed) for place in raw._places())
 
-    def split_archives(self) -> dict[str, Sequence[str]]:
-        """Parts of split archives, by archive, where the whole one is missing."""
-        missing = [one for one in self.archives if not self.has_on_disk(one.path)]
-        found = {one.path: parts_of(raw.root, one) for one in missing for raw in self.parts}
-        return {path: parts for path, parts in found.items() if parts}
-
     @property
     def parts(self) -> tuple[RawDataset, ...]:
         """The raw folders of this dataset: this one, and those on other disks."""
         return (self, *(raw for raw in self.borrowed if raw.dataset == self.dataset))
-
-    def has_on_disk(self, path: str) -> bool:
-        """Whether a file or folder of this name is in one of the dataset's folders, unpacked."""
-        return any((raw.root / path).exists() for raw in self.parts)
 
     def _full(self, mounted: Mounted) -> Path:
         return (self.root.parent if self._is_archive else self.root) / mounted.path

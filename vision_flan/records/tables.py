@@ -16,6 +16,7 @@ from vision_flan.raw.archives import Archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.leftovers import Leftovers
 from vision_flan.raw.roots import RawPlaces, RawRoots
+from vision_flan.raw.split import has_on_disk, split_archives
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.candidates import Candidates
@@ -259,9 +260,9 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
     Raises:
         BadRawError: an archive is split into parts.
     """
-    for archive, parts in raw.split_archives().items():
+    for archive, parts in split_archives(raw).items():
         file = next(file for file in sources.dataset.files if file.path == archive)
-        if not any(raw.has_on_disk(prefix) for prefix in file.provides):
+        if not any(has_on_disk(raw, prefix) for prefix in file.provides):
             raise _in_parts(raw, archive, parts)
     missing = [
         reader_file
