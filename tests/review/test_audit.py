@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import struct
 import sys
 import zlib
@@ -14,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from playwright.sync_api import sync_playwright
 
+from tests.review.phone import on_phone
 from tests.review.test_duplicates import encoded, scene
 from tests.toy import Toy
 from vision_flan.cli.main import run, vflan
@@ -174,16 +173,8 @@ def test_the_page_shows_the_images_and_escapes_what_it_is_given(
     assert "dark: even the brightest hundredth of the image is: 1" in shown and "toy_color/dark" in shown
     html = out.read_text("utf-8")
     assert "<script" not in html and "<b>" not in html
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        page = browser.new_page(viewport={"width": 360, "height": 700})
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text))
-        page.goto(out.as_uri())
+    with on_phone(out) as page:
         assert page.locator("img").count() >= 2
-        assert page.evaluate("document.documentElement.scrollWidth <= 360")
-        assert problems == []
-        browser.close()
 
 
 def test_without_cleanvision_it_says_what_to_install(

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
+from tests.review.phone import on_phone
 from tests.toy import Toy, square
 from vision_flan.build.compile import Options, compile_task
 from vision_flan.cli.main import run, vflan
@@ -92,16 +92,8 @@ def test_the_page_has_the_figures_as_inline_svg_and_escapes_names(compiled: Toy,
         assert f'aria-label="{title}"' in html
         with Image.open(plots / f"{title.lower().replace(' ', '_')}.png") as image:
             assert image.width > 500
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        page = browser.new_page(viewport={"width": 360, "height": 700})
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text))
-        page.goto(out.as_uri())
+    with on_phone(out) as page:
         assert page.locator("svg").count() == 7
-        assert page.evaluate("document.documentElement.scrollWidth <= 360")
-        assert problems == []
-        browser.close()
 
 
 def test_without_matplotlib_plots_say_what_to_install(

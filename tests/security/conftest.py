@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,11 @@ def warm() -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def victim(tmp_path: Path, warm: subprocess.Popen[str]) -> Victim:
     return Victim(tmp_path, warm)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something, at most half a minute."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.console import environment, on_specs
+from tests.security.conftest import until
 from tests.toy import Toy
 from vision_flan.errors import BadRawError, Location, MachineError, SpecError
 from vision_flan.limits import COMPILING, GIB, Limits, Step, death
@@ -88,14 +88,6 @@ def test_the_worker_ends_with_the_command(toy: Toy, tmp_path: Path, number: int)
         code = process.wait(20)
     assert code == (130 if number == signal.SIGINT else -number)
     until(lambda: not Path(f"/proc/{note.read_text()}").exists() or not sys.platform.startswith("linux"))
-
-
-def until(true: object) -> None:
-    assert callable(true)
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_limits_are_set_by_the_environment() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import vision_flan as vf
 from tests.cli.console import environment
+from tests.security.conftest import until
 from tests.toy import Toy
 from vision_flan.errors import BadRawError, Location, MachineError, MissingRawError, SpecError
 from vision_flan.guard import call_guarded, guarded
@@ -99,14 +100,6 @@ def memory_limit(_: Reporter) -> int:
 
 def gone(note: Path) -> bool:
     return not Path(f"/proc/{note.read_text()}").exists()
-
-
-def until(true: object) -> None:
-    assert callable(true)
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 LIMITED = Limits(memory=GIB, cpu=2, wall=60)

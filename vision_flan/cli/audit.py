@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FILE, config_option, json_option
+from vision_flan.cli.options import EXISTING_FOLDER, bits_option, config_option, json_option, page_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter, write_page
 
 _SHARE = click.FloatRange(0, 1)
@@ -52,13 +52,7 @@ Examples:
     show_default=True,
     help="Interquartile ranges that a size may lie outside the middle half of its task's.",
 )
-@click.option(
-    "--bits",
-    type=click.IntRange(0, 7),
-    default=6,
-    show_default=True,
-    help="Bits of the perceptual hash in which images that are nearly the same may differ.",
-)
+@bits_option
 @click.option(
     "--outlier",
     type=_SHARE,
@@ -74,7 +68,7 @@ Examples:
     show_default=True,
     help="Findings of a kind that are shown, 0 for all.",
 )
-@click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
+@page_option
 @json_option
 def audit(
     folder: Path,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import FILE, json_option, limit_option, local_folder, raw_options, seed_option
+from vision_flan.cli.options import (
+    json_option,
+    limit_option,
+    local_folder,
+    page_option,
+    raw_options,
+    seed_option,
+)
 from vision_flan.cli.output import echo, print_json, reporter, write_page
 from vision_flan.errors import ExitCode
 from vision_flan.limits import CHECKING, use
@@ -40,7 +47,7 @@ Examples:
     show_default=True,
     help="Instances of each task that are shown, 0 for all. All are counted.",
 )
-@click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
+@page_option
 @json_option
 def diff(
     versions: tuple[str, ...],

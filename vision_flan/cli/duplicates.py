@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FILE, config_option, json_option
+from vision_flan.cli.options import EXISTING_FOLDER, bits_option, config_option, json_option, page_option
 from vision_flan.cli.output import echo, print_json, reporter, write_page
 
 
@@ -28,13 +28,7 @@ Examples:
 )
 @config_option
 @click.option("--exact", is_flag=True, help="Compare bytes only; decodes no image.")
-@click.option(
-    "--bits",
-    type=click.IntRange(0, 7),
-    default=6,
-    show_default=True,
-    help="Of 64 bits of the perceptual hash, those in which near duplicates may differ.",
-)
+@bits_option
 @click.option(
     "--n",
     type=click.IntRange(0),
@@ -58,7 +52,7 @@ Examples:
     help="What instances within the folder must share for one of them to go: the image; also the question; "
     "also the answer.",
 )
-@click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
+@page_option
 @json_option
 def duplicates(
     folder: Path,

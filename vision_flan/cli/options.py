@@ -206,6 +206,16 @@ memory_option = click.option(
     help="Memory that each process may take, as 32GB; SQL has a quarter of it before tables spill to disk. "
     "Default: three quarters of the machine's, 16 GiB at most.",
 )
+bits_option = click.option(
+    "--bits",
+    type=click.IntRange(0, 7),
+    default=6,
+    show_default=True,
+    help="Of 64 bits of the perceptual hash, those in which images that are nearly the same may differ.",
+)
+page_option = click.option(
+    "--out", type=FILE, help="Also write a page: one HTML file that opens without a network."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 config_option = click.option(
     "--task",

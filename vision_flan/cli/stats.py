@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FILE, FOLDER, config_option, json_option
+from vision_flan.cli.options import EXISTING_FOLDER, FOLDER, config_option, json_option, page_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter, write_page
 
 
@@ -19,7 +19,7 @@ Examples:
 )
 @click.argument("folder", type=EXISTING_FOLDER)
 @config_option
-@click.option("--out", type=FILE, help="Also write a page: one HTML file that opens without a network.")
+@page_option
 @click.option(
     "--plots", type=FOLDER, metavar="DIR", help="Also draw the figures as PNG files; needs the extra report."
 )
