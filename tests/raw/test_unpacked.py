@@ -89,6 +89,16 @@ def test_a_damaged_archive_is_told_as_without_and_leaves_nothing(tmp_path: Path,
     assert entries(scratch) == []
 
 
+def test_an_entry_that_cannot_be_written_leaves_the_archive_to_be_read_where_it_is(tmp_path: Path) -> None:
+    archive, scratch = write_tar(tmp_path / "raw/a.tar.gz"), Scratch(tmp_path / "scratch")
+    contents(archive, scratch)
+    (entry,) = entries(scratch)
+    (scratch.folder / entry).unlink()
+    (scratch.folder / f".{entry}.{os.getpid()}.tmp").mkdir()
+    assert contents(archive, scratch) == FILES
+    assert entry not in entries(scratch)
+
+
 def test_a_full_disk_or_a_bomb_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, scratch = write_tar(tmp_path / "raw/a.tar.gz"), Scratch(tmp_path / "scratch")
     with monkeypatch.context() as patched:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
-from vision_flan.build.watch import Watch, begin, run_noted
+from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
 from vision_flan.limits import Death, Limits, applied, current
 from vision_flan.report import Reporter, Silent
 
@@ -37,7 +37,7 @@ class Processes:
         self._pool: ProcessPoolExecutor | None = None
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}
-        self._watch = Watch()
+        self._watch = WorkerWatch()
 
     @property
     def started(self) -> bool:
@@ -57,7 +57,7 @@ class Processes:
         self._end_all()
         found = self._watch.deaths()
         self._watch.close()
-        self._watch = Watch()
+        self._watch = WorkerWatch()
         return found
 
     def listen(self, key: str, report: Reporter) -> bool:

@@ -77,20 +77,26 @@ class Scratch:
     def _make(self, entry: Path, path: Path, content: Iterator[bytes]) -> int | None:
         """Unpack into an entry; None if it becomes too large, the disk is full, or the archive changes."""
         for left in self.folder.glob(f".{entry.name}.*.tmp"):  # by a process that was killed
-            left.unlink(missing_ok=True)
+            with suppress(OSError):
+                left.unlink()
         packed = path.stat().st_size
         self._trim(packed)
         most = min(self._room(), _MOST_TIMES * packed)
         part = entry.with_name(f".{entry.name}.{os.getpid()}.tmp")
         try:
-            with part.open("wb", buffering=0) as file:
+            file = part.open("wb", buffering=0)
+        except OSError:
+            return None
+        try:
+            with file:
                 for data in content:
                     most -= len(data)
                     if most < 0 or not _written(file, data):
                         return None
             if self.folder / (_digest(path, path.stat()) + _SUFFIX) != entry:
                 return None
-            part.replace(entry)
+            with suppress(OSError):  # a process without the lock may have taken it for a leftover
+                part.replace(entry)
             return _opened(entry)
         finally:
             with suppress(OSError):

@@ -46,7 +46,7 @@ class _Recording(SpawnContext):
         return process
 
 
-class Watch:
+class WorkerWatch:
     """Watches the processes that `context` starts."""
 
     def __init__(self) -> None:
