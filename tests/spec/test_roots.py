@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.pets import SOUND, TASK, pets_raw
 from vision_flan.cli.main import run, vflan
@@ -50,7 +51,9 @@ def test_every_command_takes_a_root(mine: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_a_root_of_a_misused_command_is_forgotten(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(vflan, ["list", "--no-such-option"]) == ExitCode.USAGE
+    misused = ["miniature", "textocr", "--out", "raw", "--n", "many"]
+    kept = CliRunner().invoke(vflan, misused)  # its error holds the command that was never closed
+    assert kept.exit_code == run(vflan, misused) == ExitCode.USAGE
     monkeypatch.setenv("VFLAN_ROOT", str(mine))
     assert TASK in Catalog.default().task_files
 

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from importlib import import_module
 from io import StringIO, TextIOWrapper
 from itertools import pairwise
+from typing import Any
 
 import click
 
@@ -71,6 +72,13 @@ GUARDED = frozenset(COMMANDS) - {
 
 
 class _LazyGroup(click.Group):
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """Run a command; what its options set, such as `--root`, ends with it.
+
+        Where an argument is wrong, click does not undo what options did before it.
+        """
+        return copy_context().run(super().main, *arguments, **named)
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -130,9 +138,7 @@ def vflan(verbose: bool, as_json: bool) -> None:
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors are printed, never raised."""
     try:
-        as_json = _wants_json(sys.argv[1:] if arguments is None else arguments)
-        # a copy of the context: click does not undo what options did before a wrong one, such as --root
-        return copy_context().run(_run, command, arguments, as_json)
+        return _run(command, arguments, _wants_json(sys.argv[1:] if arguments is None else arguments))
     except OSError as error:  # the error itself cannot be printed
         _discard()
         return ExitCode.READER_GONE if error.errno == errno.EPIPE else ExitCode.SYSTEM

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -67,7 +67,8 @@ def chosen_roots(folders: Sequence[Path], *, may_be_new: bool = False) -> Iterat
     try:
         yield
     finally:
-        _chosen.reset(before)
+        with suppress(ValueError):  # click leaves a misused command open: it ends outside of its context
+            _chosen.reset(before)
 
 
 def roots() -> tuple[Root, ...]:
