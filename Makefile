@@ -75,8 +75,8 @@ format: $(VENV)/dev  ## format with ruff
 docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs; TASKS=name: the lines of that task alone
 	$(BIN)/python -m tests.docs.generate $(TASKS)
 
-site: $(VENV)/dev  ## build the docs as a site in build/site, with a catalog of all tasks: two minutes
-	$(BIN)/python -m tests.docs.site build $(TASKS)
+site: $(VENV)/dev  ## build the docs as a site in build/docs/site, with a catalog of all tasks: two minutes
+	$(BIN)/python -m tests.docs.site build/docs $(TASKS)
 
 fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TARGETS="zip sql" for some
 	$(BIN)/python -m tests.fuzz.run $(TARGETS)

@@ -1,9 +1,9 @@
 """The site: `python -m tests.docs.site OUT [TASK...]`, or `make site`.
 
-Stages what the site is built of in OUT: a copy of docs/site/mkdocs.yml, and in OUT/pages every document, with the
-README as home page and the catalog with images drawn now, from miniatures. Then `mkdocs build` makes OUT/site of
-it. Staged is plain Markdown and one mkdocs.yml, so that another builder that reads them can take over. With task
-ids the catalog has these tasks only.
+Stages what the site is built from: OUT/mkdocs.yml, a copy of docs/site/mkdocs.yml, and OUT/pages with every
+document, the README as home page, and the catalog with images drawn now, from miniatures. `mkdocs build` then
+writes OUT/site. What is staged is plain Markdown, so another builder that reads mkdocs.yml can take over. With
+task ids the catalog has these tasks only.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def stage(out: Path, tasks: Sequence[str] = ()) -> None:
     Raises:
         VflanError: a task has nothing to show.
     """
-    shutil.rmtree(out, ignore_errors=True)
     pages = out / "pages"
+    for folder in (pages, out / "site"):
+        shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(DOCS / "site" / "assets", pages / "assets")
     shutil.copy(DOCS / "site" / "mkdocs.yml", out / "mkdocs.yml")
     for document in sorted(DOCS.glob("*.md")):

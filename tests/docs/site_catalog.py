@@ -1,7 +1,7 @@
-"""The catalog of the site: a page for each category with an image, prompt and answer of every task, a page of all
+"""The catalog of the site: a page per category with an image, prompt and answer of every task, a page of all
 categories, and the page of `vflan preview`, which filters.
 
-All of it is drawn from miniatures when the site is built. Texts of specs and instances are data: they are escaped.
+All of it is drawn from miniatures when the site is built. Texts of specs and instances are data, and escaped.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LONG = 600
 _INTRO = """\
 # Catalog of tasks
 
-{count} tasks in {categories} categories, each with an instance of its miniature: upstream's formats, and images that
-were drawn, not taken. The search above finds tasks by name, dataset and text.
-[All tasks on one page](all-tasks.html) have {instances} instances each, with filters by category, dataset, form and
-license, the spec and the instruction.
+{count} tasks in {categories} categories, each with an instance of its miniature: records in upstream's formats,
+images that were drawn, not taken. The search above finds tasks by name, dataset and text.
+[All tasks on one page](all-tasks.html) shows {instances} instances of each, with filters by category, dataset, form
+and license, the spec and the instruction.
 
 """
 
