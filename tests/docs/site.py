@@ -2,8 +2,8 @@
 
 Stages what the site is built from: OUT/mkdocs.yml, a copy of docs/site/mkdocs.yml, and OUT/pages with every
 document, the README as home page, and the catalog with images drawn now, from miniatures. `mkdocs build` then
-writes OUT/site. What is staged is plain Markdown, so another builder that reads mkdocs.yml can take over. With
-task ids the catalog has these tasks only.
+writes OUT/site. What is staged is plain Markdown, so another builder that reads mkdocs.yml can take over.
+With task ids the catalog has these tasks only.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ _LONG = 600
 _INTRO = """\
 # Catalog of tasks
 
-{count} tasks in {categories} categories, each with an instance of its miniature: records in upstream's formats,
-images that were drawn, not taken. The search above finds tasks by name, dataset and text.
-[All tasks on one page](all-tasks.html) shows {instances} instances of each, with filters by category, dataset, form
-and license, the spec and the instruction.
+{count} tasks in {categories} categories, each with an instance of its miniature: records in upstream's
+formats, images that were drawn, not taken. The search above finds tasks by name, dataset and text.
+[All tasks on one page](all-tasks.html) shows {instances} instances of each, with filters by category,
+dataset, form and license, the spec and the instruction.
 
 """
 
