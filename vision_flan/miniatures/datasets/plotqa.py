@@ -37,7 +37,9 @@ def generate(mini: Miniature) -> None:
                 kind = rng.choice(list(_KINDS))
                 # shares of a small country: some are below 0.01
                 scale = rng.choice((0.004, 1.0, 250.0))
-                bars = [(name, _value(rng.random() * scale + scale / 9)) for name in rng.sample(_COUNTRIES, 3)]
+                bars = [
+                    (name, _value(rng.random() * scale + scale / 9)) for name in rng.sample(_COUNTRIES, 3)
+                ]
                 images.image(f"png/{plot}.png", partial(_plot, kind, bars))
                 for place, asked in enumerate(_questions(bars, rng.randint(1990, 2015))):
                     index = start + place
