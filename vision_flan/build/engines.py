@@ -74,6 +74,10 @@ class Engine(Protocol):
     @property
     def started(self) -> bool: ...
 
+    def expect_work(self) -> None:
+        """Units may come soon: do what would keep the first from starting. It takes no time here."""
+        ...
+
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run a function of a module, with arguments that can be pickled."""
         ...
@@ -96,6 +100,9 @@ class Inline:
 
     workers = 1
     started = True
+
+    def expect_work(self) -> None:
+        """Nothing has to start."""
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it now; an error is the future's."""

@@ -1,7 +1,7 @@
 """Processes of this machine, started when there is work for them.
 
-They are spawned, not forked: this process has threads, and locks that a fork would copy. A worker ends when
-this process does, however that ends, since the pipe that it listens to closes.
+They are forked from a server that has nothing but this package (`fork_server`). A worker ends when this process
+does, however that ends, since the pipe that it listens to closes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
 from vision_flan.limits import Death, Limits, applied, current
@@ -42,6 +43,10 @@ class Processes:
     @property
     def started(self) -> bool:
         return self._pool is not None
+
+    def expect_work(self) -> None:
+        """Start what workers are forked from."""
+        start_server()
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it in a worker. Raises BrokenExecutor until `repair` if a worker has died."""

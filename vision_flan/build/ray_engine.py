@@ -47,6 +47,9 @@ class Cluster:
         self._run = ray.remote(num_cpus=cores_each, max_retries=0)(_run)
         self._running: dict[ObjectRef[object], None] = {}
 
+    def expect_work(self) -> None:
+        """Ray has its workers."""
+
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it on the cluster."""
         reference = self._run.remote(work, arguments)

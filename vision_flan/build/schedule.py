@@ -28,7 +28,7 @@ PROBED = 16
 #: Most blocks of a run, if the first candidates are small or all dropped.
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
-WORTH_STARTING = 2.0
+WORTH_STARTING = 0.5
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
