@@ -21,6 +21,9 @@ from vision_flan.report import Reporter
 T = TypeVar("T")
 
 PROCESSES, RAY = "processes", "ray"
+#: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
+#: are more, it could keep the others waiting.
+_HELPED = 4
 
 
 def usable_cores() -> int:
@@ -66,10 +69,12 @@ class Engine(Protocol):
 
     Attributes:
         workers: units of work that run at one time.
+        helped: whether who uses it is to do units of its own besides, as one of the jobs.
         started: False as long as the first unit would have to wait for processes to start.
     """
 
     workers: int
+    helped: bool
 
     @property
     def started(self) -> bool: ...
@@ -99,6 +104,7 @@ class Inline:
     """Runs each unit at once, in this process."""
 
     workers = 1
+    helped = False
     started = True
 
     def expect_work(self) -> None:
@@ -154,7 +160,8 @@ def engine_of(spec: EngineSpec, *, coordinates: bool = False, apart: bool = Fals
         return Inline()
     from vision_flan.build.processes import Processes
 
-    return Processes(jobs)
+    helped = not apart and jobs <= _HELPED
+    return Processes(jobs - 1 if helped else jobs, helped=helped)
 
 
 @dataclass
@@ -176,9 +183,11 @@ class InFlight:
 
     def start(self, name: str, work: Callable[..., T], /, *arguments: object) -> Unit[T]:
         """Give a unit to the engine."""
-        unit = Unit(name, work, arguments, self._submit(work, *arguments))
-        self._units.append(unit)  # type: ignore[arg-type]
-        return unit
+        return self._kept(Unit(name, work, arguments, self._submit(work, *arguments)))
+
+    def do(self, name: str, work: Callable[..., T], /, *arguments: object) -> Unit[T]:
+        """Do a unit in this process; an error is raised by `take`."""
+        return self._kept(Unit(name, work, arguments, Inline().submit(work, *arguments)))
 
     def take(self, unit: Unit[T]) -> T:
         """Wait for a unit's result; its own errors pass through.
@@ -203,6 +212,10 @@ class InFlight:
         """Forget the units that no worker has begun."""
         for unit in self._units:
             unit.future.cancel()
+
+    def _kept(self, unit: Unit[T]) -> Unit[T]:
+        self._units.append(unit)  # type: ignore[arg-type]
+        return unit
 
     def _submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         try:

@@ -1,8 +1,8 @@
 """A process that has this package loaded, from which workers are forked.
 
-A worker that starts as a new interpreter loads the package for half a second, as long as it then takes to make
-3,000 rows. This process has threads, and locks that a fork would copy, so it is no better to fork. A server
-in between is started before there is work, loads the package meanwhile, and never does anything else.
+A worker that starts as a new interpreter loads the package for half a second, in which it could make 3,000
+rows. This process has threads, and locks that a fork would copy, so it is not to fork either. A server in
+between is started before there is work, loads the package meanwhile, and never does anything else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Processes of this machine, started when there is work for them.
 
-They are forked from a server that has nothing but this package (`fork_server`). A worker ends when this process
-does, however that ends, since the pipe that it listens to closes.
+They are forked from a server that has this package and nothing else (`fork_server`). A worker ends when this
+process does, however that ends, since the pipe that it listens to closes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _NOTE_LENGTH = 900
 class Processes:
     """A pool of processes; after a worker died, it makes another."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, helped: bool = False) -> None:
         self.workers = workers
+        self.helped = helped
         self._pool: ProcessPoolExecutor | None = None
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}

@@ -37,6 +37,7 @@ class Cluster:
         MachineError: Ray is not installed, or there is no cluster at the address.
     """
 
+    helped = False
     started = True
 
     def __init__(self, address: str | None, jobs: int | None, cores_each: int = 1) -> None:

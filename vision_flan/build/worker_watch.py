@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 #: Seconds between two looks at the time that steps take.
 _LOOK = 1.0
-#: How workers end that are not to blame: at the end of their work, with their parent, with a broken pool, with
-#: the process they were forked from.
+#: How workers end that are not to blame: at the end of their work, with their parent, with a broken pool, or
+#: with the server that they were forked from.
 _BLAMELESS = (0, 1, -signal.SIGTERM, 255)
 
 
