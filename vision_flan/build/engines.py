@@ -80,7 +80,11 @@ class Engine(Protocol):
     def started(self) -> bool: ...
 
     def expect_work(self) -> None:
-        """Units may come soon: do what would keep the first from starting. It takes no time here."""
+        """Units may come: begin what would keep them waiting and costs little if none come."""
+        ...
+
+    def start(self) -> None:
+        """Units will come: start what takes them, without waiting for it."""
         ...
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
@@ -108,6 +112,9 @@ class Inline:
     started = True
 
     def expect_work(self) -> None:
+        """Nothing has to start."""
+
+    def start(self) -> None:
         """Nothing has to start."""
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:

@@ -40,14 +40,22 @@ class Processes:
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}
         self._watch = WorkerWatch()
+        self._starting: threading.Thread | None = None
 
     @property
     def started(self) -> bool:
-        return self._pool is not None
+        return self._pool is not None and not (self._starting and self._starting.is_alive())
 
     def expect_work(self) -> None:
         """Start what workers are forked from."""
         start_server()
+
+    def start(self) -> None:
+        """Start a worker in the background: it waits for the server to load the package."""
+        if self._pool is None:
+            self._pool = self._start()
+            self._starting = threading.Thread(target=_start_worker, args=(self._pool,), name="start")
+            self._starting.start()
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it in a worker. Raises BrokenExecutor until `repair` if a worker has died."""
@@ -77,6 +85,8 @@ class Processes:
         self._watch.close()
 
     def _end_all(self) -> None:
+        if self._starting is not None:
+            self._starting.join()
         pool, pipes, self._pool, self._pipes = self._pool, self._pipes, None, ()
         for pipe in pipes:
             pipe.close()
@@ -101,6 +111,11 @@ class Processes:
                 report = self._listeners.get(key)
                 if report is not None:
                     getattr(report, message)(*arguments)
+
+
+def _start_worker(pool: ProcessPoolExecutor) -> None:
+    with suppress(Exception):  # whatever it is, the first unit meets it too, and says so
+        pool.submit(os.getpid)
 
 
 #: In a worker: where its reports go.

@@ -51,6 +51,9 @@ class Cluster:
     def expect_work(self) -> None:
         """Ray has its workers."""
 
+    def start(self) -> None:
+        """Ray has its workers."""
+
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it on the cluster."""
         reference = self._run.remote(work, arguments)

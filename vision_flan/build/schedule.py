@@ -163,6 +163,7 @@ class Schedule:
         self._layout = layout_of(self._maker, candidates, build.quota)
         worth = self._layout.seconds > WORTH_STARTING or (engine.started and self._layout.blocks > 1)
         self._engine = engine if worth else Inline()
+        self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
         self._flight = InFlight(self._engine)
         joins_here = self._all_here or self._engine.helped
@@ -190,7 +191,7 @@ class Schedule:
         run = self._run_of(0, left)
         while left is None or left > 0:
             self._fill(left)
-            if self._engine.helped and self._may_start(left) and self._waiting[0].in_flight:
+            if self._engine.helped and self._may_start(left) and not self._next_is_done():
                 self._waiting.append(self._start_next(left, here=True))
                 continue
             if not self._waiting:
@@ -230,9 +231,14 @@ class Schedule:
             if not self._waiting and self._may_start(left):
                 self._waiting.append(self._start_next(left, here=True))
             return
+        if self._engine.helped and not self._engine.started:
+            return
         ahead = 1 + self._engine.workers * (2 if self._engine.helped else 1)
         while sum(item.in_flight for item in self._waiting) < ahead and self._may_start(left):
             self._waiting.append(self._start_next(left, here=False))
+
+    def _next_is_done(self) -> bool:
+        return bool(self._waiting) and not self._waiting[0].in_flight
 
     def _may_start(self, left: int | None) -> bool:
         """Whether there is a block left, and what was started may not fill the quota."""
