@@ -8,7 +8,7 @@ records become dicts, and rows as those of any other format: values and errors d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain
 from operator import attrgetter
 from types import GenericAlias
 from typing import Any, NamedTuple
@@ -118,11 +118,11 @@ def _hint(kind: pa.DataType) -> Any:
 def _hint_of_record(columns: Mapping[str, pa.DataType]) -> Any:
     if pa.types.is_nested(columns.get(KEY, pa.string())):
         return Any  # the keys of an object are text
-    if VALUE in columns:
-        kind = columns[VALUE]  # an object's own keys may be columns too
-        return Any if set(columns) - {KEY, VALUE} or pa.types.is_struct(kind) else _hint(kind)
+    kind = columns.get(VALUE)
+    if kind is not None and (set(columns) - {KEY, VALUE} or pa.types.is_struct(kind)):
+        return Any  # an object's own keys may be columns too
     try:
-        return _struct(columns.items())
+        return _struct(columns.items()) if kind is None else _hint(kind)
     except ValueError:  # a name that msgspec does not look for
         return Any
 
@@ -228,11 +228,15 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
         missing = [value is None for value in values]
         fields = list(kind)
-        parts = []
-        for at, field in enumerate(fields):
-            part = map(getattr, values, repeat(_attribute(at)), repeat(None))
-            parts.append(_array(list(part), field.type))
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=pa.array(missing, pa.bool_()))
+        get = [attrgetter(_attribute(at)) for at in range(len(fields))]
+        if not any(missing):
+            parts = [_array(list(map(get[at], values)), field.type) for at, field in enumerate(fields)]
+            return pa.StructArray.from_arrays(parts, fields=fields)
+        parts = [
+            _array([None if value is None else get[at](value) for value in values], field.type)
+            for at, field in enumerate(fields)
+        ]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=pa.array(missing))
     if pa.types.is_list(kind):
         ends = list(accumulate((len(value or ()) for value in values), initial=0))
         starts = [None if value is None else start for value, start in zip(values, ends, strict=False)]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from vision_flan.errors import BadRawError, Location
 from vision_flan.readers.json_bulk import BulkDecoder, Entries
-from vision_flan.readers.text_stream import TextStream
+from vision_flan.readers.text_stream import TextStream, newlines
 
 _SPACES = re.compile(r"[ \t\n\r\ufeff]*")
 #: An error this close to the window's end may be caused by it: `-Infinity` and `\\uD83D` are the longest.
@@ -194,7 +194,7 @@ class JsonScanner:
     def _more(self, *, grow: bool = False) -> bool:
         """Drop the text before the position and read more; `grow` doubles the rest of the window."""
         wanted = len(self._text) - self._at if grow else 1
-        self._lines += self._text.count("\n", 0, self._at)
+        self._lines += newlines(self._text, self._at)
         self._dropped += self._at
         pieces = [self._text[self._at :]]
         self._at = 0
@@ -211,7 +211,7 @@ class JsonScanner:
         rest = self._text[at:]
         encoding = "utf-8" if self._stream.encoding == "utf-8-sig" else self._stream.encoding
         byte = self._stream.bytes_read - len(rest.encode(encoding, "surrogatepass"))
-        line = self._lines + self._text.count("\n", 0, at) + 1
+        line = self._lines + newlines(self._text, at) + 1
         cut = self._ended and is_cut_off(rest, what)
         raise BadRawError(
             f"not valid JSON at byte {byte}: {CUT_OFF if cut else ''}{what}",
