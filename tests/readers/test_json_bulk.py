@@ -114,7 +114,9 @@ def test_a_value_of_a_key_that_is_stepped_over_is_refused_as_if_it_were_read(
     tmp_path: Path, value: str, is_read: bool
 ) -> None:
     records = ", ".join(f'{{"id": {i}, "v": {value if i == 500 else 1}}}' for i in range(1000))
-    (tmp_path / "a.json").write_text(f'{{"skipped": [{records}], "rows": [{records}]}}', "utf-8", "surrogatepass")
+    (tmp_path / "a.json").write_text(
+        f'{{"skipped": [{records}], "rows": [{records}]}}', "utf-8", "surrogatepass"
+    )
     at = {"at": "rows"} if is_read else {"at": "none"}
     reader = JsonReader(TableSpec("t", "json", "a.json", at, {"id": pa.int64()}))
 
@@ -140,7 +142,9 @@ def test_lists_before_the_rows_are_stepped_over_many_entries_at_a_time(
     one = JsonScanner._try_value
     monkeypatch.setattr(JsonScanner, "_try_value", lambda self: alone.append(1) or one(self))
     reader = JsonReader(TableSpec("t", "json", "a.json", {"at": "rows"}, {"id": pa.int64()}))
-    assert [row["id"] for batch in reader.batches(RawDataset(tmp_path, "toy")) for row in batch.to_pylist()] == [1]
+    assert [
+        row["id"] for batch in reader.batches(RawDataset(tmp_path, "toy")) for row in batch.to_pylist()
+    ] == [1]
     assert len(alone) < 200
 
 

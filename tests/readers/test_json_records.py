@@ -1,4 +1,4 @@
-"""Records decoded to the declared types give the rows, and the errors, of records converted value by value."""
+"""Records decoded to the declared types have the rows, and the errors, of values converted one by one."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _COLUMNS = st.dictionaries(st.sampled_from([*_NAMES, "_value"]), _TYPES, min_siz
 #: Texts of values that parsers differ about, or that fit few columns.
 _ODD = [
     "NaN", "-Infinity", "1e999", "1e-400", "-0", "1e5", "7.0", "1.5", "12345678901234567890123", "9" * 5000,
-    "9223372036854775808", "9007199254740993", "300", "true", "null", '"7"', '"1_0"', '" 7 "', '"yes"', '"x"',
-    '"2020-02-03"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\u00e9"', '"\t"', '"\\x"', "01", "[1,]", "tru",
-    "[]", "{}", "[null]", '["a"]', "[[1, 2]]", '{"a": 1, "a": "x"}', '{"a": {"a": 1}}', '"}, {\\"a\\": 1"', "",
-    "[" * 300 + "]" * 300,
+    "9223372036854775808", "9007199254740993", "300", "true", "null", '"7"', '"1_0"', '" 7 "', '"yes"',
+    '"x"', '"2020-02-03"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\u00e9"', '"\t"', '"\\x"', "01",
+    "[1,]", "[]", "{}", "[null]", '["a"]', "[[1, 2]]", '{"a": 1, "a": "x"}', '{"a": {"a": 1}}', "tru", "",
+    '"}, {\\"a\\": 1"', "[" * 300 + "]" * 300,
 ]  # fmt: skip
 
 
@@ -55,7 +55,9 @@ def _value(draw: st.DrawFn, kind: pa.DataType) -> str:
         size = 2 if pa.types.is_fixed_size_list(kind) else draw(st.integers(0, 3))
         return "[" + ", ".join(draw(_value(kind.value_type)) for _ in range(size)) + "]"
     if pa.types.is_string(kind):
-        return json.dumps(draw(st.sampled_from(["a", "", "ü", "]}, {", '"'])), ensure_ascii=draw(st.booleans()))
+        return json.dumps(
+            draw(st.sampled_from(["a", "", "ü", "]}, {", '"'])), ensure_ascii=draw(st.booleans())
+        )
     if pa.types.is_date(kind):
         return '"2020-02-03"'
     return draw(st.sampled_from(["true", "false"] if pa.types.is_boolean(kind) else ["1", "0", "25"]))
@@ -127,7 +129,9 @@ def test_any_documents_give_the_same_rows_or_error_whichever_way_they_are_read(
 
 def test_plain_documents_are_read_column_by_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = pa.struct([("x", N), ("label", S)])
-    records = [{"id": i, "boxes": [{"x": i, "label": None}] * (i % 3), "o": {"x": "7"}} for i in range(20_000)]
+    records = [
+        {"id": i, "boxes": [{"x": i, "label": None}] * (i % 3), "o": {"x": "7"}} for i in range(20_000)
+    ]
     records[77] |= {"boxes": None, "o": None}
     for name, document in (("a", records), ("b", {str(i): record for i, record in enumerate(records)})):
         (tmp_path / f"{name}.json").write_text(json.dumps(document))

@@ -1,8 +1,8 @@
 """Records of JSON documents decoded to the declared types, and batches of them made column by column.
 
-msgspec decodes the declared keys only, to objects with an attribute each, and steps over all others. So a column
-is one list; a nested one is taken apart into lists of plain values. Where a batch does not go this way, its
-records become dicts, and rows as those of any other format: values and errors do not depend on the way.
+msgspec decodes the declared keys only, to objects with an attribute each, and steps over all others. So a
+column is one list; a nested one is taken apart into lists of plain values. Where a batch does not go this
+way, its records become dicts, and rows as those of any other format: values and errors do not depend on it.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class JsonReader(BatchReader):
         if not (is_typed and self._kind.is_known):
             values, is_typed = self._kind.typed(values)
         if not is_typed:
-            labels = (record_label(first + at, keys and keys[at]) for at in range(len(values)))
+            labels = (record_label(first + at, keys[at] if keys else None) for at in range(len(values)))
             values = [self._record(*found, file) for found in zip(values, labels, strict=True)]
         return Records(file, parts, first, values, size, is_typed, keys)
 
