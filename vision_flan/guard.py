@@ -76,7 +76,7 @@ def run_guarded(limits: Limits) -> None:
         return
     notes, parent, child = Notes(), os.getpid(), os.fork()
     if child == 0:
-        _die_with(parent)
+        die_with(parent)
         take_notes(notes)
         apply(limits)
         return
@@ -111,12 +111,12 @@ def _wait(child: int, notes: Notes, limits: Limits) -> EndedError:
     return EndedError(1, late[0] if late else death(code, notes.step(), limits))
 
 
-def _die_with(parent: int) -> None:
-    """End when the parent does, even if it is killed, so that locks are free at once."""
+def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """In a child: end when the parent does, even if it is killed, so that locks are free at once."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, by)  # PR_SET_PDEATHSIG
     except (ImportError, OSError, AttributeError):
         return  # another system: the child goes on, and its lock says so
     if os.getppid() != parent:

@@ -18,6 +18,7 @@ import yaml
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate import lmms_functions
+from vision_flan.evaluate.children import alone, call
 from vision_flan.evaluate.files import Record, json_document, json_lines
 from vision_flan.evaluate.suite import SuiteTask
 
@@ -114,20 +115,15 @@ def generate(
 
     Raises:
         GenerationError: it left no answers, or not to all questions, or only empty ones.
+        VflanError: another process is at it.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    write_tasks(generator, tasks, folder / "tasks")
-    printed = folder / "lmms-eval.txt"
-    with printed.open("wb") as out:
-        done = subprocess.run(
-            generator.command(model, tasks, folder),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-            check=False,
-        )
-    return {task.part: _answers(folder / "log", task, printed, done.returncode) for task in tasks}
+    with alone(folder.with_name("lock"), "answering this benchmark") as lock:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_tasks(generator, tasks, folder / "tasks")
+        printed = folder / "lmms-eval.txt"
+        with printed.open("wb") as out:
+            code = call(generator.command(model, tasks, folder), out, _environment(), lock)
+        return {task.part: _answers(folder / "log", task, printed, code) for task in tasks}
 
 
 def _environment() -> dict[str, str]:

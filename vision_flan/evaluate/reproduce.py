@@ -6,7 +6,6 @@ What is there is not made again, so the same experiment goes on after a fault.
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.cells import is_another
+from vision_flan.evaluate.children import call
 from vision_flan.evaluate.costs import Cost, evaluation_cost, training_cost
 from vision_flan.evaluate.experiment import Experiment, RunSpec
 
@@ -149,8 +149,7 @@ def run(todo: Sequence[Command], before: Callable[[Command], None]) -> None:
     """
     for command in todo:
         before(command)
-        call = [sys.executable, *_PROGRAMS[command.words[0]], *command.words[1:]]
-        code = subprocess.run(call, check=False).returncode
+        code = call([sys.executable, *_PROGRAMS[command.words[0]], *command.words[1:]])
         if code:
             raise ReproduceError(
                 f"exit code {code}: {command}",
