@@ -141,10 +141,13 @@ def evaluate(plan: Evaluation, benchmarks: Sequence[str]) -> Iterator[Outcome]:
 
 
 def model_digest(model: str) -> str:
-    """A digest of a folder: names, sizes, the first and last MiB of each file; of a Hub model, of its id."""
+    """A digest of a folder: names, sizes, the first and last MiB of each file; of a Hub model, of its id.
+
+    A card, which `vflan train push` writes and which holds the scores, is no part of the model.
+    """
     folder, digest = Path(model), hashlib.sha256(model.encode() if not Path(model).is_dir() else b"")
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_file():
+        if path.is_file() and path.name != "README.md":
             size = path.stat().st_size
             digest.update(f"{path.name} {size}\n".encode())
             with path.open("rb") as file:
