@@ -1,4 +1,4 @@
-"""`vflan reproduce` on a laptop: tiny models are trained, scored and tabled, from nothing and after a fault."""
+"""`vflan reproduce` on a laptop: tiny models are trained, scored, tabled; from nothing, and after a fault."""
 
 from __future__ import annotations
 
