@@ -1,8 +1,8 @@
 """Where a compiled folder lies: a path of this machine, or below a URL of an object store, such as `s3://`.
 
-`RemotePath` has the operations of `pathlib.Path` that compiled folders need, through fsspec. Objects appear whole
-or not at all; there are no folders to make, no renaming and no links. The store's options (endpoint, profile,
-region) are those that its library takes from the environment, so no credentials pass through here.
+`RemotePath` has the operations of `pathlib.Path` that compiled folders need, through fsspec. Objects appear
+whole or not at all; there are no folders to make, no renaming and no links. The store's options (endpoint,
+profile, region) are those that its library takes from the environment, so no credentials pass through here.
 """
 
 from __future__ import annotations
@@ -355,6 +355,14 @@ def _usual_work(url: str) -> Path:
 def files_in(folder: Place, pattern: str) -> list[Place]:
     """What lies right in a folder and has such a name, sorted."""
     return [*sorted(folder.glob(pattern))] if isinstance(folder, Path) else [*folder.glob(pattern)]
+
+
+def load_call(folder: Place, task: str, split: str) -> str:
+    """How a config is loaded with `datasets`, which finds configs by name in folders of this machine only."""
+    if isinstance(folder, Path):
+        return f"load_dataset({str(folder)!r}, {task!r}, split={split!r})"
+    files = str(folder / f"{task}/{split}-*.parquet")
+    return f"load_dataset('parquet', data_files={{{split!r}: {files!r}}}, split={split!r})"
 
 
 def source(place: Place) -> Path | Reading:

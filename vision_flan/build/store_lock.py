@@ -1,10 +1,10 @@
 """One process at a time for a task in a store of objects, which has no locks of its own.
 
-The lock is an object that names its holder, made only if there is none (a conditional write, which S3 and others
-do at once for all). Its holder writes it again every few seconds. One that stays the same for longer was left
-behind by a process that was killed; no clock is compared. Where a store knows no conditional writes, two
-processes that come within the same moment may both go on for some seconds; each finds out before it installs
-anything, since the lock then names one of them only.
+The lock is an object that names its holder, made only if there is none: a conditional write, of which S3 and
+other stores let one succeed. Its holder writes it again every few seconds. One that stays the same for longer
+was left behind by a process that was killed; no clock is compared. Where a store knows no conditional writes,
+two processes that come within the same moment may both begin; each looks again before it installs anything,
+when the lock names one of them only.
 """
 
 from __future__ import annotations
@@ -192,5 +192,5 @@ def _machine() -> str:
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip())
     with suppress(OSError):
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return " ".join(parts)

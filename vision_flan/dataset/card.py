@@ -70,11 +70,11 @@ def refresh_card(folder: Place) -> list[VflanError]:
 
 
 def _refresh_in_store(folder: RemotePath) -> list[VflanError]:
-    """Several processes may write one card at one time, and nothing keeps others away. So each looks again after
-    it has written: the last one to write has then seen the manifests of all."""
+    """Several processes may write one card at one time, and nothing keeps others away. So each looks again
+    after it has written: the last one to write has then seen the manifests of all."""
     while True:
         seen = folder.marks(FOLDER)
-        # an example is listed before its manifest is, so none that is listed looks as if it belonged to no task
+        # examples are listed first, so each that is listed belongs to a manifest that is listed too
         problems = _refresh(folder.listed(GALLERY, FOLDER))
         if folder.marks(FOLDER) == seen:
             return problems
