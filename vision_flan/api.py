@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
-from vision_flan.places import Place, RemotePath, files_in, place_of
+from vision_flan.places.place import Place, files_in, place_of
+from vision_flan.places.remote import RemotePath
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -23,7 +23,7 @@ from vision_flan.build.locks import WORK_FOLDER
 from vision_flan.dataset.attribution import KNOWN, Credit, attribution_path, write_attribution
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, SpecError
-from vision_flan.places import Place, source
+from vision_flan.places.place import Place, source
 from vision_flan.raw.folder import RawDataset
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import TaskSources, create_views, credit_sources, missing_files

@@ -19,7 +19,7 @@ from vision_flan.build.job import Build
 from vision_flan.dataset.drop_list import read_list
 from vision_flan.dataset.manifest import FOLDER, Manifest, source_block, write_atomically
 from vision_flan.instances.rendering import instruction_of
-from vision_flan.places import Place, stamp_of
+from vision_flan.places.place import Place, stamp_of
 from vision_flan.raw.folder import RawDataset
 from vision_flan.records.tables import TaskSources
 from vision_flan.spec.model import TaskSpec

@@ -20,7 +20,8 @@ from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.errors import Location, VflanError
-from vision_flan.places import Place, RemotePath, files_in, stamp_of
+from vision_flan.places.place import Place, files_in, stamp_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import Reporter
 
 

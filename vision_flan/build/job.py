@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.tables import TaskSources

@@ -16,7 +16,8 @@ import duckdb
 
 from vision_flan.build.store_lock import held
 from vision_flan.errors import Location, MachineError
-from vision_flan.places import P, Place, RemotePath
+from vision_flan.places.place import P, Place
+from vision_flan.places.remote import RemotePath
 
 WORK_FOLDER = ".vflan"
 

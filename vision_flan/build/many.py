@@ -25,7 +25,7 @@ from vision_flan.build.processes import report_of
 from vision_flan.build.worker import absolute
 from vision_flan.errors import MachineError, StoreError, VflanError
 from vision_flan.limits import applied, explained, wait_for_others
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog

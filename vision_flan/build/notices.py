@@ -8,7 +8,7 @@ from vision_flan.build.job import Build
 from vision_flan.dataset.attribution import NOTICES
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.spec.model import DatasetSpec
 

@@ -18,7 +18,7 @@ from typing import Any
 from vision_flan.build.locks import work_folder
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.report import Reporter

@@ -23,7 +23,8 @@ from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.drop_list import DropList, write_list
 from vision_flan.dataset.manifest import Manifest, read_manifests, write_bytes_atomically
 from vision_flan.errors import Location, SpecError, VflanError
-from vision_flan.places import Place, RemotePath, stamp_of
+from vision_flan.places.place import Place, stamp_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT, TaskSpec

@@ -15,7 +15,7 @@ from vision_flan.build.locks import work_folder
 from vision_flan.build.work import BLOCKS, installed_record
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest
 from vision_flan.errors import BadRawError, MissingRawError, VflanError
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.fetch import is_unpacked
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern

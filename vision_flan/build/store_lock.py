@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vision_flan.errors import Location, MachineError, StoreError
-from vision_flan.places import RemotePath
+from vision_flan.places.remote import RemotePath
 
 #: Seconds between two writings of a held lock, between two looks at another's, and after which one that stays
 #: the same was left behind.

@@ -9,7 +9,7 @@ from vision_flan.build.identity import BuildRecord, Identity
 from vision_flan.build.inputs import Seen
 from vision_flan.build.locks import records_folder, remove_litter
 from vision_flan.dataset.manifest import FOLDER
-from vision_flan.places import P, Place
+from vision_flan.places.place import P, Place
 
 #: What the blocks in the folder are being made from.
 STARTED = "build.json"

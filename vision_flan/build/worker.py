@@ -25,7 +25,7 @@ from vision_flan.build.work import BLOCKS, POOLS
 from vision_flan.errors import SpecError
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import all_readers, open_raw, task_sources

@@ -23,7 +23,7 @@ from vision_flan.cli.options import (
 )
 from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter, reporters
 from vision_flan.errors import ExitCode, VflanError
-from vision_flan.places import Place, load_call
+from vision_flan.places.place import Place, load_call
 from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:

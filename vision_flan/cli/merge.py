@@ -6,7 +6,7 @@ import click
 
 from vision_flan.cli.options import EXISTING_PLACE, json_option, out_option
 from vision_flan.cli.output import echo, print_json, reporter
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.report import counted, human_bytes
 
 

@@ -14,7 +14,8 @@ from click.shell_completion import CompletionItem
 
 from vision_flan.errors import StoreError
 from vision_flan.limits import allow_memory
-from vision_flan.places import Place, RemotePath, place_of
+from vision_flan.places.place import Place, place_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.spec.roots import VARIABLE, chosen_roots
 
 if TYPE_CHECKING:

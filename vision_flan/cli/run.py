@@ -21,7 +21,7 @@ from vision_flan.build.many import Selection, compile_many, stops_all
 from vision_flan.cli.output import echo, is_terminal, one_line
 from vision_flan.cli.run_state import Event, Run, Running, Sink, headline, line_of
 from vision_flan.errors import ExitCode, VflanError
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import counted, duration, human_bytes
 from vision_flan.spec.catalog import Catalog

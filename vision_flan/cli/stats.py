@@ -8,7 +8,7 @@ import click
 
 from vision_flan.cli.options import EXISTING_PLACE, FOLDER, config_option, json_option, page_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter, write_page
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 
 
 @click.command(

@@ -10,7 +10,7 @@ import click
 
 from vision_flan.cli.options import json_option, out_option, raw_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.report import counted
 
 if TYPE_CHECKING:

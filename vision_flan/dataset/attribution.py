@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from vision_flan.dataset.manifest import Manifest, write_bytes_atomically
 from vision_flan.errors import Location, VflanError
-from vision_flan.places import P, Place
+from vision_flan.places.place import P, Place
 from vision_flan.spec.license import PER_IMAGE, Terms
 
 FOLDER = "attribution"

@@ -44,7 +44,8 @@ from vision_flan.dataset.publication import (
 )
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.errors import VflanError
-from vision_flan.places import P, Place, RemotePath
+from vision_flan.places.place import P, Place
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import human_bytes
 
 CARD = "README.md"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import Location, VflanError
-from vision_flan.places import P, Place
+from vision_flan.places.place import P, Place
 
 FOLDER = "duplicates"
 VERSION = 1

@@ -24,7 +24,7 @@ from vision_flan.dataset.manifest import Manifest, write_atomically, write_bytes
 from vision_flan.dataset.publication import Example, lacks, terms_of
 from vision_flan.dataset.sensitive import kinds_of
 from vision_flan.instances.images import decoded
-from vision_flan.places import P, Place, files_in, source
+from vision_flan.places.place import P, Place, files_in, source
 from vision_flan.spec.license import YES
 from vision_flan.spec.model import CATEGORIES
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
-from vision_flan.places import P, Place, RemotePath, files_in, source
+from vision_flan.places.place import P, Place, files_in, source
+from vision_flan.places.remote import RemotePath
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 MANIFEST_VERSION = 1

@@ -13,7 +13,7 @@ from vision_flan.dataset.attribution import COLUMNS, FOLDER, NOTICES, attributio
 from vision_flan.dataset.card import CARD, is_current
 from vision_flan.dataset.manifest import Manifest, Problem, Verification, readable_manifests
 from vision_flan.dataset.publication import terms_of
-from vision_flan.places import Place, files_in, source
+from vision_flan.places.place import Place, files_in, source
 
 
 def verify(folder: Place, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from vision_flan.columns import IMAGE, OPTIONS, TURNS
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.instances.images import BadImageError, check_image
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.report import Reporter
 from vision_flan.review.stored import manifests_of, stored_batches
 from vision_flan.spec.catalog import Catalog

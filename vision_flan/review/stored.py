@@ -11,7 +11,7 @@ from PIL import Image
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, VflanError
 from vision_flan.instances.images import BadImageError, check_image, decoded
-from vision_flan.places import Place, source
+from vision_flan.places.place import Place, source
 
 #: Rows that are in memory at a time; a row group has as many.
 _ROWS = 100

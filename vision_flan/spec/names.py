@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.places import Place
+from vision_flan.places.place import Place
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.nearest import did_you_mean
 
