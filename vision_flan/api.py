@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vision_flan.places.place import Place, files_in, place_of
-from vision_flan.places.remote import RemotePath
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -269,9 +269,7 @@ def _compile(
 
 
 def load(folder: str | Place, id: str) -> Dataset:
-    """A config of a compiled folder as a `datasets.Dataset`.
-
-    Of a folder on this machine, nothing is looked up on the network.
+    """A config as a `datasets.Dataset`; of a folder on this machine, nothing is looked up on the network.
 
     Args:
         folder: a compiled folder, or its URL.
@@ -300,18 +298,15 @@ def load(folder: str | Place, id: str) -> Dataset:
     if not path.is_file():
         present = [other.stem for other in files_in(root / FOLDER, "*.json")]
         has = f"it has: {', '.join(present)}" if present else "it has none"
-        raise VflanError(
-            f"no config {name!r} in this folder; {has}",
-            where=Location(str(root)),
-            hint=f"vflan compile --task {name} --out {root}",
-        )
+        what, hint = f"no config {name!r} in this folder; {has}", f"vflan compile --task {name} --out {root}"
+        raise VflanError(what, where=Location(str(root)), hint=hint)
     manifest = read_manifest(path)
     from datasets import load_dataset
 
-    if isinstance(root, RemotePath):
-        files = {manifest.split: [str(root / shard.path) for shard in manifest.shards]}
-        return load_dataset("parquet", data_files=files, split=manifest.split)
-    return load_dataset(str(root.resolve()), name, split=manifest.split)
+    if isinstance(root, Path):
+        return load_dataset(str(root.resolve()), name, split=manifest.split)
+    files = {manifest.split: [str(root / shard.path) for shard in manifest.shards]}
+    return load_dataset("parquet", data_files=files, split=manifest.split)
 
 
 def verify(folder: str | Place, *, limits: Limits | Literal["default"] | None = "default") -> Verification:

@@ -1,4 +1,4 @@
-"""An object of a store, or what is below a URL of one, as a path: what compiled folders need of `pathlib.Path`.
+"""An object of a store, or what is below a URL of one: what compiled folders need of `pathlib.Path`.
 
 Objects appear whole or not at all; there are no folders to make, no renaming and no links. All goes through
 fsspec. The store's options (endpoint, profile, region) are those that its library takes from the environment,
