@@ -1,7 +1,7 @@
 """A store of objects for tests, in a folder: `test://bucket/key` is a file, but behaves as an object.
 
-Every process of a test sees the same objects. An object appears whole, is made at most once where that is asked
-for, and there are no folders. What is done is logged, and the store can be told to fail.
+Every process of a test sees the same objects. An object appears whole, is made at most once where that is
+asked for, and there are no folders. What is done is logged, and the store can be told to fail.
 """
 
 from __future__ import annotations
@@ -158,9 +158,10 @@ class Bucket:
         path = self.root / ".log"
         return path.read_text().splitlines() if path.exists() else []
 
-    def forget(self) -> None:
-        """Begin a new log."""
-        (self.root / ".log").unlink(missing_ok=True)
+    def written(self) -> list[str]:
+        """Objects below the URL that were written, in order, as often as they were."""
+        start = "put bucket/vision-flan/"
+        return [line.removeprefix(start) for line in self.log() if line.startswith(start)]
 
     def fails_after(self, uploads: int | None) -> None:
         """Let the network end after so many objects were written; None: it is there again."""
