@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
 from vision_flan.places.place import P, Place, files_in, source
@@ -109,7 +110,7 @@ class Manifest:
             _check_types(data)
             _check_names(data)
             data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
-            data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
+            data["shards"] = tuple(record_from(ShardFacts, shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
             return cls(**data)
