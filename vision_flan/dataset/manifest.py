@@ -266,7 +266,7 @@ def verify(folder: Place, tasks: list[str] | None = None) -> Iterator[tuple[int,
     for task, error in broken.items():
         if not tasks or task in tasks:
             result.tasks += 1
-            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"is {error.what}"))
+            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"cannot be used: {error.what}"))
     for task, manifest in manifests.items():
         if tasks and task not in tasks:
             continue
