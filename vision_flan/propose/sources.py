@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.propose.images import ImageIndex, Reference, references
+from vision_flan.propose.joins import joined_by_key
+from vision_flan.propose.label_names import with_names
 from vision_flan.propose.look import Looked
+from vision_flan.propose.objects import with_objects
 from vision_flan.propose.source import Source, key_of, roles_of, sql_name
-from vision_flan.propose.table import NAMES, Table, name_field
+from vision_flan.propose.table import NAMES, Table
 
 #: Columns that refer to a record of another table, and columns by which records are referred to.
 _TO_IMAGE = ("image_id", "img_id", "imgid", "image", "photo_id", "picture_id")
 _TO_NAME = ("category_id", "class_id", "label_id", "cat_id", "category", "class", "label")
+#: Tables, and files that match none, in a message.
+_SHOWN = 12
 _IDS = ("id", "image_id", "category_id", "class_id", "label_id")
 
 
@@ -35,12 +39,24 @@ def best_source(looked: Looked, chosen: Mapping[str, str]) -> Source:
     found = [one for one in _sources(looked, chosen) if not wanted or one.table.name == wanted]
     found = [one for one in found if one.image or one.images]
     if not found:
+        what = "no table leads to the images" if not wanted else f"the table {wanted!r} leads to no images"
         raise SpecError(
-            "no table leads to the images" if not wanted else f"the table {wanted!r} leads to no images",
+            what + seen(looked),
             where=Location(looked.survey.raw.root),
             hint=f"say where they are: --image 'folder/{{{{ column }}}}.jpg'; columns: {_columns(looked)}",
         )
-    return max(found, key=lambda one: one.worth)
+    best = max(found, key=lambda one: one.worth)
+    if best.view in names:
+        best.view = f"{best.view}_shown"
+    return with_names(best, looked)
+
+
+def seen(looked: Looked) -> str:
+    """Lines that say which tables the files make, and which files make none."""
+    tables = [f"table {one.name}: {one.count:,} rows of {one.file}" for one in looked.tables]
+    others = [f"no table: {path}: {why}" for path, why in looked.unmatched.items()]
+    shown = [*tables[:_SHOWN], *others[:_SHOWN]]
+    return "".join(f"\n  {line}" for line in shown)
 
 
 def _columns(looked: Looked) -> str:
@@ -52,6 +68,7 @@ def _columns(looked: Looked) -> str:
 def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
     index = ImageIndex.of(looked.survey.images)
     found = {table.name: references(table, index) for table in looked.tables if table.reader != "files"}
+    yield from _joined_by_id(looked, found, chosen)
     for table in looked.tables:
         source = Source(table, used=(table,))
         if "image" in chosen:
@@ -61,11 +78,10 @@ def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
         elif found[table.name]:
             _set_images(source, found[table.name])
         roles_of(source, chosen)
-        if not chosen.get("label"):
-            source = _with_objects_of_documents(source)
-        yield source
-    yield from _joined_by_id(looked, found, chosen)
+        yield source if chosen.get("label") else with_objects(source)
+    yield from joined_by_key(looked.tables, found, chosen)
     yield from _joined_by_position(looked)
+    yield from _lists_of_labels(looked)
 
 
 def _set_images(source: Source, found: Sequence[Reference]) -> None:
@@ -91,33 +107,6 @@ def _same_image(found: Sequence[Reference], rows: Sequence[Mapping[str, object]]
         len({str(row.get(one.column)).rpartition("/")[2].partition(".")[0] for one in found}) == 1
         for row in rows
     )
-
-
-# --- objects within a document, as in VOC
-
-
-def _with_objects_of_documents(source: Source) -> Source:
-    table = source.table
-    for name, kind in table.nested.items():
-        field = name_field(kind)
-        if not source.image or not field or source.turns:
-            continue
-        counts = table.inside[name]
-        fields = [
-            one for one, _ in table.plain() if f"{{{{ {one} }}}}" in source.image or one == source.image
-        ]
-        kept = ", ".join(
-            sql_name(one) for one in dict.fromkeys([*fields, *([source.split] if source.split else [])])
-        )
-        sql = (
-            f"SELECT {kept}, o.{sql_name(field)} AS label\n"
-            f"FROM (SELECT {kept}, unnest({sql_name(name)}) AS o FROM {sql_name(table.name)})\n"
-        )
-        return replace(
-            source, view="objects", sql=sql, key=" || '/' || ".join(map(sql_name, fields)), label="label",
-            values=dict(counts.most_common()), has_objects=True,
-        )  # fmt: skip
-    return source
 
 
 # --- tables that refer to one another
@@ -182,7 +171,7 @@ def _joined(
     for name in (source.question, source.answer, source.caption):
         if name:
             fields.append(f"a.{sql_name(name)}")
-    source.image = f"{ref.prefix}{{{{ image }}}}{ref.ending}" if ref.prefix or ref.ending else "image"
+    source.image = ref.of("image")
     if not source.question and not source.caption:
         fields, joins = _with_names(source, table, looked, fields, joins)
     key = _id_of(table)
@@ -262,6 +251,28 @@ def _joined_by_position(looked: Looked) -> Iterator[Source]:
                 roles_of(probe, {"key": key_of(photos)})
                 source.split, source.split_value = (split, probe.split_value) if split else ("", "")
                 yield source
+
+
+def _lists_of_labels(looked: Looked) -> Iterator[Source]:
+    """A file of many images with a list of their labels, as in MNIST's npz."""
+    for table in looked.tables:
+        if table.label_list and table.rows:
+            name = sql_name(table.label_list)
+            nested = table.declared[table.label_list].endswith("[][]")
+            one = f"list_transform({name}, lambda x: x[1])" if nested else name
+            items = [row[table.label_list] for row in table.rows]
+            labels = [label for found in items if isinstance(found, list) for label in found]
+            counts = Counter(label[0] if isinstance(label, list) and label else label for label in labels)
+            source = Source(
+                table, view="labeled", image="image", label="label", key="position", used=(table,)
+            )
+            source.values = dict(sorted(counts.items(), key=lambda item: str(item[0])))
+            source.sql = (
+                "SELECT image || '#' || position AS image, label, position\n"
+                f"FROM (SELECT image, unnest({one}) AS label,\n"
+                f"  unnest(range(len({name}))) AS position FROM {sql_name(table.name)})\n"
+            )
+            yield source
 
 
 def _stores_images(table: Table) -> bool:
