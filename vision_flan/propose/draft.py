@@ -18,7 +18,8 @@ _LETTERS, _DRAWN = 26, 4
 #: Words of a short phrase.
 _SHORT = 4
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NUMBER_IN_FRONT = re.compile(r"^\d+[._ -]+(?=[^\W\d])")
+#: A number or a WordNet id in front of a name.
+_NUMBER_IN_FRONT = re.compile(r"^(?:n\d{8}|\d+)[._ -]+(?=[^\W\d])")
 _YES = {"yes": "yes", "true": "yes", "1": "yes", "y": "yes", "no": "no", "false": "no", "0": "no", "n": "no"}
 #: Columns whose name says nothing about what the values are.
 _NO_NOUN = frozenset(("label", "class", "target", "category", "_value", "name", "type", "column2", "answer"))
@@ -58,7 +59,7 @@ def forms_of(source: Source) -> list[str]:
         found += ["options", "label"] if few else ["label", "options"]
         if source.has_objects:
             found += ["number", "list"] if source.are_objects else ["list"]
-        elif numbers:
+        elif numbers and not source.names:
             found.append("number")
         found += ["yes_no"] if "yes_no" not in found else []
     return list(dict.fromkeys(found))

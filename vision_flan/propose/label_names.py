@@ -34,7 +34,8 @@ def with_names(source: Source, looked: Looked) -> Source:
     wanting = [value for value in values if value.lstrip("-").isdecimal() or looks_raw(value)]
     if not source.label or source.names or not values or len(wanting) < len(values):
         return source
-    for names, file in (*_in_tables(values, source, looked), *_in_documents(values, looked.survey)):
+    found = (*_in_tables(values, source, looked), *_in_documents(values, looked.survey))
+    for names, file in sorted(found, key=lambda one: len(one[0])):  # the list that fits best
         if set(values) <= names.keys() and len({names[value] for value in values}) == len(values):
             return replace(source, names={value: names[value] for value in values}, named_by=file)
     return source
@@ -63,8 +64,10 @@ def _in_tables(values: Sequence[str], source: Source, looked: Looked) -> Iterato
             for key in columns:
                 if key != text:
                     yield _by_key(rows, key, text), table.paths[0]
-            if len(columns) == 1 or text in ("_value", "label_names", "fine_label_names"):
-                yield _by_place(values, [str(row[text]) for row in rows]), table.paths[0]
+            is_list = len(columns) == 1 or text == "_value" or text.endswith("names")
+            if is_list:
+                from_1 = table.reader == "matlab" and "0" not in values
+                yield _by_place(values, [str(row[text]) for row in rows], from_1=from_1), table.paths[0]
 
 
 def _are_names(table: Table, name: str) -> bool:
@@ -90,12 +93,12 @@ def _rows(table: Table, looked: Looked) -> list[dict[str, object]]:
     return list(islice((row for batch in batches for row in batch.to_pylist()), _MOST_ROWS))
 
 
-def _by_place(values: Sequence[str], names: Sequence[str]) -> Mapping[str, str]:
+def _by_place(values: Sequence[str], names: Sequence[str], *, from_1: bool = False) -> Mapping[str, str]:
     """Names by their place in a list: the first is of 0, or of 1 where the labels count from 1."""
     if not all(value.isdecimal() for value in values):
         return {}
     numbers = [int(value) for value in values]
-    first = 1 if min(numbers) >= 1 and max(numbers) == len(names) else 0
+    first = 1 if from_1 or (min(numbers) >= 1 and max(numbers) == len(names)) else 0
     return (
         {str(at): name for at, name in enumerate(names, first)} if max(numbers) < len(names) + first else {}
     )

@@ -14,6 +14,7 @@ from vision_flan.propose.stores import is_pickle, lmdb_tables, npz_tables, pickl
 from vision_flan.propose.survey import Survey, suffix
 from vision_flan.propose.table import Table
 from vision_flan.propose.text_files import delimited_tables, list_tables
+from vision_flan.raw.patterns import Pattern
 from vision_flan.readers.damage import reading
 
 Look = Callable[[Survey, Group], list[Table]]
@@ -40,10 +41,10 @@ _BY_SUFFIX: Mapping[str, Look] = {
 _BY_HAND = {".bin": "binary"}
 _LISTS = (".txt", ".lst", ".list")
 _KNOWN = frozenset((*_BY_SUFFIX, *_BY_HAND, *_LISTS))
-#: Formats of which a file may be large, and is not looked at a second time.
-_BINARY = frozenset((".mat", ".parquet", ".pkl", ".pickle", ".npz", "pickle", "lmdb", "idx", ".xml"))
-#: Files of splits that are looked at each, to see whether their columns differ.
-_SPLITS = 6
+#: Files of splits that are looked at each, to see whether their columns differ, and their bytes.
+_SPLITS, _MOST_BYTES = 6, 256 << 20
+#: Readers whose records may lack a declared column.
+_LACKING = frozenset(("json", "json_lines", "matlab"))
 #: Names of files for people.
 _FOR_PEOPLE = ("readme", "license", "licence", "copying", "changelog", "citation", "notice")
 
@@ -103,17 +104,26 @@ def _by_format(survey: Survey) -> dict[str, list[str]]:
 def _of_group(survey: Survey, format_: str, group: Group) -> Iterator[tuple[list[Table], str, Group]]:
     """The tables of a group of files; of each file apart where the columns of its splits differ."""
     found, why = _looked_at(survey, format_, group)
-    if "{split}" not in group.pattern or not 1 < len(group.paths) <= _SPLITS or format_ in _BINARY:
+    size = sum(survey.raw.stat(path).bytes for path in group.paths[: _SPLITS + 1])
+    if "{split}" not in group.pattern or not 1 < len(group.paths) <= _SPLITS or size > _MOST_BYTES:
         yield found, why, group
         return
     alone = [Group(escaped(path), (path,)) for path in group.paths]
     parts = [(*_looked_at(survey, format_, one), one) for one in alone]
-    if all(_columns_of(tables) == _columns_of(found) for tables, _, _ in parts):
+    if _matches_others(survey, group):
+        yield from parts
+    elif all(_columns_of(tables) == _columns_of(found) for tables, _, _ in parts):
         yield found, why, group
-    elif all(tables and tables[0].reader in ("json", "json_lines") for tables, _, _ in parts):
+    elif all(tables and tables[0].reader in _LACKING for tables, _, _ in parts):
         yield _united([tables for tables, _, _ in parts], group), why, group
     else:
         yield from parts
+
+
+def _matches_others(survey: Survey, group: Group) -> bool:
+    """Whether a pattern matches more files than it is for, as `{split}` alone does."""
+    pattern, own = Pattern(group.pattern), set(group.paths)
+    return any(path not in own and pattern.match(path) for path in survey.others)
 
 
 def _columns_of(tables: Sequence[Table]) -> list[tuple[str, dict[str, object], set[str]]]:
@@ -121,10 +131,10 @@ def _columns_of(tables: Sequence[Table]) -> list[tuple[str, dict[str, object], s
 
 
 def _united(parts: Sequence[Sequence[Table]], group: Group) -> list[Table]:
-    """Tables with the columns of all splits: what a record of JSON lacks is null."""
-    made: dict[tuple[str, str], Table] = {}
+    """Tables with the columns of all splits: what a record of these formats lacks is null."""
+    made: dict[str, Table] = {}
     for table in (table for tables in parts for table in tables):
-        key = (str(table.options.get("at", "")), table.reader)
+        key = str(sorted(table.options.items(), key=str))
         one = made.setdefault(key, replace(table, file=group.pattern, paths=group.paths))
         for name, kind in table.declared.items():
             known = one.declared.setdefault(name, kind)
@@ -154,7 +164,7 @@ def _tables(survey: Survey, format_: str, group: Group) -> tuple[list[Table], st
     if name == "lock.mdb":
         return [], "the lock of an LMDB environment"
     if format_ in _BY_HAND:
-        return [], f"the reader `{_BY_HAND[format_]}` needs options: see docs/spec.md"
+        return [], f"the reader `{_BY_HAND[format_]}` needs the form of its records: see docs/spec.md"
     if format_ == ".arrow":
         return [], "Arrow files of save_to_disk; write them as Parquet: Dataset.to_parquet"
     if format_ in _LISTS:
@@ -201,8 +211,3 @@ def _without_misfit(table: Table, why: str) -> bool:
         del table.declared[misfit]
     table.forget()
     return True
-
-
-def matched(tables: Sequence[Table]) -> set[str]:
-    """The files of tables."""
-    return {path for table in tables for path in table.paths}

@@ -72,30 +72,33 @@ def _of_flags(source: Source) -> Source | None:
         return None
     table = source.table
     kept = ", ".join(map(sql_name, _kept(source)))
-    listed = ",\n    ".join(f"CASE WHEN {sql_name(name)} = 1 THEN {sql_text(name)} END" for name in flags)
+    one = {name: "'1'" if table.columns[name].kind == "VARCHAR" else "1" for name in flags}
+    listed = ",\n    ".join(
+        f"CASE WHEN {sql_name(name)} = {one[name]} THEN {sql_text(name)} END" for name in flags
+    )
     sql = (
         f"SELECT {kept}, label\nFROM (SELECT {kept}, unnest(list_value(\n    {listed})) AS label "
         f"FROM {sql_name(table.name)})\nWHERE label IS NOT NULL\n"
     )
     made = _view(source, "labeled", sql, _flagged(table, flags))
     made.are_objects = False
-    if all(sum(row.get(name) == 1 for name in flags) == 1 for row in table.rows):
+    if all(sum(_is_one(row.get(name)) for name in flags) == 1 for row in table.rows):
         made.has_objects = False
     return made
 
 
+def _is_one(value: object) -> bool:
+    return value in (1, "1")
+
+
 def _is_flag(column: Column) -> bool:
-    values = set(column.counts or ())
-    return (
-        column.kind in ("BIGINT", "DOUBLE", "BOOLEAN")
-        and len(values) == 2
-        and values <= {0, 1, -1}
-        and 1 in values
-    )
+    """Whether a column has 1 and one of 0 and -1, as numbers or, in text lists, as text."""
+    values = {str(value).removesuffix(".0") for value in column.counts or ()}
+    return len(values) == 2 and values <= {"0", "1", "-1"} and "1" in values
 
 
 def _flagged(table: Table, flags: list[str]) -> dict[object, int]:
     counts: Counter[object] = Counter()
     for name in flags:
-        counts[name] = sum(count for value, count in table.values(name).items() if value == 1)
+        counts[name] = sum(count for value, count in table.values(name).items() if _is_one(value))
     return dict(counts.most_common())

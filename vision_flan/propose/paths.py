@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 #: Names of folders and parts of file names that mean a split, in lower case, and the split they mean.
@@ -84,6 +84,8 @@ def _class_in_names(paths: Sequence[str]) -> str:
     if any(one is None for one in found):
         return ""
     classes, marks = {one["class"] for one in found if one}, {one["mark"] for one in found if one}
+    if any(_SPLIT.search(name) for name in classes) and not _all_splits(classes):
+        return ""
     is_few = 2 <= len(classes) <= min(_MOST_CLASSES, len(paths) // _IMAGES_A_CLASS)
     if len(marks) > 1 or not is_few:
         return ""
@@ -142,13 +144,27 @@ def file_groups(paths: Sequence[str]) -> list[Group]:
     for path in lone:
         folder, _, name = path.rpartition("/")
         folders[(_folder_pattern(folder), name.rpartition(".")[2] if "." in name else "")].append(path)
-    for (folder, ending), found in folders.items():
+    for folder, ending, found in _in_folders(folders):
         if len(found) > _MANY:
             last = f"{{name}}.{ending}" if ending else "{name}"
             groups.append(Group(f"{folder}/{last}" if folder else last, tuple(found)))
         else:
             groups += [Group(escaped(path), (path,)) for path in found]
     return sorted(groups, key=lambda group: group.paths[0])
+
+
+def _in_folders(folders: Mapping[tuple[str, str], list[str]]) -> Iterator[tuple[str, str, list[str]]]:
+    """Folder, suffix and files; folders that lie side by side, with such files each, are one pattern."""
+    beside: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for folder, ending in folders:
+        above, slash, name = folder.rpartition("/")
+        beside[(above + slash, ending) if slash and "{" not in name else (folder, ending)].append(folder)
+    for (above, ending), some in beside.items():
+        found = [folders[(folder, ending)] for folder in some]
+        if len(some) > 1 and all(len(files) > 1 for files in found) and above.endswith("/"):
+            yield f"{above}{{class}}", ending, [path for files in found for path in files]
+        else:
+            yield from ((folder, ending, files) for folder, files in zip(some, found, strict=True))
 
 
 def _folder_pattern(folder: str) -> str:

@@ -27,6 +27,10 @@ QUESTIONS = ("question", "query", "prompt", "instruction")
 ANSWERS = ("multiple_choice_answer", "answer", "answers", "response", "output", "label", "target")
 _CAPTIONS = ("caption", "captions", "description", "sentence", "sentences", "text", "title", "comment")
 _KEYS = ("id", "key", "uid", "question_id", "annotation_id", "sample_id", "image_id", "index", "_key")
+#: Words in the names of columns whose labels have others below them.
+_ABOVE = frozenset(("coarse", "super", "superclass", "supercategory", "parent", "group"))
+#: Parts of paths that are no labels.
+_OF_PATHS = frozenset(("name", "part", "number", "ending", "folder", "folder2"))
 #: Ends of names of columns that say something about a text and do not hold it.
 _ABOUT = frozenset(("id", "type", "index", "length", "len", "count", "file", "path", "lang", "language"))
 _SPLIT_NAMES = ("split", "set", "subset", "partition", "fold")
@@ -82,12 +86,13 @@ class Source:
         return self.view or self.table.name
 
     @property
-    def worth(self) -> tuple[int, int]:
-        """How much a task can be made of it, to choose among several."""
+    def worth(self) -> tuple[int, bool, int]:
+        """How much a task can be made of it, to choose among several: of equals, what is for training."""
         answers = 4 * bool(self.turns) + 3 * bool(self.question and self.answer) + 2 * bool(self.caption)
         in_name = self.label == "class" and self.table.reader == "files" and "{class}" in self.table.last_part
         known = answers + 3 * self.has_objects + (1 if in_name else 2 * bool(self.label))
-        return known if self.image or self.images else 0, self.table.count
+        other = meaning_of_split(self.table.last_part.partition(".")[0].partition("_")[0]) or "train"
+        return known if self.image or self.images else 0, other == "train", self.table.count
 
 
 def roles_of(source: Source, chosen: Mapping[str, str]) -> None:
@@ -137,11 +142,13 @@ def _label(table: Table, source: Source) -> str:
         and _is_label(column, table.count)
         and not _is_split(table, name)
     }
+    few = dict(sorted(few.items(), key=lambda item: bool(_ABOVE & set(item[0].lower().split("_")))))
     for wanted in _LABELS:
         for name in few:
-            if name.lower() == wanted or wanted in name.lower().replace("-", "_").split("_"):
+            parts = name.lower().replace("-", "_").split("_")
+            if name.lower() == wanted or wanted in parts or f"{wanted}s" in parts:
                 return name
-    texts = [name for name, column in few.items() if column.kind == "VARCHAR" and name != "name"]
+    texts = [name for name, column in few.items() if column.kind == "VARCHAR" and name not in _OF_PATHS]
     return texts[0] if len(texts) == 1 else ""
 
 

@@ -17,8 +17,8 @@ from vision_flan.propose.table import NAMES, Table
 #: Columns that refer to a record of another table, and columns by which records are referred to.
 _TO_IMAGE = ("image_id", "img_id", "imgid", "image", "photo_id", "picture_id")
 _TO_NAME = ("category_id", "class_id", "label_id", "cat_id", "category", "class", "label")
-#: Tables, and files that match none, in a message.
-_SHOWN = 12
+#: Lines of a message, and paths in one.
+_SHOWN, _PATHS = 20, 3
 _IDS = ("id", "image_id", "category_id", "class_id", "label_id")
 
 
@@ -53,10 +53,14 @@ def best_source(looked: Looked, chosen: Mapping[str, str]) -> Source:
 
 def seen(looked: Looked) -> str:
     """Lines that say which tables the files make, and which files make none."""
-    tables = [f"table {one.name}: {one.count:,} rows of {one.file}" for one in looked.tables]
-    others = [f"no table: {path}: {why}" for path, why in looked.unmatched.items()]
-    shown = [*tables[:_SHOWN], *others[:_SHOWN]]
-    return "".join(f"\n  {line}" for line in shown)
+    lines = [f"table {one.name}: {one.count:,} rows of {one.file}" for one in looked.tables]
+    by_reason: dict[str, list[str]] = {}
+    for path, why in looked.unmatched.items():
+        by_reason.setdefault(why, []).append(path)
+    for why, paths in by_reason.items():
+        more = f", ... ({len(paths):,} files)" if len(paths) > _PATHS else ""
+        lines.append(f"no table: {', '.join(paths[:_PATHS])}{more}: {why}")
+    return "".join(f"\n  {line}" for line in lines[:_SHOWN])
 
 
 def _columns(looked: Looked) -> str:

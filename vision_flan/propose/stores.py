@@ -134,10 +134,11 @@ def npz_tables(survey: Survey, group: Group) -> list[Table]:
     if images := _images_of(heads):
         shape = heads[images][0]
         is_one = bool(image_order(shape)) and not (len(shape) == 3 and image_order(shape[1:]))
-        order = image_order(shape if is_one else shape[1:])
-        options = {"images": {"array": images, "order": order}}
         labels = [] if is_one else [name for name in columns if _belongs_to(name, images, heads)]
-        columns = {name: kind for name, kind in columns.items() if is_one or name in labels[:1]}
+        if is_one or labels:
+            order = image_order(shape if is_one else shape[1:])
+            options = {"images": {"array": images, "order": order}}
+            columns = {name: kind for name, kind in columns.items() if is_one or name in labels[:1]}
     made = Table(_stem(group), "npz", group.pattern, group.paths, columns, options)
     made.label_list = labels[0] if labels else ""
     return [made] if columns or options else []
