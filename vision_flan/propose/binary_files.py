@@ -23,10 +23,6 @@ from vision_flan.spec.names import slug_of
 _DOCUMENTS, _LISTS = 50, frozenset({"object"})
 
 
-def _stem(group: Group) -> str:
-    return slug_of(group.paths[0].rpartition("/")[2].partition(".")[0])
-
-
 # --- XML
 
 
@@ -44,7 +40,7 @@ def xml_tables(survey: Survey, group: Group) -> list[Table]:
             rows = [child for child in roots[0] if child.tag == often]
             options: dict[str, object] = {"rows": often}
             return [Table(slug_of(often), "xml", group.pattern, group.paths, _children(rows), options)]
-    name = "annotations" if len(group.paths) > 1 else _stem(group)
+    name = "annotations" if len(group.paths) > 1 else group.name
     return [Table(name, "xml", group.pattern, group.paths, _children(roots), {})]
 
 
@@ -94,7 +90,7 @@ def parquet_tables(survey: Survey, group: Group) -> list[Table]:
     options: dict[str, object] = {"image_column": images[0]} if images else {}
     if images:
         columns.pop("image", None)
-    table = Table(_stem(group), "parquet", group.pattern, group.paths, columns, options)
+    table = Table(group.name, "parquet", group.pattern, group.paths, columns, options)
     table.labels = _class_names(schema.metadata or {})
     return [table] if columns or images else []
 

@@ -53,11 +53,13 @@ class Reference:
 
 @dataclass
 class ImageIndex:
-    """Paths of images by their last part, with and without suffix."""
+    """Paths of images by their last part, with and without suffix; keys of stored images by what stands in
+    front of them in a reference."""
 
     by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     by_number: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    by_key: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: Iterable[str]) -> ImageIndex:
@@ -95,6 +97,8 @@ class ImageIndex:
             stem, dot, ending = path.rpartition(".")
             if stem == value or stem.endswith(f"/{value}"):
                 found.add((stem[: -len(value)], dot + ending))
+        if value in self.by_key:
+            found.add((self.by_key[value], ""))
         return found
 
 

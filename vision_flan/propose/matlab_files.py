@@ -27,8 +27,7 @@ def matlab_tables(survey: Survey, group: Group) -> list[Table]:
     """
     found = load_variables(survey.raw, group.paths[0], None)
     if side_by_side := _side_by_side(found):
-        stem = slug_of(group.paths[0].rpartition("/")[2].partition(".")[0])
-        return [Table(stem, "matlab", group.pattern, group.paths, side_by_side)]
+        return [Table(group.name, "matlab", group.pattern, group.paths, side_by_side)]
     tables = []
     for name, value in found.items():
         options: dict[str, object] = {} if len(found) == 1 else {"variable": name}

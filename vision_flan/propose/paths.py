@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vision_flan.spec.names import slug_of
+
 #: Names of folders and parts of file names that mean a split, in lower case, and the split they mean.
 _SPLITS = {
     "train": "train", "training": "train", "trn": "train", "trainset": "train",
@@ -23,10 +25,10 @@ _KINDS = re.compile(
     re.IGNORECASE,
 )
 #: The part of a sharded table, with the checksum that the Hub's names may end in.
-_PART_OF = re.compile(r"[-_.]?\d+[-_]of[-_]\d+(?:[-_][0-9a-f]{8,})?$")
+_PART_OF = re.compile(r"(?P<before>[-_.]?)\d+(?P<of>[-_]of[-_])\d+(?P<after>[-_][0-9a-f]{8,})?$")
 #: Names that end in a number, of files that are parts of one table: few digits, or a format of tables.
 _NUMBERED = re.compile(r"(?P<stem>.*[^\d])(?P<number>\d{1,2})")
-_ANY_NUMBER = re.compile(r"(?P<stem>.*?)(?P<number>\d+)")
+_ANY_NUMBER = re.compile(r"(?P<stem>.*[^\d])(?P<number>\d+)")
 _OF_PARTS = frozenset(("", "parquet", "npz", "pkl", "pickle"))
 #: A class in front of a number, as in `Abyssinian_12.jpg` and `cat.0.jpg`.
 _CLASS_IN_NAME = re.compile(r"(?P<class>[^\W\d_].*?)(?P<mark>[._ -]+)\d+")
@@ -48,6 +50,13 @@ class Group:
     pattern: str
     paths: tuple[str, ...]
     suffixes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A name for its table: that of the file, or what the names of several have in common."""
+        last = self.pattern.rpartition("/")[2] if len(self.paths) > 1 else self.paths[0].rpartition("/")[2]
+        shared = re.sub(r"\{\w+(?::d)?\}|\*|-of-", "_", last) if len(self.paths) > 1 else last
+        return slug_of(shared.partition(".")[0])
 
 
 def meaning_of_split(text: str) -> str | None:
@@ -224,9 +233,10 @@ def _with_split(path: str) -> str:
     ]
     stem, dot, ending = name.partition(".")
     part = _PART_OF.search(stem)
+    tail = dot + escaped(ending)
     if part:
         stem = stem[: part.start()]
-    tail = ("*" if part else "") + dot + escaped(ending)
+        tail = f"{part['before']}{{part:d}}{part['of']}{{parts:d}}{'*' if part['after'] else ''}{tail}"
     found = None if "{split}" in parts else _SPLIT.search(stem)
     if found:
         middle = f"{escaped(stem[: found.start()])}{{split}}{escaped(stem[found.end() :])}"

@@ -30,7 +30,7 @@ _KEYS = ("id", "key", "uid", "question_id", "annotation_id", "sample_id", "image
 #: Words in the names of columns whose labels have others below them.
 _ABOVE = frozenset(("coarse", "super", "superclass", "supercategory", "parent", "group"))
 #: Parts of paths that are no labels.
-_OF_PATHS = frozenset(("name", "part", "number", "ending", "folder", "folder2"))
+_OF_PATHS = frozenset(("name", "part", "parts", "number", "ending", "folder", "folder2"))
 #: Ends of names of columns that say something about a text and do not hold it.
 _ABOUT = frozenset(("id", "type", "index", "length", "len", "count", "file", "path", "lang", "language"))
 _SPLIT_NAMES = ("split", "set", "subset", "partition", "fold")

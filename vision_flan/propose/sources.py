@@ -12,7 +12,7 @@ from vision_flan.propose.label_names import with_names
 from vision_flan.propose.look import Looked
 from vision_flan.propose.objects import with_objects
 from vision_flan.propose.source import Source, key_of, roles_of, sql_name
-from vision_flan.propose.table import NAMES, Table
+from vision_flan.propose.table import LOOKED_AT, NAMES, Table
 
 #: Columns that refer to a record of another table, and columns by which records are referred to.
 _TO_IMAGE = ("image_id", "img_id", "imgid", "image", "photo_id", "picture_id")
@@ -71,6 +71,9 @@ def _columns(looked: Looked) -> str:
 
 def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
     index = ImageIndex.of(looked.survey.images)
+    stores = [table for table in looked.tables if table.reader == "lmdb" and len(table.paths) == 1]
+    for table in stores:
+        index.by_key |= _keys(table, looked)
     found = {table.name: references(table, index) for table in looked.tables if table.reader != "files"}
     yield from _joined_by_id(looked, found, chosen)
     for table in looked.tables:
@@ -81,11 +84,25 @@ def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
             source.image = "path"
         elif found[table.name]:
             _set_images(source, found[table.name])
+            source.used += tuple(
+                one for one in stores if source.image.startswith(f"@{one.name}/") and one is not table
+            )
         roles_of(source, chosen)
         yield source if chosen.get("label") else with_objects(source)
     yield from joined_by_key(looked.tables, found, chosen)
     yield from _joined_by_position(looked)
     yield from _lists_of_labels(looked)
+
+
+def _keys(table: Table, looked: Looked) -> dict[str, str]:
+    """The keys of an LMDB environment, and what stands in front of each in a reference."""
+    found = {}
+    for batch in table.reader_of().batches(looked.survey.raw):
+        for key, ref in zip(batch.column("_key").to_pylist(), batch.column("image").to_pylist(), strict=True):
+            found[key] = ref.removesuffix(key)
+        if len(found) >= LOOKED_AT:
+            break
+    return found
 
 
 def _set_images(source: Source, found: Sequence[Reference]) -> None:

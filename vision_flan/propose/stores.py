@@ -18,17 +18,12 @@ from vision_flan.propose.types import columns_of, sql_type
 from vision_flan.readers.arrays import npy_header
 from vision_flan.readers.pickled import plain_value, restricted_loads, text_key
 from vision_flan.readers.whole import read_whole
-from vision_flan.spec.names import slug_of
 
 #: Values of a column that are looked at for its type; the smallest side of an image in a flat row.
 _LOOKED_AT, _SMALLEST = 500, 8
 #: Entries of a pickled dict above which its keys are ids, and its values the records.
 _MANY_KEYS = 8
 _SHAPE = tuple[int, ...]
-
-
-def _stem(group: Group) -> str:
-    return slug_of(group.paths[0].rpartition("/")[2].partition(".")[0].rstrip("0123456789_-"))
 
 
 def is_pickle(survey: Survey, path: str) -> bool:
@@ -53,13 +48,13 @@ def pickle_tables(survey: Survey, group: Group) -> list[Table]:
         records = [item for item in items if isinstance(item, dict)]
         kind = sql_type(items) if len(records) < len(items) else ""
         columns = {"_value": kind} if kind else columns_of(records)
-        return [Table(_stem(group), "pickle", group.pattern, group.paths, columns)] if columns else []
+        return [Table(group.name, "pickle", group.pattern, group.paths, columns)] if columns else []
     return []
 
 
 def _of_dict(document: Mapping[str, object], group: Group) -> list[Table]:
     """A table for the columns of each length; the images are with those of theirs."""
-    stored = next((name for name, value in document.items() if _image_shape(value)), "")
+    stored = next((name for name, value in document.items() if _image_shape(value)[1]), "")
     by_length: dict[int, dict[str, str]] = defaultdict(dict)
     for name, value in document.items():
         is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
@@ -74,7 +69,7 @@ def _of_dict(document: Mapping[str, object], group: Group) -> list[Table]:
         options = {"images": {"key": stored, "shape": list(shape), "order": order}}
         by_length.setdefault(len(images), {})
     tables = [
-        Table(_stem(group), "pickle", group.pattern, group.paths, columns,
+        Table(group.name, "pickle", group.pattern, group.paths, columns,
               options if isinstance(images, np.ndarray) and length == len(images) else {})
         for length, columns in by_length.items()
     ]  # fmt: skip
@@ -89,7 +84,7 @@ def _by_key(document: Mapping[str, object], group: Group) -> list[Table]:
     kind = sql_type(values) if len(records) < len(values) else ""
     columns = {"_value": kind} if kind else columns_of(records)
     keyed = {"_key": "VARCHAR", **columns}
-    return [Table(_stem(group), "pickle", group.pattern, group.paths, keyed)] if columns else []
+    return [Table(group.name, "pickle", group.pattern, group.paths, keyed)] if columns else []
 
 
 def _image_shape(value: object) -> tuple[_SHAPE, str]:
@@ -139,7 +134,7 @@ def npz_tables(survey: Survey, group: Group) -> list[Table]:
             order = image_order(shape if is_one else shape[1:])
             options = {"images": {"array": images, "order": order}}
             columns = {name: kind for name, kind in columns.items() if is_one or name in labels[:1]}
-    made = Table(_stem(group), "npz", group.pattern, group.paths, columns, options)
+    made = Table(group.name, "npz", group.pattern, group.paths, columns, options)
     made.label_list = labels[0] if labels else ""
     return [made] if columns or options else []
 

@@ -14,7 +14,6 @@ from vision_flan.propose.table import Table
 from vision_flan.propose.types import type_of_texts
 from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.readers.text_stream import TextStream
-from vision_flan.spec.names import slug_of
 
 #: Lines from which the format is told, and records from which the types are.
 _LINES, _RECORDS = 200, 5_000
@@ -55,8 +54,7 @@ def delimited_tables(survey: Survey, group: Group) -> list[Table]:
         options["encoding"] = encoding
     if any("\n" in cell for row in rows for cell in row):
         options["allow_newlines"] = True
-    name = slug_of(path.rpartition("/")[2].partition(".")[0])
-    return [Table(name, "delimited", group.pattern, group.paths, columns, options)] if columns else []
+    return [Table(group.name, "delimited", group.pattern, group.paths, columns, options)] if columns else []
 
 
 def list_tables(survey: Survey, group: Group) -> list[Table]:
@@ -70,16 +68,15 @@ def list_tables(survey: Survey, group: Group) -> list[Table]:
         return [Table("boxes", "lines", group.pattern, group.paths, {}, options)]
     if not lines:
         return []
-    name = slug_of(path.rpartition("/")[2].partition(".")[0])
     words = [line.split() for line in lines]
     if with_header := _spaced(words):
-        return [Table(name, "lines", group.pattern, group.paths, {}, {**with_header, **options})]
+        return [Table(group.name, "lines", group.pattern, group.paths, {}, {**with_header, **options})]
     if all(len(parts) == 2 for parts in words):
         is_number = all(parts[1].lstrip("-").isdecimal() for parts in words)
         options = {"line": "{path} {label:d}" if is_number else "{path} {label}", **options}
     elif any(len(parts) > 1 for parts in words):
         return []  # prose
-    return [Table(name, "lines", group.pattern, group.paths, {}, options)]
+    return [Table(group.name, "lines", group.pattern, group.paths, {}, options)]
 
 
 def _spaced(words: Sequence[Sequence[str]]) -> dict[str, object]:
