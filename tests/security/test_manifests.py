@@ -33,6 +33,21 @@ PUBLISHED = {
         "license": "yes",
         "shards": [{"path": "../x.parquet", "rows": 1, "bytes": 1, "sha256": "0"}],
     },
+    "in no known form": {"form": "<b>", "license": "yes", "shards": []},
+    "with a verdict that is no text": {"form": "whole", "license": 7, "shards": []},
+    "with a reason that is no text": {"form": "whole", "license": "no", "reason": ["x"], "shards": []},
+    "with images that are no number": {"form": "mixed", "license": "per_image", "images": "7", "shards": []},
+    "with rows that are no number": {
+        "form": "whole",
+        "license": "yes",
+        "shards": [{"path": "x.parquet", "rows": "1", "bytes": 1, "sha256": "0"}],
+    },
+    "with an example that is no text": {
+        "form": "whole",
+        "license": "yes",
+        "shards": [],
+        "example": {"path": "gallery/a.jpg", "bytes": 1, "sha256": "0", "id": "a", "prompt": 7, "target": ""},
+    },
     **{
         f"with the example {path!r}": {
             "form": "whole",

@@ -23,6 +23,7 @@ from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
+from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.candidates import Candidates
 from vision_flan.records.store import RecordStore
@@ -91,6 +92,8 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
+    if build.quota is None or build.quota > BLOCK_ROWS:
+        engine.expect_work()  # while records are read
     with RecordStore(build.work) as store:
         fresh = build.options.force or build.options.verify_raw  # trust no size and time
         kept = TableCache(build.out / WORK_FOLDER / FOLDER, fresh=fresh)

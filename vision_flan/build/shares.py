@@ -22,6 +22,7 @@ from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.drop_list import DropList, write_list
 from vision_flan.dataset.manifest import Manifest, read_manifests
+from vision_flan.dataset.overlaps import Overlaps, read_overlaps, write_overlaps
 from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -97,8 +98,20 @@ def merge(folders: Sequence[Path], out: Path, report: Reporter) -> list[Manifest
                 added.append(manifest)
             report.advance(1, manifest.download_size)
         (out / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+        _add_overlaps(folders, out)
         refresh_readme(out, report)
     return added
+
+
+def _add_overlaps(folders: Sequence[Path], out: Path) -> None:
+    """What is known of the configs' overlap with benchmarks; an entry of `out` stays, then of an earlier
+    folder."""
+    manifests, found = read_manifests(out), Overlaps()
+    for folder in (*reversed(folders), out):
+        for task, known in read_overlaps(folder, manifests).items():
+            found[task] = found.get(task, {}) | known
+    if found:
+        write_overlaps(out, manifests, found)
 
 
 def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporter) -> bool:

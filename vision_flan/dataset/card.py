@@ -30,6 +30,7 @@ from vision_flan.dataset.licenses import (
     shown,
 )
 from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
+from vision_flan.dataset.overlaps import Overlaps, by_benchmark, read_overlaps
 from vision_flan.dataset.plot import PLOT, by_category
 from vision_flan.dataset.publication import (
     MIXED,
@@ -65,33 +66,44 @@ def refresh_card(folder: Path) -> list[VflanError]:
     manifests, broken = readable_manifests(folder)
     refresh_gallery(folder, manifests)
     if not is_current(folder, manifests):
-        write_atomically(folder / CARD, render_card(manifests, read_gallery(folder, manifests)))
+        write_atomically(folder / CARD, _card_of(folder, manifests))
     return list(broken.values())
 
 
 def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
     """Whether README.md of a compiled folder is what its manifests say."""
     try:
-        card = render_card(manifests, read_gallery(folder, manifests))
-        return (folder / CARD).read_bytes() == card.encode()
+        return (folder / CARD).read_bytes() == _card_of(folder, manifests).encode()
     except FileNotFoundError:
         return False
 
 
-def render_card(manifests: Mapping[str, Manifest], gallery: Mapping[str, Example] | None = None) -> str:
+def _card_of(folder: Path, manifests: Mapping[str, Manifest]) -> str:
+    return render_card(manifests, read_gallery(folder, manifests), read_overlaps(folder, manifests))
+
+
+def render_card(
+    manifests: Mapping[str, Manifest],
+    gallery: Mapping[str, Example] | None = None,
+    overlaps: Overlaps | None = None,
+) -> str:
     """The card of a folder on disk, all tasks whole.
 
     Args:
         gallery: the examples in the folder, by task.
+        overlaps: what tasks share with benchmarks, as far as it is known.
     """
-    examples = gallery or {}
-    tasks = {
-        name: PublishedTask(
-            manifest,
-            Publication(WHOLE, license_of(manifest), "", manifest.shards, example=examples.get(name)),
+    examples, shared = gallery or {}, overlaps or {}
+    tasks = {}
+    for name, manifest in manifests.items():
+        publication = Publication(
+            WHOLE,
+            license_of(manifest),
+            shards=manifest.shards,
+            example=examples.get(name),
+            overlaps=shared.get(name, {}),
         )
-        for name, manifest in manifests.items()
-    }
+        tasks[name] = PublishedTask(manifest, publication)
     front = {"pretty_name": "Vision-Flan", **front_matter.loadable(tasks)}
     return f"{front_matter.as_text(front)}\n{_body(tasks, '', '')}"
 
@@ -225,6 +237,7 @@ def _body(tasks: Mapping[str, PublishedTask], repo_id: str, contact: str) -> str
         images=distinct_images(task.manifest.contents for task in tasks.values()),
         tokens=_tokens(tasks),
         example=shown[0] if shown else None,
+        benchmarks=by_benchmark({name: task.publication.overlaps for name, task in tasks.items()}),
         whole=whole,
         mixture=[task.task for task in whole[:2]],
         whole_rows=sum(task.rows for task in whole),

@@ -21,6 +21,7 @@ from PIL import Image
 
 from vision_flan.columns import IMAGE
 from vision_flan.dataset.manifest import Manifest, write_atomically, write_bytes_atomically
+from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.publication import Example, lacks, terms_of
 from vision_flan.dataset.sensitive import kinds_of
 from vision_flan.instances.images import decoded
@@ -78,7 +79,7 @@ def read_example(folder: Path, manifest: Manifest) -> Example | None:
         return None
     try:
         data = json.loads(_facts_path(folder, manifest.task).read_text("utf-8"))
-        example = Example(**data["example"])
+        example = record_from(Example, data["example"])
         size = (folder / image_path(manifest.task)).stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
 from vision_flan.spec.model import DatasetSpec, TaskSpec
@@ -108,7 +109,7 @@ class Manifest:
             _check_types(data)
             _check_names(data)
             data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
-            data["shards"] = tuple(ShardFacts(**shard) for shard in data["shards"])
+            data["shards"] = tuple(record_from(ShardFacts, shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
             data["suites"] = tuple(data["suites"])
             return cls(**data)
@@ -261,7 +262,7 @@ def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, 
     for task, error in broken.items():
         if not tasks or task in tasks:
             result.tasks += 1
-            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"is {error.what}"))
+            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"cannot be used: {error.what}"))
     for task, manifest in manifests.items():
         if tasks and task not in tasks:
             continue

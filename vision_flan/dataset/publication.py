@@ -13,8 +13,9 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,8 @@ from PIL import Image
 
 from vision_flan.columns import COLUMNS, IMAGE, arrow_type, features_dict
 from vision_flan.dataset.manifest import Manifest
+from vision_flan.dataset.overlaps import Overlap, overlaps_from
+from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.shards import COMPRESSION, ShardFacts
 from vision_flan.errors import Location, VflanError
 from vision_flan.spec.license import PER_IMAGE, UNCLEAR, YES, License, license_from
@@ -72,6 +75,7 @@ class Publication:
         shards: the files in the repository.
         images: instances of a mixed config that have their image.
         example: an instance to look at, of tasks whose images anybody may see.
+        overlaps: what the task shares with benchmarks, by name. Left out of the file if nothing is known.
     """
 
     form: str
@@ -80,6 +84,7 @@ class Publication:
     shards: tuple[ShardFacts, ...] = ()
     images: int = 0
     example: Example | None = None
+    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class PublishedTask:
         for file in data["raw_files"]:
             file.pop("mtime", None)
         data["published"] = asdict(self.publication)
+        if not self.publication.overlaps:
+            del data["published"]["overlaps"]
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -123,17 +130,28 @@ class PublishedTask:
         if published is None:
             return cls(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         try:
-            shards = tuple(ShardFacts(**shard) for shard in published.pop("shards"))
-            example = published.pop("example", None)
-            shown = Example(**example) if example else None
-            publication = Publication(**published, shards=shards, example=shown)
-            named = [shard.path for shard in shards] + ([shown.path] if shown else [])
-            outside = [path for path in named if path.startswith("/") or ".." in path.split("/")]
-        except (KeyError, TypeError, AttributeError) as error:
+            publication = _publication_from(published)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise VflanError(f"not a published manifest: {error}", where=place) from error
+        shown = publication.example
+        named = [shard.path for shard in publication.shards] + ([shown.path] if shown else [])
+        outside = [path for path in named if path.startswith("/") or ".." in path.split("/")]
         if outside:
             raise VflanError(f"the file {outside[0]!r:.80} leads out of the repository", where=place)
         return cls(manifest, publication)
+
+
+def _publication_from(data: dict[str, Any]) -> Publication:
+    """The `published` block of a manifest; raises what a block of another form runs into."""
+    example, overlaps = data.pop("example", None), overlaps_from(data.pop("overlaps", {}))
+    shards = tuple(record_from(ShardFacts, shard) for shard in data.pop("shards"))
+    shown = record_from(Example, example) if example else None
+    made = Publication(**data, shards=shards, example=shown, overlaps=overlaps)
+    if made.form not in FORMS:
+        raise ValueError(f"{made.form!r:.80} is no form of publication")
+    if [type(made.license), type(made.reason), type(made.images)] != [str, str, int]:
+        raise ValueError("license, reason and images are not two texts and a number")
+    return made
 
 
 def terms_of(manifest: Manifest) -> License:

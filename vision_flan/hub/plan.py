@@ -10,6 +10,7 @@ from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path, permitted, read_attribution
 from vision_flan.dataset.gallery import image_path, read_example, refresh_gallery
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifests
+from vision_flan.dataset.overlaps import read_overlaps
 from vision_flan.dataset.publication import (
     MIXED,
     MIXED_FOLDER,
@@ -157,6 +158,7 @@ def local_tasks(
         )
     _check_names(manifests, choices, folder)
     refresh_gallery(folder, manifests)
+    overlaps = read_overlaps(folder, manifests)
     found = {}
     for task, manifest in manifests.items():
         if choices.only and task not in choices.only:
@@ -168,7 +170,9 @@ def local_tasks(
         if terms_of(manifest).annotations.verdict == NO and task not in choices.allowed:
             say(f"{task}: stays here, its annotations must not be passed on")
             continue
-        found[task] = _published(folder, manifest, choices, say)
+        published, uploads = _published(folder, manifest, choices, say)
+        publication = replace(published.publication, overlaps=overlaps.get(task, {}))
+        found[task] = (replace(published, publication=publication), uploads)
     return found
 
 

@@ -31,7 +31,14 @@ from vision_flan.dataset.card import write_card
 from vision_flan.dataset.drop_list import FOLDER as DROPS_FOLDER
 from vision_flan.dataset.drop_list import DropList, write_list
 from vision_flan.dataset.gallery import FOLDER as GALLERY_FOLDER
-from vision_flan.dataset.manifest import FOLDER, Manifest, manifest_path, write_atomically
+from vision_flan.dataset.manifest import (
+    FOLDER,
+    Manifest,
+    manifest_path,
+    readable_manifests,
+    write_atomically,
+)
+from vision_flan.dataset.overlaps import write_overlaps
 from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.changelog import version_changes
@@ -122,7 +129,7 @@ class Rehydrator:
             self.report.note(f"{task}: shards differ ({versions}); comparing row by row")
             self._compare_rows(remote, published, built, staging)
             same = ROWS
-        self._move(task, built, staging)
+        self._move(published, built, staging)
         return Rehydrated(task, built, same)
 
     def _compare_rows(self, remote: Remote, published: PublishedTask, built: Manifest, staging: Path) -> None:
@@ -149,8 +156,9 @@ class Rehydrator:
                 )
                 yield from fingerprints(Path(local))
 
-    def _move(self, task: str, built: Manifest, staging: Path) -> None:
+    def _move(self, published: PublishedTask, built: Manifest, staging: Path) -> None:
         """Move a config: the old manifest is removed first, the new one is written last."""
+        task = published.task
         manifest_path(self.out, task).unlink(missing_ok=True)
         shutil.rmtree(self.out / task, ignore_errors=True)
         (staging / task).replace(self.out / task)
@@ -164,6 +172,9 @@ class Rehydrator:
         write_atomically(manifest_path(self.out, task), built.to_json())
         manifest_path(staging, task).unlink()
         write_list(staging, DropList(task))
+        if published.publication.overlaps:
+            manifests, _ = readable_manifests(self.out)
+            write_overlaps(self.out, manifests, {task: dict(published.publication.overlaps)})
         _tidy(staging, task)
         write_card(self.out)
 

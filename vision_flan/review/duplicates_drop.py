@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vision_flan.build.install import refresh_readme
 from vision_flan.build.leave_out import drop_installed
-from vision_flan.build.locks import machine_errors
+from vision_flan.build.locks import WORK_FOLDER, machine_errors
 from vision_flan.dataset.drop_list import Drop
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.dataset.overlaps import Overlap, Overlaps, shards_checksum, write_overlaps
@@ -113,7 +114,7 @@ def _name(found: Duplicates, place: Place) -> str:
 def dropped_of(found: Duplicates, rule: Rule, report: Reporter, *, drop: bool) -> dict[str, dict[str, int]]:
     """What would go of each task by reason; with `drop`, it goes, and stays out of later compiles.
 
-    What is shared with other folders is written to `overlaps.json` either way.
+    What is shared with other folders is written to `overlaps.json` and to the card either way.
 
     Raises:
         VflanError: a task would have no instance left, or a shard is damaged. Tasks before it are done.
@@ -136,6 +137,8 @@ def dropped_of(found: Duplicates, rule: Rule, report: Reporter, *, drop: bool) -
     if len(found.folders) > 1:
         with machine_errors(folder):
             record_overlaps(found, before, drops if drop else {})
+            (folder / WORK_FOLDER).mkdir(exist_ok=True)
+            refresh_readme(folder, report)
     return going
 
 
