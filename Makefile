@@ -78,9 +78,10 @@ docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs; TASKS=nam
 fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TARGETS="zip sql" for some
 	$(BIN)/python -m tests.fuzz.run $(TARGETS)
 
-bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
+bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios, and what many configs cost at a load
 	$(BIN)/python -m tests.benchmarks.compile
 	$(BIN)/python -m tests.benchmarks.records
+	$(BIN)/python -m tests.benchmarks.card_cost
 
 test-suite-kills: $(VENV)/test  ## build a whole suite in every way, killed and resumed: the same bytes? Minutes
 	$(BIN)/python -m tests.benchmarks.same_bytes
