@@ -1,9 +1,9 @@
 """What 186 further configs cost at a load: `python -m tests.benchmarks.card_cost`.
 
-The card is YAML that `datasets` reads at every load, for all configs. One task is loaded for the first time, with
-an empty cache, from a folder of 187 tasks and from one that has it alone; then the same from the test Hub. Each
-load is a process of its own; `import datasets` is not counted. Exit code 1 if the further configs cost more
-than they may.
+The card is YAML that `datasets` reads at every load, for all configs. One task is loaded for the first
+time, with an empty cache, from a folder of 187 tasks and from one that has it alone; then the same from the
+test Hub. Each load is a process of its own; `import datasets` is not counted. Exit code 1 if the further
+configs cost more than they may.
 """
 
 from __future__ import annotations
