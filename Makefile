@@ -9,7 +9,8 @@ WORKERS ?= 2
 LOCKED := install --quiet --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary jsonpath-rw
 EDITABLE := install --quiet --no-deps --no-build-isolation -e .
 
-.PHONY: help demo dev test test-publish test-suite-kills test-trainers coverage lint format docs fuzz bench lock test-newest test-lowest clean
+.PHONY: help demo dev test test-publish test-suite-kills test-trainers coverage lint format docs site fuzz bench lock \
+	test-newest test-lowest clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -74,6 +75,9 @@ format: $(VENV)/dev  ## format with ruff
 
 docs: $(VENV)/dev  ## regenerate what docs/ makes from code and specs; TASKS=name: the lines of that task alone
 	$(BIN)/python -m tests.docs.generate $(TASKS)
+
+site: $(VENV)/dev  ## build the docs as a site in build/docs/site, with a catalog of all tasks: two minutes
+	$(BIN)/python -m tests.docs.site build/docs $(TASKS)
 
 fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TARGETS="zip sql" for some
 	$(BIN)/python -m tests.fuzz.run $(TARGETS)

@@ -25,8 +25,8 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1  # findings in a spec, a folder that does not verify, an unknown name
     USAGE = 2  # click's own code for wrong arguments
-    MISSING_RAW = 3  # raw files are missing
-    BAD_RAW = 4  # raw files exist but cannot be read as the spec says
+    MISSING_RAW = 3  # raw files are missing, or did not come
+    BAD_RAW = 4  # raw files, or what a server sends for them, cannot be taken as what the spec says
     SYSTEM = 5  # disk full, no permission, folder locked by another run
     HUB = 6  # the Hub refused or cannot be reached
     INTERRUPTED = 130
@@ -103,6 +103,10 @@ class MachineError(VflanError):
     errno: int | None = None
 
     exit_code = ExitCode.SYSTEM
+
+
+class StoreError(MachineError):
+    """The store of a compiled folder, such as `s3://bucket/name`, refused or did not answer."""
 
 
 class HubError(VflanError):

@@ -56,6 +56,7 @@ class Limits:
         cpu: seconds of processor time for one step, of all its threads.
         wall: seconds for one step.
         sql: seconds for one SELECT or view.
+        rate: bytes a second that a download must bring, in the mean of a minute.
     """
 
     memory: int = _usual_memory()
@@ -64,8 +65,9 @@ class Limits:
     cpu: int = 8 * 3600
     wall: int = 4 * 3600
     sql: int = 2 * 3600
+    rate: int = 1000
 
-    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "file", "spill"})
+    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "file", "spill", "rate"})
 
     def changed_by(self, environment: Mapping[str, str]) -> Limits:
         """These limits with those that the environment sets.
@@ -90,6 +92,8 @@ class Limits:
 CHECKING = Limits(memory=min(6 * GIB, _usual_memory()), file=4 * GIB, spill=GIB, cpu=900, wall=600, sql=60)
 #: To read and compile raw files of any size.
 COMPILING = Limits()
+#: To send and receive files, which takes as long as the line needs.
+TRANSFERRING = replace(COMPILING, wall=0)
 
 
 @dataclass(frozen=True)

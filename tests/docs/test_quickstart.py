@@ -11,7 +11,9 @@ from tests.docs.console import examples, matches, run
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md", "docs/scale.md", "docs/review.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/quickstart.md", "docs/concepts.md", "docs/scale.md", "docs/review.md"]
+)
 def test_every_command_prints_what_the_document_shows(name: str, tmp_path: Path) -> None:
     found = list(examples(REPOSITORY / name))
     assert found, f"{name} has no console block"

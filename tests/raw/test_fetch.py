@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.raw.http_server import CONTENT, MD5, Upstream, serving
 from tests.toy import LICENSE
@@ -18,6 +21,7 @@ from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawEr
 from vision_flan.raw import fetch as fetching
 from vision_flan.raw import transfer
 from vision_flan.raw.fetch import check_space, download, plan
+from vision_flan.raw.web import PRIVATE_HOSTS, is_public
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
@@ -166,7 +170,7 @@ def test_a_passing_server_error_is_tried_again(upstream: Upstream, tmp_path: Pat
 
 def test_an_html_page_is_refused_before_the_checksum(upstream: Upstream, tmp_path: Path) -> None:
     upstream.content, upstream.kind = b"<html>sign in</html>", "text/html; charset=utf-8"
-    with pytest.raises(MissingRawError, match="HTML page, not the file") as failure:
+    with pytest.raises(BadRawError, match="HTML page, not the file") as failure:
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     assert failure.value.hint.endswith(str(tmp_path / "raw" / "pets" / "images.zip"))
     assert names_in(tmp_path / "raw") == []
@@ -174,7 +178,7 @@ def test_an_html_page_is_refused_before_the_checksum(upstream: Upstream, tmp_pat
 
 def test_another_size_is_refused_before_anything_is_written(upstream: Upstream, tmp_path: Path) -> None:
     upstream.content = CONTENT[:-1]
-    with pytest.raises(MissingRawError, match="gives 2,999,999 bytes, the file has 3,000,000"):
+    with pytest.raises(BadRawError, match="gives 2,999,999 bytes, the file has 3,000,000"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     assert names_in(tmp_path / "raw") == []
 
@@ -242,7 +246,7 @@ def test_junk_without_size_or_checksum_is_refused_by_its_first_bytes(
 ) -> None:
     upstream.content, upstream.kind = junk, "application/octet-stream"
     file = {"path": name, "url": f"{upstream.url}/{name}"}
-    with pytest.raises((MissingRawError, BadRawError), match=JUNK[junk]) as failure:
+    with pytest.raises(BadRawError, match=JUNK[junk]) as failure:
         bring(catalog_with(tmp_path, [file]), tmp_path / "raw")
     if junk:
         assert "(Content-Type: application/octet-stream)" in failure.value.what
@@ -254,7 +258,7 @@ def test_a_transfer_that_exceeds_the_declared_size_is_stopped(
     upstream: Upstream, tmp_path: Path, length: bool
 ) -> None:
     upstream.length = length
-    with pytest.raises(MissingRawError, match="more than the 5 bytes|gives 3,000,000 bytes"):
+    with pytest.raises(BadRawError, match="more than the 5 bytes|gives 3,000,000 bytes"):
         bring(catalog_with(tmp_path, [zip_at(upstream, md5=None, bytes=5)]), tmp_path / "raw")
     assert names_in(tmp_path / "raw") == []
 
@@ -269,7 +273,7 @@ def test_an_answer_without_a_length_that_is_too_short_is_asked_for_the_rest(
 
 def test_a_shorter_file_without_a_length_is_refused(upstream: Upstream, tmp_path: Path) -> None:
     upstream.length, upstream.content = False, CONTENT[:1000]
-    with pytest.raises(MissingRawError, match="gives 1,000 bytes, the file has 3,000,000"):
+    with pytest.raises(BadRawError, match="gives 1,000 bytes, the file has 3,000,000"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     assert names_in(tmp_path / "raw") == []
 
@@ -295,7 +299,7 @@ def test_gzip_on_the_way_is_refused_but_a_gz_file_may_be_called_so(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     upstream.encoding = "gzip"
-    with pytest.raises(MissingRawError, match="Content-Encoding: gzip"):
+    with pytest.raises(BadRawError, match="Content-Encoding: gzip"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     upstream.content = b"\x1f\x8b" + bytes(100)
     bring(catalog_with(tmp_path, [{"path": "a.tar.gz", "url": f"{upstream.url}/a.tar.gz"}]), tmp_path / "raw")
@@ -305,9 +309,42 @@ def test_gzip_on_the_way_is_refused_but_a_gz_file_may_be_called_so(
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a.zip", "data:,x"])
 def test_a_redirect_out_of_http_is_refused(upstream: Upstream, tmp_path: Path, target: str) -> None:
     upstream.redirect = target
-    with pytest.raises(MissingRawError, match="not http or https"):
+    with pytest.raises(BadRawError, match="not http or https"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     assert names_in(tmp_path / "raw") == []
+
+
+# --- which hosts are asked
+
+
+def test_a_proxy_is_asked_for_hosts_of_the_internet_alone(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PRIVATE_HOSTS)
+    monkeypatch.setenv("http_proxy", upstream.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    bring(catalog_with(tmp_path, [zip_at(upstream, url="http://data.example.org/images.zip")]), tmp_path)
+    assert [path for _, path, _ in upstream.requests] == ["http://data.example.org/images.zip"]
+    for host in ("127.0.0.1:9", "localhost", "169.254.169.254"):
+        catalog = catalog_with(tmp_path, [zip_at(upstream, url=f"http://{host}/images.zip")])
+        with pytest.raises(BadRawError, match="no host of the internet") as failure:
+            bring(catalog, tmp_path / host)
+        assert "--allow-private-hosts" in failure.value.hint
+    assert len(upstream.requests) == 1
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_inside_another_is_as_public_as_it_is_alone(inner: ipaddress.IPv4Address) -> None:
+    number = int(inner)
+    alone = inner.is_global and not inner.is_multicast
+    assert is_public(inner) == alone
+    for outer in ((0xFFFF << 32) + number, (0x2002 << 112) + (number << 80), (0x64FF9B << 96) + number):
+        assert is_public(ipaddress.IPv6Address(outer)) == alone
+
+
+@pytest.mark.parametrize("host", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "8.8.8.8"])
+def test_addresses_of_the_internet_are_public(host: str) -> None:
+    assert is_public(ipaddress.ip_address(host))
 
 
 # --- what is on the disk already
@@ -321,7 +358,7 @@ def test_a_part_that_is_a_link_or_a_fifo_is_never_written_through(
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "raw" / "pets").mkdir(parents=True)
     make(tmp_path / "raw" / "pets" / name)
-    with pytest.raises(MachineError, match="not a file of ours"):
+    with pytest.raises(BadRawError, match="not a file of ours"):
         bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     assert (tmp_path / "mine").read_text() == "mine"
 
@@ -344,7 +381,7 @@ def test_a_subfolder_that_leads_out_is_refused_but_the_folder_itself_may_be_a_li
     bring(catalog_with(tmp_path, [zip_at(upstream)]), tmp_path / "raw")
     (tmp_path / "outside").mkdir()
     (tmp_path / "disk" / "sub").symlink_to(tmp_path / "outside")
-    with pytest.raises(MachineError, match="leads out of"):
+    with pytest.raises(BadRawError, match="leads out of"):
         bring(catalog_with(tmp_path, [zip_at(upstream, path="sub/images.zip")]), tmp_path / "raw")
     assert list((tmp_path / "outside").iterdir()) == []
 

@@ -64,8 +64,9 @@ def entries_of(folder: Path, chunk: int) -> tuple[list[Any], str]:
     found: list[Any] = []
     with RawDataset(folder, "toy") as raw, TextStream(raw, "a.json", "utf-8-sig", chunk) as stream:
         try:
-            for key, value, _ in JsonScanner(stream).entries():
-                found.append((key, repr(value)))
+            for entries in JsonScanner(stream).entries(Any):
+                keys = entries.keys or [None] * len(entries.values)
+                found += [(key, repr(value)) for key, value in zip(keys, entries.values, strict=True)]
         except BadRawError as error:
             return found, str(error)
     return found, ""
@@ -105,6 +106,46 @@ def test_a_key_that_occurs_twice_gives_both_records(tmp_path: Path) -> None:
     rows = [row for batch in reader.batches(RawDataset(tmp_path, "toy")) for row in batch.to_pylist()]
     assert [row["id"] for row in rows] == list(range(1000))
     assert rows[500]["_key"] == "k0"
+
+
+@pytest.mark.parametrize("value", _ODD)
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_value_of_a_key_that_is_stepped_over_is_refused_as_if_it_were_read(
+    tmp_path: Path, value: str, is_read: bool
+) -> None:
+    records = ", ".join(f'{{"id": {i}, "v": {value if i == 500 else 1}}}' for i in range(1000))
+    (tmp_path / "a.json").write_text(
+        f'{{"skipped": [{records}], "rows": [{records}]}}', "utf-8", "surrogatepass"
+    )
+    at = {"at": "rows"} if is_read else {"at": "none"}
+    reader = JsonReader(TableSpec("t", "json", "a.json", at, {"id": pa.int64()}))
+
+    def said() -> str:
+        try:
+            return str([batch.to_pylist() for batch in reader.batches(RawDataset(tmp_path, "toy"))])
+        except BadRawError as error:
+            return str(error)
+
+    many = said()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BulkDecoder, "decode", lambda *_: None)
+        assert many == said()
+
+
+def test_lists_before_the_rows_are_stepped_over_many_entries_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped = [{"n": i, "inside": [{"n": 1}]} for i in range(100_000)]
+    by_key = {str(i): record for i, record in enumerate(skipped)}
+    (tmp_path / "a.json").write_text(json.dumps({"list": skipped, "object": by_key, "rows": [{"id": 1}]}))
+    alone = []
+    one = JsonScanner._try_value
+    monkeypatch.setattr(JsonScanner, "_try_value", lambda self: alone.append(1) or one(self))
+    reader = JsonReader(TableSpec("t", "json", "a.json", {"at": "rows"}, {"id": pa.int64()}))
+    assert [
+        row["id"] for batch in reader.batches(RawDataset(tmp_path, "toy")) for row in batch.to_pylist()
+    ] == [1]
+    assert len(alone) < 200
 
 
 def test_a_document_of_odd_values_takes_no_longer_than_one_by_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ def run_command(root: Path, arguments: list[str], limits: dict[str, str]) -> Non
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     os.environ.update(limits)
+    hurry()
     catalog = Catalog(root / "task_specs", root / "instructions")
     Catalog.default = classmethod(lambda cls: catalog)  # type: ignore[method-assign, assignment]
     sys.argv = ["vflan", *arguments]
@@ -44,6 +46,20 @@ def run_command(root: Path, arguments: list[str], limits: dict[str, str]) -> Non
     except BaseException:
         sys.excepthook(*sys.exc_info())
     os._exit(99)
+
+
+def hurry() -> None:
+    """Let a slow server be slow within a second, and one server of this machine be `public.test`."""
+    from vision_flan.raw import transfer, web
+
+    transfer.PAUSE, transfer.ATTEMPTS, web.WINDOW = 0.0, 2, 0.3
+    connect = web._connect
+
+    def connected(host: str, port: int, timeout: float | None) -> socket.socket:
+        public = host == "public.test"
+        return socket.create_connection(("127.0.0.1", port)) if public else connect(host, port, timeout)
+
+    web._connect = connected
 
 
 def serve() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vision_flan.raw.fetch import Step
     from vision_flan.raw.link_check import LinkAnswer
     from vision_flan.raw.roots import RawRoots
+    from vision_flan.raw.terms import Terms
+    from vision_flan.raw.web import Manners
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.model import DatasetSpec
 
@@ -39,7 +41,13 @@ Examples:
     "--max-size",
     type=SIZE,
     metavar="SIZE",
-    help="Of several datasets: those that fit together, the smallest first. As 50GB, 800MB.",
+    help="Most bytes of this run: datasets that fit together, the smallest first. As 50GB, 800MB.",
+)
+@click.option(
+    "--allow-private-hosts",
+    is_flag=True,
+    envvar="VFLAN_ALLOW_PRIVATE_HOSTS",
+    help="Also ask hosts of this machine and its network, which a spec's URLs may not name.",
 )
 @click.option(
     "--jobs",
@@ -63,6 +71,7 @@ def fetch(
     raw: RawRoots,
     names: tuple[str, ...],
     max_size: int | None,
+    allow_private_hosts: bool,
     jobs: int,
     yes: bool,
     dry_run: bool,
@@ -75,6 +84,7 @@ def fetch(
     overwritten. After an interruption the same command resumes where it stopped. Of several datasets,
     existing files are compared by size only, and datasets that images are borrowed from are fetched too.
     """
+    from vision_flan.raw.terms import Terms
     from vision_flan.spec.catalog import Catalog
     from vision_flan.spec.names import find_dataset
 
@@ -83,22 +93,25 @@ def fetch(
     if suite is not None:
         slugs += [catalog.task(task).dataset for task in catalog.suite(suite)]
     slugs = list(dict.fromkeys(slugs))
+    terms = Terms.of(private_hosts=allow_private_hosts)
     if links_only:
-        _check_links([catalog.dataset(slug) for slug in slugs or catalog.dataset_files], as_json=as_json)
+        asked = [catalog.dataset(slug) for slug in slugs or catalog.dataset_files]
+        _check_links(asked, terms.manners, as_json=as_json)
         return
     if not slugs:
         raise click.UsageError("give a dataset, a task of it, or --suite; `vflan list` shows them")
     if len(slugs) == 1 and suite is None and max_size is None:
-        _fetch_one(catalog.dataset(slugs[0]), raw, names, yes=yes, dry_run=dry_run, as_json=as_json)
+        _fetch_one(catalog.dataset(slugs[0]), raw, names, terms, yes=yes, dry_run=dry_run, as_json=as_json)
         return
     if names:
         raise click.UsageError("--file is for one dataset")
-    _fetch_many(slugs, raw, catalog, max_size, jobs, yes=yes, dry_run=dry_run, as_json=as_json)
+    _fetch_many(slugs, raw, catalog, max_size, terms, jobs, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def _fetch_one(
-    spec: DatasetSpec, raw: RawRoots, names: tuple[str, ...], *, yes: bool, dry_run: bool, as_json: bool
-) -> None:
+    spec: DatasetSpec, raw: RawRoots, names: tuple[str, ...], terms: Terms,
+    *, yes: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     from vision_flan.raw.fetch import Action, check_space, plan
 
     steps = plan(spec, raw, names)
@@ -110,21 +123,23 @@ def _fetch_one(
     if coming and not dry_run:
         if not yes and not _confirmed(coming):
             raise SystemExit(ExitCode.MISSING_RAW)
-        errors = _download(coming, quiet=as_json)
+        errors = _download(coming, terms, quiet=as_json)
     if as_json:
         print_json(_document(spec, steps, raw, errors, dry_run))
     _exit({step.action for step in steps}, errors, dry_run)
 
 
 def _fetch_many(
-    slugs: list[str], raw: RawRoots, catalog: Catalog, max_size: int | None, jobs: int,
+    slugs: list[str], raw: RawRoots, catalog: Catalog, max_size: int | None, terms: Terms, jobs: int,
     *, yes: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from vision_flan.cli.fetch_many import fetch_datasets
     from vision_flan.raw.downloads import plan_datasets
 
     plans = plan_datasets(slugs, raw, catalog)
-    fetched = fetch_datasets(plans, most=max_size, jobs=jobs, yes=yes, dry_run=dry_run, quiet=as_json)
+    fetched = fetch_datasets(
+        plans, most=max_size, terms=terms, jobs=jobs, yes=yes, dry_run=dry_run, quiet=as_json
+    )
     if as_json:
         left_out = {one.dataset.dataset for one in fetched.left_out}
         documents = []
@@ -143,18 +158,18 @@ def _fetch_many(
 
 def _exit(actions: set[str], errors: Mapping[str, VflanError], dry_run: bool) -> None:
     if errors:
-        raise SystemExit(next(iter(errors.values())).exit_code)
+        raise SystemExit(max(error.exit_code for error in errors.values()))
     if "different" in actions:
         raise SystemExit(ExitCode.BAD_RAW)
     if "by_hand" in actions and not dry_run:
         raise SystemExit(ExitCode.MISSING_RAW)
 
 
-def _check_links(datasets: Iterable[DatasetSpec], *, as_json: bool) -> None:
+def _check_links(datasets: Iterable[DatasetSpec], manners: Manners, *, as_json: bool) -> None:
     from vision_flan.raw.link_check import check_links
 
     answers = []
-    for answer in check_links(datasets):
+    for answer in check_links(datasets, manners):
         answers.append(answer)
         if not as_json:
             _print_answer(answer)
@@ -186,7 +201,7 @@ def _confirmed(steps: Sequence[Step]) -> bool:
         raise click.UsageError("no terminal to confirm on; pass --yes, or --dry-run") from error
 
 
-def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
+def _download(steps: Sequence[Step], terms: Terms, *, quiet: bool) -> dict[str, VflanError]:
     """Download everything possible; one failure does not stop the rest."""
     from vision_flan.raw.fetch import download
 
@@ -194,7 +209,7 @@ def _download(steps: Sequence[Step], *, quiet: bool) -> dict[str, VflanError]:
     for step in steps:
         try:
             with reporter(quiet=quiet) as report:
-                download(step, report)
+                download(step, report, terms)
         except VflanError as error:
             errors[step.file.path] = error
             print_error(error)

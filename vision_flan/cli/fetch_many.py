@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import click
 from rich.console import Console
@@ -25,6 +25,7 @@ from vision_flan.cli.output import LOG_EVERY, echo, is_terminal, one_line, plain
 from vision_flan.errors import ExitCode, VflanError
 from vision_flan.raw.downloads import DatasetPlan, download_all, within
 from vision_flan.raw.fetch import Action, Step, check_space, total_bytes
+from vision_flan.raw.terms import Quota, Terms
 from vision_flan.report import Reporter, counted, duration, human_bytes
 
 #: Files whose own bars are shown below that of all files.
@@ -48,7 +49,7 @@ class Fetched:
     def exit_code(self, *, dry_run: bool) -> int:
         """As of one dataset: failures first, then files that differ, then those to get by hand."""
         if self.errors:
-            return next(iter(self.errors.values())).exit_code
+            return max(error.exit_code for error in self.errors.values())
         if any(one.of(Action.DIFFERENT) for one in self.plans):
             return ExitCode.BAD_RAW
         incomplete = self.left_out or any(one.of(Action.BY_HAND) for one in self.plans)
@@ -56,12 +57,13 @@ class Fetched:
 
 
 def fetch_datasets(
-    plans: Sequence[DatasetPlan], *, most: int | None, jobs: int, yes: bool, dry_run: bool, quiet: bool
-) -> Fetched:
+    plans: Sequence[DatasetPlan], *, most: int | None, terms: Terms, jobs: int, yes: bool, dry_run: bool,
+    quiet: bool,
+) -> Fetched:  # fmt: skip
     """Show the plan, ask once, download in parallel.
 
     Args:
-        most: bytes to download at most, None for no bound.
+        most: bytes to download at most, None for no bound; files of unknown size have what the others leave.
         quiet: print nothing but the question.
 
     Raises:
@@ -77,10 +79,12 @@ def fetch_datasets(
         return fetched
     if not yes and not _confirmed(coming):
         raise SystemExit(ExitCode.MISSING_RAW)
+    if most is not None:
+        terms = replace(terms, quota=Quota(most - total_bytes(coming)))
     on_terminal = not quiet and is_terminal(sys.stderr)
     display = _Bars(coming) if on_terminal else _Lines(coming, quiet=quiet)
     with display.shown():
-        for step, error in download_all(coming, jobs, display.file):
+        for step, error in download_all(coming, jobs, display.file, terms):
             if error:
                 fetched.errors[str(step.path)] = error
             else:

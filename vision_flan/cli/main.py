@@ -20,7 +20,7 @@ from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.guard import EndedError, run_guarded
-from vision_flan.limits import COMPILING, explained
+from vision_flan.limits import COMPILING, TRANSFERRING, explained
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -57,18 +57,10 @@ COMMANDS = {
 HIDDEN = {"licences": "licenses"}
 
 
-#: Commands that read specs or raw files. The others read what their user made, and may take all there is.
-GUARDED = frozenset(COMMANDS) - {
-    "train",
-    "projector",
-    "export",
-    "score",
-    "evaluate",
-    "tables",
-    "reproduce",
-    "publish",
-    "fetch",
-}
+#: Commands that start others, or fill the memory of a GPU: they may take all there is.
+UNLIMITED = frozenset({"train", "projector", "evaluate", "reproduce"})
+#: Commands that wait for a server: how long that takes is a matter of the line.
+WAITING = frozenset({"fetch", "publish", "export", "score"})
 
 
 class _LazyGroup(click.Group):
@@ -126,7 +118,7 @@ def vflan(verbose: bool, as_json: bool) -> None:
 
     \b
     Exit codes: 0 done, 1 findings or an unknown name, 2 wrong arguments,
-    3 raw files missing, 4 raw files unreadable, 5 disk or permissions,
+    3 raw files missing, 4 raw files refused, 5 disk or permissions,
     6 the Hub, 130 interrupted, 141 the reader of the output ended first.
     With --json an error is a JSON document too: code, message, hint, where.
     """
@@ -252,11 +244,11 @@ def compile_main() -> None:
 
 
 def _guarded(command: click.Command, name: str) -> int:
-    """`run` in a child process with limits, for commands that read specs or raw files."""
-    if name not in GUARDED:
+    """`run` in a child process with limits, for commands that read what others made."""
+    if name in UNLIMITED or HIDDEN.get(name, name) not in COMMANDS:
         return run(command)
     try:
-        run_guarded(COMPILING)
+        run_guarded(TRANSFERRING if name in WAITING else COMPILING)
     except EndedError as end:
         return _failed(end.error, _wants_json(sys.argv[1:])) if end.error else end.code
     except VflanError as error:

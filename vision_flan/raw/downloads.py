@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vision_flan.errors import VflanError
 from vision_flan.raw.fetch import Action, Step, download, plan, total_bytes
 from vision_flan.raw.roots import RawPlaces
+from vision_flan.raw.terms import Terms
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DatasetSpec
@@ -40,7 +41,7 @@ def plan_datasets(slugs: Sequence[str], raw: RawPlaces, catalog: Catalog) -> lis
 
     Raises:
         SpecError: a path or URL that cannot be used.
-        MachineError: a folder is a link that leads out.
+        BadRawError: a folder is a link that leads out.
     """
     wanted = dict.fromkeys(slugs)
     for slug in slugs:
@@ -66,7 +67,10 @@ def within(plans: Sequence[DatasetPlan], most: int | None) -> tuple[list[Dataset
 
 
 def download_all(
-    steps: Sequence[Step], jobs: int, reporters: Callable[[Step], AbstractContextManager[Reporter]]
+    steps: Sequence[Step],
+    jobs: int,
+    reporters: Callable[[Step], AbstractContextManager[Reporter]],
+    terms: Terms | None = None,
 ) -> Iterator[tuple[Step, VflanError | None]]:
     """Download files in parallel, in the order in which they finish. One failure does not stop the others.
 
@@ -75,12 +79,15 @@ def download_all(
     Args:
         jobs: files at one time.
         reporters: makes the reporter of a file.
+        terms: for all files together; None for those of the environment.
     """
+
+    terms = terms or Terms.of()
 
     def bring(step: Step) -> VflanError | None:
         try:
             with reporters(step) as report:
-                download(step, report)
+                download(step, report, terms)
         except VflanError as error:
             return error
         return None

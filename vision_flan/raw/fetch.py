@@ -20,10 +20,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Final
 
+from vision_flan import limits
 from vision_flan.errors import BadRawError, Location, MachineError, SpecError
 from vision_flan.raw.links import page_instead_of_file, wrong_path, wrong_url
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
+from vision_flan.raw.terms import Terms
 from vision_flan.raw.transfer import Transfer, validator_file
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
@@ -77,7 +79,8 @@ def plan(
 
     Raises:
         SpecError: a name that is no file of the dataset, or a path or URL that cannot be used.
-        MachineError: a subfolder or a `.part` is a symbolic link out of the folder, or no plain file.
+        BadRawError: a subfolder or a `.part` is a symbolic link out of the folder, or no plain file.
+        MachineError: the dataset is mapped to an archive.
     """
     for name in names:
         if not any(fnmatchcase(file.path, name) for file in dataset.files):
@@ -152,7 +155,7 @@ def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path, checksums: b
 def _stays_inside(path: Path, folder: Path) -> None:
     """Refuse a subfolder that is a link out of the dataset's folder; that folder itself may be a link."""
     if not path.parent.resolve().is_relative_to(folder.resolve()):
-        raise MachineError(
+        raise BadRawError(
             f"{path.parent} is a symbolic link that leads out of {folder}",
             where=Location(path),
             hint="a folder in its place; only the dataset's folder itself may be a link",
@@ -163,7 +166,7 @@ def _bytes_of_part(part: Path) -> int:
     """Bytes that an earlier run brought.
 
     Raises:
-        MachineError: the `.part`, or what stands beside it, is no plain file.
+        BadRawError: the `.part`, or what stands beside it, is no plain file.
     """
     for path in (part, validator_file(part)):
         try:
@@ -171,7 +174,7 @@ def _bytes_of_part(part: Path) -> int:
         except (FileNotFoundError, NotADirectoryError):
             continue
         if not stat.S_ISREG(mode):
-            raise MachineError(
+            raise BadRawError(
                 f"it is {_kind_of_node(mode)}, not a file of ours",
                 where=Location(path),
                 hint=f"remove {path}",
@@ -254,19 +257,23 @@ def check_space(steps: Sequence[Step]) -> None:
             )
 
 
-def download(step: Step, report: Reporter) -> None:
+def download(step: Step, report: Reporter, terms: Terms | None = None) -> None:
     """Download one file, check it, and move it into place.
 
+    Args:
+        terms: None for those of the environment.
+
     Raises:
-        MissingRawError: the server refuses, cannot be reached, or sends something else than the file.
-        BadRawError: what came is not upstream's file; it is removed.
+        MissingRawError: the server refuses, or cannot be reached.
+        BadRawError: what it sends is not upstream's file, or breaks the terms; nothing of it is kept.
         MachineError: another fetch of the file runs, or it cannot be written.
     """
     file, path = step.file, step.path
+    limits.Step(f"downloading {file.path}", Location(path), of_raw=True).begin()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(step.part) as part:
-            Transfer(file, path, step.part, part, report).run()
+            Transfer(file, path, step.part, part, report, terms or Terms.of()).run()
             part.flush()
             wrong = what_differs(step.part, file)
             if wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,14 @@ from urllib.error import HTTPError, URLError
 
 from vision_flan.raw.fetch import LINKED
 from vision_flan.raw.links import page_instead_of_file, wrong_url
-from vision_flan.raw.transfer import SchemeError, ask
+from vision_flan.raw.web import Manners, RefusedError, ask, described
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
 #: Seconds without a byte before a server counts as unreachable.
 TIMEOUT: Final = 20.0
 _AT_ONCE: Final = 8
-_TOTAL = re.compile(r"bytes\s+(?:\d+-\d+|\*)/(\d+)\Z")
+_SIZE = re.compile(r"[0-9]{1,18}")
+_TOTAL = re.compile(r"bytes\s+(?:[0-9]+-[0-9]+|\*)/([0-9]{1,18})\Z")
 
 
 @dataclass(frozen=True)
@@ -45,40 +47,47 @@ class LinkAnswer:
     problem: str = ""
 
 
-def check_links(datasets: Iterable[DatasetSpec]) -> Iterator[LinkAnswer]:
-    """Request every URL of the datasets' files, several at a time; answers in the order of the files."""
+def check_links(datasets: Iterable[DatasetSpec], manners: Manners | None = None) -> Iterator[LinkAnswer]:
+    """Request every URL of the datasets' files, several at a time; answers in the order of the files.
+
+    Args:
+        manners: None for those of the environment.
+
+    Raises:
+        MachineError: a limit in the environment that is none.
+    """
+    manners = manners or Manners.of(os.environ)
     files = [(dataset, file) for dataset in datasets for file in dataset.files if file.url]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda one: _check(*one), files)
+        yield from pool.map(lambda one: _check(one[0], one[1], manners), files)
 
 
-def _check(dataset: DatasetSpec, file: UpstreamFile) -> LinkAnswer:
+def _check(dataset: DatasetSpec, file: UpstreamFile, manners: Manners) -> LinkAnswer:
     url = file.url or ""
     answer = LinkAnswer(dataset.dataset, file.path, url)
     wrong = wrong_url(url)
     if wrong:
         return replace(answer, problem=wrong)
-    answer = _answer(answer, "HEAD")
+    answer = _answer(answer, "HEAD", manners)
     if answer.problem:
-        answer = _answer(answer, "GET")
+        answer = _answer(answer, "GET", manners)
     is_downloaded = dataset.access in LINKED and not page_instead_of_file(url, file.path)
     if answer.problem or not is_downloaded:
         return answer
     return replace(answer, problem=_not_the_file(answer, file))
 
 
-def _answer(link: LinkAnswer, method: str) -> LinkAnswer:
+def _answer(link: LinkAnswer, method: str, manners: Manners) -> LinkAnswer:
     """One request. GET asks for the first byte; a server that sends all is cut off."""
     headers = {"Range": "bytes=0-0"} if method == "GET" else {}
     try:
-        with ask(link.url, headers, method=method, timeout=TIMEOUT) as response:
+        with ask(link.url, headers, method=method, timeout=TIMEOUT, manners=manners) as response:
             status, found = response.status, response.headers
     except HTTPError as error:
         with error:
-            return _described(link, method, error.code, error.headers, f"{error.code} {error.reason}")
-    except (SchemeError, URLError, HTTPException, OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        problem = f"no answer: {reason or type(error).__name__}"
+            return _described(link, method, error.code, error.headers, f"{error.code} {error.reason}"[:200])
+    except (RefusedError, URLError, HTTPException, OSError, ValueError) as error:
+        problem = f"{'refused' if isinstance(error, RefusedError) else 'no answer'}: {described(error)}"
         return replace(link, method=method, status=None, content_type="", length=None, problem=problem)
     return _described(link, method, status, found, "")
 
@@ -90,8 +99,8 @@ def _described(link: LinkAnswer, method: str, status: int, headers: Message, pro
         link,
         method=method,
         status=status,
-        content_type=(headers.get("Content-Type") or "").partition(";")[0].strip(),
-        length=int(total[1]) if total else int(length) if status != 206 and length.isdecimal() else None,
+        content_type=(headers.get("Content-Type") or "").partition(";")[0].strip()[:100],
+        length=int(total[1]) if total else int(length) if status != 206 and _SIZE.fullmatch(length) else None,
         problem=problem,
     )
 

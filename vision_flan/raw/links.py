@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 from typing import Final
+from unicodedata import category
 from urllib.parse import parse_qs, urlsplit
 
 #: Hosts that show a page, a form or a warning before a file.
@@ -32,7 +33,8 @@ FILE_ENDPOINTS: Final = tuple(
 )
 _SAME_SUFFIX: Final = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".jpeg": ".jpg"}
 _NOT_IN_URLS = re.compile(r"[^!-~]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: Categories of characters that control a terminal, turn text around, or are not seen.
+_NOT_SEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
 #: Bytes that a name may have on the common file systems, less `.part.etag`.
 _NAME_BYTES: Final = 255 - len(".part.etag")
 _PATH_BYTES: Final = 1024
@@ -74,6 +76,8 @@ def wrong_url(url: str) -> str:
         return f"{url!r} is no URL: {error}"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return f"{url!r} is no http or https URL with a host"
+    if parts.username is not None or parts.password is not None:
+        return f"{url!r} holds a user or password, which can pass for the host"
     return ""
 
 
@@ -82,7 +86,7 @@ def wrong_path(path: str) -> str:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path:
         return f"{path!r} leaves the raw folder"
-    if _CONTROL.search(path) or not pure.parts:
+    if not pure.parts or any(category(character) in _NOT_SEEN for character in path):
         return f"{path!r} is no file name"
     sizes = [len(part.encode("utf-8", "surrogatepass")) for part in pure.parts]
     if max(sizes) > _NAME_BYTES or sum(sizes) > _PATH_BYTES:

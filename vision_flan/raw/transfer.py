@@ -6,100 +6,36 @@ is checked as it comes: an HTML page in place of an archive ends the transfer th
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 from urllib.error import HTTPError, URLError
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-    UnknownHandler,
-)
 
-from vision_flan import __version__
-from vision_flan.errors import Location, MissingRawError
+from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError, VflanError
 from vision_flan.raw.links import wrong_url
 from vision_flan.raw.signatures import HEAD_BYTES, what_it_is_not
+from vision_flan.raw.terms import Terms, Unsized
+from vision_flan.raw.web import RefusedError, SlowError, ask, described
 from vision_flan.report import Reporter
 from vision_flan.spec.model import UpstreamFile
 
-#: Attempts that bring nothing before a transfer is given up; one that brings bytes starts the count again.
+#: Attempts that bring too little before a transfer is given up; one that brings enough restarts the count.
 ATTEMPTS = 4
 #: Seconds before the second attempt; doubled each time.
 PAUSE = 1.0
-#: Seconds without a byte before a connection counts as cut.
-TIMEOUT = 60.0
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _MEGABYTE = 1_000_000
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
+#: A size in a header; more digits are no size, and Python would not read them.
+_SIZE = re.compile(r"[0-9]{1,18}")
+#: What is sent back in a header.
+_MARK = re.compile(r"[ -~]{1,1000}")
 
 
 class _CutError(Exception):
     """The connection ended early; the rest can be asked for."""
-
-
-class SchemeError(Exception):
-    """A redirect leads out of HTTP, or to an address that cannot be asked for."""
-
-
-class _OnlyHttp(HTTPRedirectHandler):
-    """Follows redirects as urllib does, but only to http and https: never to file: or ftp:."""
-
-    def http_error_302(self, req, fp, code, msg, headers):  # type: ignore[no-untyped-def]
-        target = headers.get("Location") or ""
-        scheme = target.partition(":")[0].lower() if ":" in target.partition("/")[0] else ""
-        if scheme not in ("", "http", "https"):
-            fp.close()
-            raise SchemeError(f"the server sends us on to {target!r}, which is not http or https")
-        return super().http_error_302(req, fp, code, msg, headers)
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and req.get_method() == "HEAD":
-            request.method = "HEAD"  # urllib would ask for the whole file
-        return request
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-#: urllib's own, without those for file:, ftp: and data:.
-_HANDLERS = (
-    ProxyHandler,
-    UnknownHandler,
-    HTTPHandler,
-    HTTPSHandler,
-    HTTPDefaultErrorHandler,
-    _OnlyHttp,
-    HTTPErrorProcessor,
-)
-
-
-def ask(
-    url: str, headers: Mapping[str, str], *, method: str = "GET", timeout: float = TIMEOUT
-) -> HTTPResponse:
-    """Send one request; redirects are followed within http and https.
-
-    Args:
-        timeout: seconds without a byte.
-
-    Raises:
-        HTTPError, URLError, HTTPException, OSError: as urllib.
-        SchemeError: a redirect leads out of http and https.
-    """
-    opener = OpenerDirector()
-    for handler in _HANDLERS:
-        opener.add_handler(handler())
-    common = {"User-Agent": f"vision-flan/{__version__}", "Accept-Encoding": "identity"}
-    request = Request(url, headers={**common, **headers}, method=method)
-    return cast(HTTPResponse, opener.open(request, timeout=timeout))
 
 
 def validator_file(part: Path) -> Path:
@@ -117,57 +53,76 @@ class Transfer:
     """
 
     def __init__(
-        self, file: UpstreamFile, target: Path, path: Path, part: IO[bytes], report: Reporter
+        self,
+        file: UpstreamFile,
+        target: Path,
+        path: Path,
+        part: IO[bytes],
+        report: Reporter,
+        terms: Terms,
     ) -> None:
         self._file = file
+        self._terms = terms
         self._target = target
         self._path = path
         self._part = part
         self._report = report
         self._kind = ""
+        self._unsized = Unsized(terms, file.path, path)
 
     def run(self) -> None:
         """Transfer all bytes, with further attempts after cuts.
 
         Raises:
-            MissingRawError: the server refuses, cannot be reached, or sends something else than the file.
+            SpecError: the URL is none.
+            MissingRawError: the server refuses, or cannot be reached.
+            BadRawError: it sends something else than the file, too much or too slowly, or sends us where it
+                may not.
+            MachineError: there is no room for it.
         """
         url = self._file.url or ""
         wrong = wrong_url(url)
         if wrong:
-            raise MissingRawError(
-                f"{self._file.path}: {wrong}", hint="correct `url` in the dataset's dataset.yaml"
-            )
+            raise SpecError(f"{self._file.path}: {wrong}", hint="correct `url` in the dataset's dataset.yaml")
         left, pause = ATTEMPTS, PAUSE
-        most = self._size()
+        most, began = self._size(), time.monotonic()
         while True:
             try:
                 self._once(url)
                 return
             except _CutError as error:
-                if self._size() > most:  # more than ever: a part that starts over is no progress
-                    most = self._size()
+                # more than ever, as a part that starts over is no progress; and no byte a minute, cut by cut
+                enough = self._terms.manners.rate * (time.monotonic() - began)
+                if self._size() > most and self._size() - most >= enough:
+                    most, began = self._size(), time.monotonic()
                     left, pause = ATTEMPTS, PAUSE
                 left -= 1
                 if not left:
-                    raise MissingRawError(
-                        f"{self._file.path}: {error}",
-                        where=Location(self._path),
-                        hint="the same command again goes on where this one stopped",
-                    ) from error
+                    raise self._given_up(error) from error
                 self._report.note(f"{self._file.path}: {error}; trying again")
                 time.sleep(pause)
                 pause *= 2
 
-    def refuse(self, what: str) -> MissingRawError:
+    def refuse(self, what: str, error: type[VflanError] = BadRawError) -> VflanError:
         """An error that names the link, and where a file from a browser goes. Nothing of it is kept."""
         self._part.truncate(0)
-        kind = f" (Content-Type: {self._kind})" if self._kind else ""
-        return MissingRawError(
-            f"{self._file.path}: {what}{kind}",
+        kind = f" (Content-Type: {self._kind[:100]})" if self._kind else ""
+        return error(
+            f"{self._file.path}: {what[:500]}{kind}",
             where=Location(self._file.url or ""),
             hint=f"open the link in a browser, and put the file at {self._target}",
         )
+
+    def _given_up(self, error: _CutError) -> VflanError:
+        where, what = Location(self._path), f"{self._file.path}: {error}"
+        cause = error.__cause__
+        if isinstance(cause, SlowError) or isinstance(getattr(cause, "reason", None), SlowError):
+            hint = "the same command again goes on; VFLAN_LIMIT_RATE lowers the limit (docs/security.md)"
+            return BadRawError(what, where=where, hint=hint)
+        if isinstance(cause, HTTPException) and not isinstance(cause, IncompleteRead | RemoteDisconnected):
+            return self.refuse(f"the server does not speak HTTP: {error}")
+        hint = "the same command again goes on where this one stopped"
+        return MissingRawError(what, where=where, hint=hint)
 
     def _size(self) -> int:
         self._part.flush()
@@ -186,6 +141,8 @@ class Transfer:
                 self._part.truncate(0)
             self._kind = response.headers.get("Content-Type", "")
             total = self._expect(response, start)
+            if self._file.bytes is None:
+                self._unsized.announced(start, total)
             self._remember(response)
             self._report.stage(self._file.path, None if total is None else -(-total // _MEGABYTE))
             self._report.advance(start // _MEGABYTE)
@@ -212,26 +169,37 @@ class Transfer:
             if validator_file(self._path).exists():
                 headers["If-Range"] = validator_file(self._path).read_text("latin-1")
         try:
-            return ask(url, headers)
+            return ask(url, headers, manners=self._terms.manners)
         except HTTPError as error:
             with error:
-                if error.code == 416:
-                    if start and error.headers.get("Content-Range", "") == f"bytes */{start}":
-                        if self._file.bytes is None:
-                            return None
-                        raise self.refuse(
-                            f"the link gives {start:,} bytes, the file has {self._file.bytes:,}"
-                        ) from error
-                    self._part.truncate(0)  # we hold more than there is
-                    raise _CutError("the server has fewer bytes than came before") from error
-                if error.code in (408, 429) or error.code >= 500:
-                    raise _CutError(f"the server answers {error.code} {error.reason}") from error
-                self._kind = error.headers.get("Content-Type", "")
-                raise self.refuse(f"the server answers {error.code} {error.reason}") from error
-        except SchemeError as error:
-            raise self.refuse(str(error)) from error
+                self._answered(error, start)
+                return None
+        except RefusedError as error:
+            raise self._refused(error) from error
         except (URLError, HTTPException, OSError) as error:
-            raise _CutError(f"cannot reach the server: {getattr(error, 'reason', error)}") from error
+            raise _CutError(f"cannot reach the server: {described(error)}") from error
+        except ValueError as error:  # a host that no name server could be asked for
+            raise self.refuse(f"the link cannot be asked for: {error}") from error
+
+    def _answered(self, error: HTTPError, start: int) -> None:
+        """The server gave no content: None when it says that all of the file is here."""
+        if error.code == 416:
+            if start and error.headers.get("Content-Range", "") == f"bytes */{start}":
+                if self._file.bytes is None:
+                    return
+                raise self.refuse(f"the link gives {start:,} bytes, the file has {self._file.bytes:,}")
+            self._part.truncate(0)  # we hold more than there is
+            raise _CutError("the server has fewer bytes than came before") from error
+        if error.code in (408, 429) or error.code >= 500:
+            raise _CutError(described(error)) from error
+        self._kind = error.headers.get("Content-Type", "")
+        raise self.refuse(described(error), MissingRawError) from error
+
+    def _refused(self, error: RefusedError) -> VflanError:
+        refused = self.refuse(str(error))
+        if "no host of the internet" in refused.what:
+            refused.hint = "if it is right, --allow-private-hosts allows it (docs/security.md)"
+        return refused
 
     def _expect(self, response: HTTPResponse, start: int) -> int | None:
         """Refuse, before anything is written, what cannot be the file. Returns its size."""
@@ -241,14 +209,14 @@ class Transfer:
             raise self.refuse("the link gives an HTML page, not the file")
         ranged = response.headers.get("Content-Range", "")
         if response.status == 206 and not ranged.startswith(f"bytes {start}-"):
-            raise self.refuse(f"the server sends another range than asked for: {ranged!r}")
+            raise self.refuse(f"the server sends another range than asked for: {ranged[:100]!r}")
         # a server that stores x.tar.gz may call its gzip a coding of x.tar: then the bytes are the file
         coding = response.headers.get("Content-Encoding", "identity").lower().removeprefix("x-")
         gzip_file = self._file.path.lower().endswith((".gz", ".tgz"))
         if coding not in ("", "identity") and not (coding == "gzip" and gzip_file):
-            raise self.refuse(f"the server packs it on the way (Content-Encoding: {coding})")
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdecimal() else None
+            raise self.refuse(f"the server packs it on the way (Content-Encoding: {coding[:100]})")
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if _SIZE.fullmatch(length) else None
         if total is not None and self._file.bytes is not None and total != self._file.bytes:
             raise self.refuse(f"the link gives {total:,} bytes, the file has {self._file.bytes:,}")
         return total
@@ -258,7 +226,7 @@ class Transfer:
         tag = response.headers.get("ETag", "")
         mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
         validator_file(self._path).unlink(missing_ok=True)  # what stood there, a link included
-        if mark:
+        if _MARK.fullmatch(mark):
             with validator_file(self._path).open("x", encoding="latin-1", errors="replace") as file:
                 file.write(mark)
 
@@ -267,10 +235,15 @@ class Transfer:
         while True:
             try:
                 data = response.read(_CHUNK)
-            except (HTTPException, OSError) as error:
-                raise _CutError(f"the connection was cut after {done:,} bytes") from error
+            except SlowError as error:
+                raise _CutError(f"the server is too slow: {error}") from error
+            except (HTTPException, OSError, ValueError) as error:
+                said = f" ({error})" if isinstance(error, HTTPException) and str(error) else ""
+                raise _CutError(f"the connection was cut after {done:,} bytes{said[:100]}") from error
             if not data:
                 return
+            if self._file.bytes is None:
+                self._watch(done + len(data), len(data))
             if self._file.bytes is not None and done + len(data) > self._file.bytes:
                 raise self.refuse(f"the server sends more than the {self._file.bytes:,} bytes of the file")
             if not done and not (self._file.md5 or self._file.sha256):
@@ -280,3 +253,10 @@ class Transfer:
             self._part.write(data)
             self._report.advance((done + len(data)) // _MEGABYTE - done // _MEGABYTE, len(data))
             done += len(data)
+
+    def _watch(self, done: int, size: int) -> None:
+        try:
+            self._unsized.comes(done, size)
+        except BadRawError:
+            self._part.truncate(0)  # nobody says that this is the file
+            raise

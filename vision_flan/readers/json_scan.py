@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from vision_flan.errors import BadRawError, Location
-from vision_flan.readers.json_bulk import BulkDecoder
-from vision_flan.readers.text_stream import TextStream
+from vision_flan.readers.json_bulk import BulkDecoder, Entries
+from vision_flan.readers.text_stream import TextStream, newlines
 
 _SPACES = re.compile(r"[ \t\n\r\ufeff]*")
 #: An error this close to the window's end may be caused by it: `-Infinity` and `\\uD83D` are the longest.
@@ -90,52 +90,67 @@ class JsonScanner:
         self._more()
         if self._try_value()[0]:
             return
-        opening = self.peek()
-        if opening == "{":
-            for _ in self.members():
-                self.skip()
-        elif opening == "[":
-            for _ in self.items():
-                self.skip()
-        else:
+        if self.peek() not in ("{", "["):
             self.value()
+            return
+        is_object = self.peek() == "{"
+        for entries in self._in_bulk(None):
+            if entries is None:
+                if is_object:
+                    self._key()
+                self.skip()
 
     def members(self) -> Iterator[str]:
         """Keys of the object here; after each, the caller must read or skip its value."""
-        self.take("{")
-        if self.peek() == "}":
-            self._at += 1
-            return
-        while True:
+        for _ in self._places("{"):
             yield self._key()
-            if self._ends("}"):
-                return
 
-    def entries(self) -> Iterator[tuple[str | None, Any, int]]:
-        """Key (None in a list), value, and characters of each entry of the list or object here."""
+    def items(self) -> Iterator[int]:
+        """Positions in the list here; after each, the caller must read or skip its value."""
+        for position, _ in enumerate(self._places("[")):
+            yield position
+
+    def entries(self, kind: object) -> Iterator[Entries]:
+        """The entries of the list or object here: many at a time where msgspec decodes them to `kind`, else
+        one at a time and as they are."""
         is_object = self.peek() == "{"
-        closing = "}" if is_object else "]"
-        self._at += 1
+        for entries in self._in_bulk(kind):
+            if entries is not None:
+                yield entries
+                continue
+            before = self.offset()
+            keys = [self._key()] if is_object else None
+            value = self.value()
+            yield Entries(keys, [value], self.offset() - before, is_typed=False)
+
+    def _in_bulk(self, kind: object) -> Iterator[Entries | None]:
+        """Entries of the list or object here; after None, the caller must read or skip the next one."""
+        opening = self.peek()
+        bulk = BulkDecoder(is_object=opening == "{", kind=kind)
+        end = None
+        for _ in self._places(opening):
+            if end is not None and self.peek() and end > self._dropped:
+                bulk.learn(self._text, end - self._dropped, self._at)
+            decoded = bulk.decode(self._text, self._at, self._dropped)
+            if decoded is None:
+                yield None
+                end = self.offset()
+            else:
+                entries, self._at = decoded
+                yield entries
+                end = None
+
+    def _places(self, opening: str) -> Iterator[None]:
+        """The place of each entry of the list or object here, which the caller must step over."""
+        closing = {"{": "}", "[": "]"}[opening]
+        self.take(opening)
         if self.peek() == closing:
             self._at += 1
             return
-        bulk = BulkDecoder(is_object=is_object)
         while True:
-            decoded = bulk.decode(self._text, self._at, self._dropped)
-            if decoded is not None:
-                found, end = decoded
-                size = (end - self._at) // len(found)
-                self._at = end
-                for key, value in found:
-                    yield key, value, size
-            else:
-                before = self.offset()
-                yield (self._key() if is_object else None, self.value(), self.offset() - before)
-            end = self.offset()
+            yield
             if self._ends(closing):
                 return
-            if decoded is None and self.peek() and end > self._dropped:
-                bulk.learn(self._text, end - self._dropped, self._at)
 
     def _key(self) -> str:
         if self.peek() != '"':
@@ -143,19 +158,6 @@ class JsonScanner:
         key = str(self.value())
         self.take(":")
         return key
-
-    def items(self) -> Iterator[int]:
-        """Positions in the list here; after each, the caller must read or skip its value."""
-        self.take("[")
-        if self.peek() == "]":
-            self._at += 1
-            return
-        position = 0
-        while True:
-            yield position
-            position += 1
-            if self._ends("]"):
-                return
 
     def offset(self) -> int:
         """Characters stepped over since the start."""
@@ -192,7 +194,7 @@ class JsonScanner:
     def _more(self, *, grow: bool = False) -> bool:
         """Drop the text before the position and read more; `grow` doubles the rest of the window."""
         wanted = len(self._text) - self._at if grow else 1
-        self._lines += self._text.count("\n", 0, self._at)
+        self._lines += newlines(self._text, self._at)
         self._dropped += self._at
         pieces = [self._text[self._at :]]
         self._at = 0
@@ -209,7 +211,7 @@ class JsonScanner:
         rest = self._text[at:]
         encoding = "utf-8" if self._stream.encoding == "utf-8-sig" else self._stream.encoding
         byte = self._stream.bytes_read - len(rest.encode(encoding, "surrogatepass"))
-        line = self._lines + self._text.count("\n", 0, at) + 1
+        line = self._lines + newlines(self._text, at) + 1
         cut = self._ended and is_cut_off(rest, what)
         raise BadRawError(
             f"not valid JSON at byte {byte}: {CUT_OFF if cut else ''}{what}",

@@ -104,12 +104,14 @@ class Layout:
             held.append(row)
             size += row.size
             if len(held) >= BATCH_ROWS or size >= BATCH_BYTES:
-                yield self._from_rows(held)
+                yield self.of_rows(held)
                 held, size = [], 0
         if held:
-            yield self._from_rows(held)
+            yield self.of_rows(held)
 
-    def _from_rows(self, rows: list[Row]) -> pa.RecordBatch:
+    def of_rows(self, rows: list[Row]) -> pa.RecordBatch:
+        """Records as one batch; see `batches`."""
+
         def error(at: int, what: str) -> BadRawError:
             row = rows[at]
             return BadRawError(

@@ -230,8 +230,10 @@ def _as_struct(value: Any, wanted: pa.StructType) -> dict[str, Any]:
     return fitted
 
 
-def _as_list(value: Any, wanted: pa.ListType) -> list[Any]:
+def _as_list(value: Any, wanted: pa.ListType | pa.FixedSizeListType) -> list[Any]:
     if not isinstance(value, list | tuple):
+        raise _UnfitError(value, wanted)
+    if pa.types.is_fixed_size_list(wanted) and len(value) != wanted.list_size:
         raise _UnfitError(value, wanted)
     fitted = []
     for at, item in enumerate(value):

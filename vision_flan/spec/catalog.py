@@ -10,7 +10,7 @@ from pathlib import Path
 from vision_flan.errors import Location, SpecError
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, as_text
-from vision_flan.spec.license import License, Source, Terms, evidence_from
+from vision_flan.spec.license import License, Source, evidence_from
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
 from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.roots import Root
@@ -202,9 +202,10 @@ class Catalog:
 
     def bind_task(self, document: Document) -> TaskSpec:
         """A task with the terms of its images' lender; raises what `bind_dataset` raises."""
-        return task_from(document, self._lender(document))
+        lender = self._lender(document)
+        return task_from(document, lender.license.images if lender else None)
 
-    def _lender(self, document: Document) -> Terms | None:
+    def _lender(self, document: Document) -> DatasetSpec | None:
         slug = lender_of(document.data.get("license"))
         if not slug:
             return None
@@ -212,12 +213,13 @@ class Catalog:
         path = self.dataset_files.get(slug)
         if path is None or slug == document.path.parent.name == document.data.get("dataset"):
             raise _unknown("dataset", slug, self.dataset_files, place)
-        terms = self.dataset(slug, place).license.images
-        if terms.lender:
+        lender = self.dataset(slug, place)
+        of_lender = lender.license.images.lender
+        if of_lender:
             raise SpecError(
-                f"{slug} takes its own terms from {terms.lender}", where=place, hint=f"lender: {terms.lender}"
+                f"{slug} takes its own terms from {of_lender}", where=place, hint=f"lender: {of_lender}"
             )
-        return terms
+        return lender
 
     def license(self, task: TaskSpec) -> License:
         """The license of a task: its dataset's, with the task's own terms for its images if it has them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,9 @@ CATEGORIES = (
 
 #: Paper, section 3.1: at most 10,000 instances per task.
 DEFAULT_LIMIT = 10_000
+
+#: Kinds of sensitive content that are in labels, not in images: who borrows the images alone has none of it.
+OF_LABELS = frozenset({"attributes", "identity"})
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -211,12 +214,13 @@ def lender_of(license: object) -> str:
 
 
 def dataset_from(
-    document: Document, lender: Terms | None = None, sources: tuple[Source, ...] = ()
+    document: Document, lender: DatasetSpec | None = None, sources: tuple[Source, ...] = ()
 ) -> DatasetSpec:
     """Build a DatasetSpec from a document that passed dataset.schema.json.
 
     Args:
-        lender: the terms of the images' lender, where `license.images` names one.
+        lender: the dataset whose images these are, where `license.images` names one: its terms hold for them,
+            and whatever sensitive they show.
         sources: the works behind `borrows` and `derived_from`.
     """
     data = dict(document.data)
@@ -225,7 +229,7 @@ def dataset_from(
         dataset=data["dataset"],
         title=data["title"],
         homepage=data["homepage"],
-        license=license_from(data["license"], lender),
+        license=license_from(data["license"], lender.license.images if lender else None),
         citation=data["citation"],
         access=data["access"],
         files=tuple(
@@ -242,9 +246,14 @@ def dataset_from(
         how_to_get=data.get("how_to_get", ""),
         splits=data.get("splits", {}),
         labels=data.get("labels", {}),
-        sensitive=tuple(data.get("sensitive", ())),
+        sensitive=_sensitive(data.get("sensitive", ()), lender.sensitive if lender else ()),
         languages=tuple(data.get("languages", ("en",))),
     )
+
+
+def _sensitive(own: Collection[str], of_lender: Collection[str]) -> tuple[str, ...]:
+    """A dataset's own kinds, and what borrowed images show; a lender's labels stay with the lender."""
+    return tuple(dict.fromkeys([*own, *(kind for kind in of_lender if kind not in OF_LABELS)]))
 
 
 def task_from(document: Document, lender: Terms | None = None) -> TaskSpec:
