@@ -34,7 +34,7 @@ def corrected(folder: Path, **changes: Any) -> Catalog:
     catalog = pets_catalog(folder)
     path = catalog.dataset_files["pets"]
     data = {**yaml.safe_load(path.read_text("utf-8")), **changes}
-    path.write_text(json.dumps(data), "utf-8")
+    path.write_text(json.dumps(data, default=str), "utf-8")
     return catalog
 
 

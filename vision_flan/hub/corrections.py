@@ -17,7 +17,7 @@ from vision_flan.dataset.manifest import Manifest, source_block
 from vision_flan.dataset.publication import license_of, terms_of
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.spec.catalog import Catalog
-from vision_flan.spec.license import DISCOURAGED, FORBIDDEN, License, stricter
+from vision_flan.spec.license import DISCOURAGED, FORBIDDEN, NO, License, stricter
 from vision_flan.spec.model import DatasetSpec
 
 #: From open to closed.
@@ -58,7 +58,7 @@ def with_current_facts(manifest: Manifest, catalog: Catalog) -> Manifest:
 def corrections(compiled: Manifest, current: Manifest) -> Iterator[str]:
     """What was corrected after compiling and lets less go out, or that a user must know."""
     was, now = compiled.source, current.source
-    if _halves(compiled) != _halves(current):
+    if _terms(compiled)[:-1] != _terms(current)[:-1]:
         yield (
             f"license corrected after compiling, {license_of(compiled)} -> {license_of(current)}; "
             "the stricter one decides"
@@ -81,8 +81,8 @@ def corrections(compiled: Manifest, current: Manifest) -> Iterator[str]:
 def renewed(compiled: Manifest, current: Manifest) -> list[str]:
     """What else of the source is newer in the catalog: its title, citation and the like."""
     was, now = compiled.source, current.source
-    names = [name for key, name in _NAMES.items() if _as_json(was.get(key)) != _as_json(now.get(key))]
-    same_terms = _halves(compiled) == _halves(current)
+    names = [name for key, name in _NAMES.items() if (was.get(key) or None) != (now.get(key) or None)]
+    same_terms = _terms(compiled) == _terms(current)
     return [*names, *(["license's text"] if same_terms and was.get("license") != now.get("license") else [])]
 
 
@@ -92,14 +92,14 @@ def license_was_corrected(manifest: Manifest, catalog: Catalog) -> bool:
     Raises:
         SpecError: a dataset.yaml that is not valid.
     """
-    return _halves(with_current_facts(manifest, catalog)) != _halves(manifest)
+    return _terms(with_current_facts(manifest, catalog)) != _terms(manifest)
 
 
-def _halves(manifest: Manifest) -> list[tuple[object, ...]]:
-    """What decides of a license."""
+def _terms(manifest: Manifest) -> tuple[object, ...]:
+    """What decides of a license: the terms of the images, and whether the annotations must stay."""
     license = terms_of(manifest)
-    halves = (license.images, license.annotations)
-    return [(terms.verdict, terms.attribution, set(terms.allowed)) for terms in halves]
+    images = license.images
+    return images.verdict, images.attribution, set(images.allowed), license.annotations.verdict == NO
 
 
 def _license(manifest: Manifest, catalog: Catalog, dataset: DatasetSpec) -> License:
