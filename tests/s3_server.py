@@ -44,3 +44,15 @@ def s3_server(*buckets: str) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         server.stop()
+
+
+def empty(bucket: str) -> None:
+    """Remove all that is in a bucket, unfinished uploads too; the environment says where it is."""
+    import boto3
+
+    client = boto3.client("s3")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for one in page.get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=one["Key"])
+    for one in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        client.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 import vision_flan as vf
 from tests.docs.console import examples, matches
 from tests.docs.console import run as run_example
-from tests.s3_server import MISSING, SECRET, s3_server
+from tests.s3_server import MISSING, SECRET, empty, s3_server
 from vision_flan.build import store_lock
 from vision_flan.cli.main import run, vflan
 from vision_flan.miniatures import registry
@@ -28,18 +29,28 @@ OUT = "s3://bucket/vision-flan"
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"`make test-s3` installs {', '.join(MISSING)}")
 
 
-@pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The environment of a server with an empty bucket, also of this process."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
     with s3_server("bucket") as environment:
-        environment |= {
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
-            "HF_HOME": str(tmp_path / "hf"),
-            "PYTHONPATH": str(REPOSITORY),
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
         yield environment
+
+
+@pytest.fixture
+def s3(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The environment that the server is reached with, also of this process; the bucket is empty."""
+    from s3fs import S3FileSystem
+
+    environment = server | {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # they know another environment
+    empty("bucket")
+    yield environment
+    S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +221,7 @@ class TestErrors:
         assert "there are no credentials for this store" in said and "set AWS_PROFILE" in said
 
     def test_no_s3fs(self, s3: dict[str, str], raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import fsspec
-
-        monkeypatch.delitem(fsspec.registry.target if hasattr(fsspec.registry, "target") else {}, "s3", False)
-        monkeypatch.setattr("fsspec.registry._registry", {})
+        monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
         monkeypatch.setitem(sys.modules, "s3fs", None)
         said = self.refused(raw)
         assert "s3:// needs the package s3fs, which is not installed" in said

@@ -245,7 +245,7 @@ class RemotePath:
     def abandon_uploads(self) -> None:
         """Remove the parts of uploads below this URL that were begun and not ended.
 
-        Nobody sees them, but S3 keeps them, for money. Who may not list them leaves them to the bucket's rules.
+        S3 keeps them, for money. Who may not list them leaves them to the rules of the bucket.
         """
         store, path = self._store()
         if "s3" not in store.protocol:
