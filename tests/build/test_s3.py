@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -241,13 +242,18 @@ class TestErrors:
 
 
 @pytest.mark.slow
-def test_every_command_on_s3_prints_what_the_document_shows(s3: dict[str, str], tmp_path: Path) -> None:
+def test_the_document_shows_what_commands_print_and_how_to_load(s3: dict[str, str], tmp_path: Path) -> None:
     document = REPOSITORY / "docs/scale.md"
+    environment = s3 | {"HF_HUB_OFFLINE": "1"}
     found = list(examples(document, "console s3"))
     assert found
     for example in found:
-        printed, _ = run_example(example.command, tmp_path, s3 | {"HF_HUB_OFFLINE": "1"})
+        printed, _ = run_example(example.command, tmp_path, environment)
         assert matches(example.output, printed), (example.command, printed)
+    (code,) = re.findall(r"^```python s3\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "load.py").write_text(code)
+    printed, ended = run_example("python load.py", tmp_path, environment)
+    assert ended == 0, printed
 
 
 def test_the_environment_is_as_it_was() -> None:
