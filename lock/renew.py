@@ -1,8 +1,9 @@
 """Writes the lock: exact versions, with the hashes of every platform's wheels and no index's address.
 
 `make lock` calls it in a throwaway environment that holds uv and nothing else. `renew.py` renews all,
-`renew.py --only NAME` one package and what must move with it, `renew.py --s3` what `make test-s3` installs. `renew.py --resolve highest FILE` and
-`--resolve lowest-direct FILE` write what `make test-newest` and `make test-lowest` install.
+`renew.py --only NAME` one package and what must move with it, `renew.py --s3` what `make test-s3` installs.
+`renew.py --resolve highest FILE` and `--resolve lowest-direct FILE` write what `make test-newest` and
+`make test-lowest` install.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ UNIVERSAL = ("--universal", "--python-version", PYTHON, "--fork-strategy", "fewe
 
 
 def renew_s3(only: str | None) -> None:
-    """Renew what `make test-s3` installs, an environment of its own: the other files' versions but HELD_BACK."""
+    """Renew what `make test-s3` installs: the versions of the other files, but for HELD_BACK."""
     upgrade = ["--upgrade-package", only] if only else ["--upgrade"]
     with tempfile.TemporaryDirectory() as folder:
         known = Path(folder, "known.txt")
