@@ -210,15 +210,21 @@ def write_atomically(path: Path, text: str) -> None:
     write_bytes_atomically(path, text.encode())
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write a small file, as `write_atomically` does."""
+def write_bytes_atomically(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Write a small file, as `write_atomically` does.
+
+    Args:
+        sync: wait until it is on the disk, so that a power cut leaves the old one or the new one; it may wait
+            for everything else that was written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
