@@ -235,9 +235,7 @@ class Schedule:
         if self._engine.helped and not self._engine.started:
             return
         ahead, last = 1 + self._engine.workers, self._layout.blocks
-        if (
-            self._engine.helped
-        ):  # more, since this process looks only between two blocks; but it takes the last
+        if self._engine.helped:  # this process looks only between two blocks, and takes the last one
             ahead, last = 2 * self._engine.workers, last - 1
         while sum(item.in_flight for item in self._waiting) < ahead and self._may_start(left):
             if self._next >= last:
