@@ -292,12 +292,12 @@ def measure(root: Path, name: str) -> dict[str, float]:
 _ONE = "import sys; from tests.benchmarks.compile import print_one; print_one(*sys.argv[1:])"
 
 
-def measured(root: Path, name: str) -> dict[str, float]:
-    """One run in a process of its own, whose imports are compiled."""
+def measured(root: Path, name: str) -> dict[str, float] | None:
+    """One run in a process of its own, whose imports are compiled; None if it fails."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", _ONE, str(root), name]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
 
 
 def print_one(root: str, name: str) -> None:
@@ -316,9 +316,12 @@ def table(root: Path, rounds: int, quick: bool) -> None:
             if quick and name == SLOW:
                 continue
             if importlib.util.find_spec(package) is None:
-                missing[name] = package
+                missing[name] = "not installed"
                 continue
             done = measured(root, name)
+            if done is None:
+                missing[name] = "failed"
+                continue
             click.echo(f"  {name}: {done['seconds']:.2f} s", err=True)
             if name not in best or done["seconds"] < best[name]["seconds"]:
                 best[name] = done
@@ -331,8 +334,8 @@ def table(root: Path, rounds: int, quick: bool) -> None:
             f"| {name} | {seconds:.2f} | {seconds / a:.1f} | {done['cpu']:.2f} | {done['cpu'] / busy:.1f} | "
             f"{count / seconds:,.0f} | {done['GiB']:.2f} |"
         )
-    for name in missing:
-        click.echo(f"| {name} | not installed | | | | | |")
+    for name, why in missing.items():
+        click.echo(f"| {name} | {why} | | | | | |")
 
 
 @click.command()
