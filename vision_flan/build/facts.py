@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import msgspec
 
 from vision_flan.dataset.manifest import write_bytes_atomically
+from vision_flan.places.place import Place
 
 
-def write_facts(path: Path, facts: object, *, sync: bool = True) -> None:
+def write_facts(path: Place, facts: object, *, sync: bool = True) -> None:
     """Write dicts, lists and data classes atomically.
 
     Args:
