@@ -7,13 +7,13 @@ retried is decided in `InFlight`, the same for all engines.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from vision_flan.build.cores import usable_cores
 from vision_flan.errors import MachineError
 from vision_flan.limits import Death, wait_for_others
 from vision_flan.report import Reporter
@@ -24,11 +24,6 @@ PROCESSES, RAY = "processes", "ray"
 #: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
 #: are more, it could keep the others waiting.
 _HELPED = 4
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; containers and schedulers often allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

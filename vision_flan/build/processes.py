@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
-from vision_flan.build.engines import usable_cores
+from vision_flan.build.cores import usable_cores
 from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
-from vision_flan.build.engines import Engine, InFlight, Inline, Unit, usable_cores
+from vision_flan.build.cores import usable_cores
+from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
 from vision_flan.build.memory import ready_for_images
 from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
