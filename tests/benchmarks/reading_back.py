@@ -3,8 +3,8 @@
 The same JPEGs in our shards, in tar files of webdataset and in MDS of mosaicml-streaming, each read through a
 torch DataLoader in a process of its own: seconds to the first batch, and samples a second after it. Ours also
 with other sizes of row groups, and without a page index. `--memory` measures instead what shuffled streams of
-one and of several configs hold. Peers that are not installed are left out. CPU seconds, which are those of the
-loader's workers too when there are none (`--workers 0`), hardly depend on what else runs.
+one and of several configs hold. Peers that are not installed are left out. With `--workers 0` all is done in
+one process, whose CPU seconds hardly depend on what else runs.
 """
 
 from __future__ import annotations
@@ -227,12 +227,13 @@ def written(root: Path) -> None:
         rewritten(root / "ours", root / layout, rows, page_index=page_index)
 
 
-def table(root: Path, rounds: int, workers: int) -> None:
+def table(root: Path, names: Sequence[str], rounds: int, workers: int) -> None:
     """Print the best of some rounds of each reader and layout."""
     written(root)
     click.echo("| | rows of a group | first batch, s | CPU s | samples/s | CPU ms a sample | GiB |")
     click.echo("|---|---|---:|---:|---:|---:|---:|")
-    for name, (package, _, folders) in READERS.items():
+    for name in names:
+        package, _, folders = READERS[name]
         if importlib.util.find_spec(package) is None:
             continue
         for folder in folders:
@@ -247,6 +248,7 @@ def table(root: Path, rounds: int, workers: int) -> None:
 
 def memory_table(root: Path) -> None:
     """Print what shuffled streams hold."""
+    (root / "ours").mkdir()
     vflan(1)(root, root / "ours")
     click.echo("| | configs | first sample, s | samples/s | GiB |\n|---|---:|---:|---:|---:|")
     for how in STREAMS:
@@ -261,6 +263,7 @@ def memory_table(root: Path) -> None:
 @click.option("--count", default=6_000, show_default=True, help="JPEGs of 99 kB.")
 @click.option("--rounds", default=2, show_default=True, help="The best of so many runs counts.")
 @click.option("--workers", default=2, show_default=True, help="Of the DataLoader.")
+@click.option("--reader", "only", multiple=True, type=click.Choice(list(READERS)), help="Only these.")
 @click.option("--memory", is_flag=True, help="Measure what shuffled streams hold.")
 @click.option("--root", type=click.Path(path_type=Path), hidden=True)
 @click.option("--one", hidden=True)
@@ -270,6 +273,7 @@ def main(
     count: int,
     rounds: int,
     workers: int,
+    only: tuple[str, ...],
     memory: bool,
     root: Path | None,
     one: str | None,
@@ -283,8 +287,7 @@ def main(
     folder = Path(tempfile.mkdtemp(prefix="vflan-bench-"))
     try:
         write_corpus(folder, "large", count)
-        (folder / "ours").mkdir()
-        memory_table(folder) if memory else table(folder, rounds, workers)
+        memory_table(folder) if memory else table(folder, only or list(READERS), rounds, workers)
     finally:
         shutil.rmtree(folder)
 
