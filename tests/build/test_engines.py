@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
@@ -105,9 +106,11 @@ class TestWorkers:
     def test_progress_of_workers_arrives(self, large: Toy, tmp_path: Path) -> None:
         class Report(Silent):
             rows = 0
+            lock = threading.Lock()
 
             def advance(self, steps: int, size: int = 0) -> None:
-                self.rows += steps if size else 0
+                with self.lock:  # workers report through a thread, and this process makes blocks too
+                    self.rows += steps if size else 0
 
         report = Report()
         result = large.compile(report=report, out=tmp_path / "out", engine=EngineSpec(jobs=2))

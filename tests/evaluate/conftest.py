@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import pytest
 from tests.evaluate.judge_server import JudgeServer
 from tests.real_samples import sample_of
 from vision_flan.cli.main import run, vflan
+
+#: A folder with a stand-in for lmms-eval.
+STAND_IN = Path(__file__).parent / "lmms_stand_in"
 
 
 @pytest.fixture
@@ -86,3 +91,51 @@ def serve() -> Iterator[Callable[[Callable[[str], str]], JudgeServer]]:
     yield start
     for server in servers:
         server.__exit__()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A run with an exported model."""
+    hf = tmp_path / "run" / "hf"
+    hf.mkdir(parents=True)
+    (hf / "config.json").write_text("{}")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """The tasks of each call of the stand-in."""
+    path = tmp_path / "calls.jsonl"
+    monkeypatch.setenv("STAND_IN_CALLS", str(path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STAND_IN), *sys.path]))
+
+    def read() -> list[str]:
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [arguments[arguments.index("--tasks") + 1] for arguments in map(json.loads, lines)]
+
+    return read
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the answers of the stand-in's model, in the order of questions."""
+
+    def call(*answers: str) -> None:
+        monkeypatch.setenv("STAND_IN_ANSWERS", json.dumps(answers))
+
+    return call
+
+
+@pytest.fixture
+def evaluate(
+    tmp_path: Path, calls: object, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`vflan evaluate` with a stand-in for lmms-eval: exit code, standard output, standard error."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        compiled = ["--compiled", str(tmp_path / "compiled"), "--device", "cpu"]
+        python = ["--lmms-python", sys.executable]
+        code = run(vflan, ["evaluate", *map(str, arguments), *compiled, *python])
+        return code, *capsys.readouterr()
+
+    return call

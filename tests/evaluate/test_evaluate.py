@@ -6,32 +6,23 @@ A stand-in takes the place of lmms-eval. With `VFLAN_LMMS_PYTHON`, the Python of
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
+from tests.evaluate.conftest import STAND_IN
 from tests.evaluate.judge_server import JudgeServer
+from tests.evaluate.lmms_data import ASKED, image, write_parquet
 from vision_flan.cli.main import run, vflan
 from vision_flan.columns import arrow_schema
 
-STAND_IN = Path(__file__).parent / "lmms_stand_in"
 DIGITS = ["0", "1", "2", "3", "4", "5"]
 Evaluate = Callable[..., tuple[int, str, str]]
-
-
-def image() -> dict[str, Any]:
-    out = io.BytesIO()
-    Image.new("RGB", (32, 32), (200, 30, 30)).save(out, "PNG")
-    return {"bytes": out.getvalue(), "path": "0.png"}
 
 
 def write_task(compiled: Path, task: str, targets: Sequence[str]) -> None:
@@ -57,61 +48,6 @@ def write_task(compiled: Path, task: str, targets: Sequence[str]) -> None:
     table = pa.Table.from_pylist(rows, schema=arrow_schema())
     split = "test" if task.startswith("eval_") else "train"
     pq.write_table(table, compiled / task / f"{split}-00000-of-00001.parquet")
-
-
-def write_mme(path: Path) -> None:
-    """Rows with the columns of lmms-lab's MME."""
-    rows = [
-        {
-            "question_id": f"code_reasoning/{n:04}.png",
-            "question": f"Is it {word}? Please answer yes or no.",
-            "answer": answer,
-            "category": "existence",
-            "image": image(),
-        }
-        for n in range(2)
-        for word, answer in (("red", "Yes"), ("blue", "No"))
-    ]
-    features = {"image": {"_type": "Image"}} | {
-        name: {"dtype": "string", "_type": "Value"} for name in rows[0] if name != "image"
-    }
-    table = pa.Table.from_pylist(rows)
-    info = json.dumps({"info": {"features": features}})
-    pq.write_table(table.replace_schema_metadata({"huggingface": info}), path)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A run with an exported model."""
-    hf = tmp_path / "run" / "hf"
-    hf.mkdir(parents=True)
-    (hf / "config.json").write_text("{}")
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """The tasks of each call of the stand-in."""
-    path = tmp_path / "calls.jsonl"
-    monkeypatch.setenv("STAND_IN_CALLS", str(path))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STAND_IN), *sys.path]))
-
-    def read() -> list[str]:
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [arguments[arguments.index("--tasks") + 1] for arguments in map(json.loads, lines)]
-
-    return read
-
-
-@pytest.fixture
-def evaluate(tmp_path: Path, calls: object, capsys: pytest.CaptureFixture[str]) -> Evaluate:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        compiled = ["--compiled", str(tmp_path / "compiled"), "--device", "cpu"]
-        python = ["--lmms-python", sys.executable]
-        code = run(vflan, ["evaluate", *map(str, arguments), *compiled, *python])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def suite(tmp_path: Path, text: str) -> str:
@@ -211,7 +147,7 @@ def test_a_judge_that_is_down_is_asked_again_without_generating_again(
 def test_a_task_of_lmms_eval_is_asked_as_it_is_and_scored_by_our_rules(
     tmp_path: Path, model: Path, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_mme(tmp_path / "mme.parquet")
+    write_parquet(tmp_path / "mme.parquet", ASKED["mme"].rows["all"])
     files = {"data_files": {"test": [str(tmp_path / "mme.parquet")]}}
     changed = json.dumps({"dataset_path": "parquet", "dataset_kwargs": files})
     name = suite(tmp_path, f"mme: {{all: {{include: mme/mme.yaml, set: {changed}}}}}\n")
@@ -289,7 +225,6 @@ def test_a_limit_asks_the_first_questions_and_is_marked(
         (["--suite", "other"], "no suite 'other'"),
         (["--benchmark", "mme2"], "the suite has no benchmark 'mme2'"),
         (["--benchmark", "cf"], "eval_cifar_10 is not compiled"),
-        (["--benchmark", "mmmu"], "this lmms-eval has no task mmmu/mmmu_val.yaml"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(
@@ -299,6 +234,11 @@ def test_what_cannot_be_evaluated_is_refused(
     assert code == 1
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_task_that_lmms_eval_lacks_is_named(tmp_path: Path, model: Path, evaluate: Evaluate) -> None:
+    name = suite(tmp_path, "mmmu: {all: {include: mmmu/mmmu_next.yaml}}\n")
+    assert "this lmms-eval has no task mmmu/mmmu_next.yaml" in evaluate(model, "--suite", name)[2]
 
 
 def test_without_lmms_eval_the_way_to_install_it_is_named(
@@ -322,7 +262,7 @@ def test_the_real_lmms_eval_answers_with_a_tiny_model(
     create = pytest.importorskip("vision_flan.train.tiny").create
     create(tmp_path / "run" / "hf", ["Which digit is it? Is it red? yes no 0 1 2 3 4 5"] * 4)
     write_task(tmp_path / "compiled", "eval_mnist", DIGITS)
-    write_mme(tmp_path / "mme.parquet")
+    write_parquet(tmp_path / "mme.parquet", ASKED["mme"].rows["all"])
     files = {"token": None, "data_files": {"test": [str(tmp_path / "mme.parquet")]}}
     changed = json.dumps({"dataset_path": "parquet", "dataset_kwargs": files})
     text = f"mme: {{all: {{include: mme/mme.yaml, set: {changed}}}}}\n"

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.conftest import WITHOUT_TORCH
-from tests.evaluate.test_evaluate import STAND_IN, compile_miniatures, write_task
+from tests.evaluate.conftest import STAND_IN
+from tests.evaluate.test_evaluate import compile_miniatures, write_task
 from vision_flan.cli.main import run, vflan
 from vision_flan.evaluate.experiment import names
 from vision_flan.train.recipe import dump, load

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class BlockMaker:
 
     def may_have_shards(self, first: int) -> bool:
         """Whether an earlier run finished shards from this block on; they may be of no use."""
-        return self._facts_file(first, part=False).exists()
+        return _facts_file(self._folder, first, part=False).exists()
 
     def shards(self, span: Span, tables: Tables) -> Made:
         """Make blocks straight into shards.
@@ -146,29 +147,29 @@ class BlockMaker:
 
     def part(self, span: Span, tables: Tables) -> Made:
         """Make one block into a part. Raises the same errors."""
-        return self._finished(span, part=True) or self._make(span, tables, PartWriter(self._part_file(span)))
+        return self._finished(span, part=True) or self._make(
+            span, tables, PartWriter(_part_file(self._folder, span))
+        )
+
+    def joining(self, span: Span) -> Joining:
+        """What makes the shards of a run of blocks from the parts it is made in."""
+        return Joining(self._folder, span)
 
     def join(self, span: Span, parts: Sequence[Made]) -> Made:
-        """Make the shards of a run of blocks from the parts it was made in, which are then removed."""
-        with ShardWriter(self._folder, f"{span.first:05}") as writer:
+        """Make the shards of a run of blocks from its parts, which are then removed."""
+        with closing(self.joining(span)) as run:
             for part in parts:
-                for batch in batches_of(self._part_file(part.span)):
-                    writer.add_batch(batch)
-        made = _joined(span, writer, parts)
-        made.write(self._facts_file(span.first, part=False))
-        for part in parts:
-            self._facts_file(part.span.first, part=True).unlink(missing_ok=True)
-            self._part_file(part.span).unlink(missing_ok=True)
-        return made
+                run.add(part)
+            return run.finish()
 
     def _finished(self, span: Span, *, part: bool) -> Made | None:
         """Blocks that an earlier run finished, if they would come out the same now."""
         try:
-            made = Made.read(self._facts_file(span.first, part=part))
+            made = Made.read(_facts_file(self._folder, span.first, part=part))
             if made.span.blocks != span.blocks or not made.can_reuse_for(span.at_most):
                 return None
             if part:
-                whole = part_checksum(self._part_file(span)) == made.part
+                whole = part_checksum(_part_file(self._folder, span)) == made.part
             else:
                 whole = all(is_whole(self._folder / shard.path, shard.sha256) for shard in made.shards)
         except (OSError, ValueError, TypeError, KeyError):
@@ -210,14 +211,8 @@ class BlockMaker:
             watch.seen,
             contents,
         )
-        made.write(self._facts_file(span.first, part=bool(part)))
+        made.write(_facts_file(self._folder, span.first, part=bool(part)))
         return made
-
-    def _facts_file(self, first: int, *, part: bool) -> Path:
-        return self._folder / (f"{first:05}.part.json" if part else f"{first:05}.json")
-
-    def _part_file(self, span: Span) -> Path:
-        return self._folder / f"{span.first:05}.arrow"
 
     def _check_still_there(self, seen: Seen) -> None:
         """A missing image may mean that the disk is gone: then other files have changed too."""
@@ -230,6 +225,49 @@ class BlockMaker:
 def _rows(tables: Tables) -> Iterator[Row]:
     for table in tables:
         yield from table.to_pylist()
+
+
+class Joining:
+    """Makes the shards of a run of blocks from its parts, which may come one by one. Close it in the end.
+
+    Args:
+        folder: where blocks are stored.
+        span: the whole run.
+    """
+
+    def __init__(self, folder: Path, span: Span) -> None:
+        self._folder = folder
+        self._span = span
+        self._parts: list[Made] = []
+        self._writer = ShardWriter(folder, f"{span.first:05}")
+
+    def add(self, part: Made) -> None:
+        """Append the next part in selection order."""
+        for batch in batches_of(_part_file(self._folder, part.span)):
+            self._writer.add_batch(batch)
+        self._parts.append(part)
+
+    def finish(self) -> Made:
+        """Complete the shards, and remove the parts."""
+        self._writer.finish()
+        made = _joined(self._span, self._writer, self._parts)
+        made.write(_facts_file(self._folder, self._span.first, part=False))
+        for part in self._parts:
+            _facts_file(self._folder, part.span.first, part=True).unlink(missing_ok=True)
+            _part_file(self._folder, part.span).unlink(missing_ok=True)
+        return made
+
+    def close(self) -> None:
+        """Give up the shards if they are not complete."""
+        self._writer.give_up()
+
+
+def _facts_file(folder: Path, first: int, *, part: bool) -> Path:
+    return folder / (f"{first:05}.part.json" if part else f"{first:05}.json")
+
+
+def _part_file(folder: Path, span: Span) -> Path:
+    return folder / f"{span.first:05}.arrow"
 
 
 def _joined(span: Span, writer: ShardWriter, parts: Sequence[Made]) -> Made:

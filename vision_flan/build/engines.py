@@ -21,6 +21,9 @@ from vision_flan.report import Reporter
 T = TypeVar("T")
 
 PROCESSES, RAY = "processes", "ray"
+#: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
+#: are more, it could keep the others waiting.
+_HELPED = 4
 
 
 def usable_cores() -> int:
@@ -66,13 +69,23 @@ class Engine(Protocol):
 
     Attributes:
         workers: units of work that run at one time.
+        helped: whether who uses it is to do units of its own besides, as one of the jobs.
         started: False as long as the first unit would have to wait for processes to start.
     """
 
     workers: int
+    helped: bool
 
     @property
     def started(self) -> bool: ...
+
+    def expect_work(self) -> None:
+        """Units may come: begin what would keep them waiting and costs little if none come."""
+        ...
+
+    def start(self) -> None:
+        """Units will come: start what takes them, without waiting for it."""
+        ...
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run a function of a module, with arguments that can be pickled."""
@@ -95,7 +108,14 @@ class Inline:
     """Runs each unit at once, in this process."""
 
     workers = 1
+    helped = False
     started = True
+
+    def expect_work(self) -> None:
+        """Nothing has to start."""
+
+    def start(self) -> None:
+        """Nothing has to start."""
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it now; an error is the future's."""
@@ -147,7 +167,8 @@ def engine_of(spec: EngineSpec, *, coordinates: bool = False, apart: bool = Fals
         return Inline()
     from vision_flan.build.processes import Processes
 
-    return Processes(jobs)
+    helped = not apart and jobs <= _HELPED
+    return Processes(jobs - 1 if helped else jobs, helped=helped)
 
 
 @dataclass
@@ -169,9 +190,11 @@ class InFlight:
 
     def start(self, name: str, work: Callable[..., T], /, *arguments: object) -> Unit[T]:
         """Give a unit to the engine."""
-        unit = Unit(name, work, arguments, self._submit(work, *arguments))
-        self._units.append(unit)  # type: ignore[arg-type]
-        return unit
+        return self._kept(Unit(name, work, arguments, self._submit(work, *arguments)))
+
+    def do(self, name: str, work: Callable[..., T], /, *arguments: object) -> Unit[T]:
+        """Do a unit in this process; an error is raised by `take`."""
+        return self._kept(Unit(name, work, arguments, Inline().submit(work, *arguments)))
 
     def take(self, unit: Unit[T]) -> T:
         """Wait for a unit's result; its own errors pass through.
@@ -196,6 +219,10 @@ class InFlight:
         """Forget the units that no worker has begun."""
         for unit in self._units:
             unit.future.cancel()
+
+    def _kept(self, unit: Unit[T]) -> Unit[T]:
+        self._units.append(unit)  # type: ignore[arg-type]
+        return unit
 
     def _submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         try:

@@ -1,7 +1,7 @@
 """Processes of this machine, started when there is work for them.
 
-They are spawned, not forked: this process has threads, and locks that a fork would copy. A worker ends when
-this process does, however that ends, since the pipe that it listens to closes.
+They are forked from a server that has this package and nothing else (`fork_server`). A worker ends when this
+process does, however that ends, since the pipe that it listens to closes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
 from vision_flan.limits import Death, Limits, applied, current
@@ -32,16 +33,29 @@ _NOTE_LENGTH = 900
 class Processes:
     """A pool of processes; after a worker died, it makes another."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, helped: bool = False) -> None:
         self.workers = workers
+        self.helped = helped
         self._pool: ProcessPoolExecutor | None = None
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}
         self._watch = WorkerWatch()
+        self._starting: threading.Thread | None = None
 
     @property
     def started(self) -> bool:
-        return self._pool is not None
+        return self._pool is not None and not (self._starting and self._starting.is_alive())
+
+    def expect_work(self) -> None:
+        """Start what workers are forked from."""
+        start_server()
+
+    def start(self) -> None:
+        """Start a worker in the background: it waits for the server to load the package."""
+        if self._pool is None:
+            self._pool = self._start()
+            self._starting = threading.Thread(target=_start_worker, args=(self._pool,), name="start")
+            self._starting.start()
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it in a worker. Raises BrokenExecutor until `repair` if a worker has died."""
@@ -71,6 +85,8 @@ class Processes:
         self._watch.close()
 
     def _end_all(self) -> None:
+        if self._starting is not None:
+            self._starting.join()
         pool, pipes, self._pool, self._pipes = self._pool, self._pipes, None, ()
         for pipe in pipes:
             pipe.close()
@@ -95,6 +111,11 @@ class Processes:
                 report = self._listeners.get(key)
                 if report is not None:
                     getattr(report, message)(*arguments)
+
+
+def _start_worker(pool: ProcessPoolExecutor) -> None:
+    with suppress(Exception):  # whatever it is, the first unit meets it too, and says so
+        pool.submit(os.getpid)
 
 
 #: In a worker: where its reports go.

@@ -37,6 +37,7 @@ class Cluster:
         MachineError: Ray is not installed, or there is no cluster at the address.
     """
 
+    helped = False
     started = True
 
     def __init__(self, address: str | None, jobs: int | None, cores_each: int = 1) -> None:
@@ -46,6 +47,12 @@ class Cluster:
         self.workers = jobs or cluster_cores(address)
         self._run = ray.remote(num_cpus=cores_each, max_retries=0)(_run)
         self._running: dict[ObjectRef[object], None] = {}
+
+    def expect_work(self) -> None:
+        """Ray has its workers."""
+
+    def start(self) -> None:
+        """Ray has its workers."""
 
     def submit(self, work: Callable[..., T], /, *arguments: object) -> Future[T]:
         """Run it on the cluster."""

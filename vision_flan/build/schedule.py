@@ -2,7 +2,9 @@
 
 What decides bytes is how many blocks are cut into shards together: a run. Its length follows from the first
 candidates. A run is made in one piece, straight into its shards, or its blocks are made side by side as parts
-and joined; the second writes images twice, so it is for runs that would keep other workers waiting.
+and joined; the second writes images twice, so it is for runs that would keep other workers waiting. Of few
+jobs this process is one: it makes a block whenever the next one in order is not done, and joins parts as they
+come.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from vision_flan.build.blocks import BlockMaker, Made, Span
+from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
 from vision_flan.build.memory import ready_for_images
@@ -28,7 +30,7 @@ PROBED = 16
 #: Most blocks of a run, if the first candidates are small or all dropped.
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
-WORTH_STARTING = 2.0
+WORTH_STARTING = 0.5
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
@@ -81,13 +83,69 @@ class _Tables:
 
 @dataclass(frozen=True)
 class _Item:
-    """Something in flight: a run, or one block of it."""
+    """Something that was started: a run, or one block of it."""
 
     span: Span
     candidates: int
     is_part: bool
     ends_run: bool
     unit: Unit[Made]
+
+    @property
+    def in_flight(self) -> bool:
+        return not self.unit.future.done()
+
+
+class _Runs:
+    """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
+
+    Args:
+        joining: makes the shards of a run here; None: in a worker.
+        join: starts a unit that makes them in a worker.
+    """
+
+    def __init__(
+        self,
+        joining: Callable[[Span], Joining] | None,
+        join: Callable[[Span, Sequence[Made]], Unit[Made]],
+        flight: InFlight,
+    ) -> None:
+        self._joining, self._join, self._flight = joining, join, flight
+        self._done: list[Made | Unit[Made]] = []
+        self._parts: list[Made] = []
+        self._open: Joining | None = None
+
+    def add(self, made: Made) -> None:
+        """A run that was made in one piece."""
+        self._done.append(made)
+
+    def add_part(self, part: Made, run: Span) -> None:
+        """The next part of a run."""
+        if self._joining is None:
+            self._parts.append(part)
+            return
+        if self._open is None:
+            self._open = self._joining(run)
+        self._open.add(part)
+
+    def end(self, run: Span) -> None:
+        """A run has all parts it will have, if it was made in parts at all."""
+        if self._parts:
+            self._done.append(self._join(run, self._parts))
+        elif self._open is not None:
+            self._done.append(self._open.finish())
+        self._parts = []
+        self.close()
+
+    def all(self) -> list[Made]:
+        """Wait for those that workers join."""
+        return [made if isinstance(made, Made) else self._flight.take(made) for made in self._done]
+
+    def close(self) -> None:
+        """Give up the run that is being joined here, if it is not finished."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
 class Schedule:
@@ -105,14 +163,17 @@ class Schedule:
         self._layout = layout_of(self._maker, candidates, build.quota)
         worth = self._layout.seconds > WORTH_STARTING or (engine.started and self._layout.blocks > 1)
         self._engine = engine if worth else Inline()
-        self._here = isinstance(self._engine, Inline)
+        self._engine.start()
+        self._all_here = isinstance(self._engine, Inline)
         self._flight = InFlight(self._engine)
+        joins_here = self._all_here or self._engine.helped
+        self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
         self._job = job_of(build, uuid.uuid4().hex)
         self._report = build.report
         self._relayed = self._engine.listen(self._task, build.report)
-        if not self._here:
+        if not self._all_here:
             StoredPools(build.work).store(build, candidates)
-        self._next = 0  # the first block that is not in flight
+        self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
 
     def run(self) -> list[Made]:
@@ -122,76 +183,96 @@ class Schedule:
             with ready_for_images():
                 return self._collect()
         finally:
+            self._runs.close()
             self._flight.cancel()
 
     def _collect(self) -> list[Made]:
-        done: list[Unit[Made] | Made] = []
-        parts: list[Made] = []
         left = at_start = self._quota
+        run = self._run_of(0, left)
         while left is None or left > 0:
             self._fill(left)
+            if self._engine.helped and self._may_start(left) and not self._next_is_done():
+                self._waiting.append(self._start_next(left, here=True))
+                continue
             if not self._waiting:
                 break
             item = self._waiting.popleft()
-            made = self._flight.take(item.unit)
-            if not made.can_reuse_for(left):  # it was started before earlier drop counts were known
-                made = self._flight.take(self._start(replace(item.span, at_most=left), item.is_part))
-            if not self._relayed:
-                self._report.advance(made.rows, made.content_bytes)
-            if not item.is_part:
-                done.append(made)
-            else:
-                parts.append(made)
-            left = None if left is None else left - made.rows
-            if parts and (item.ends_run or left == 0):
-                done.append(self._join(parts, at_start))
-                parts = []
-            if item.ends_run:
+            if item.span.first % self._layout.run == 0:
                 at_start = left
+            made = self._made(item, left)
+            left = None if left is None else left - made.rows
+            run = self._run_of(item.span.first, at_start)
+            if item.is_part:
+                self._runs.add_part(made, run)
+            else:
+                self._runs.add(made)
+            if item.ends_run:
+                self._runs.end(run)
             if made.span.first == 0 and made.found_no_image:
                 break
-        if parts:
-            done.append(self._join(parts, at_start))
-        return [made if isinstance(made, Made) else self._flight.take(made) for made in done]
+        self._runs.end(run)
+        return self._runs.all()
+
+    def _made(self, item: _Item, left: int | None) -> Made:
+        made = self._flight.take(item.unit)
+        if not made.can_reuse_for(left):  # it was started before earlier drop counts were known
+            made = self._flight.take(self._start(replace(item.span, at_most=left), item.is_part))
+        if not self._relayed:
+            self._report.advance(made.rows, made.content_bytes)
+        return made
+
+    def _run_of(self, block: int, at_most: int | None) -> Span:
+        first = block - block % self._layout.run
+        return Span(first, min(self._layout.run, self._layout.blocks - first), at_most)
 
     def _fill(self, left: int | None) -> None:
         """Start work until all workers are busy, or what was started may fill the quota."""
-        ahead = 1 if self._here else self._engine.workers + 1
-        while len(self._waiting) < ahead and self._next < self._layout.blocks:
-            if left is not None and sum(item.candidates for item in self._waiting) >= left:
-                return
-            self._waiting.append(self._start_next(left))
+        if self._all_here:
+            if not self._waiting and self._may_start(left):
+                self._waiting.append(self._start_next(left, here=True))
+            return
+        if self._engine.helped and not self._engine.started:
+            return
+        ahead = 1 + self._engine.workers * (2 if self._engine.helped else 1)
+        while sum(item.in_flight for item in self._waiting) < ahead and self._may_start(left):
+            self._waiting.append(self._start_next(left, here=False))
 
-    def _start_next(self, left: int | None) -> _Item:
+    def _next_is_done(self) -> bool:
+        return bool(self._waiting) and not self._waiting[0].in_flight
+
+    def _may_start(self, left: int | None) -> bool:
+        """Whether there is a block left, and what was started may not fill the quota."""
+        if self._next >= self._layout.blocks:
+            return False
+        return left is None or sum(item.candidates for item in self._waiting) < left
+
+    def _start_next(self, left: int | None, *, here: bool) -> _Item:
         first, length = self._next, self._layout.run
         begins, end = first % length == 0, min(first - first % length + length, self._layout.blocks)
         whole = begins and (self._in_one_piece() or self._maker.may_have_shards(first))
         span = Span(first, end - first if whole else 1, left)
         self._next += span.blocks
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
-        return _Item(span, count, not whole, self._next == end, self._start(span, not whole))
+        return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
 
     def _in_one_piece(self) -> bool:
         """Whether runs are made straight into shards; another run's parts do not change that."""
         layout = self._layout
         if layout.run == 1 or layout.seconds > LOSABLE * layout.needed:
             return layout.run == 1
-        return self._here or layout.needed >= _RUNS_PER_WORKER * self._engine.workers
+        jobs = self._engine.workers + self._engine.helped
+        return self._all_here or layout.needed >= _RUNS_PER_WORKER * jobs
 
-    def _start(self, span: Span, is_part: bool) -> Unit[Made]:
+    def _start(self, span: Span, is_part: bool, *, here: bool = False) -> Unit[Made]:
         tables = _Tables(self._candidates, span)
-        if self._here:
-            return self._flight.start("", self._maker.part if is_part else self._maker.shards, span, tables)
+        if here or self._all_here:
+            return self._flight.do("", self._maker.part if is_part else self._maker.shards, span, tables)
         work = make_part if is_part else make_shards
         return self._flight.start(self._name(span), work, self._job, span, tuple(tables))
 
-    def _join(self, parts: list[Made], at_most: int | None) -> Unit[Made]:
+    def _join(self, run: Span, parts: Sequence[Made]) -> Unit[Made]:
         """Start joining the parts of a run, of which the quota may have left fewer."""
-        first = parts[0].span.first
-        span = Span(first, min(self._layout.run, self._layout.blocks - first), at_most)
-        if self._here:
-            return self._flight.start("", self._maker.join, span, parts)
-        return self._flight.start(self._name(span), join_parts, self._job, span, parts)
+        return self._flight.start(self._name(run), join_parts, self._job, run, parts)
 
     def _name(self, span: Span) -> str:
         last = span.first + span.blocks - 1

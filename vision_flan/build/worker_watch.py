@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from vision_flan.build.fork_server import Forked, Forking
 from vision_flan.errors import VflanError
 from vision_flan.limits import Death, Limits, Notes, begin_worker, current, death
 
@@ -28,20 +28,21 @@ T = TypeVar("T")
 
 #: Seconds between two looks at the time that steps take.
 _LOOK = 1.0
-#: How workers end that are not to blame: at the end of their work, with their parent, with a broken pool.
-_BLAMELESS = (0, 1, -signal.SIGTERM)
+#: How workers end that are not to blame: at the end of their work, with their parent, with a broken pool, or
+#: with the server that they were forked from.
+_BLAMELESS = (0, 1, -signal.SIGTERM, 255)
 
 
-class _Recording(SpawnContext):
+class _Recording(Forking):
     """Starts processes, and keeps them: a pool forgets its own when one dies."""
 
     def __init__(self) -> None:
         super().__init__()
         self.made: list[BaseProcess] = []
 
-    def Process(self, *arguments: object, **named: object) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+    def Process(self, *arguments: object, **named: object) -> Forked:  # type: ignore[override]  # noqa: N802
         """A process that is not started yet."""
-        process = SpawnProcess(*arguments, **named)  # type: ignore[arg-type]
+        process = self.new_process(*arguments, **named)
         self.made.append(process)
         return process
 

@@ -201,15 +201,22 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        whole = False
         try:
             if kind is None:
-                self._flush()
-                self._behind.wait()
-                whole = True
+                self.finish()
         finally:
-            self._behind.close()
-            self._end(whole=whole)
+            self.give_up()
+
+    def finish(self) -> None:
+        """Write what is left, and give the last shard its name."""
+        self._flush()
+        self._behind.wait()
+        self._end(whole=True)
+
+    def give_up(self) -> None:
+        """End the thread, and close the shard that is not finished, if there is one."""
+        self._behind.close()
+        self._end(whole=False)
 
     def add(self, instance: Instance) -> None:
         """Append one row."""

@@ -43,15 +43,16 @@ def _tokens(data: Mapping[str, object]) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _literal(text: str) -> object:
-    """A Python list in text, as MMMU's options and some of its answers are; else the text."""
+def _texts_of(text: str) -> str | list[str]:
+    """A Python list of texts, as MMMU writes options and some truths; anything else is the text itself."""
     if not text.startswith("["):
         return text
     try:
         found: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
-    return [str(part) for part in found] if isinstance(found, list) else text
+    texts = [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
+    return texts if isinstance(found, list) and len(texts) == len(found) else text
 
 
 def _mme(doc: Record, part: str, number: str) -> Fields:
@@ -73,9 +74,9 @@ def _mmbench(doc: Record, part: str, number: str) -> Fields:
 
 
 def _mmmu(doc: Record, part: str, number: str) -> Fields:
-    fields: Fields = {"id": doc.text("id"), "target": _literal(doc.text("answer"))}
+    fields: Fields = {"id": doc.text("id"), "target": _texts_of(doc.text("answer"))}
     return fields | (
-        {"options": _literal(doc.text("options"))} if doc.text("question_type") == "multiple-choice" else {}
+        {"options": _texts_of(doc.text("options"))} if doc.text("question_type") == "multiple-choice" else {}
     )
 
 
@@ -88,7 +89,7 @@ def _mm_vet(doc: Record, part: str, number: str) -> Fields:
 
 def _llava_bench(doc: Record, part: str, number: str) -> Fields:
     fields: Fields = {"id": doc.text("question_id"), "part": doc.text("category")}
-    fields |= {"question": doc.text("question"), "caption": doc.text("caption")}
+    fields |= {"question": doc.text("question"), "caption": "\n".join(doc.texts("caption"))}
     return fields | {"target": doc.text("gpt_answer")}
 
 

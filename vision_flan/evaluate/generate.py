@@ -6,11 +6,11 @@ what counts is the log of answers it leaves.
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,10 +124,15 @@ def generate(
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"TOKENIZERS_PARALLELISM": "false"},
+            env=_environment(),
             check=False,
         )
     return {task.part: _answers(folder / "log", task, printed, done.returncode) for task in tasks}
+
+
+def _environment() -> dict[str, str]:
+    """Tasks with a judge of their own, as MM-Vet, do not load without a key; the judge is never called."""
+    return {"OPENAI_API_KEY": "none", "TOKENIZERS_PARALLELISM": "false", **os.environ}
 
 
 def _answers(log: Path, task: SuiteTask, printed: Path, code: int) -> list[Record]:
@@ -155,9 +160,8 @@ def _answers(log: Path, task: SuiteTask, printed: Path, code: int) -> list[Recor
 
 def _questions(log: Path, name: str) -> int | None:
     """How many questions lmms-eval says it asked."""
-    for path in sorted(log.rglob("*_results.json"), reverse=True):
-        data: object = json_document(path)
-        counts = data.get("n-samples") if isinstance(data, dict) else None
+    for data in _results(log):
+        counts = data.get("n-samples")
         of = counts.get(name) if isinstance(counts, dict) else None
         asked = of.get("effective") if isinstance(of, dict) else None
         if isinstance(asked, int):
@@ -165,16 +169,24 @@ def _questions(log: Path, name: str) -> int | None:
     return None
 
 
+def _results(log: Path) -> Iterator[Mapping[str, object]]:
+    """What lmms-eval says of its runs, newest first."""
+    for path in sorted(log.rglob("*_results.json"), reverse=True):
+        data: object = json_document(path)
+        if isinstance(data, dict):
+            yield data
+
+
 def _last_error(printed: Path) -> str:
-    """The last line that names an error."""
-    lines = printed.read_text(encoding="utf-8", errors="replace").splitlines() if printed.is_file() else []
+    """The last line that names an error, without the colors of a terminal."""
+    text = printed.read_text(encoding="utf-8", errors="replace") if printed.is_file() else ""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     found = [line.strip() for line in lines if "Error" in line]
     return f": {found[-1][-200:]}" if found else ""
 
 
 def version(folder: Path) -> str:
     """Which lmms-eval made a log, as far as it says so."""
-    for path in sorted((folder / "log").rglob("*_results.json"), reverse=True):
-        data = json.loads(path.read_text(encoding="utf-8"))
+    for data in _results(folder / "log"):
         return str(data.get("lmms_eval_version") or "")
     return ""

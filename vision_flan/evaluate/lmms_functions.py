@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -29,6 +30,8 @@ def answer(doc: Mapping[str, object], results: Sequence[str]) -> dict[str, objec
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, float) and math.isnan(value):  # an empty cell of a table
+        return None
     if isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, list):

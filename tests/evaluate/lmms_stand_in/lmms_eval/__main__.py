@@ -42,22 +42,26 @@ def _function(folder: Path, name: str) -> object:
 def _rows(task: dict[str, object]) -> list[dict[str, object]]:
     if task["dataset_path"] != "parquet":
         raise ConnectionError(f"Couldn't reach '{task['dataset_path']}' on the Hub")
-    files = task["dataset_kwargs"]["data_files"]["test"]
+    files = task["dataset_kwargs"]["data_files"][task["test_split"].strip()]
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
 def _run(options: argparse.Namespace, folder: Path) -> None:
     log = Path(options.output_path) / "model"
     counts = {}
+    answers = iter(json.loads(os.environ.get("STAND_IN_ANSWERS", "[]")))
     for name in options.tasks.split(","):
         task = _read(folder / f"{name}.yaml")
         rows = _rows(task)[: options.limit]
         lines = []
         for number, doc in enumerate(rows):
-            said = str(eval(os.environ.get("STAND_IN_ANSWER", "doc['target']"), {"doc": doc}))
+            said = next(answers, None)
+            if said is None:
+                said = str(eval(os.environ.get("STAND_IN_ANSWER", "doc['target']"), {"doc": doc}))
             metrics = _function(folder, task["process_results"])(doc, [said])
-            line = {"doc_id": number, "target": doc.get("target"), "filtered_resps": said}
-            lines.append({**line, "token_counts": [{"output_tokens": len(said.split())}], **metrics})
+            line = {"doc_id": number, "target": str(doc.get("target")), "filtered_resps": said}
+            line |= {"token_counts": [{"output_tokens": len(said.split())}], "doc_hash": "0" * 64}
+            lines.append({**line, **metrics, "input": "what was asked"})
         log.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line, default=str) + "\n" for line in lines)
         (log / f"20261126_000000_samples_{name}.jsonl").write_text(text)

@@ -1,0 +1,50 @@
+"""A process that has this package loaded, from which workers are forked.
+
+A worker that starts as a new interpreter loads the package for half a second, in which it could make 3,000
+rows. This process has threads, and locks that a fork would copy, so it is not to fork either. A server in
+between is started before there is work, loads the package meanwhile, and never does anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnProcess
+
+Forked = ForkServerProcess | SpawnProcess
+
+#: What workers need, and what the script of a command imports: a worker runs it too.
+_LOADED = ("vision_flan.build.worker", "vision_flan.build.many", "vision_flan.cli.main")
+#: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
+_NO_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def start_server() -> bool:
+    """Start the server, unless it runs; it loads the package while this process goes on.
+
+    Returns:
+        False where it cannot be had: this process was forked from one that has it.
+    """
+    forkserver.set_forkserver_preload([name for name in _LOADED if name in sys.modules])
+    threads = os.environ.get(_NO_THREADS)
+    os.environ[_NO_THREADS] = "1"
+    try:
+        forkserver.ensure_running()
+    except OSError:
+        return False
+    finally:
+        if threads is None:
+            del os.environ[_NO_THREADS]
+        else:
+            os.environ[_NO_THREADS] = threads
+    return True
+
+
+class Forking(ForkServerContext):
+    """Starts processes by the server; as new interpreters where there is none."""
+
+    def new_process(self, *arguments: object, **named: object) -> Forked:
+        """A process that is not started yet."""
+        kind = ForkServerProcess if start_server() else SpawnProcess
+        return kind(*arguments, **named)  # type: ignore[arg-type]
