@@ -12,6 +12,7 @@ import click
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_PLACE,
+    check_shared_work,
     config_option,
     jobs_option,
     json_option,
@@ -128,6 +129,10 @@ def compile(
     run: a task that cannot be built does not stop the others, and is listed at the end with the command that
     helps; the log is .vflan/compile.log in the compiled folder.
     """
+    if jobs != 1 and engine == "processes":
+        from vision_flan.build.fork_server import start_server
+
+        start_server()  # it loads the package while this process does
     from vision_flan.build.compile import Options
     from vision_flan.build.many import select
     from vision_flan.build.memory import go_without_pandas
@@ -140,6 +145,8 @@ def compile(
     catalog = Catalog.default()
     quota: int | str | None = "spec" if limit is None else (limit or None)
     where = _engine(engine, jobs, address)
+    if engine == "ray":
+        check_shared_work(out)
     options = Options(seed, quota, where, check_images == "full", force, verify_raw)
     quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
     if suite is not None and plan is None and limit is None:
