@@ -18,6 +18,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vision_flan.places.place import Place, files_in, place_of
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -188,7 +190,7 @@ def _row(instance: Instance) -> dict[str, Any]:
 def compile(
     id: str,
     raw: RawPlaces,
-    out: str | Path,
+    out: str | Place,
     *,
     seed: int = 0,
     limit: int | Literal["spec"] | None = "spec",
@@ -206,7 +208,7 @@ def compile(
     Args:
         id: task id, or its name in the published release.
         raw: folder with one subfolder a dataset, in upstream's own layout, or several.
-        out: the compiled folder; other configs in it stay.
+        out: the compiled folder, or its URL, such as `s3://bucket/name`; other configs in it stay.
         seed: seed of selection, options and negatives.
         limit: maximum number of instances; "spec" takes the task's own (mostly 10,000), None takes all.
         jobs: processes, None for the cores this process may use. The shards are the same for any number.
@@ -240,7 +242,7 @@ def compile(
     from vision_flan.guard import guarded
     from vision_flan.spec.catalog import Catalog
 
-    return guarded(limits, report, _compile, id, raw, Path(out), options, Catalog.default())
+    return guarded(limits, report, _compile, id, raw, place_of(out), options, Catalog.default())
 
 
 def _options(
@@ -259,18 +261,18 @@ def _options(
 
 
 def _compile(
-    report: Reporter, id: str, raw: RawPlaces, out: Path, options: Options, catalog: Catalog
+    report: Reporter, id: str, raw: RawPlaces, out: Place, options: Options, catalog: Catalog
 ) -> Result:
     from vision_flan.build.compile import compile_task
 
     return compile_task(id, raw, out, catalog, options, report)
 
 
-def load(folder: str | Path, id: str) -> Dataset:
-    """A config of a compiled folder as a `datasets.Dataset`. Nothing is looked up on the network.
+def load(folder: str | Place, id: str) -> Dataset:
+    """A config as a `datasets.Dataset`; of a folder on this machine, nothing is looked up on the network.
 
     Args:
-        folder: a compiled folder.
+        folder: a compiled folder, or its URL.
         id: task id, or its name in the published release.
 
     Returns:
@@ -286,32 +288,32 @@ def load(folder: str | Path, id: str) -> Dataset:
         >>> rows.num_rows, rows[0]["category"]
         (56, 'OCR')
     """
-    from vision_flan.dataset.manifest import manifest_path, read_manifest
+    from vision_flan.dataset.manifest import FOLDER, manifest_path, read_manifest
     from vision_flan.errors import Location, VflanError
     from vision_flan.spec.catalog import Catalog
 
-    root = Path(folder)
+    root = place_of(folder)
     name = id if manifest_path(root, id).is_file() else Catalog.default().aliases.get(id, id)
     path = manifest_path(root, name)
     if not path.is_file():
-        present = sorted(other.stem for other in path.parent.glob("*.json"))
+        present = [other.stem for other in files_in(root / FOLDER, "*.json")]
         has = f"it has: {', '.join(present)}" if present else "it has none"
-        raise VflanError(
-            f"no config {name!r} in this folder; {has}",
-            where=Location(root),
-            hint=f"vflan compile --task {name} --out {root}",
-        )
+        what, hint = f"no config {name!r} in this folder; {has}", f"vflan compile --task {name} --out {root}"
+        raise VflanError(what, where=Location(str(root)), hint=hint)
     manifest = read_manifest(path)
     from datasets import load_dataset
 
-    return load_dataset(str(root.resolve()), name, split=manifest.split)
+    if isinstance(root, Path):
+        return load_dataset(str(root.resolve()), name, split=manifest.split)
+    files = {manifest.split: [str(root / shard.path) for shard in manifest.shards]}
+    return load_dataset("parquet", data_files=files, split=manifest.split)
 
 
-def verify(folder: str | Path, *, limits: Limits | Literal["default"] | None = "default") -> Verification:
+def verify(folder: str | Place, *, limits: Limits | Literal["default"] | None = "default") -> Verification:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
     Args:
-        folder: a compiled folder.
+        folder: a compiled folder, or its URL.
         limits: what the work may take; None works in this process, without limits.
 
     Returns:
@@ -331,17 +333,17 @@ def verify(folder: str | Path, *, limits: Limits | Literal["default"] | None = "
     from vision_flan.errors import Location, VflanError
     from vision_flan.guard import guarded
 
-    result = guarded(limits, None, _verified, Path(folder))
+    result = guarded(limits, None, _verified, place_of(folder))
     if not result.tasks:
         raise VflanError(
             "this folder holds no compiled config",
-            where=Location(folder),
+            where=Location(str(folder)),
             hint="give the folder that `vflan compile --out` wrote",
         )
     return result
 
 
-def _verified(_report: Reporter, folder: Path) -> Verification:
+def _verified(_report: Reporter, folder: Place) -> Verification:
     from vision_flan.dataset import verification
 
     *_, (_, result) = verification.verify(folder)  # the last one is complete

@@ -105,6 +105,10 @@ class MachineError(VflanError):
     exit_code = ExitCode.SYSTEM
 
 
+class StoreError(MachineError):
+    """The store of a compiled folder, such as `s3://bucket/name`, refused or did not answer."""
+
+
 class HubError(VflanError):
     """The Hub refused, or did not answer."""
 

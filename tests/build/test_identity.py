@@ -648,8 +648,10 @@ class TestTheMachine:
         with pytest.raises(MachineError, match="cannot write"):
             toy.compile()
 
-    def test_a_url_is_refused_before_any_work(self, toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(vflan, ["compile", "--task", "toy_color", "--out", "s3://bucket/x"]) == 2
+    def test_a_url_of_raw_files_is_refused_before_any_work(
+        self, toy: Toy, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(vflan, ["compile", "--task", "toy_color", "--raw", "s3://bucket/x"]) == 2
         assert "is a URL; give a folder" in capsys.readouterr().err
 
     def test_a_working_directory_that_is_gone_is_said(self, tmp_path: Path) -> None:

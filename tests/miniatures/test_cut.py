@@ -108,7 +108,7 @@ def test_idx_images_are_drawn_and_labels_stay() -> None:
 
 def test_formats_that_cannot_be_cut_say_so() -> None:
     with pytest.raises(SpecError, match="cannot be cut"):
-        cut_file("lmdb", "data.mdb", b"", kept(0))
+        cut_file("sqlite", "data.db", b"", kept(0))
 
 
 # --- images and texts

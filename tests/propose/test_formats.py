@@ -199,7 +199,7 @@ def test_what_no_reader_reads_is_said(tmp_path: Path) -> None:
     said = dict(proposal.unmatched)
     assert said.keys() >= {"broken.json", "weights.pkl", "paper.pdf", "more.zip", "deep.json", "deep.jsonl"}
     assert said.keys() >= {"odd.parquet", "odd.mat", "odd.xml"}
-    assert "`pickle` needs options" in said["weights.pkl"] and "PDF" in said["paper.pdf"]
+    assert "not a valid pickle" in said["weights.pkl"] and "PDF" in said["paper.pdf"]
     assert "cut off" in said["broken.json"]
 
 

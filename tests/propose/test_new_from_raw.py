@@ -17,30 +17,6 @@ from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode
 
 
-@pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Types a command with the user's own root and raw folder; returns what it prints."""
-    monkeypatch.setenv("VFLAN_ROOT", str(tmp_path / "mine"))
-    monkeypatch.setenv("VFLAN_RAW", str(tmp_path / "raw"))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments: str, code: int = ExitCode.OK) -> str:
-        found = run(vflan, list(arguments))
-        shown = capsys.readouterr()
-        assert found == code, shown.out + shown.err
-        return shown.out
-
-    return typed
-
-
-def compiled(typed: Any, task: str) -> datasets.Dataset:
-    """Validates the task with its miniature, compiles the raw files, and loads the result."""
-    assert "errors: 0, warnings: 0" in typed("validate", "--rendered", task)
-    typed("compile", "--task", task, "--out", "out")
-    return datasets.load_dataset("out", task, split="train")
-
-
 def change(path: Path, *lines: tuple[str, str]) -> None:
     """Edit a file by hand: at most ten lines."""
     text = path.read_text("utf-8")
@@ -51,19 +27,19 @@ def change(path: Path, *lines: tuple[str, str]) -> None:
     path.write_text(text, "utf-8")
 
 
-def test_class_folders_in_a_zip_need_no_edit(typed: Any, tmp_path: Path) -> None:
+def test_class_folders_in_a_zip_need_no_edit(typed: Any, compiled: Any, tmp_path: Path) -> None:
     snails(tmp_path / "raw")
     shown = typed("new", "snails", "animal_snails", "--raw", "raw", "--yes")
     assert "30 records; the first 5:" in shown
     assert "1 file(s) match no table: snails/README.txt (text for people)" in shown
-    rows = compiled(typed, "animal_snails")
+    rows = compiled("animal_snails")
     assert len(rows) == 30
     assert set(rows[0]["options"]) == {"garden snail", "roman snail", "water snail"}
     assert re.fullmatch(r"\([ABC]\) (garden|roman|water) snail", rows[0]["target"])
     assert rows[0]["image"].size == (48, 36)
 
 
-def test_a_latin_1_table_is_read_as_it_is(typed: Any, tmp_path: Path) -> None:
+def test_a_latin_1_table_is_read_as_it_is(typed: Any, compiled: Any, tmp_path: Path) -> None:
     paintings(tmp_path / "raw")
     shown = typed("new", "paintings", "style_paintings", "--raw", "raw", "--yes", "--form", "label",
                   "--category", "Image-Style Classification")  # fmt: skip
@@ -76,15 +52,15 @@ def test_a_latin_1_table_is_read_as_it_is(typed: Any, tmp_path: Path) -> None:
     )
     change(tmp_path / "mine/instructions/style_paintings.j2", ("the stil that this image shows", "the style"))
     typed("miniature", "expect", "paintings")
-    rows = compiled(typed, "style_paintings")
+    rows = compiled("style_paintings")
     assert Counter(rows["target"]) == {"surrealism": 7, "realism": 8, "cubism": 8}
     assert rows[0]["instruction"] == "Name the style. Answer with a single word or short phrase."
 
 
-def test_coco_becomes_counting(typed: Any, tmp_path: Path) -> None:
+def test_coco_becomes_counting(typed: Any, compiled: Any, tmp_path: Path) -> None:
     folder = harbor(tmp_path / "raw")
     typed("new", "harbor", "count_harbor", "--raw", "raw", "--yes", "--form", "number")
-    rows = compiled(typed, "count_harbor")
+    rows = compiled("count_harbor")
     coco = json.loads((folder / "instances_train.json").read_text())
     names = {image["id"]: image["file_name"] for image in coco["images"]}
     kinds = {kind["id"]: kind["name"] for kind in coco["categories"]}
@@ -96,7 +72,9 @@ def test_coco_becomes_counting(typed: Any, tmp_path: Path) -> None:
     assert {row["source_id"]: int(row["target"]) for row in rows} == true
 
 
-def test_two_images_and_turns_become_a_dialogue_about_numbered_images(typed: Any, tmp_path: Path) -> None:
+def test_two_images_and_turns_become_a_dialogue_about_numbered_images(
+    typed: Any, compiled: Any, tmp_path: Path
+) -> None:
     pairs(tmp_path / "raw")
     typed("new", "pairs", "dialogue_pairs", "--raw", "raw", "--yes", "--scrub")
     change(
@@ -105,7 +83,7 @@ def test_two_images_and_turns_become_a_dialogue_about_numbered_images(typed: Any
         ('turn["from"] | capital }}: {{ ', ""),
     )
     typed("miniature", "expect", "pairs")
-    rows = compiled(typed, "dialogue_pairs")
+    rows = compiled("dialogue_pairs")
     assert len(rows) == 16 and set(rows["target"]) == {"yes", "no", "nearly"}
     assert rows[0]["input"].splitlines()[0] == "Visitor: Which one is brighter?"
     assert rows[0]["input"].splitlines()[2] == "Visitor: Are they the same size?"

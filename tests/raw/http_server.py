@@ -48,7 +48,7 @@ class Upstream:
 def serving(state: Upstream) -> Iterator[Upstream]:
     """Serve until the block ends; `state.url` is the address."""
     bound = type("Bound", (_Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
+    server = _Server(("127.0.0.1", 0), bound)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}"
@@ -56,6 +56,11 @@ def serving(state: Upstream) -> Iterator[Upstream]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of what is tested."""
 
 
 class _Handler(BaseHTTPRequestHandler):

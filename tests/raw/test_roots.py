@@ -174,7 +174,7 @@ def test_a_link_that_leads_elsewhere_stops_the_run_and_names_its_target(
     with_images_linked_from_another_root(tmp_path, textocr)
     code, found, _ = run(tmp_path, "--raw", "a")
     assert code == 4
-    assert f"is a link to {tmp_path / 'b/photos'}" in found["error"]["message"]
+    assert f"'train_images' is a link to {tmp_path / 'b/photos'}" in found["error"]["message"]
     assert f"--raw {tmp_path / 'b'}" in found["error"]["hint"]
 
 

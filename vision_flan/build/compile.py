@@ -9,7 +9,6 @@ config is complete.
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
-from pathlib import Path
 
 from vision_flan.build.blocks import Made
 from vision_flan.build.engines import Engine, open_engine
@@ -18,12 +17,13 @@ from vision_flan.build.inputs import Seen, check_unchanged
 from vision_flan.build.install import finished_config, install, refresh_readme, renew, shards_to_replace
 from vision_flan.build.job import Build, Options, Result
 from vision_flan.build.leave_out import without_dropped
-from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
+from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
 from vision_flan.dataset.shards import BLOCK_ROWS
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.candidates import Candidates
 from vision_flan.records.store import RecordStore
@@ -38,7 +38,7 @@ __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 def compile_task(
     name: str,
     raw: RawPlaces,
-    out: Path,
+    out: Place,
     catalog: Catalog,
     options: Options,
     report: Reporter,
@@ -56,7 +56,7 @@ def compile_task(
         BadRawError: a raw file is not in its format, or changes while it is read.
         MachineError: disk full, no permission, another compile of this task is running.
     """
-    raw = RawRoots.for_build(raw, out / WORK_FOLDER)
+    raw = RawRoots.for_build(raw, work_folder(out))
     task = catalog.task(name)
     sources = task_sources(task, catalog)
     with closing(open_raw(sources.dataset, catalog, raw)) as opened:
@@ -88,7 +88,7 @@ def _compile(build: Build, engine: Engine) -> Result:
 
 def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     """Make the shards in the work folder."""
-    replaces = shards_to_replace(build.work, build.out, build.task.id)
+    replaces = shards_to_replace(build.out, build.task.id)
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
@@ -96,7 +96,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
         engine.expect_work()  # while records are read
     with RecordStore(build.work) as store:
         fresh = build.options.force or build.options.verify_raw  # trust no size and time
-        kept = TableCache(build.out / WORK_FOLDER / FOLDER, fresh=fresh)
+        kept = TableCache(work_folder(build.out) / FOLDER, fresh=fresh)
         candidates = load_records(
             build.task, build.sources, build.raw, build.options.seed, store, build.report, kept
         )

@@ -23,6 +23,7 @@ from vision_flan.build.locks import WORK_FOLDER
 from vision_flan.dataset.attribution import KNOWN, Credit, attribution_path, write_attribution
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, SpecError
+from vision_flan.places.place import Place, source
 from vision_flan.raw.folder import RawDataset
 from vision_flan.records.store import RecordStore
 from vision_flan.records.tables import TaskSources, create_views, credit_sources, missing_files
@@ -114,7 +115,7 @@ def _inputs(manifest: Manifest, terms: Terms, sources: list[tuple[TaskSources, R
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _record(path: Path) -> Mapping[str, object]:
+def _record(path: Place) -> Mapping[str, object]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -122,7 +123,7 @@ def _record(path: Path) -> Mapping[str, object]:
     return data if isinstance(data, dict) else {}
 
 
-def _is_there(path: Path, known: Mapping[str, object]) -> bool:
+def _is_there(path: Place, known: Mapping[str, object]) -> bool:
     facts = known.get("facts")
     if not isinstance(facts, dict) or "sha256" not in facts:
         return not path.exists()
@@ -132,10 +133,10 @@ def _is_there(path: Path, known: Mapping[str, object]) -> bool:
         return False
 
 
-def _images(out: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _images(out: Place, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """(instance, its image's path) of a config's shards; the images themselves are not read."""
     for shard in manifest.shards:
-        with pq.ParquetFile(out / shard.path) as file:
+        with pq.ParquetFile(source(out / shard.path)) as file:
             for batch in file.iter_batches(columns=["id", "image.path"]):
                 for row in batch.to_pylist():
                     yield row["id"], (row["image"] or {}).get("path") or ""

@@ -11,15 +11,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from vision_flan import __version__
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
 from vision_flan.build.job import Build
 from vision_flan.dataset.drop_list import read_list
-from vision_flan.dataset.manifest import Manifest, manifest_path, source_block, write_atomically
+from vision_flan.dataset.manifest import FOLDER, Manifest, source_block, write_atomically
 from vision_flan.instances.rendering import instruction_of
+from vision_flan.places.place import Place, stamp_of
 from vision_flan.raw.folder import RawDataset
 from vision_flan.records.tables import TaskSources
 from vision_flan.spec.model import TaskSpec
@@ -112,7 +112,7 @@ class BuildRecord:
         images: image files that were looked up.
         manifest: its text.
         replaces: shards of the previous config, to remove when this one is installed.
-        shards: installed shard -> its size and time in nanoseconds; empty until it is installed.
+        shards: installed shard -> its size and version (`stamp_of`); empty until it is installed.
     """
 
     recipe: Mapping[str, Any]
@@ -126,12 +126,12 @@ class BuildRecord:
     def identity(self) -> Identity:
         return Identity(self.recipe, self.annotations)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Place) -> None:
         """Write the record atomically."""
         write_atomically(path, json.dumps(vars(self), default=vars))
 
     @classmethod
-    def read(cls, path: Path) -> BuildRecord | None:
+    def read(cls, path: Place) -> BuildRecord | None:
         """The record in a file, None if it is missing or broken."""
         try:
             data = json.loads(path.read_text("utf-8"))
@@ -154,37 +154,28 @@ class BuildRecord:
         return next((p for p, known in self.annotations.sums.items() if checksum(raw, p) != known), None)
 
 
-def damaged_output(record: BuildRecord, manifest: Manifest, out: Path) -> str | None:
+def damaged_output(record: BuildRecord, manifest: Manifest, out: Place) -> str | None:
     """A manifest or shard that is not as it was installed, None for none.
 
     A shard is read again only if its size or time differs.
     """
     if manifest.to_json() != record.manifest:
-        return manifest_path(Path(), manifest.task).as_posix()
+        return f"{FOLDER}/{manifest.task}.json"
     for shard in manifest.shards:
-        if stat_of(out / shard.path) != record.shards.get(shard.path) and not is_whole(
+        if stamp_of(out / shard.path) != record.shards.get(shard.path) and not is_whole(
             out / shard.path, shard.sha256
         ):
             return shard.path
     return None
 
 
-def is_whole(path: Path, sha256: str) -> bool:
+def is_whole(path: Place, sha256: str) -> bool:
     """Whether a file has this checksum."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False
-
-
-def stat_of(path: Path) -> list[int] | None:
-    """Size and time in nanoseconds of a file, None if it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision_flan.build.credits import attribution_of
-from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole, stat_of
+from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole
 from vision_flan.build.job import Build
-from vision_flan.build.locks import WORK_FOLDER, locked, remove_litter
+from vision_flan.build.locks import lock_of, locked, remove_litter, work_folder
 from vision_flan.build.notices import notices_of, write_notices
-from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset
+from vision_flan.build.store_lock import still_held
+from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.errors import Location, VflanError
+from vision_flan.places.place import Place, files_in, stamp_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import Reporter
 
 
@@ -35,12 +38,14 @@ def finished_config(build: Build, identity: Identity) -> BuildRecord | None:
     return None
 
 
-def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Manifest:
+def install(work: Path, out: Place, record: BuildRecord, report: Reporter) -> Manifest:
     """Move a complete config from its work folder into place.
 
     After an interruption, a second call continues: shards that were moved are in place already.
     """
     manifest = Manifest.from_json(record.manifest, Location(work / COMPLETE))
+    if isinstance(out, RemotePath):
+        still_held(lock_of(out, manifest.task))
     (out / manifest.task).mkdir(exist_ok=True)
     manifest_path(out, manifest.task).unlink(missing_ok=True)
     finished = finished_shards(work)
@@ -50,8 +55,8 @@ def install(work: Path, out: Path, record: BuildRecord, report: Reporter) -> Man
             move(source, out / shard.path)
     _remove_old_shards(manifest, record, out, report)
     write_atomically(manifest_path(out, manifest.task), record.manifest)
-    stamps = {shard.path: stat_of(out / shard.path) or [] for shard in manifest.shards}
-    replace(record, shards=stamps, replaces=()).write(work / INSTALLED)
+    stamps = {shard.path: stamp_of(out / shard.path) or [] for shard in manifest.shards}
+    replace(record, shards=stamps, replaces=()).write(installed_record(out, manifest.task))
     (work / COMPLETE).unlink(missing_ok=True)
     reset(work)
     return manifest
@@ -74,34 +79,41 @@ def renew(build: Build, manifest: Manifest) -> Manifest:
     write_notices(build.out, current)
     if current.to_json() == manifest.to_json():
         return manifest
-    record = BuildRecord.read(build.work / INSTALLED)
+    kept = installed_record(build.out, build.task.id)
+    record = BuildRecord.read(kept)
     write_atomically(manifest_path(build.out, build.task.id), current.to_json())
     if record:
-        replace(record, manifest=current.to_json()).write(build.work / INSTALLED)
+        replace(record, manifest=current.to_json()).write(kept)
     return current
 
 
-def refresh_readme(out: Path, report: Reporter) -> None:
+def refresh_readme(out: Place, report: Reporter) -> None:
     """Bring README.md up to date with the manifests, and note those it leaves out."""
-    with locked(out / WORK_FOLDER / "card.lock", wait=True):
+    with locked(work_folder(out) / "card.lock", wait=True):
         remove_litter(out, "README.md")
         for problem in refresh_card(out):
             report.note(f"README.md leaves out a config: {problem}")
 
 
-def shards_to_replace(work: Path, out: Path, task: str) -> tuple[str, ...]:
+def shards_to_replace(out: Place, task: str) -> tuple[str, ...]:
     """Shards to remove when the new config is installed: those of the manifest in place, or of the last
     installation if an interrupted one has removed the manifest."""
     try:
         manifest = read_manifest(manifest_path(out, task))
         return tuple(shard.path for shard in manifest.shards)
     except (OSError, VflanError):
-        record = BuildRecord.read(work / INSTALLED)
+        record = BuildRecord.read(installed_record(out, task))
         return tuple(record.shards) if record else ()
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename a file; copy it next to its target first if that is on another file system."""
+def move(source: Path, target: Place) -> None:
+    """Rename a file; copy it next to its target first if that is on another file system.
+
+    To a store it is copied, and stays until the whole config is there.
+    """
+    if isinstance(target, RemotePath):
+        target.upload(source)
+        return
     try:
         source.replace(target)
     except OSError as error:
@@ -141,12 +153,12 @@ def finished_shards(work: Path) -> dict[str, Path]:
     return found
 
 
-def _remove_old_shards(manifest: Manifest, record: BuildRecord, out: Path, report: Reporter) -> None:
+def _remove_old_shards(manifest: Manifest, record: BuildRecord, out: Place, report: Reporter) -> None:
     """Remove only what we wrote: shards of the replaced config, and files named like shards of this split."""
     ours = re.compile(rf"{re.escape(manifest.split)}-\d{{5}}-of-\d{{5}}\.parquet")
     keep = {shard.path for shard in manifest.shards}
     remove_litter(out / manifest.task, "*")
-    for path in sorted((out / manifest.task).glob("*.parquet")):
+    for path in files_in(out / manifest.task, "*.parquet"):
         name = f"{manifest.task}/{path.name}"
         if name in keep:
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
+from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.tables import TaskSources
@@ -46,7 +47,7 @@ class Result:
     """
 
     manifest: Manifest
-    folder: Path
+    folder: Place
     built: bool
     renewed: bool = False
 
@@ -67,7 +68,7 @@ class Build:
     places: RawPlaces
     catalog: Catalog
     options: Options
-    out: Path
+    out: Place
     work: Path
     report: Reporter
 

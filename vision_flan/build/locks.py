@@ -14,7 +14,10 @@ from pathlib import Path
 
 import duckdb
 
+from vision_flan.build.store_lock import held
 from vision_flan.errors import Location, MachineError
+from vision_flan.places.place import P, Place
+from vision_flan.places.remote import RemotePath
 
 WORK_FOLDER = ".vflan"
 
@@ -43,16 +46,36 @@ _TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
 
 
 @contextmanager
-def task_lock(out: Path, task: str) -> Iterator[Path]:
-    """The task's work folder, for one process at a time.
+def task_lock(out: Place, task: str) -> Iterator[Path]:
+    """The task's work folder on this machine, for one process at a time; in a store, of all machines.
 
     Raises:
         MachineError: another process holds it.
     """
-    work = out / WORK_FOLDER / task
+    work = work_folder(out) / task
     work.mkdir(parents=True, exist_ok=True)
     with locked(work / "lock", wait=False):
-        yield work
+        if isinstance(out, Path):
+            yield work
+        else:
+            with held(lock_of(out, task)):
+                yield work
+
+
+def work_folder(out: Place) -> Path:
+    """The folder of this machine for what is unfinished, and for what is read again."""
+    return out / WORK_FOLDER if isinstance(out, Path) else out.work
+
+
+def records_folder(out: P, task: str) -> P:
+    """Where it is kept from what a compiled config was made. It lies with the config, so that it is known on
+    any machine."""
+    return out / WORK_FOLDER / task
+
+
+def lock_of(out: RemotePath, task: str) -> RemotePath:
+    """The object that names who is compiling a task in a store."""
+    return records_folder(out, task) / "lock"
 
 
 @contextmanager
@@ -117,7 +140,7 @@ def _keep_fresh(descriptor: int, done: threading.Event) -> None:
 
 
 @contextmanager
-def machine_errors(out: Path) -> Iterator[None]:
+def machine_errors(out: Place) -> Iterator[None]:
     """Turn errors of the operating system and of DuckDB into a `MachineError` that says what to do."""
     try:
         yield
@@ -126,20 +149,22 @@ def machine_errors(out: Path) -> Iterator[None]:
     except OSError as error:
         what = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
-        where = out if error.errno in _FULL else error.filename or out
+        where = str(out) if error.errno in _FULL else error.filename or str(out)
         refused = MachineError(f"cannot write: {what}", where=Location(where), hint=hint)
         refused.errno = error.errno
         raise refused from error
     except duckdb.Error as error:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
-            where=Location(out),
+            where=Location(str(out)),
             hint="check that there is space for the work folder",
         ) from error
 
 
-def remove_litter(folder: Path, name: str) -> None:
-    """Remove temporary files of `name` that a killed process left in a folder."""
+def remove_litter(folder: Place, name: str) -> None:
+    """Remove temporary files of `name` that a killed process left in a folder; a store has none."""
+    if isinstance(folder, RemotePath):
+        return
     for path in folder.glob(f".{name}.*.tmp"):
         match = _TEMPORARY.match(path.name)
         if match and not _alive(int(match.group(1))):

@@ -8,7 +8,6 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 from vision_flan.build.compile import compile_task
 from vision_flan.build.engines import (
@@ -24,8 +23,9 @@ from vision_flan.build.engines import (
 from vision_flan.build.job import Options, Result
 from vision_flan.build.processes import report_of
 from vision_flan.build.worker import absolute
-from vision_flan.errors import MachineError, VflanError
+from vision_flan.errors import MachineError, StoreError, VflanError
 from vision_flan.limits import applied, explained, wait_for_others
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
@@ -76,7 +76,7 @@ def select(
 def compile_many(
     selection: Selection,
     raw: RawPlaces,
-    out: Path,
+    out: Place,
     catalog: Catalog,
     reporters: Callable[[str], AbstractContextManager[Reporter]],
 ) -> Iterator[Outcome]:
@@ -129,7 +129,7 @@ class _Runner:
     """Compiles tasks in a worker; its values can be pickled."""
 
     raw: RawPlaces
-    out: Path
+    out: Place
     catalog: Catalog
     engine: EngineSpec
 
@@ -203,5 +203,8 @@ def _next_task(left: Selection, running: Collection[str], catalog: Catalog) -> s
 
 
 def stops_all(error: VflanError) -> bool:
-    """Whether the disk of the compiled folder is full or read-only, so that no other task can be built."""
-    return isinstance(error, MachineError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    """Whether the disk of the compiled folder is full or read-only, or its store refuses or is not there, so
+    that no other task can be built."""
+    return isinstance(error, StoreError) or (
+        isinstance(error, MachineError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from vision_flan.build.job import Build
 from vision_flan.dataset.attribution import NOTICES
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.spec.model import DatasetSpec
 
@@ -52,7 +53,7 @@ def _raw(raw: RawDataset, path: str) -> str:
         return ""
 
 
-def write_notices(out: Path, manifest: Manifest) -> None:
+def write_notices(out: Place, manifest: Manifest) -> None:
     """Write the texts of a config that are not there yet."""
     for name, text in manifest.notices.items():
         path = out / NOTICES / name

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.build.locks import WORK_FOLDER
+from vision_flan.build.locks import work_folder
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.report import Reporter
@@ -185,7 +186,7 @@ def plan_suite(
 
 
 def quotas_of(
-    suite: str, raw: RawPlaces, out: Path, catalog: Catalog, seed: int, report: Reporter
+    suite: str, raw: RawPlaces, out: Place, catalog: Catalog, seed: int, report: Reporter
 ) -> Mapping[str, int]:
     """The quotas of a suite that has a total to reach, as the paper's has. For other suites none: each task's
     own limit applies.
@@ -195,8 +196,8 @@ def quotas_of(
     """
     if suite != PAPER_SUITE:
         return {}
-    kept = TableCache(out / WORK_FOLDER / FOLDER)
-    places = RawRoots.for_build(raw, out / WORK_FOLDER)
+    kept = TableCache(work_folder(out) / FOLDER)
+    places = RawRoots.for_build(raw, work_folder(out))
     return plan_suite(suite, places, catalog, PlanOptions(seed=seed), report, kept).quotas
 
 

@@ -10,20 +10,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from vision_flan.build.identity import BuildRecord, is_whole, stat_of
+from vision_flan.build.identity import BuildRecord, is_whole
 from vision_flan.build.inputs import Seen
 from vision_flan.build.install import install, refresh_readme, shards_to_replace
 from vision_flan.build.job import Options
-from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock
+from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
 from vision_flan.build.many import Selection
 from vision_flan.build.notices import write_notices
-from vision_flan.build.work import BLOCKS, COMPLETE, INSTALLED, reset, tidy
+from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset, tidy
 from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.drop_list import DropList, write_list
-from vision_flan.dataset.manifest import Manifest, read_manifests
+from vision_flan.dataset.manifest import Manifest, read_manifests, write_bytes_atomically
 from vision_flan.dataset.overlaps import Overlaps, read_overlaps, write_overlaps
 from vision_flan.errors import Location, SpecError, VflanError
+from vision_flan.places.place import Place, stamp_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT, TaskSpec
@@ -67,7 +69,7 @@ def expected_size(task: TaskSpec, options: Options) -> int:
     return min(known, default=DEFAULT_LIMIT)
 
 
-def merge(folders: Sequence[Path], out: Path, report: Reporter) -> list[Manifest]:
+def merge(folders: Sequence[Place], out: Place, report: Reporter) -> list[Manifest]:
     """Put the configs of compiled folders into one. Shards are linked, or copied to another file system; the
     folders stay as they are.
 
@@ -78,11 +80,13 @@ def merge(folders: Sequence[Path], out: Path, report: Reporter) -> list[Manifest
         VflanError: a folder has no config, a config is damaged, or two folders have different ones of a task.
         MachineError: disk full, no permission, or a task of `out` is being compiled.
     """
-    sources: dict[str, tuple[Path, Manifest]] = {}
+    sources: dict[str, tuple[Place, Manifest]] = {}
     for folder in folders:
         manifests = read_manifests(folder)
         if not manifests:
-            raise VflanError("there is no config here", where=Location(folder), hint="give compiled folders")
+            raise VflanError(
+                "there is no config here", where=Location(str(folder)), hint="give compiled folders"
+            )
         for task, manifest in manifests.items():
             other, known = sources.setdefault(task, (folder, manifest))
             if known.shards != manifest.shards:
@@ -97,13 +101,13 @@ def merge(folders: Sequence[Path], out: Path, report: Reporter) -> list[Manifest
             if _add(task, folder, manifest, out, report):
                 added.append(manifest)
             report.advance(1, manifest.download_size)
-        (out / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+        work_folder(out).mkdir(parents=True, exist_ok=True)
         _add_overlaps(folders, out)
         refresh_readme(out, report)
     return added
 
 
-def _add_overlaps(folders: Sequence[Path], out: Path) -> None:
+def _add_overlaps(folders: Sequence[Place], out: Place) -> None:
     """What is known of the configs' overlap with benchmarks; an entry of `out` stays, then of an earlier
     folder."""
     manifests, found = read_manifests(out), Overlaps()
@@ -114,16 +118,16 @@ def _add_overlaps(folders: Sequence[Path], out: Path) -> None:
         write_overlaps(out, manifests, found)
 
 
-def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporter) -> bool:
+def _add(task: str, folder: Place, manifest: Manifest, out: Place, report: Reporter) -> bool:
     """Install one config; False if it is there."""
     with task_lock(out, task) as work:
-        installed = BuildRecord.read(work / INSTALLED)
-        stamps = {shard.path: stat_of(out / shard.path) for shard in manifest.shards}
+        installed = BuildRecord.read(installed_record(out, task))
+        stamps = {shard.path: stamp_of(out / shard.path) for shard in manifest.shards}
         if installed and installed.manifest == manifest.to_json() and installed.shards == stamps:
             return False
         tidy(work, out, task)
         reset(work)
-        kept = BuildRecord.read(folder / WORK_FOLDER / task / INSTALLED)
+        kept = BuildRecord.read(installed_record(folder, task))
         (work / BLOCKS).mkdir()
         shards = []
         for number, shard in enumerate(manifest.shards):
@@ -134,7 +138,7 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
             shards.append(replace(shard, path=name))
         (work / BLOCKS / "merged.json").write_text(json.dumps({"shards": [asdict(s) for s in shards]}))
         record = kept or BuildRecord({}, Seen(), Seen(), "")  # without one, the next compile builds it again
-        replaces = shards_to_replace(work, out, task)
+        replaces = shards_to_replace(out, task)
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)
         _add_credits(folder, out, manifest)
@@ -143,7 +147,7 @@ def _add(task: str, folder: Path, manifest: Manifest, out: Path, report: Reporte
     return True
 
 
-def _add_credits(folder: Path, out: Path, manifest: Manifest) -> None:
+def _add_credits(folder: Place, out: Place, manifest: Manifest) -> None:
     """The table of authors and the notices that licenses ask for, and what tells whether they are current."""
     write_notices(out, manifest)
     record = Path(WORK_FOLDER, ATTRIBUTION, f"{manifest.task}.json")
@@ -151,27 +155,29 @@ def _add_credits(folder: Path, out: Path, manifest: Manifest) -> None:
     if manifest.attribution.get("sha256") and not is_whole(folder / table, manifest.attribution["sha256"]):
         raise VflanError(
             "the attribution table is missing or damaged",
-            where=Location(folder / table),
+            where=Location(str(folder / table)),
             hint="compile its task again",
         )
     for path in (record, table):
         (out / path).unlink(missing_ok=True)
         if (folder / path).exists():
-            (out / path).parent.mkdir(parents=True, exist_ok=True)
-            _link(folder / path, out / path)
+            write_bytes_atomically(out / path, (folder / path).read_bytes())
 
 
-def _check_shard(path: Path, size: int, sha256: str, stamp: list[int] | None) -> None:
+def _check_shard(path: Place, size: int, sha256: str, stamp: list[int] | None) -> None:
     """A shard is read only if it is not as it was installed."""
-    found = stat_of(path)
+    found = stamp_of(path)
     if found is None or found[0] != size or (found != stamp and not is_whole(path, sha256)):
         raise VflanError(
-            "the shard is missing or damaged", where=Location(path), hint="compile its task again"
+            "the shard is missing or damaged", where=Location(str(path)), hint="compile its task again"
         )
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Place, target: Path) -> None:
     """A hard link; a copy with the same time where links are not possible."""
+    if isinstance(source, RemotePath):
+        source.download(target)
+        return
     try:
         os.link(source, target)
     except OSError:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from vision_flan.build.identity import BuildRecord, damaged_output, identity_of
 from vision_flan.build.job import Build, Options
-from vision_flan.build.locks import WORK_FOLDER
-from vision_flan.build.work import BLOCKS, INSTALLED
+from vision_flan.build.locks import work_folder
+from vision_flan.build.work import BLOCKS, installed_record
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest
 from vision_flan.errors import BadRawError, MissingRawError, VflanError
+from vision_flan.places.place import Place
 from vision_flan.raw.fetch import is_unpacked
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
@@ -66,7 +67,7 @@ class TaskStatus:
 
 
 def suite_status(
-    tasks: Sequence[str], raw: RawPlaces, out: Path, catalog: Catalog, report: Reporter
+    tasks: Sequence[str], raw: RawPlaces, out: Place, catalog: Catalog, report: Reporter
 ) -> Iterator[TaskStatus]:
     """The status of tasks, dataset by dataset: an archive is opened once for all tasks of its dataset.
 
@@ -75,7 +76,7 @@ def suite_status(
     Raises:
         SpecError: there is no such task, or its spec is not valid.
     """
-    roots = RawRoots.for_build(raw, out / WORK_FOLDER, read_only=True)
+    roots = RawRoots.for_build(raw, work_folder(out), read_only=True)
     specs = [catalog.task(name) for name in tasks]
     by_dataset: dict[str, list[TaskSpec]] = {}
     for task in specs:
@@ -89,7 +90,7 @@ def suite_status(
     yield from (found[task.id] for task in specs)
 
 
-def _of_dataset(tasks: list[TaskSpec], roots: RawRoots, out: Path, catalog: Catalog) -> Iterator[TaskStatus]:
+def _of_dataset(tasks: list[TaskSpec], roots: RawRoots, out: Place, catalog: Catalog) -> Iterator[TaskStatus]:
     dataset = catalog.dataset_of(tasks[0])
     try:
         opened = open_raw(dataset, catalog, roots)
@@ -151,12 +152,12 @@ def _is_there(file: UpstreamFile, folders: Sequence[Path]) -> bool:
     )
 
 
-def _without_raw(task: TaskSpec, out: Path) -> tuple[BuildState, str, int | None]:
+def _without_raw(task: TaskSpec, out: Place) -> tuple[BuildState, str, int | None]:
     """The state of a config that cannot be compared with its raw files."""
     try:
         manifest = read_manifest(manifest_path(out, task.id))
     except FileNotFoundError:
-        return _unfinished(out / WORK_FOLDER / task.id)
+        return _unfinished(work_folder(out) / task.id)
     except VflanError as error:
         return BuildState.OUTDATED, f"its manifest is broken: {error.what}", None
     return BuildState.BUILT, "cannot be compared with its raw files", manifest.rows
@@ -172,20 +173,20 @@ def _unfinished(work: Path) -> tuple[BuildState, str, int | None]:
 
 
 def _build_state(
-    task: TaskSpec, sources: TaskSources, raw: RawDataset, out: Path, catalog: Catalog
+    task: TaskSpec, sources: TaskSources, raw: RawDataset, out: Place, catalog: Catalog
 ) -> tuple[BuildState, str, int | None]:
     state, note, rows = _without_raw(task, out)
     if rows is None:
         return state, note, rows
     manifest = read_manifest(manifest_path(out, task.id))
     options = Options(manifest.seed, manifest.limit, full_check=manifest.image_check == "full")
-    work = out / WORK_FOLDER / task.id
+    work = work_folder(out) / task.id
     why = _outdated(Build(task, sources, raw, raw.root, catalog, options, out, work, Silent()), manifest)
     return (BuildState.OUTDATED, why, rows) if why else (BuildState.BUILT, "", rows)
 
 
 def _outdated(build: Build, manifest: Manifest) -> str:
-    record = BuildRecord.read(build.work / INSTALLED)
+    record = BuildRecord.read(installed_record(build.out, build.task.id))
     if record is None:
         return "there is no record of the raw files it was made from"
     changed = record.stale(identity_of(build), build.raw, verify=False)
@@ -197,7 +198,7 @@ def _outdated(build: Build, manifest: Manifest) -> str:
 
 def _status(
     task: TaskSpec, raw: RawState, raw_note: str, build: BuildState, build_note: str, instances: int | None,
-    roots: RawRoots, out: Path,
+    roots: RawRoots, out: Place,
 ) -> TaskStatus:  # fmt: skip
     given = " ".join(f"--raw {root}" for root in roots.roots)
     if raw is not RawState.THERE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vision_flan.build.identity import BuildRecord, Identity, damaged_output
 from vision_flan.build.install import refresh_readme, renew
 from vision_flan.build.job import Build, Result
-from vision_flan.build.work import INSTALLED
+from vision_flan.build.work import installed_record
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest
 from vision_flan.errors import VflanError
 
@@ -20,7 +20,7 @@ def up_to_date(build: Build, identity: Identity) -> Result | None:
     except VflanError as error:
         build.report.note(f"{task} is compiled again: its manifest is broken: {error.what}")
         return None
-    record = BuildRecord.read(build.work / INSTALLED)
+    record = BuildRecord.read(installed_record(build.out, task))
     if record is None:
         build.report.note(f"{task} is compiled again: there is no record of the raw files it was made from")
         return None

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from vision_flan.build.identity import BuildRecord, Identity
 from vision_flan.build.inputs import Seen
-from vision_flan.build.locks import remove_litter
+from vision_flan.build.locks import records_folder, remove_litter
 from vision_flan.dataset.manifest import FOLDER
+from vision_flan.places.place import P, Place
 
 #: What the blocks in the folder are being made from.
 STARTED = "build.json"
 #: The config is complete but not yet installed.
 COMPLETE = "complete.json"
-#: The config in the compiled folder.
-INSTALLED = "installed.json"
+#: The config in the compiled folder; see `installed_record`.
+_INSTALLED = "installed.json"
 #: Folder of finished blocks.
 BLOCKS = "blocks"
 #: Folder of other records' values, for workers.
@@ -24,9 +25,14 @@ POOLS = "pools"
 _LOCK = "lock"
 
 
-def tidy(work: Path, out: Path, task: str) -> None:
+def installed_record(out: P, task: str) -> P:
+    """From what the config in a compiled folder was made."""
+    return records_folder(out, task) / _INSTALLED
+
+
+def tidy(work: Path, out: Place, task: str) -> None:
     """Remove what a killed run of this task left behind, except what the next run can use."""
-    clear(work, keep={_LOCK, COMPLETE, INSTALLED, STARTED, BLOCKS})
+    clear(work, keep={_LOCK, COMPLETE, _INSTALLED, STARTED, BLOCKS})
     for path in (work / BLOCKS).glob("*.tmp"):
         path.unlink(missing_ok=True)
     remove_litter(out / FOLDER, f"{task}.json")
@@ -46,7 +52,7 @@ def open_or_reset(work: Path, identity: Identity) -> None:
 
 def reset(work: Path) -> None:
     """Remove everything but the lock and the record of the installed config."""
-    clear(work, keep={_LOCK, INSTALLED})
+    clear(work, keep={_LOCK, _INSTALLED})
 
 
 def clear(work: Path, keep: set[str]) -> None:

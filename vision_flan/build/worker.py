@@ -25,6 +25,7 @@ from vision_flan.build.work import BLOCKS, POOLS
 from vision_flan.errors import SpecError
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.records.tables import all_readers, open_raw, task_sources
@@ -51,7 +52,7 @@ class Job:
     specs: Path
     instructions: Path
     raw: RawPlaces
-    out: Path
+    out: Place
     work: Path
     options: Options
     spec: str

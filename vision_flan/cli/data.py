@@ -11,7 +11,7 @@ import click
 
 from vision_flan.cli.options import (
     EXISTING_FILE,
-    EXISTING_FOLDER,
+    EXISTING_PLACE,
     config_option,
     jobs_option,
     json_option,
@@ -23,6 +23,7 @@ from vision_flan.cli.options import (
 )
 from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter, reporters
 from vision_flan.errors import ExitCode, VflanError
+from vision_flan.places.place import Place, load_call
 from vision_flan.report import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ Examples:
   vflan compile --task "AID+aerial_scene_classification" --limit 500
   vflan compile --suite vision_flan --raw ~/raw
   vflan compile --plan plan.json --raw ~/raw
-  vflan compile --suite vision_flan --raw ~/raw --shard-of 3/8 --out share-3"""
+  vflan compile --suite vision_flan --raw ~/raw --shard-of 3/8 --out share-3
+  vflan compile --suite vision_flan --raw ~/raw --out s3://bucket/vision-flan"""
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
@@ -106,7 +108,7 @@ def compile(
     suite: str | None,
     plan: Path | None,
     raw: RawRoots,
-    out: Path,
+    out: Place,
     seed: int,
     limit: int | None,
     jobs: int | None,
@@ -164,7 +166,7 @@ def _engine(engine: str, jobs: int | None, address: str | None) -> EngineSpec:
 
 
 def _compile_suite(
-    selection: Selection, raw: RawRoots, out: Path, catalog: Catalog, as_json: bool, json_lines: bool
+    selection: Selection, raw: RawRoots, out: Place, catalog: Catalog, as_json: bool, json_lines: bool
 ) -> int:
     from vision_flan.cli.run import exit_code, print_summary, run_many
 
@@ -178,7 +180,7 @@ def _compile_suite(
 
 
 def _compile_tasks(
-    selection: Selection, raw: RawRoots, out: Path, catalog: Catalog, keep_going: bool, as_json: bool
+    selection: Selection, raw: RawRoots, out: Place, catalog: Catalog, keep_going: bool, as_json: bool
 ) -> None:
     from vision_flan.build.many import compile_many
 
@@ -230,15 +232,15 @@ def _print_result(result: Result) -> None:
     for reason, count in counts["dropped"].items():
         example = counts.get("examples", {}).get(reason)
         echo(f"  dropped {count:,}: {reason}" + (f", as {example}" if example else ""))
-    call = f"load_dataset({str(result.folder)!r}, {manifest.task!r}, split={manifest.split!r})"
+    call = load_call(result.folder, manifest.task, manifest.split)
     echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
 
 
 @click.command(epilog="\b\nExample:\n  vflan verify vision-flan")
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("folder", type=EXISTING_PLACE)
 @config_option
 @json_option
-def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
+def verify(folder: Place, tasks: tuple[str, ...], as_json: bool) -> None:
     """Check a compiled folder against its manifests: every shard's size, sha256 and rows.
 
     It also checks that the counts add up, that there are no other Parquet files, the tables of authors and
@@ -279,8 +281,8 @@ def verify(folder: Path, tasks: tuple[str, ...], as_json: bool) -> None:
 @click.command(
     epilog="\b\nExample:\n  cp -r other/scene_300w other/manifest vision-flan/ && vflan card vision-flan"
 )
-@click.argument("folder", type=EXISTING_FOLDER)
-def card(folder: Path) -> None:
+@click.argument("folder", type=EXISTING_PLACE)
+def card(folder: Place) -> None:
     """Write README.md of a compiled folder from its manifests.
 
     `load_dataset` finds the configs in README.md. It is written by every compile; write it again after
@@ -293,7 +295,7 @@ def card(folder: Path) -> None:
     manifests, _ = readable_manifests(folder)
     if not manifests:
         hint = "give the folder that `vflan compile --out` wrote"
-        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+        raise VflanError("this folder holds no compiled config", where=Location(str(folder)), hint=hint)
     for problem in refresh_card(folder):
         print_error(problem)
     echo(f"{folder / 'README.md'}: {counted(len(manifests), 'config')}")

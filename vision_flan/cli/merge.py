@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option
+from vision_flan.cli.options import EXISTING_PLACE, json_option, out_option
 from vision_flan.cli.output import echo, print_json, reporter
+from vision_flan.places.place import Place
 from vision_flan.report import counted, human_bytes
 
 
 @click.command(epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan")
-@click.argument("folders", nargs=-1, required=True, type=EXISTING_FOLDER)
+@click.argument("folders", nargs=-1, required=True, type=EXISTING_PLACE)
 @out_option
 @json_option
-def merge(folders: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def merge(folders: tuple[Place, ...], out: Place, as_json: bool) -> None:
     """Put the configs of compiled folders into one, after `vflan compile --shard-of`.
 
     Shards are linked, or copied if --out is on another file system. The folders stay as they are; delete them

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import raw_options
-from vision_flan.cli.output import echo, is_terminal, one_line, reporter
+from vision_flan.cli.options import json_option, raw_options
+from vision_flan.cli.output import echo, is_terminal, one_line, print_json, reporter
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
+    from vision_flan.miniatures.cut import CutResult
     from vision_flan.propose.begin import Begun, Proposal
     from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.catalog import Catalog
@@ -30,6 +34,8 @@ class _Wishes:
     miniature: int
     scrub: bool
     ask: bool
+    as_json: bool
+    dry_run: bool
 
 
 def _role(name: str, what: str) -> click.Option:
@@ -41,7 +47,8 @@ def _role(name: str, what: str) -> click.Option:
 Examples:
   vflan new pets animal_pets && vflan validate animal_pets
   vflan new snails animal_snails --raw ~/raw --yes
-  vflan new harbor count_harbor --raw ~/raw --form number --category "General Object" """
+  vflan new harbor count_harbor --raw ~/raw --form number --category "General Object"
+  vflan new harbor count_harbor --raw ~/raw --dry-run --json"""
 )
 @click.argument("dataset")
 @click.argument("task")
@@ -52,30 +59,43 @@ Examples:
               help="With --raw: records of the miniature at least; 0 for no miniature.")  # fmt: skip
 @click.option("--scrub", is_flag=True, help="With --raw: replace free text and names in the miniature.")
 @click.option("--yes", is_flag=True, help="With --raw: take what is proposed, without questions.")
+@click.option("--dry-run", is_flag=True, help="With --raw: show what is proposed; write nothing.")
+@json_option
 def new(
     dataset: str, task: str, raw: RawRoots | None, form: str | None, category: str, n: int, scrub: bool, yes:
-    bool, **roles: str | None,
+    bool, dry_run: bool, as_json: bool, **roles: str | None,
 ) -> None:  # fmt: skip
     """Start a task: its spec and instruction, and with --raw a miniature.
 
-    With --raw, the files in DIR/DATASET are looked at: class folders, CSV, JSON, XML, MATLAB, Parquet, idx,
-    also in archives. What is written passes `vflan validate` as it stands; comments say what to fill in.
-    Without, a spec of class folders is written, or a task of the tables that DATASET has. Nothing is
-    overwritten.
+    With --raw, the files in DIR/DATASET are looked at: class folders, CSV, text lists, JSON, XML, MATLAB,
+    Parquet, pickle, npz, LMDB, idx, also in archives. What is written passes `vflan validate` as it stands;
+    comments say what to fill in. Without, a spec of class folders is written, or a task of the tables that
+    DATASET has. Nothing is overwritten.
     """
     from vision_flan.review.scaffold import begin
 
     catalog = _writable()
     if raw is None:
-        for path in begin(catalog, dataset, task):
+        if dry_run:
+            raise click.UsageError("--dry-run needs --raw: without it nothing is looked at")
+        files = begin(catalog, dataset, task)
+        if as_json:
+            print_json({"dataset": dataset, "task": task, "files": list(map(str, files))})
+            return
+        for path in files:
             echo(f"wrote {path}")
         echo(f"next: fill in what the comments ask for; then vflan validate {task}")
         echo(f"      vflan preview {task} --raw DIR shows instances made from the data")
         return
-    if not yes and not is_terminal(sys.stdin):
+    ask = not (yes or as_json or dry_run)
+    if ask and not is_terminal(sys.stdin):
         raise click.UsageError("no terminal to ask on; pass --yes to take what is proposed")
     chosen = {role: value for role, value in roles.items() if value}
-    _new_from_raw(catalog, dataset, task, raw, _Wishes(form or "", category, chosen, n, scrub, not yes))
+    wishes = _Wishes(form or "", category, chosen, n, scrub, ask, as_json, dry_run)
+    if dry_run:
+        _show_only(catalog, dataset, task, raw, wishes)
+    else:
+        _new_from_raw(catalog, dataset, task, raw, wishes)
 
 
 new.params += [
@@ -102,36 +122,71 @@ def _writable() -> Catalog:
     return catalog
 
 
-def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: RawRoots, wishes: _Wishes) -> None:
-    from vision_flan.miniatures.cut import cut
-    from vision_flan.propose.begin import places_of, proposed, write
+def _show_only(catalog: Catalog, dataset: str, task: str, raw: RawRoots, wishes: _Wishes) -> None:
+    """Make everything in a folder that is removed, and show it."""
+    from vision_flan.propose.begin import proposed, write
+    from vision_flan.propose.facts import facts_of
     from vision_flan.spec.catalog import Catalog
+    from vision_flan.spec.roots import Root
+
+    with (
+        tempfile.TemporaryDirectory(prefix="vflan-") as work,
+        proposed(catalog, dataset, raw, wishes.form, wishes.chosen) as proposal,
+    ):
+        aside = Catalog.of([*catalog.roots, Root.of(Path(work))])
+        begun = write(aside, task, wishes.category, proposal)
+        if wishes.as_json:
+            print_json({"dataset": dataset, "task": task, **facts_of(proposal, begun), "files": []})
+            return
+        _show(proposal, begun)
+        for path in begun.files:
+            echo(f"\nwould write {path.relative_to(work)}:\n\n{path.read_text('utf-8')}")
+
+
+def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: RawRoots, wishes: _Wishes) -> None:
+    from vision_flan.propose.begin import places_of, proposed, write
+    from vision_flan.propose.facts import facts_of
 
     with proposed(catalog, dataset, raw, wishes.form, wishes.chosen) as proposal:
-        _show_proposal(proposal)
-        proposal, category = _asked(proposal, wishes) if wishes.ask else (proposal, wishes.category)
+        category = wishes.category
+        if not wishes.as_json:
+            _show_proposal(proposal)
+        if wishes.ask:
+            proposal, category = _asked(proposal, wishes)
         begun = write(catalog, task, category, proposal)
-        _show_records(begun)
-        _show_unmatched(proposal)
+        facts = facts_of(proposal, begun)
+        if not wishes.as_json:
+            _show_records(begun)
+            _show_unmatched(proposal)
         places = places_of(dataset, proposal.folder)
+    made = _miniature(catalog, dataset, places, raw, wishes) if wishes.miniature else None
+    if wishes.as_json:
+        files = {"files": list(map(str, begun.files)), "miniature": str(made.folder) if made else None}
+        print_json({"dataset": dataset, "task": task, **facts, **files})
+        return
     for path in begun.files:
         echo(f"wrote {path}")
-    if wishes.miniature:
-        with reporter(quiet=True) as report:
-            made = cut(
-                Catalog.of(catalog.roots),
-                dataset,
-                places,
-                wishes.miniature,
-                scrub=wishes.scrub,
-                report=report,
-            )
-        echo(
-            f"wrote {made.folder}: {len(made.expected)} records, {made.bytes:,} bytes; "
-            "read its expected.jsonl once"
-        )
+    if made:
+        what = f"{counted(len(made.expected), 'record')}, {made.bytes:,} bytes"
+        echo(f"wrote {made.folder}: {what}; read its expected.jsonl once")
     echo(f"next: fill in what the comments ask for; then vflan validate --rendered {task}")
     echo(f"      vflan preview {task} --raw {raw}")
+
+
+def _miniature(catalog: Catalog, dataset: str, places: RawRoots, raw: RawRoots, wishes: _Wishes) -> CutResult:
+    """Cut the miniature; what is written so far stays where that fails."""
+    from vision_flan.errors import VflanError
+    from vision_flan.miniatures.cut import cut
+    from vision_flan.spec.catalog import Catalog
+
+    try:
+        with reporter(quiet=True) as report:
+            known = Catalog.of(catalog.roots)
+            return cut(known, dataset, places, wishes.miniature, scrub=wishes.scrub, report=report)
+    except VflanError as error:
+        after = f"the spec is written: fix it there, then vflan miniature cut {dataset} --raw {raw}"
+        error.hint = f"{error.hint}; {after}" if error.hint else after
+        raise
 
 
 def _asked(proposal: Proposal, wishes: _Wishes) -> tuple[Proposal, str]:
@@ -152,7 +207,16 @@ def _asked(proposal: Proposal, wishes: _Wishes) -> tuple[Proposal, str]:
     return proposal, category
 
 
+def _show(proposal: Proposal, begun: Begun) -> None:
+    _show_proposal(proposal)
+    _show_records(begun)
+    _show_unmatched(proposal)
+
+
 def _show_proposal(proposal: Proposal) -> None:
+    from vision_flan.propose.draft import forms_of
+    from vision_flan.propose.facts import roles_of_source
+
     source = proposal.source
     for table in source.used or (source.table,):
         echo(
@@ -161,15 +225,13 @@ def _show_proposal(proposal: Proposal) -> None:
         )
         for name, kind in table.declared.items():
             echo(f"    {one_line(name)}: {kind}")
-    facts = {
-        "image": source.image or ", ".join(source.images), "key": source.key, "label": source.label,
-        "question": source.question, "answer": source.answer, "caption": source.caption, "turns":
-        source.turns, "split": f"{source.split} = {source.split_value}" if source.split else "",
-        "form": proposal.draft.form,
-    }  # fmt: skip
-    for name, value in facts.items():
-        if value:
+    for name, value in roles_of_source(source).items():
+        if value and name != "split":
             echo(f"{name}: {value}")
+    if source.split:
+        echo(f"split: {source.split} = {source.split_value}")
+    others = [form for form in forms_of(source) if form != proposal.draft.form]
+    echo(f"form: {proposal.draft.form}" + (f" (--form: {', '.join(others)})" if others else ""))
     for note in proposal.draft.notes:
         echo(f"note: {note}")
 

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
+from vision_flan.errors import StoreError
 from vision_flan.limits import allow_memory
+from vision_flan.places.place import Place, place_of
+from vision_flan.places.remote import RemotePath
 from vision_flan.spec.roots import VARIABLE, chosen_roots
 
 if TYPE_CHECKING:
@@ -21,6 +26,8 @@ Command = TypeVar("Command", bound=Callable[..., object] | click.Command)
 _MAP = "vision_flan.raw_map"
 
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *((?P<unit>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
+#: Where `--work` leaves its value for `--out`.
+_WORK = "vision_flan.work"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -53,6 +60,36 @@ class LocalPath(click.Path):
         return [rv] if _URL.match(rv) else super().split_envvar_value(rv)
 
 
+class PlacePath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A folder of this machine, or a URL of a store of objects."""
+
+    name = "directory"
+
+    def __init__(self, *, exists: bool = False) -> None:
+        self._local = LocalPath(file_okay=False, exists=exists)
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        if isinstance(value, RemotePath):
+            return value
+        text, work = os.fspath(value), ctx.meta.get(_WORK) if ctx else None
+        if text.lower().startswith("hf://"):
+            self.fail(f"{text} is on the Hub; compile into a folder, then `vflan publish` it", param, ctx)
+        try:
+            place = place_of(text, work)
+        except StoreError as error:
+            self.fail(f"{error.what}; {error.hint}", param, ctx)
+        if isinstance(place, RemotePath):
+            return place
+        if ctx and ctx.get_parameter_source("work") is ParameterSource.COMMANDLINE:
+            self.fail("--work is for a URL; a folder of this machine has its own, .vflan", param, ctx)
+        return Path(os.fsdecode(self._local.convert(place, param, ctx)))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return self._local.shell_complete(ctx, param, incomplete)
+
+
 def _is_unicode(text: str) -> bool:
     """Whether no byte of it came from the command line as a surrogate."""
     try:
@@ -67,6 +104,8 @@ EXISTING_FOLDER = LocalPath(file_okay=False, exists=True)
 FILE = LocalPath(dir_okay=False)
 EXISTING_FILE = LocalPath(dir_okay=False, exists=True)
 EITHER = LocalPath()
+PLACE = PlacePath()
+EXISTING_PLACE = PlacePath(exists=True)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
@@ -142,13 +181,42 @@ def _roots(given: tuple[Path, ...], default: str | None, path: Path | None) -> R
 
 
 raw_option = raw_options(default="raw")
-out_option = click.option(
+local_out_option = click.option(
     "--out",
     type=FOLDER,
     default="vision-flan",
     show_default=True,
     help="The compiled folder; other configs in it stay.",
 )
+
+
+def out_option(command: Command) -> Command:
+    """`--out`, a folder or a URL, and `--work`: the command gets a `Place`."""
+
+    def keep(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+        context.meta[_WORK] = folder
+
+    out = click.option(
+        "--out",
+        type=PLACE,
+        default="vision-flan",
+        show_default=True,
+        help="The compiled folder; other configs in it stay. Or its URL in a store, such as s3://bucket/name "
+        "(docs/scale.md).",
+    )
+    work = click.option(
+        "--work",
+        type=FOLDER,
+        envvar="VFLAN_WORK",
+        is_eager=True,  # before --out, which needs it
+        expose_value=False,
+        callback=keep,
+        help="Where unfinished files lie if --out is a URL: a folder on a disk of this machine. "
+        "Default: one in the user's cache folder. [env: VFLAN_WORK]",
+    )
+    return out(work(command))
+
+
 seed_option = click.option(
     "--seed", default=0, show_default=True, help="Seed of selection, options and negatives."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, json_option, out_option, raw_option
+from vision_flan.cli.options import EXISTING_FOLDER, json_option, local_out_option, raw_option
 from vision_flan.cli.output import echo, plain, print_json, print_table, reporter
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ Example:
 @click.argument("repo_id", metavar="OWNER/NAME")
 @raw_option
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Default: every task without images.")
-@out_option
+@local_out_option
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 def rehydrate(repo_id: str, raw: RawRoots, tasks: tuple[str, ...], out: Path, revision: str) -> None:
     """Complete the recipes of OWNER/NAME with your own raw files, and check the result."""

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
-from pathlib import Path
 
 import click
 from rich.console import Console, Group
@@ -17,11 +16,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vision_flan.build.locks import WORK_FOLDER, machine_errors
+from vision_flan.build.locks import machine_errors, work_folder
 from vision_flan.build.many import Selection, compile_many, stops_all
 from vision_flan.cli.output import echo, is_terminal, one_line
 from vision_flan.cli.run_state import Event, Run, Running, Sink, headline, line_of
 from vision_flan.errors import ExitCode, VflanError
+from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import counted, duration, human_bytes
 from vision_flan.spec.catalog import Catalog
@@ -34,7 +34,7 @@ _SHOWN = 12
 
 
 def run_many(
-    selection: Selection, raw: RawPlaces, out: Path, catalog: Catalog, *, quiet: bool, json_lines: bool
+    selection: Selection, raw: RawPlaces, out: Place, catalog: Catalog, *, quiet: bool, json_lines: bool
 ) -> Run:
     """Compile the tasks of a suite or a plan. A task that cannot be built does not stop the others.
 
@@ -64,7 +64,7 @@ def run_many(
     return run
 
 
-def print_summary(run: Run, out: Path) -> None:
+def print_summary(run: Run, out: Place) -> None:
     """What was built, and each task that cannot be, with the command that helps."""
     instances = sum(result.manifest.rows for result in run.built.values())
     size = sum(result.manifest.download_size for result in run.built.values())
@@ -85,7 +85,7 @@ def print_summary(run: Run, out: Path) -> None:
             echo(f"    next: {hint}", err=True)
     if run.waiting:
         echo(f"{counted(run.waiting, 'task')} not tried: the same command goes on", err=True)
-    echo(f"log: {out / WORK_FOLDER / LOG}", err=True)
+    echo(f"log: {work_folder(out) / LOG}", err=True)
 
 
 def exit_code(run: Run) -> int:
@@ -120,9 +120,9 @@ def _nothing() -> Iterator[None]:
 
 
 @contextmanager
-def _log(out: Path) -> Iterator[Sink]:
+def _log(out: Place) -> Iterator[Sink]:
     """The log file: every line with its time, bounded in size."""
-    folder = out / WORK_FOLDER
+    folder = work_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(folder / LOG, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from vision_flan.cli.options import EXISTING_FOLDER, FOLDER, config_option, json_option, page_option
+from vision_flan.cli.options import EXISTING_PLACE, FOLDER, config_option, json_option, page_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter, write_page
+from vision_flan.places.place import Place
 
 
 @click.command(
@@ -17,14 +18,14 @@ Examples:
   vflan stats vision-flan --out stats.html --plots plots
   vflan stats vision-flan --task ocr_textocr --json"""
 )
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("folder", type=EXISTING_PLACE)
 @config_option
 @page_option
 @click.option(
     "--plots", type=FOLDER, metavar="DIR", help="Also draw the figures as PNG files; needs the extra report."
 )
 @json_option
-def stats(folder: Path, tasks: tuple[str, ...], out: Path | None, plots: Path | None, as_json: bool) -> None:
+def stats(folder: Place, tasks: tuple[str, ...], out: Path | None, plots: Path | None, as_json: bool) -> None:
     """Count what a compiled folder holds, by category and by task.
 
     Instances, distinct images, bytes; lengths of prompts and answers in words; different answers and their

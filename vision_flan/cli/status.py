@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vision_flan.cli.options import json_option, out_option, raw_option
 from vision_flan.cli.output import echo, print_json, print_table, reporter
+from vision_flan.places.place import Place
 from vision_flan.report import counted
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Examples:
 @click.option("--suite", help="Tasks of a suite. Default: vision_flan.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Task id or published name.")
 @json_option
-def status(raw: RawRoots, out: Path, suite: str | None, tasks: tuple[str, ...], as_json: bool) -> None:
+def status(raw: RawRoots, out: Place, suite: str | None, tasks: tuple[str, ...], as_json: bool) -> None:
     """Show for each task whether its raw files are there, whether it is built, and the next step.
 
     A built config is compared with its raw files and its spec as `vflan compile` does it; nothing is written.

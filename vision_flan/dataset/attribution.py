@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vision_flan.dataset.manifest import Manifest, write_bytes_atomically
 from vision_flan.errors import Location, VflanError
+from vision_flan.places.place import P, Place
 from vision_flan.spec.license import PER_IMAGE, Terms
 
 FOLDER = "attribution"
@@ -50,12 +50,12 @@ COLUMNS = tuple(field.name for field in fields(Credit))
 KNOWN = COLUMNS[2:]
 
 
-def attribution_path(folder: Path, task: str) -> Path:
+def attribution_path(folder: P, task: str) -> P:
     """The attribution table of a task in a compiled folder."""
     return folder / FOLDER / f"{task}.parquet"
 
 
-def write_attribution(path: Path, credits: Iterable[Credit]) -> tuple[int, int, str]:
+def write_attribution(path: Place, credits: Iterable[Credit]) -> tuple[int, int, str]:
     """Write the table of a config; the same credits give the same bytes.
 
     Returns:
@@ -71,7 +71,7 @@ def write_attribution(path: Path, credits: Iterable[Credit]) -> tuple[int, int, 
     return len(rows), len(content), hashlib.sha256(content).hexdigest()
 
 
-def read_attribution(folder: Path, manifest: Manifest) -> list[Credit]:
+def read_attribution(folder: Place, manifest: Manifest) -> list[Credit]:
     """The attribution table of a compiled task; empty if it has none.
 
     Raises:
@@ -88,7 +88,7 @@ def read_attribution(folder: Path, manifest: Manifest) -> list[Credit]:
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise VflanError(
             f"the attribution table of {manifest.task} is missing or differs from its manifest",
-            where=Location(path),
+            where=Location(str(path)),
             hint=f"compile {manifest.task} again",
         )
     return [Credit(**row) for row in pq.read_table(pa.BufferReader(content)).to_pylist()]

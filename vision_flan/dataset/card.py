@@ -17,6 +17,7 @@ import jinja2
 from vision_flan.columns import COLUMNS
 from vision_flan.dataset import front_matter
 from vision_flan.dataset.contents import distinct_images, images_of, tokens_of
+from vision_flan.dataset.gallery import FOLDER as GALLERY
 from vision_flan.dataset.gallery import chosen, read_gallery, refresh_gallery
 from vision_flan.dataset.licenses import (
     PAPER_BIBTEX,
@@ -29,7 +30,7 @@ from vision_flan.dataset.licenses import (
     quoted,
     shown,
 )
-from vision_flan.dataset.manifest import Manifest, readable_manifests, write_atomically
+from vision_flan.dataset.manifest import FOLDER, Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.overlaps import Overlaps, by_benchmark, read_overlaps
 from vision_flan.dataset.plot import PLOT, by_category
 from vision_flan.dataset.publication import (
@@ -44,6 +45,8 @@ from vision_flan.dataset.publication import (
 )
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.errors import VflanError
+from vision_flan.places.place import P, Place
+from vision_flan.places.remote import RemotePath
 from vision_flan.report import human_bytes
 
 CARD = "README.md"
@@ -51,18 +54,35 @@ CARD = "README.md"
 EXAMPLE = "ocr_textocr"
 
 
-def write_card(folder: Path) -> Path:
+def write_card(folder: P) -> P:
     """Write README.md of a compiled folder from its manifests."""
     refresh_card(folder)
     return folder / CARD
 
 
-def refresh_card(folder: Path) -> list[VflanError]:
+def refresh_card(folder: Place) -> list[VflanError]:
     """Write README.md of a compiled folder, if it does not match the manifests.
 
     Returns:
         The errors of manifests that cannot be read; their configs are left out.
     """
+    if isinstance(folder, RemotePath):
+        return _refresh_in_store(folder)
+    return _refresh(folder)
+
+
+def _refresh_in_store(folder: RemotePath) -> list[VflanError]:
+    """Several processes may write one card at one time, and nothing keeps others away. So each looks again
+    after it has written: the last one to write has then seen the manifests of all."""
+    while True:
+        seen = folder.marks(FOLDER)
+        # examples are listed first, so each that is listed belongs to a manifest that is listed too
+        problems = _refresh(folder.listed(GALLERY, FOLDER))
+        if folder.marks(FOLDER) == seen:
+            return problems
+
+
+def _refresh(folder: Place) -> list[VflanError]:
     manifests, broken = readable_manifests(folder)
     refresh_gallery(folder, manifests)
     if not is_current(folder, manifests):
@@ -70,7 +90,7 @@ def refresh_card(folder: Path) -> list[VflanError]:
     return list(broken.values())
 
 
-def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
+def is_current(folder: Place, manifests: Mapping[str, Manifest]) -> bool:
     """Whether README.md of a compiled folder is what its manifests say."""
     try:
         return (folder / CARD).read_bytes() == _card_of(folder, manifests).encode()
@@ -78,7 +98,7 @@ def is_current(folder: Path, manifests: Mapping[str, Manifest]) -> bool:
         return False
 
 
-def _card_of(folder: Path, manifests: Mapping[str, Manifest]) -> str:
+def _card_of(folder: Place, manifests: Mapping[str, Manifest]) -> str:
     return render_card(manifests, read_gallery(folder, manifests), read_overlaps(folder, manifests))
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import Location, VflanError
+from vision_flan.places.place import P, Place
 
 FOLDER = "duplicates"
 VERSION = 1
@@ -56,12 +56,12 @@ class DropList:
         return DropList(self.task, {**drops, **self.drops})
 
 
-def list_path(folder: Path, task: str) -> Path:
+def list_path(folder: P, task: str) -> P:
     """The list of a task in a compiled folder."""
     return folder / FOLDER / f"{task}.json"
 
 
-def read_list(folder: Path, task: str) -> DropList:
+def read_list(folder: Place, task: str) -> DropList:
     """The list of a task; empty if it has none.
 
     Raises:
@@ -77,11 +77,11 @@ def read_list(folder: Path, task: str) -> DropList:
         return DropList(task)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"not a list of dropped instances: {error}"
-        raise VflanError(what, where=Location(path), hint=_HINT) from error
+        raise VflanError(what, where=Location(str(path)), hint=_HINT) from error
     return DropList(task, drops)
 
 
-def write_list(folder: Path, drops: DropList) -> None:
+def write_list(folder: Place, drops: DropList) -> None:
     """Write the list of a task; an empty one is removed.
 
     Raises:

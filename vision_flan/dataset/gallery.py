@@ -25,6 +25,7 @@ from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.publication import Example, lacks, terms_of
 from vision_flan.dataset.sensitive import kinds_of
 from vision_flan.instances.images import decoded
+from vision_flan.places.place import P, Place, files_in, source
 from vision_flan.spec.license import YES
 from vision_flan.spec.model import CATEGORIES
 
@@ -63,7 +64,7 @@ def image_path(task: str) -> str:
     return f"{FOLDER}/{task}.jpg"
 
 
-def read_gallery(folder: Path, manifests: Mapping[str, Manifest]) -> dict[str, Example]:
+def read_gallery(folder: Place, manifests: Mapping[str, Manifest]) -> dict[str, Example]:
     """The examples in a compiled folder that belong to its shards, by task."""
     found = {}
     for task, manifest in manifests.items():
@@ -73,7 +74,7 @@ def read_gallery(folder: Path, manifests: Mapping[str, Manifest]) -> dict[str, E
     return found
 
 
-def read_example(folder: Path, manifest: Manifest) -> Example | None:
+def read_example(folder: Place, manifest: Manifest) -> Example | None:
     """A task's example in a compiled folder; None if there is none, or it belongs to other shards."""
     if not may_show(manifest) or not manifest.shards:
         return None
@@ -87,7 +88,7 @@ def read_example(folder: Path, manifest: Manifest) -> Example | None:
     return example if same and example.path == image_path(manifest.task) else None
 
 
-def refresh_gallery(folder: Path, manifests: Mapping[str, Manifest]) -> dict[str, Example]:
+def refresh_gallery(folder: Place, manifests: Mapping[str, Manifest]) -> dict[str, Example]:
     """Make the examples of a compiled folder that are missing, and remove those that belong to no task.
 
     A shard that cannot be read gives no example: `vflan verify` says what is wrong with it.
@@ -98,7 +99,7 @@ def refresh_gallery(folder: Path, manifests: Mapping[str, Manifest]) -> dict[str
         if example:
             found[task] = example
     wanted = {Path(image_path(task)).name for task in found} | {f"{task}.json" for task in found}
-    for path in [path for path in (folder / FOLDER).glob("*") if path.name not in wanted]:
+    for path in [path for path in files_in(folder / FOLDER, "*") if path.name not in wanted]:
         path.unlink(missing_ok=True)
     return found
 
@@ -126,17 +127,17 @@ def chosen(
     return sorted(found, key=lambda item: (names.index(item[0].category), item[0].task))
 
 
-def _facts_path(folder: Path, task: str) -> Path:
+def _facts_path(folder: P, task: str) -> P:
     return folder / FOLDER / f"{task}.json"
 
 
-def _make(folder: Path, manifest: Manifest) -> Example | None:
+def _make(folder: Place, manifest: Manifest) -> Example | None:
     """Write a task's example; None if it has no image that may or can be shown."""
     if not may_show(manifest) or not manifest.shards:
         return None
     task, shard = manifest.task, manifest.shards[0]
     try:
-        with pq.ParquetFile(folder / shard.path) as file:
+        with pq.ParquetFile(source(folder / shard.path)) as file:
             texts = file.read_row_group(0, columns=["id", "prompt", "target"]).slice(0, _ROWS).to_pylist()
             row = _best(texts)
             data = file.read_row_group(0, columns=[IMAGE]).column(IMAGE)[row].as_py()["bytes"]

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,8 @@ import pyarrow.parquet as pq
 from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
+from vision_flan.places.place import P, Place, files_in, source
+from vision_flan.places.remote import RemotePath
 from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 MANIFEST_VERSION = 1
@@ -160,12 +161,12 @@ def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:
     return facts
 
 
-def manifest_path(folder: Path, task: str) -> Path:
+def manifest_path(folder: P, task: str) -> P:
     """The manifest of a task in a compiled folder."""
     return folder / FOLDER / f"{task}.json"
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Place) -> Manifest:
     """One manifest file.
 
     Raises:
@@ -176,28 +177,28 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise VflanError(
-            f"not a manifest: {error}", where=Location(path), hint="compile the task again"
+            f"not a manifest: {error}", where=Location(str(path)), hint="compile the task again"
         ) from error
-    manifest = Manifest.from_json(text, Location(path))
+    manifest = Manifest.from_json(text, Location(str(path)))
     if manifest.task != path.stem:
         raise VflanError(
             f"the manifest belongs to the task {manifest.task!r}",
-            where=Location(path),
+            where=Location(str(path)),
             hint="compile the task again",
         )
     return manifest
 
 
-def read_manifests(folder: Path) -> dict[str, Manifest]:
+def read_manifests(folder: Place) -> dict[str, Manifest]:
     """All manifests of a compiled folder, by task, sorted."""
-    return {path.stem: read_manifest(path) for path in sorted((folder / FOLDER).glob("*.json"))}
+    return {path.stem: read_manifest(path) for path in files_in(folder / FOLDER, "*.json")}
 
 
-def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, VflanError]]:
+def readable_manifests(folder: Place) -> tuple[dict[str, Manifest], dict[str, VflanError]]:
     """The manifests of a compiled folder by task, sorted, and the errors of those that are broken."""
     found: dict[str, Manifest] = {}
     broken: dict[str, VflanError] = {}
-    for path in sorted((folder / FOLDER).glob("*.json")):
+    for path in files_in(folder / FOLDER, "*.json"):
         try:
             found[path.stem] = read_manifest(path)
         except VflanError as error:
@@ -205,13 +206,16 @@ def readable_manifests(folder: Path) -> tuple[dict[str, Manifest], dict[str, Vfl
     return found, broken
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Place, text: str) -> None:
     """Write a small text file; a reader sees either the old or the new one, never a part."""
     write_bytes_atomically(path, text.encode())
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
+def write_bytes_atomically(path: Place, content: bytes) -> None:
     """Write a small file, as `write_atomically` does."""
+    if isinstance(path, RemotePath):
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -243,7 +247,7 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
 
 
-def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
+def verify(folder: Place, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
     """Check a compiled folder against its manifests.
 
     Checked are every shard's size, sha256 and number of rows, the sums of the counts, and that no other
@@ -262,7 +266,7 @@ def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, 
     for task, error in broken.items():
         if not tasks or task in tasks:
             result.tasks += 1
-            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"is {error.what}"))
+            result.problems.append(Problem(task, f"{FOLDER}/{task}.json", f"cannot be used: {error.what}"))
     for task, manifest in manifests.items():
         if tasks and task not in tasks:
             continue
@@ -276,14 +280,14 @@ def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, 
             known.add(shard.path)
             result.shards += 1
             yield _check_shard(folder, task, shard, result), result
-        for extra in sorted((folder / task).glob("*.parquet")):
+        for extra in files_in(folder / task, "*.parquet"):
             relative = f"{task}/{extra.name}"
             if relative not in known:
                 result.problems.append(Problem(task, relative, "is not in the manifest"))
     yield 0, result
 
 
-def _check_shard(folder: Path, task: str, shard: ShardFacts, result: Verification) -> int:
+def _check_shard(folder: Place, task: str, shard: ShardFacts, result: Verification) -> int:
     path = folder / shard.path
     try:
         size = path.stat().st_size
@@ -304,9 +308,9 @@ def _check_shard(folder: Path, task: str, shard: ShardFacts, result: Verificatio
     return size
 
 
-def _rows_of(path: Path) -> int:
+def _rows_of(path: Place) -> int:
     try:
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(source(path)).num_rows)
     except (OSError, pa.ArrowException):
         return -1
 

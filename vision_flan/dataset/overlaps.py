@@ -10,10 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.dataset.plain import record_from
+from vision_flan.places.place import Place
 
 FILE = "overlaps.json"
 VERSION = 1
@@ -50,7 +50,7 @@ class Overlap:
 Overlaps = dict[str, dict[str, Overlap]]
 
 
-def read_overlaps(folder: Path, manifests: Mapping[str, Manifest]) -> Overlaps:
+def read_overlaps(folder: Place, manifests: Mapping[str, Manifest]) -> Overlaps:
     """What is known of tasks of a compiled folder, and still true of their shards.
 
     Returns:
@@ -91,7 +91,7 @@ def overlaps_from(data: object) -> dict[str, Overlap]:
     return found
 
 
-def write_overlaps(folder: Path, manifests: Mapping[str, Manifest], found: Overlaps) -> None:
+def write_overlaps(folder: Place, manifests: Mapping[str, Manifest], found: Overlaps) -> None:
     """Add what was found to the file; entries of other benchmarks stay as long as they are true.
 
     Raises:

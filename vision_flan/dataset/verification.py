@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,9 +13,10 @@ from vision_flan.dataset.attribution import COLUMNS, FOLDER, NOTICES, attributio
 from vision_flan.dataset.card import CARD, is_current
 from vision_flan.dataset.manifest import Manifest, Problem, Verification, readable_manifests
 from vision_flan.dataset.publication import terms_of
+from vision_flan.places.place import Place, files_in, source
 
 
-def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
+def verify(folder: Place, tasks: list[str] | None = None) -> Iterator[tuple[int, Verification]]:
     """Check shards and manifests, as `manifest.verify`, and what goes with the images: the table of authors
     that a license asks for, its notices; and that README.md is what the manifests say.
 
@@ -43,18 +43,18 @@ def verify(folder: Path, tasks: list[str] | None = None) -> Iterator[tuple[int, 
 
 
 def _problems_of_credits(
-    folder: Path, manifests: Mapping[str, Manifest], known: Collection[str], tasks: list[str] | None
+    folder: Place, manifests: Mapping[str, Manifest], known: Collection[str], tasks: list[str] | None
 ) -> Iterator[Problem]:
     for task, one in manifests.items():
         if not tasks or task in tasks:
             yield from (Problem(task, f"{FOLDER}/{task}.parquet", said) for said in _attribution(folder, one))
             yield from _notices(folder, one)
-    for path in sorted((folder / FOLDER).glob("*.parquet")):
+    for path in files_in(folder / FOLDER, "*.parquet"):
         if path.stem not in known and not tasks:
             yield Problem("", f"{FOLDER}/{path.name}", "belongs to no config here")
 
 
-def _attribution(folder: Path, one: Manifest) -> Iterator[str]:
+def _attribution(folder: Place, one: Manifest) -> Iterator[str]:
     """Faults of a config's attribution table. One that upstream's lists are missing for is no fault:
     publishing leaves those images out, and says so."""
     facts, path = one.attribution, attribution_path(folder, one.task)
@@ -76,7 +76,7 @@ def _attribution(folder: Path, one: Manifest) -> Iterator[str]:
         yield from _rows(folder, one, content)
 
 
-def _rows(folder: Path, one: Manifest, content: bytes) -> Iterator[str]:
+def _rows(folder: Place, one: Manifest, content: bytes) -> Iterator[str]:
     """Faults of the rows of a table whose bytes are the manifest's: it may name the config's instances only,
     each once."""
     try:
@@ -84,7 +84,7 @@ def _rows(folder: Path, one: Manifest, content: bytes) -> Iterator[str]:
         written = [
             name
             for shard in one.shards
-            for name in pq.read_table(folder / shard.path, columns=["id"]).column("id").to_pylist()
+            for name in pq.read_table(source(folder / shard.path), columns=["id"]).column("id").to_pylist()
         ]
     except (OSError, pa.ArrowException):
         return  # a shard that cannot be read has been named
@@ -101,7 +101,7 @@ def _rows(folder: Path, one: Manifest, content: bytes) -> Iterator[str]:
         yield "names an instance twice"
 
 
-def _notices(folder: Path, one: Manifest) -> Iterator[Problem]:
+def _notices(folder: Place, one: Manifest) -> Iterator[Problem]:
     """License texts that should lie in the folder. Raw folders may lack one: publishing says so."""
     for name, text in one.notices.items():
         path = folder / NOTICES / name

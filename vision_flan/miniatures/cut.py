@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +21,21 @@ from pathlib import Path
 from vision_flan.build.open_task import open_task
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.instances.maker import Dropped
-from vision_flan.miniatures.cut_arrays import Cut
 from vision_flan.miniatures.cut_choice import Chosen, choose
 from vision_flan.miniatures.cut_folder import EXPECTED, Expected, copy_into, write_expected
-from vision_flan.miniatures.cut_formats import cut_file
+from vision_flan.miniatures.cut_write import (
+    NAMED_IMAGES,
+    Kept,
+    contents_of,
+    reader_of,
+    stored_images,
+    write_files,
+)
 from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.scrub import Scrubber
-from vision_flan.miniatures.stand_ins import facts_of, stand_in
-from vision_flan.miniatures.tree import archive
+from vision_flan.miniatures.stand_ins import facts_of
 from vision_flan.raw.folder import RawDataset
-from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.raw.roots import RawPlaces
-from vision_flan.readers.damage import reading
 from vision_flan.records.needed import Row, RowFinder
 from vision_flan.records.tables import open_raw, task_sources
 from vision_flan.report import Reporter, Silent
@@ -42,11 +45,6 @@ from vision_flan.spec.names import tasks_of
 
 #: Positions up to which all rows of a file are kept where records refer to rows by position.
 _MOST_ROWS = 5_000
-
-#: Table -> rows that stay.
-Kept = Mapping[str, set[Row]]
-#: A place in the raw folder -> content: the dataset, the archive or None, the name.
-Contents = dict[tuple[str, str | None, str], bytes]
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def cut(
         raise SpecError(f"the dataset {dataset!r} has no task", hint=f"vflan new {dataset} TASK --raw DIR")
     report = report or Silent()
     with open_raw(spec, catalog, places) as raw, tempfile.TemporaryDirectory(prefix="vflan-") as work:
-        chosen, kept = _chosen(catalog, tasks, places, raw, n, Path(work), report)
+        chosen, kept = _chosen(catalog, spec, places, raw, n, Path(work), report)
         stage = Path(work) / "stage"
         scrubber = _scrubber(catalog, spec, chosen) if scrub else None
         _write_verified(catalog, spec, raw, chosen, kept, stage, scrubber)
@@ -107,7 +105,7 @@ def cut(
 
 def _chosen(
     catalog: Catalog,
-    tasks: Sequence[str],
+    spec: DatasetSpec,
     places: RawPlaces,
     raw: RawDataset,
     n: int,
@@ -117,7 +115,7 @@ def _chosen(
     """The records of each task, and the rows they need."""
     chosen: dict[str, Chosen] = {}
     kept: dict[str, set[Row]] = defaultdict(set)
-    for name in tasks:
+    for name in tasks_of(catalog, spec.dataset):
         report.note(f"{name}: choosing records")
         with open_task(name, places, catalog) as opened:
             chosen[name] = choose(opened, n)
@@ -133,11 +131,9 @@ def _chosen(
             with RowFinder(task, sources, raw, place) as finder:
                 for table, rows in finder.find(chosen[name].keys).items():
                     kept[table] |= set(rows)
-        for ref in chosen[name].images:
-            if ref.startswith("@"):
-                table, _, locator = ref[1:].partition("/")
-                file, _, record = locator.rpartition("#")
-                kept[table].add((file, int(record)) if record.isdecimal() and file else (locator, 0))
+        for table, file, record in stored_images(spec, chosen[name].images):
+            if reader_of(spec, table) not in NAMED_IMAGES:
+                kept[table].add((file, int(record or 0)))
     return chosen, kept
 
 
@@ -173,11 +169,11 @@ def _write_verified(
         if sum(map(len, rows.values())) > _MOST_ROWS * max(len(rows), 1):
             break
         shutil.rmtree(stage, ignore_errors=True)
-        _write(_contents(spec, raw, chosen, rows, None), spec.dataset, stage)
+        write_files(contents_of(spec, raw, chosen, rows, None), spec.dataset, stage)
         if not _lost(catalog, spec.dataset, chosen, stage):
             if scrub:
                 shutil.rmtree(stage)
-                _write(_contents(spec, raw, chosen, rows, scrub), spec.dataset, stage)
+                write_files(contents_of(spec, raw, chosen, rows, scrub), spec.dataset, stage)
             return
     raise SpecError(
         f"records of {spec.dataset!r} change when other rows are left out: they refer to rows by position",
@@ -195,74 +191,6 @@ def _with_all_before(kept: Kept) -> Kept:
             last[file] = max(at, last.get(file, 0))
         found[table] = {(file, at) for file, end in last.items() for at in range(min(end, _MOST_ROWS) + 1)}
     return found
-
-
-def _contents(
-    spec: DatasetSpec, raw: RawDataset, chosen: Mapping[str, Chosen], kept: Kept, scrub: Scrubber | None
-) -> Contents:
-    """Every file of the miniature, by its place."""
-    contents: Contents = {}
-    by_file: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
-    for table, rows in kept.items():
-        for file in {file for file, _ in rows}:
-            by_file[file][table] = frozenset(at for other, at in rows if other == file)
-    for file, tables in by_file.items():
-        readers = {str(spec.tables[table]["reader"]) for table in tables} - {"files"}
-        data = raw.read_bytes(file)
-        if readers:
-            cuts = [_cut(spec, table, rows, scrub) for table, rows in tables.items() if _reads(spec, table)]
-            with reading(raw, file, min(readers)):
-                made = cut_file(min(readers), file, data, cuts)
-        else:
-            made = stand_in(data, file) if file.lower().endswith(IMAGE_SUFFIXES) else data
-        contents[_place(raw, file)] = made
-    for one in chosen.values():
-        for ref, data in one.images.items():
-            if not ref.startswith("@"):
-                contents[_place(raw, ref)] = stand_in(data, ref)
-    return contents
-
-
-def _reads(spec: DatasetSpec, table: str) -> bool:
-    return str(spec.tables[table]["reader"]) != "files"
-
-
-def _cut(spec: DatasetSpec, table: str, rows: frozenset[int], scrub: Scrubber | None) -> Cut:
-    declared = spec.tables[table]
-    options = {key: value for key, value in declared.items() if key not in ("reader", "file", "columns")}
-    if (
-        declared["reader"] == "delimited"
-        and "delimiter" not in options
-        and ".tsv" in str(declared["file"]).lower()
-    ):
-        options["delimiter"] = "\t"
-    return Cut(rows, options, declared.get("columns", {}), scrub)
-
-
-def _place(raw: RawDataset, path: str) -> tuple[str, str | None, str]:
-    found = raw.place_of(path)
-    if found is None:
-        raise MissingRawError(f"{path!r} has gone", where=Location(raw.root))
-    return found
-
-
-def _write(contents: Contents, dataset: str, stage: Path) -> None:
-    """Write files and archives; members are in the order of their names."""
-    packed: dict[Path, dict[str, bytes]] = defaultdict(dict)
-    for (owner, container, name), data in sorted(contents.items(), key=lambda item: item[0][2]):
-        root = stage / "raw" if owner == dataset else stage / "borrowed" / owner
-        if container is not None:
-            packed[root / container][name] = data
-            continue
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    for path, members in packed.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with archive(path) as tree:
-            for name, data in members.items():
-                tree.write_bytes(name, data)
-    (stage / EXPECTED).write_text("", "utf-8")
 
 
 # --- what becomes of it

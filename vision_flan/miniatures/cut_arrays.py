@@ -1,4 +1,4 @@
-"""Arrays and columns with a few of their records: Parquet, idx, fixed-size records, MATLAB."""
+"""Arrays and columns with a few of their records: Parquet, idx, fixed-size records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.errors import SpecError
 from vision_flan.miniatures.scrub import Scrubber
 from vision_flan.miniatures.stand_ins import drawing, stand_in
 
@@ -26,12 +25,14 @@ class Cut:
         options: those of the table's reader.
         columns: declared columns.
         scrub: replaces words of free text; None keeps them.
+        images: names of the images that stay, where they are no positions of records.
     """
 
     kept: frozenset[int]
     options: Mapping[str, object]
     columns: Mapping[str, object]
     scrub: Scrubber | None = None
+    images: frozenset[str] = frozenset()
 
     @property
     def encoding(self) -> str:
@@ -74,11 +75,11 @@ def cut_idx(data: bytes, cut: Cut) -> bytes:
     head = data[:4] + struct.pack(f">{dimensions}I", len(cut.kept), *shape[1:])
     parts = [data[start + at * size : start + (at + 1) * size] for at in sorted(cut.kept)]
     if dimensions > 2:
-        parts = [_drawn_array(len(part), shape[1:3], at) for at, part in enumerate(parts)]
+        parts = [drawn_array(len(part), shape[1:3], at) for at, part in enumerate(parts)]
     return head + b"".join(parts)
 
 
-def _drawn_array(size: int, shape: tuple[int, ...], at: int) -> bytes:
+def drawn_array(size: int, shape: tuple[int, ...], at: int) -> bytes:
     """The bytes of a drawn image, repeated for as many channels or bytes as there are."""
     pixels = np.asarray(drawing("L", (shape[1], shape[0]), "array", at), dtype=np.uint8).tobytes()
     return (pixels * math.ceil(size / len(pixels)))[:size]
@@ -93,38 +94,5 @@ def cut_binary(data: bytes, cut: Cut) -> bytes:
     parts = [data[at * size : (at + 1) * size] for at in sorted(cut.kept)]
     if shape:
         sides = tuple(side for side in shape if side > 4)[:2]
-        parts = [_drawn_array(size, sides, at) if len(sides) == 2 else part for at, part in enumerate(parts)]
+        parts = [drawn_array(size, sides, at) if len(sides) == 2 else part for at, part in enumerate(parts)]
     return b"".join(parts)
-
-
-def cut_matlab(data: bytes, cut: Cut) -> bytes:
-    """The elements of a variable of a MATLAB 5 file, along its longest side or the declared axis.
-
-    Raises:
-        SpecError: another version, or records inside of structs.
-    """
-    if data.startswith(b"\x89HDF") or b"MATLAB 7.3" in data[:128]:
-        raise SpecError("MATLAB 7.3 files cannot be cut", hint="write a generator instead")
-    from scipy.io import loadmat, savemat
-
-    found = loadmat(io.BytesIO(data), squeeze_me=False, chars_as_strings=True)
-    variables = {name: value for name, value in found.items() if not name.startswith("__")}
-    wanted = cut.options.get("variable")
-    names = (
-        [str(wanted)] if wanted else [name for name in variables if name in cut.columns] or list(variables)
-    )
-    if cut.options.get("field"):
-        raise SpecError("MATLAB tables with `field:` cannot be cut", hint="write a generator instead")
-    for name in names:
-        variables[name] = _taken(variables[name], cut)
-    out = io.BytesIO()
-    savemat(out, variables)
-    return out.getvalue()
-
-
-def _taken(
-    value: np.ndarray[tuple[int, ...], np.dtype[np.generic]], cut: Cut
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    axis = cut.options.get("axis")
-    along = {"rows": 0, "columns": 1}.get(str(axis), int(np.argmax(value.shape)))
-    return np.take(value, sorted(cut.kept), axis=along)

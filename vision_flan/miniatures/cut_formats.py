@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from xml.etree import ElementTree
 
 from vision_flan.errors import SpecError
-from vision_flan.miniatures.cut_arrays import Cut, cut_binary, cut_idx, cut_matlab, cut_parquet
+from vision_flan.miniatures.cut_arrays import Cut, cut_binary, cut_idx, cut_parquet
+from vision_flan.miniatures.cut_matlab import cut_matlab
+from vision_flan.miniatures.cut_stores import cut_npz, cut_pickle
 from vision_flan.miniatures.stand_ins import stand_in
 from vision_flan.raw.patterns import LinePattern
 from vision_flan.readers.xml_table import parse_xml
@@ -33,8 +35,8 @@ def cut_file(reader: str, name: str, data: bytes, cuts: list[Cut]) -> bytes:
     """
     is_packed = name.lower().endswith(".gz") and data[:2] == b"\x1f\x8b"
     plain = gzip.decompress(data) if is_packed else data
-    if reader == "json":
-        made = _json(plain, cuts)
+    if reader in _OF_ALL_TABLES:
+        made = _OF_ALL_TABLES[reader](plain, cuts)
     elif reader in _WRITERS:
         made = _WRITERS[reader](plain, _union(cuts))
     else:
@@ -52,7 +54,9 @@ def cut_file(reader: str, name: str, data: bytes, cuts: list[Cut]) -> bytes:
 
 def _union(cuts: list[Cut]) -> Cut:
     kept = frozenset(position for cut in cuts for position in cut.kept)
-    return Cut(kept, cuts[0].options, cuts[0].columns, cuts[0].scrub)
+    columns = {name: kind for cut in cuts for name, kind in cut.columns.items()}
+    images = frozenset(name for cut in cuts for name in cut.images)
+    return Cut(kept, cuts[0].options, columns, cuts[0].scrub, images)
 
 
 # --- text
@@ -254,5 +258,8 @@ _WRITERS: Mapping[str, Callable[[bytes, Cut], bytes]] = {
     "parquet": cut_parquet,
     "idx": cut_idx,
     "binary": cut_binary,
-    "matlab": cut_matlab,
+    "pickle": cut_pickle,
+    "npz": cut_npz,
 }
+#: Formats whose tables may be in different places of one file.
+_OF_ALL_TABLES: Mapping[str, Callable[[bytes, list[Cut]], bytes]] = {"json": _json, "matlab": cut_matlab}

@@ -14,7 +14,7 @@ from vision_flan.instances.maker import Dropped, Text
 from vision_flan.propose.draft import Draft, draft
 from vision_flan.propose.look import Looked, look
 from vision_flan.propose.source import Source
-from vision_flan.propose.sources import best_source
+from vision_flan.propose.sources import best_source, seen
 from vision_flan.propose.survey import dataset_folder, surveyed
 from vision_flan.propose.write import dataset_text, task_text
 from vision_flan.raw.roots import Mapped, RawPlaces, RawRoots
@@ -81,8 +81,16 @@ def proposed(
     with surveyed(folder, dataset) as survey:
         looked = look(survey)
         source = best_source(looked, chosen or {})
-        made = draft(source, form)
+        made = _drafted(source, form, looked)
         yield Proposal(folder, looked, source, made, _unmatched(looked, source))
+
+
+def _drafted(source: Source, form: str, looked: Looked) -> Draft:
+    try:
+        return draft(source, form)
+    except SpecError as error:
+        error.what += seen(looked)
+        raise
 
 
 def _unmatched(looked: Looked, source: Source) -> dict[str, str]:
@@ -96,6 +104,8 @@ def _unmatched(looked: Looked, source: Source) -> dict[str, str]:
                 for path in table.paths
                 if path not in used
             }
+    if source.named_by:
+        found[source.named_by] = "its names are in `labels`"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Tables in XML, MATLAB, Parquet and idx files."""
+"""Tables in XML, Parquet and idx files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,8 +13,7 @@ from vision_flan.errors import BadRawError
 from vision_flan.propose.paths import Group
 from vision_flan.propose.survey import Survey
 from vision_flan.propose.table import Table
-from vision_flan.propose.types import PLAIN_NAME, columns_of, sql_type, type_of_texts
-from vision_flan.readers.matlab_file import elements, load_variables, text_rows
+from vision_flan.propose.types import PLAIN_NAME, type_of_texts
 from vision_flan.readers.text_stream import open_unpacked
 from vision_flan.readers.whole import read_whole
 from vision_flan.readers.xml_table import parse_xml
@@ -23,10 +21,6 @@ from vision_flan.spec.names import slug_of
 
 #: Documents that are looked at for their elements, and elements that are always a list: VOC's objects.
 _DOCUMENTS, _LISTS = 50, frozenset({"object"})
-
-
-def _stem(group: Group) -> str:
-    return slug_of(group.paths[0].rpartition("/")[2].partition(".")[0])
 
 
 # --- XML
@@ -46,7 +40,7 @@ def xml_tables(survey: Survey, group: Group) -> list[Table]:
             rows = [child for child in roots[0] if child.tag == often]
             options: dict[str, object] = {"rows": often}
             return [Table(slug_of(often), "xml", group.pattern, group.paths, _children(rows), options)]
-    name = "annotations" if len(group.paths) > 1 else _stem(group)
+    name = "annotations" if len(group.paths) > 1 else group.name
     return [Table(name, "xml", group.pattern, group.paths, _children(roots), {})]
 
 
@@ -76,69 +70,6 @@ def _kind(found: Sequence[Element]) -> str:
     return type_of_texts(element.text or "" for element in found)
 
 
-# --- MATLAB
-
-
-def matlab_tables(survey: Survey, group: Group) -> list[Table]:
-    """A table for each struct array and each list of a file.
-
-    Raises:
-        BadRawError: the file is damaged.
-        MachineError: the package that reads such files is not installed.
-    """
-    found = load_variables(survey.raw, group.paths[0], None)
-    lone = len(found) == 1
-    tables = []
-    for name, value in found.items():
-        options: dict[str, object] = {} if lone else {"variable": name}
-        columns = _matlab_columns(value)
-        if columns:
-            tables.append(Table(slug_of(name), "matlab", group.pattern, group.paths, columns, options))
-    return tables
-
-
-def _matlab_columns(value: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> dict[str, str]:
-    if value.dtype.kind in "US":
-        return {"_value": "VARCHAR"} if len(list(text_rows(value))) > 1 else {}
-    if value.size < 2:
-        return {}
-    items = list(elements(value))
-    structs = [_struct_of(item) for item in items]
-    if all(struct is not None for struct in structs):
-        return columns_of({k: _plain(v) for k, v in struct.items()} for struct in structs if struct)
-    if value.ndim > 1 and min(value.shape) > 1 and value.dtype.kind != "O":
-        return {}
-    kind = sql_type([_plain(item) for item in items])
-    return {"_value": kind} if kind else {}
-
-
-def _struct_of(item: object) -> Mapping[str, object] | None:
-    if isinstance(item, dict):
-        return item
-    if isinstance(item, np.ndarray) and item.size == 1 and isinstance(item.flat[0], dict):
-        found: Mapping[str, object] = item.flat[0]
-        return found
-    return None
-
-
-def _plain(value: object) -> object:
-    """A MATLAB value as JSON would have it; None for what has no such form."""
-    if not isinstance(value, np.ndarray):
-        return value.item() if isinstance(value, np.generic) else value
-    if value.dtype.kind in "US":
-        rows = [str(row) for row in text_rows(value)]
-        return rows[0] if len(rows) == 1 else rows or None
-    if value.size == 0:
-        return None
-    if value.dtype.kind == "O":
-        items = [_plain(item) for item in elements(value)]
-        return items[0] if len(items) == 1 else items
-    numbers = [float(number) for number in value.ravel()]
-    whole = all(number.is_integer() for number in numbers)
-    shown: list[object] = [int(number) if whole else number for number in numbers]
-    return shown[0] if len(shown) == 1 else shown
-
-
 # --- Parquet
 
 
@@ -159,7 +90,7 @@ def parquet_tables(survey: Survey, group: Group) -> list[Table]:
     options: dict[str, object] = {"image_column": images[0]} if images else {}
     if images:
         columns.pop("image", None)
-    table = Table(_stem(group), "parquet", group.pattern, group.paths, columns, options)
+    table = Table(group.name, "parquet", group.pattern, group.paths, columns, options)
     table.labels = _class_names(schema.metadata or {})
     return [table] if columns or images else []
 

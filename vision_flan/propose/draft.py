@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vision_flan.errors import SpecError
+from vision_flan.propose.images import fields_of
 from vision_flan.propose.records import record_keys, safe_name
 from vision_flan.propose.source import Source, sql_name, sql_text, turn_fields
 from vision_flan.review.instruction_rules import CLOSINGS
@@ -17,7 +18,8 @@ _LETTERS, _DRAWN = 26, 4
 #: Words of a short phrase.
 _SHORT = 4
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NUMBER_IN_FRONT = re.compile(r"^\d+[._ -]+(?=[^\W\d])")
+#: A number or a WordNet id in front of a name.
+_NUMBER_IN_FRONT = re.compile(r"^(?:n\d{8}|\d+)[._ -]+(?=[^\W\d])")
 _YES = {"yes": "yes", "true": "yes", "1": "yes", "y": "yes", "no": "no", "false": "no", "0": "no", "n": "no"}
 #: Columns whose name says nothing about what the values are.
 _NO_NOUN = frozenset(("label", "class", "target", "category", "_value", "name", "type", "column2", "answer"))
@@ -55,7 +57,10 @@ def forms_of(source: Source) -> list[str]:
         if truth and not source.has_objects:
             found.append("yes_no")
         found += ["options", "label"] if few else ["label", "options"]
-        found += ["number", "list"] if source.has_objects else (["number"] if numbers else [])
+        if source.has_objects:
+            found += ["number", "list"] if source.are_objects else ["list"]
+        elif numbers and not source.names:
+            found.append("number")
         found += ["yes_no"] if "yes_no" not in found else []
     return list(dict.fromkeys(found))
 
@@ -101,16 +106,22 @@ def shown_name(value: object) -> str:
 
 def _classes(source: Source) -> tuple[dict[str, str], list[str]]:
     """The label table, and what a person should look at in it."""
-    classes = {str(value): shown_name(source.names.get(str(value), value)) for value in source.values}
-    twice = [name for name in classes.values() if list(classes.values()).count(name) > 1]
-    if twice:
+    named = {str(value): source.names.get(str(value), value) for value in source.values}
+    short = {raw: str(name).partition(",")[0] if looks_raw(raw) else name for raw, name in named.items()}
+    classes = {raw: shown_name(name) for raw, name in short.items()}
+    if len(set(classes.values())) < len(classes):
+        classes = {raw: shown_name(name) for raw, name in named.items()}
+    if len(set(classes.values())) < len(classes):
         classes = {raw: raw for raw in classes}
     numbers = all(name.lstrip("-").isdecimal() for name in classes.values())
     if numbers:
         classes = {raw: f"class {raw}" for raw in classes}
         return classes, ["the labels are numbers: write their names into `labels: classes:`"]
     odd = [name for name in classes.values() if looks_raw(name)]
-    return classes, [f"labels that look like ids: {', '.join(odd[:5])}; write their names"] if odd else []
+    notes = [f"the names of the labels are those of {source.named_by}"] if source.named_by else []
+    if odd:
+        notes.append(f"labels that look like ids: {', '.join(odd[:5])}; write their names")
+    return classes, notes
 
 
 def _noun(source: Source) -> str:
@@ -131,18 +142,25 @@ def _single(source: Source) -> tuple[dict[str, object], str]:
     return record_keys(source, sql=sql), "label"
 
 
+def _left_out(source: Source) -> list[str]:
+    if not source.has_objects:
+        return []
+    others = "list, number or yes_no" if source.are_objects else "list or yes_no"
+    return [f"images that show several kinds are left out; --form {others} takes them too"]
+
+
 def _where(source: Source) -> str:
     return f"\nWHERE {sql_name(source.split)} = {sql_text(source.split_value)}" if source.split else ""
 
 
 def _group_fields(source: Source) -> str:
-    names = re.findall(r"{{ (\w+) }}", source.image) or [source.image]
-    return ", ".join(map(sql_name, names))
+    return ", ".join(map(sql_name, fields_of(source.image)))
 
 
 def _options(source: Source) -> Draft:
     keys, label = _single(source)
     classes, notes = _classes(source)
+    notes += _left_out(source)
     pool: dict[str, object] = {"labels": "classes"}
     if len(classes) > _LETTERS:
         pool["count"] = _DRAWN
@@ -155,6 +173,7 @@ def _options(source: Source) -> Draft:
 def _label(source: Source) -> Draft:
     keys, label = _single(source)
     classes, notes = _classes(source)
+    notes += _left_out(source)
     noun = _noun(source)
     asked = f"Name the {noun} that this image shows." if noun else "Name what this image shows."
     keys["target"] = f"{{{{ {label} | label('classes') }}}}"

@@ -162,5 +162,4 @@ def _table(group: Group, found: _Found, options: Mapping[str, object]) -> Table:
 
 def _name(group: Group, path: tuple[str, ...]) -> str:
     """The table's name: the last key, or that of the file."""
-    stem = group.paths[0].rpartition("/")[2].partition(".")[0]
-    return slug_of(path[-1] if path else stem)
+    return slug_of(path[-1]) if path else group.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vision_flan.propose.images import fields_of
 from vision_flan.propose.source import Source, sql_name, sql_text
 from vision_flan.propose.types import PLAIN_NAME
 
@@ -49,7 +50,7 @@ def _select(source: Source, condition: str) -> str:
     if source.images:
         fields.append(f"{_image_list(source)} AS images")
     else:
-        names = re.findall(r"{{ (\w+) }}", source.image) or [source.image]
+        names = fields_of(source.image)
         fields += [sql_name(name) for name in names if name not in used and name not in fields]
     where = f"\nWHERE {condition}" if condition else ""
     return f"SELECT {', '.join(fields)}\nFROM {sql_name(source.name)}{where}\n"

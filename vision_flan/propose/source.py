@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vision_flan.propose.images import fields_of
 from vision_flan.propose.paths import meaning_of_split
 from vision_flan.propose.table import Column, Table
 
@@ -22,10 +23,16 @@ _LABELS = (
     "style",
     "_value",
 )
-_QUESTIONS = ("question", "query", "prompt", "instruction")
-_ANSWERS = ("answer", "answers", "multiple_choice_answer", "response", "output", "label", "target")
+QUESTIONS = ("question", "query", "prompt", "instruction")
+ANSWERS = ("multiple_choice_answer", "answer", "answers", "response", "output", "label", "target")
 _CAPTIONS = ("caption", "captions", "description", "sentence", "sentences", "text", "title", "comment")
 _KEYS = ("id", "key", "uid", "question_id", "annotation_id", "sample_id", "image_id", "index", "_key")
+#: Words in the names of columns whose labels have others below them.
+_ABOVE = frozenset(("coarse", "super", "superclass", "supercategory", "parent", "group"))
+#: Parts of paths that are no labels.
+_OF_PATHS = frozenset(("name", "part", "parts", "number", "ending", "folder", "folder2"))
+#: Ends of names of columns that say something about a text and do not hold it.
+_ABOUT = frozenset(("id", "type", "index", "length", "len", "count", "file", "path", "lang", "language"))
 _SPLIT_NAMES = ("split", "set", "subset", "partition", "fold")
 #: Distinct values that a label may have, and the least rows a value on average.
 _MOST_LABELS, _ROWS_A_LABEL = 2_000, 1.5
@@ -45,7 +52,9 @@ class Source:
         values: the label's values with their rows, the most frequent first.
         names: value -> name, where the files have names of values.
         split: field of the split, and the value that means `train` or the nearest to it.
-        has_objects: an image has a row for each of its objects.
+        has_objects: an image has a row for each of its objects, or of its labels.
+        are_objects: these are objects, which can be counted.
+        named_by: the file that the names of the values come from.
         used: the tables that the records come from.
     """
 
@@ -67,6 +76,8 @@ class Source:
     split: str = ""
     split_value: str = ""
     has_objects: bool = False
+    are_objects: bool = True
+    named_by: str = ""
     used: tuple[Table, ...] = ()
 
     @property
@@ -75,20 +86,22 @@ class Source:
         return self.view or self.table.name
 
     @property
-    def worth(self) -> tuple[int, int]:
-        """How much a task can be made of it, to choose among several."""
+    def worth(self) -> tuple[int, bool, int]:
+        """How much a task can be made of it, to choose among several: of equals, what is for training."""
         answers = 4 * bool(self.turns) + 3 * bool(self.question and self.answer) + 2 * bool(self.caption)
-        known = answers + 3 * self.has_objects + 2 * bool(self.label)
-        return known if self.image or self.images else 0, self.table.count
+        in_name = self.label == "class" and self.table.reader == "files" and "{class}" in self.table.last_part
+        known = answers + 3 * self.has_objects + (1 if in_name else 2 * bool(self.label))
+        other = meaning_of_split(self.table.last_part.partition(".")[0].partition("_")[0]) or "train"
+        return known if self.image or self.images else 0, other == "train", self.table.count
 
 
 def roles_of(source: Source, chosen: Mapping[str, str]) -> None:
     """Fill the roles of a table's columns by name and values; what a person has chosen comes first."""
     table = source.table
-    source.question = chosen.get("question") or _named(table, _QUESTIONS)
-    source.caption = chosen.get("caption") or _named(table, _CAPTIONS)
+    source.question = chosen.get("question") or named(table, QUESTIONS)
+    source.caption = chosen.get("caption") or named(table, _CAPTIONS)
     if source.question:
-        source.answer = chosen.get("answer") or _named(table, _ANSWERS, nested=True)
+        source.answer = chosen.get("answer") or named(table, ANSWERS, nested=True)
     source.turns = _turns(table)
     source.label = chosen.get("label") or _label(table, source)
     if source.label:
@@ -97,10 +110,10 @@ def roles_of(source: Source, chosen: Mapping[str, str]) -> None:
         names = table.labels.get(source.label)
         source.names = {str(at): name for at, name in enumerate(names)} if names else {}
     source.key = chosen.get("key") or key_of(table, source.image)
-    _set_split(source)
+    set_split(source)
 
 
-def _named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
+def named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
     """The column with the first of these names, or with one of them as a part of its own."""
     columns = [name for name, column in table.plain() if column.kind == "VARCHAR" or nested]
     columns += (
@@ -112,14 +125,15 @@ def _named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
                 return column
     for wanted in names:
         for column in columns:
-            if wanted in column.lower().replace("-", "_").split("_"):
+            parts = column.lower().replace("-", "_").split("_")
+            if wanted in parts and parts[-1] not in _ABOUT:
                 return column
     return ""
 
 
 def _label(table: Table, source: Source) -> str:
     """The column of few values that is named like a label, or the only one of few values."""
-    taken = {source.image, source.question, source.caption, *source.images}
+    taken = {*fields_of(source.image), source.question, source.caption, *source.images}
     few = {
         name: column
         for name, column in table.plain()
@@ -128,11 +142,13 @@ def _label(table: Table, source: Source) -> str:
         and _is_label(column, table.count)
         and not _is_split(table, name)
     }
+    few = dict(sorted(few.items(), key=lambda item: bool(_ABOVE & set(item[0].lower().split("_")))))
     for wanted in _LABELS:
         for name in few:
-            if name.lower() == wanted or wanted in name.lower().replace("-", "_").split("_"):
+            parts = name.lower().replace("-", "_").split("_")
+            if name.lower() == wanted or wanted in parts or f"{wanted}s" in parts:
                 return name
-    texts = [name for name, column in few.items() if column.kind == "VARCHAR" and name != "name"]
+    texts = [name for name, column in few.items() if column.kind == "VARCHAR" and name not in _OF_PATHS]
     return texts[0] if len(texts) == 1 else ""
 
 
@@ -178,7 +194,7 @@ def key_of(table: Table, image: str = "") -> str:
     for name in unique:
         if name.lower().endswith(("_id", "id", "file_name", "filename", "path", "image")):
             return sql_name(name)
-        if name == image or f"{{{{ {name} }}}}" in image:
+        if name in fields_of(image):
             return sql_name(name)
     return "_file || '#' || _index"
 
@@ -210,7 +226,7 @@ def _is_split(table: Table, name: str) -> bool:
     )
 
 
-def _set_split(source: Source) -> None:
+def set_split(source: Source) -> None:
     """The column whose values name splits, and the value for training."""
     for name, _ in source.table.plain():
         if _is_split(source.table, name):

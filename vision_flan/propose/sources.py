@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.propose.images import ImageIndex, Reference, references
+from vision_flan.propose.joins import joined_by_key
+from vision_flan.propose.label_names import with_names
 from vision_flan.propose.look import Looked
+from vision_flan.propose.objects import with_objects
 from vision_flan.propose.source import Source, key_of, roles_of, sql_name
-from vision_flan.propose.table import NAMES, Table, name_field
+from vision_flan.propose.table import LOOKED_AT, NAMES, Table
 
 #: Columns that refer to a record of another table, and columns by which records are referred to.
 _TO_IMAGE = ("image_id", "img_id", "imgid", "image", "photo_id", "picture_id")
 _TO_NAME = ("category_id", "class_id", "label_id", "cat_id", "category", "class", "label")
+#: Lines of a message, and paths in one.
+_SHOWN, _PATHS = 20, 3
 _IDS = ("id", "image_id", "category_id", "class_id", "label_id")
 
 
@@ -35,12 +39,28 @@ def best_source(looked: Looked, chosen: Mapping[str, str]) -> Source:
     found = [one for one in _sources(looked, chosen) if not wanted or one.table.name == wanted]
     found = [one for one in found if one.image or one.images]
     if not found:
+        what = "no table leads to the images" if not wanted else f"the table {wanted!r} leads to no images"
         raise SpecError(
-            "no table leads to the images" if not wanted else f"the table {wanted!r} leads to no images",
+            what + seen(looked),
             where=Location(looked.survey.raw.root),
             hint=f"say where they are: --image 'folder/{{{{ column }}}}.jpg'; columns: {_columns(looked)}",
         )
-    return max(found, key=lambda one: one.worth)
+    best = max(found, key=lambda one: one.worth)
+    if best.view in names:
+        best.view = f"{best.view}_shown"
+    return with_names(best, looked)
+
+
+def seen(looked: Looked) -> str:
+    """Lines that say which tables the files make, and which files make none."""
+    lines = [f"table {one.name}: {one.count:,} rows of {one.file}" for one in looked.tables]
+    by_reason: dict[str, list[str]] = {}
+    for path, why in looked.unmatched.items():
+        by_reason.setdefault(why, []).append(path)
+    for why, paths in by_reason.items():
+        more = f", ... ({len(paths):,} files)" if len(paths) > _PATHS else ""
+        lines.append(f"no table: {', '.join(paths[:_PATHS])}{more}: {why}")
+    return "".join(f"\n  {line}" for line in lines[:_SHOWN])
 
 
 def _columns(looked: Looked) -> str:
@@ -51,7 +71,11 @@ def _columns(looked: Looked) -> str:
 
 def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
     index = ImageIndex.of(looked.survey.images)
+    stores = [table for table in looked.tables if table.reader == "lmdb" and len(table.paths) == 1]
+    for table in stores:
+        index.by_key |= _keys(table, looked)
     found = {table.name: references(table, index) for table in looked.tables if table.reader != "files"}
+    yield from _joined_by_id(looked, found, chosen)
     for table in looked.tables:
         source = Source(table, used=(table,))
         if "image" in chosen:
@@ -60,12 +84,25 @@ def _sources(looked: Looked, chosen: Mapping[str, str]) -> Iterator[Source]:
             source.image = "path"
         elif found[table.name]:
             _set_images(source, found[table.name])
+            source.used += tuple(
+                one for one in stores if source.image.startswith(f"@{one.name}/") and one is not table
+            )
         roles_of(source, chosen)
-        if not chosen.get("label"):
-            source = _with_objects_of_documents(source)
-        yield source
-    yield from _joined_by_id(looked, found, chosen)
+        yield source if chosen.get("label") else with_objects(source)
+    yield from joined_by_key(looked.tables, found, chosen)
     yield from _joined_by_position(looked)
+    yield from _lists_of_labels(looked)
+
+
+def _keys(table: Table, looked: Looked) -> dict[str, str]:
+    """The keys of an LMDB environment, and what stands in front of each in a reference."""
+    found = {}
+    for batch in table.reader_of().batches(looked.survey.raw):
+        for key, ref in zip(batch.column("_key").to_pylist(), batch.column("image").to_pylist(), strict=True):
+            found[key] = ref.removesuffix(key)
+        if len(found) >= LOOKED_AT:
+            break
+    return found
 
 
 def _set_images(source: Source, found: Sequence[Reference]) -> None:
@@ -91,33 +128,6 @@ def _same_image(found: Sequence[Reference], rows: Sequence[Mapping[str, object]]
         len({str(row.get(one.column)).rpartition("/")[2].partition(".")[0] for one in found}) == 1
         for row in rows
     )
-
-
-# --- objects within a document, as in VOC
-
-
-def _with_objects_of_documents(source: Source) -> Source:
-    table = source.table
-    for name, kind in table.nested.items():
-        field = name_field(kind)
-        if not source.image or not field or source.turns:
-            continue
-        counts = table.inside[name]
-        fields = [
-            one for one, _ in table.plain() if f"{{{{ {one} }}}}" in source.image or one == source.image
-        ]
-        kept = ", ".join(
-            sql_name(one) for one in dict.fromkeys([*fields, *([source.split] if source.split else [])])
-        )
-        sql = (
-            f"SELECT {kept}, o.{sql_name(field)} AS label\n"
-            f"FROM (SELECT {kept}, unnest({sql_name(name)}) AS o FROM {sql_name(table.name)})\n"
-        )
-        return replace(
-            source, view="objects", sql=sql, key=" || '/' || ".join(map(sql_name, fields)), label="label",
-            values=dict(counts.most_common()), has_objects=True,
-        )  # fmt: skip
-    return source
 
 
 # --- tables that refer to one another
@@ -182,7 +192,7 @@ def _joined(
     for name in (source.question, source.answer, source.caption):
         if name:
             fields.append(f"a.{sql_name(name)}")
-    source.image = f"{ref.prefix}{{{{ image }}}}{ref.ending}" if ref.prefix or ref.ending else "image"
+    source.image = ref.of("image")
     if not source.question and not source.caption:
         fields, joins = _with_names(source, table, looked, fields, joins)
     key = _id_of(table)
@@ -262,6 +272,28 @@ def _joined_by_position(looked: Looked) -> Iterator[Source]:
                 roles_of(probe, {"key": key_of(photos)})
                 source.split, source.split_value = (split, probe.split_value) if split else ("", "")
                 yield source
+
+
+def _lists_of_labels(looked: Looked) -> Iterator[Source]:
+    """A file of many images with a list of their labels, as in MNIST's npz."""
+    for table in looked.tables:
+        if table.label_list and table.rows:
+            name = sql_name(table.label_list)
+            nested = table.declared[table.label_list].endswith("[][]")
+            one = f"list_transform({name}, lambda x: x[1])" if nested else name
+            items = [row[table.label_list] for row in table.rows]
+            labels = [label for found in items if isinstance(found, list) for label in found]
+            counts = Counter(label[0] if isinstance(label, list) and label else label for label in labels)
+            source = Source(
+                table, view="labeled", image="image", label="label", key="position", used=(table,)
+            )
+            source.values = dict(sorted(counts.items(), key=lambda item: str(item[0])))
+            source.sql = (
+                "SELECT image || '#' || position AS image, label, position\n"
+                f"FROM (SELECT image, unnest({one}) AS label,\n"
+                f"  unnest(range(len({name}))) AS position FROM {sql_name(table.name)})\n"
+            )
+            yield source
 
 
 def _stores_images(table: Table) -> bool:

@@ -71,6 +71,7 @@ class Table:
         columns: facts of every column of plain values, those of the path too.
         nested: columns of lists and structs, and their types.
         inside: such a column -> the names of its objects, with their number.
+        label_list: a column whose lists have a label for each image of a file.
     """
 
     name: str
@@ -85,6 +86,12 @@ class Table:
     columns: dict[str, Column] = field(default_factory=dict)
     nested: dict[str, str] = field(default_factory=dict)
     inside: dict[str, Counter[object]] = field(default_factory=dict)
+    label_list: str = ""
+
+    @property
+    def last_part(self) -> str:
+        """The pattern of the files' names."""
+        return self.file.rpartition("/")[2]
 
     def reader_of(self) -> Reader:
         """The registered reader of this table."""
@@ -105,13 +112,18 @@ class Table:
                 if name_field(self.nested[kind.name]):
                     self.inside[kind.name] = Counter()
             else:
-                self.columns[kind.name] = Column(self.declared.get(kind.name, "VARCHAR"))
+                usual = "BIGINT" if pa.types.is_integer(kind.type) else "VARCHAR"
+                self.columns[kind.name] = Column(self.declared.get(kind.name, usual))
         for batch in reader.batches(raw):
             self._look_at(batch)
             if self.count >= LOOKED_AT:
                 break
         for column in self.columns.values():
             column.seen.clear()
+
+    def forget(self) -> None:
+        """Be as before `read`: the declared columns have changed."""
+        self.rows, self.count, self.columns, self.nested, self.inside = [], 0, {}, {}, {}
 
     def _look_at(self, batch: pa.RecordBatch) -> None:
         if len(self.rows) < EXAMPLES:

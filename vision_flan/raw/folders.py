@@ -110,7 +110,7 @@ class Folders:
         for candidate in tried:
             full = self.base + candidate
             if is_folder(full):
-                self.confine(full, path)
+                self.confine(full, candidate or path)
                 found.append(full + "/" if candidate else full)
         # A missing folder may still be unpacked while we run, so only existing ones are remembered, unless
         # there are archives: then every image would pay for another search on disk.

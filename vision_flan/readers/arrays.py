@@ -221,7 +221,7 @@ def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:
     info = archive.getinfo(name)
     refuse_bomb(info.file_size, info.compress_size, f"array {name!r}", file)
     with archive.open(name) as member:
-        shape, in_columns, dtype = _npy_header(member)
+        shape, in_columns, dtype = npy_header(member)
         left = info.file_size - member.tell()
         if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
             return np.asarray(restricted_loads(member.read(left), file))
@@ -232,7 +232,12 @@ def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:
     return array.reshape(shape, order="F" if in_columns else "C")
 
 
-def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type of an .npy file; its data follows.
+
+    Raises:
+        ValueError: it is none.
+    """
     version = np.lib.format.read_magic(member)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(member)

@@ -82,10 +82,6 @@ class LmdbReader(BatchReader):
 
     def _environment(self, raw: RawDataset, folder: str) -> Any:
         """The open environment, shared with the other readers of this process."""
-        try:
-            import lmdb
-        except ImportError:
-            raise MachineError("LMDB files need the package lmdb", hint=install_command("lmdb")) from None
         with _OPENING:
             if folder not in self._environments:
                 path = raw.local_path(folder + _DATA)
@@ -95,7 +91,7 @@ class LmdbReader(BatchReader):
                         where=Location(raw.root / folder),
                         hint="LMDB is mapped into memory: unpack its archive in the raw folder",
                     )
-                self._environments[folder] = _shared(lmdb, path.parent)
+                self._environments[folder] = open_environment(path.parent)
             return self._environments[folder]
 
     def _key_text(self, key: bytes, folder: str) -> str:
@@ -105,8 +101,17 @@ class LmdbReader(BatchReader):
             raise BadRawError(f"the key {key!r} is not text", where=Location(folder)) from None
 
 
-def _shared(lmdb: Any, folder: Path) -> Any:
-    """The environment of a folder, shared with other readers that have it open."""
+def open_environment(folder: Path) -> Any:
+    """The environment of a folder, shared with others of this process that have it open.
+
+    Raises:
+        BadRawError: it is damaged, or was replaced while it was open.
+        MachineError: the package lmdb is not installed.
+    """
+    try:
+        import lmdb
+    except ImportError:
+        raise MachineError("LMDB files need the package lmdb", hint=install_command("lmdb")) from None
     name = str(folder.resolve())
     status = (folder / "data.mdb").stat()
     file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

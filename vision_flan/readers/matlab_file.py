@@ -60,8 +60,12 @@ def parse(data: bytes, variable: str | None) -> dict[str, Array]:
     Raises:
         Exception: whatever the parser of a damaged file raises.
     """
-    is_hdf5 = data[:8] == _HDF5 or data[512:520] == _HDF5
-    return _load_hdf5(data, variable) if is_hdf5 else _load_v5(data, variable)
+    return _load_hdf5(data, variable) if is_hdf5(data) else _load_v5(data, variable)
+
+
+def is_hdf5(data: bytes) -> bool:
+    """Whether a .mat file is of version 7.3."""
+    return data[:8] == _HDF5 or data[512:520] == _HDF5
 
 
 def elements(value: Array) -> Iterator[Any]:
@@ -99,10 +103,10 @@ def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
 
     with h5py.File(io.BytesIO(data), "r") as file:
         names = [name for name in file if not name.startswith("#") and variable in (None, name)]
-        return {name: _from_hdf5(file, _member(file, name)) for name in names}
+        return {name: _from_hdf5(file, member(file, name)) for name in names}
 
 
-def _member(group: Any, name: str) -> Any:
+def member(group: Any, name: str) -> Any:
     """A member of a group; links are refused, since they may lead out of the file."""
     import h5py
 
@@ -116,7 +120,8 @@ class _ElsewhereError(Exception):
     """Data in another file, which a dataset's file could choose freely."""
 
 
-def _refuse_elsewhere(dataset: Any) -> None:
+def refuse_elsewhere(dataset: Any) -> None:
+    """Refuse a dataset whose data lies in another file."""
     if dataset.external or dataset.is_virtual:
         raise _ElsewhereError(f"the data of {dataset.name!r} is in another file")
 
@@ -126,8 +131,8 @@ def _from_hdf5(file: Any, item: Any) -> Array:
     import h5py
 
     if isinstance(item, h5py.Group):
-        return _struct_from_hdf5(file, {name: _member(item, name) for name in item})
-    _refuse_elsewhere(item)
+        return _struct_from_hdf5(file, {name: member(item, name) for name in item})
+    refuse_elsewhere(item)
     kind = item.attrs.get("MATLAB_class", b"").decode()
     if "MATLAB_empty" in item.attrs:
         return np.array([], dtype="<U1" if kind == "char" else "f8").reshape(0, 0)

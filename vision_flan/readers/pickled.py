@@ -213,20 +213,22 @@ class PickleReader(RowReader):
     def _document(self, raw: RawDataset, file: str) -> Any:
         document = restricted_loads(read_whole(raw, file), file)
         return (
-            {_text(key): value for key, value in document.items()} if isinstance(document, dict) else document
+            {text_key(key): value for key, value in document.items()}
+            if isinstance(document, dict)
+            else document
         )
 
     def _rows(self, raw: RawDataset, file: str, parts: Parts) -> Iterator[Row]:
         document = self._document(raw, file)
         if isinstance(document, dict) and "_key" in self._table.columns:
             for position, (key, value) in enumerate(document.items()):
-                plain = _plain(value)
+                plain = plain_value(value)
                 yield Row(file, parts, position, {**_columns_of(plain), "_key": str(key), "_value": plain})
         elif isinstance(document, dict):
             yield from self._rows_of_columns(document, file, parts)
         elif isinstance(document, list | tuple | np.ndarray):
             for position, value in enumerate(document):
-                plain = _plain(value)
+                plain = plain_value(value)
                 yield Row(file, parts, position, {**_columns_of(plain), "_value": plain})
         else:
             raise BadRawError(
@@ -244,7 +246,8 @@ class PickleReader(RowReader):
             raise BadRawError(f"columns have different lengths: {lengths_text}", where=Location(file))
         for position in range(next(iter(lengths.values()), 1)):
             row = {
-                name: _plain(value[position] if name in lengths else value) for name, value in values.items()
+                name: plain_value(value[position] if name in lengths else value)
+                for name, value in values.items()
             }
             if self._images:
                 row["image"] = f"@{self._table.name}/{file}#{position}"
@@ -267,7 +270,8 @@ def _columns_of(plain: Any) -> dict[str, Any]:
     return plain if isinstance(plain, dict) else {}
 
 
-def _text(value: Any) -> Any:
+def text_key(value: Any) -> Any:
+    """A key as text: Python 2 wrote bytes."""
     if not isinstance(value, bytes):
         return value
     try:
@@ -276,17 +280,17 @@ def _text(value: Any) -> Any:
         return value.decode("latin-1")
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Arrays, sets and bytes as lists and text."""
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_value(value.tolist())
     if isinstance(value, dict):
-        return {str(_text(key)): _plain(item) for key, item in value.items()}
+        return {str(text_key(key)): plain_value(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted((_plain(item) for item in value), key=repr)
+        return sorted((plain_value(item) for item in value), key=repr)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return _text(value)
+        return [plain_value(item) for item in value]
+    return text_key(value)
 
 
 def _size(row: dict[str, Any]) -> int:

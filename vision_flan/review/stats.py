@@ -13,7 +13,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -22,6 +21,7 @@ import pyarrow as pa
 from vision_flan.columns import IMAGE, OPTIONS, TURNS
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.instances.images import BadImageError, check_image
+from vision_flan.places.place import Place
 from vision_flan.report import Reporter
 from vision_flan.review.stored import manifests_of, stored_batches
 from vision_flan.spec.catalog import Catalog
@@ -109,7 +109,7 @@ class FolderStats:
     tasks: Sequence[Stats]
 
 
-def folder_stats(folder: Path, catalog: Catalog, report: Reporter, tasks: Sequence[str] = ()) -> FolderStats:
+def folder_stats(folder: Place, catalog: Catalog, report: Reporter, tasks: Sequence[str] = ()) -> FolderStats:
     """Read a compiled folder.
 
     Args:
@@ -133,7 +133,7 @@ def folder_stats(folder: Path, catalog: Catalog, report: Reporter, tasks: Sequen
     return FolderStats(total, by_size, found)
 
 
-def _task_stats(folder: Path, manifest: Manifest, report: Reporter) -> Stats:
+def _task_stats(folder: Place, manifest: Manifest, report: Reporter) -> Stats:
     one = Stats(manifest.task, manifest.category, manifest.dataset, 1, shard_bytes=manifest.download_size)
     for batch in stored_batches(folder, manifest, _COLUMNS):
         _count_images(one, (image.as_py() for image in batch.column(IMAGE).field("bytes")))

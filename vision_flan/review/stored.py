@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,12 +11,13 @@ from PIL import Image
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.errors import Location, VflanError
 from vision_flan.instances.images import BadImageError, check_image, decoded
+from vision_flan.places.place import Place, source
 
 #: Rows that are in memory at a time; a row group has as many.
 _ROWS = 100
 
 
-def manifests_of(folder: Path) -> dict[str, Manifest]:
+def manifests_of(folder: Place) -> dict[str, Manifest]:
     """The manifests of a compiled folder by task, sorted; one at least.
 
     Raises:
@@ -26,12 +26,12 @@ def manifests_of(folder: Path) -> dict[str, Manifest]:
     found = read_manifests(folder)
     if not found:
         hint = "give the folder that `vflan compile --out` wrote"
-        raise VflanError("this folder holds no compiled config", where=Location(folder), hint=hint)
+        raise VflanError("this folder holds no compiled config", where=Location(str(folder)), hint=hint)
     return found
 
 
 def stored_batches(
-    folder: Path, manifest: Manifest, columns: Sequence[str] | None = None
+    folder: Place, manifest: Manifest, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a config, at most 100 at a time.
 
@@ -44,13 +44,13 @@ def stored_batches(
     for shard in manifest.shards:
         path = folder / shard.path
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(source(path)) as file:
                 names = set(file.schema_arrow.names)
                 chosen = None if columns is None else [name for name in columns if name in names]
                 yield from file.iter_batches(batch_size=_ROWS, columns=chosen)
         except (OSError, pa.ArrowException) as error:
             hint = f"vflan verify {folder}"
-            raise VflanError(f"cannot read: {error}", where=Location(path), hint=hint) from error
+            raise VflanError(f"cannot read: {error}", where=Location(str(path)), hint=hint) from error
 
 
 def shown_image(data: bytes | None) -> Image.Image:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.places.place import Place
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.nearest import did_you_mean
 
@@ -48,7 +48,7 @@ def find_dataset(catalog: Catalog, name: str) -> str:
     )
 
 
-def find_configs(catalog: Catalog, names: Iterable[str], present: Sequence[str], folder: Path) -> list[str]:
+def find_configs(catalog: Catalog, names: Iterable[str], present: Sequence[str], folder: Place) -> list[str]:
     """The configs of a compiled folder that were named by task id or published name, each once.
 
     Args:
@@ -60,7 +60,7 @@ def find_configs(catalog: Catalog, names: Iterable[str], present: Sequence[str],
     return list(dict.fromkeys(_find_config(catalog, name, present, folder) for name in names))
 
 
-def _find_config(catalog: Catalog, name: str, present: Sequence[str], folder: Path) -> str:
+def _find_config(catalog: Catalog, name: str, present: Sequence[str], folder: Place) -> str:
     task = task_id(catalog, name)
     if task in present:
         return task
@@ -72,7 +72,7 @@ def _find_config(catalog: Catalog, name: str, present: Sequence[str], folder: Pa
         hint = did_you_mean(name, here, "") or did_you_mean(
             name, [*catalog.task_files, *catalog.aliases], "`vflan list` shows all tasks"
         )
-    raise SpecError(what, where=Location(folder), hint=hint)
+    raise SpecError(what, where=Location(str(folder)), hint=hint)
 
 
 def task_id(catalog: Catalog, name: str) -> str:
