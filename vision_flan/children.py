@@ -24,14 +24,17 @@ _Prctl = Callable[[int, int], int]
 
 def end_with_other_end(pipe: int) -> None:
     """In a child: end when nobody holds the other end of a pipe any more, to which nothing is written."""
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGTERM)
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-        if select.select([pipe], [], [], 0)[0]:  # it closed before
-            os._exit(1)
+    try:
+        # opened again, since what processes were given is one thing to the system, which has one owner
+        own = os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+    except (OSError, AttributeError):  # not on this system
+        threading.Thread(target=_wait, args=(pipe,), daemon=True, name="alive").start()
         return
-    threading.Thread(target=_wait, args=(pipe,), daemon=True, name="alive").start()
+    if select.select([own], [], [], 0)[0]:  # it closed before
+        os._exit(1)
 
 
 def _wait(pipe: int) -> None:

@@ -20,7 +20,8 @@ NOTE = "VFLAN_TEST_NOTE"
 
 def hog(*_: object) -> None:
     """Keep the interpreter: a pattern of the standard library lets no other thread run."""
-    Path(os.environ[NOTE]).write_text(str(os.getpid()))
+    with Path(os.environ[NOTE]).open("a") as note:
+        note.write(f"{os.getpid()}\n")
     re.match("(a*)*b", "a" * 60)
 
 
@@ -30,14 +31,16 @@ def hog_reporting(_report: Reporter) -> None:
 
 
 def in_a_pool() -> None:
-    with children.pool(1) as pool:
-        pool.submit(hog).result()
+    with children.pool(3) as pool:
+        list(pool.map(hog, range(3)))
 
 
 def in_a_pool_of_the_build() -> None:
     from vision_flan.build.processes import Processes
 
-    Processes(1).submit(hog).result()
+    processes = Processes(3)
+    for running in [processes.submit(hog) for _ in range(3)]:
+        running.result()
 
 
 def parsing_matlab() -> None:
@@ -63,13 +66,14 @@ def reproducing() -> None:
     reproduce.run([command], lambda _: None)
 
 
+#: A kind -> what starts it, and how many children it has.
 KINDS = {
-    "a pool": in_a_pool,
-    "a pool of the build": in_a_pool_of_the_build,
-    "the parser of MATLAB": parsing_matlab,
-    "a call from Python": from_python,
-    "a command of an experiment": reproducing,
+    "a pool": (in_a_pool, 3),
+    "a pool of the build": (in_a_pool_of_the_build, 3),
+    "the parser of MATLAB": (parsing_matlab, 1),
+    "a call from Python": (from_python, 1),
+    "a command of an experiment": (reproducing, 1),
 }
 
 if __name__ == "__main__":
-    KINDS[sys.argv[1]]()
+    KINDS[sys.argv[1]][0]()
