@@ -9,7 +9,8 @@ WORKERS ?= 2
 LOCKED := install --quiet --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary jsonpath-rw
 EDITABLE := install --quiet --no-deps --no-build-isolation -e .
 
-.PHONY: help demo dev test test-publish test-suite-kills coverage lint format docs site fuzz bench lock test-newest test-lowest clean
+.PHONY: help demo dev test test-publish test-suite-kills test-trainers coverage lint format docs site fuzz bench lock \
+	test-newest test-lowest clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -81,9 +82,10 @@ site: $(VENV)/dev  ## build the docs as a site in build/docs/site, with a catalo
 fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TARGETS="zip sql" for some
 	$(BIN)/python -m tests.fuzz.run $(TARGETS)
 
-bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
+bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios, and what many configs cost at a load
 	$(BIN)/python -m tests.benchmarks.compile
 	$(BIN)/python -m tests.benchmarks.records
+	$(BIN)/python -m tests.benchmarks.card_cost
 
 test-suite-kills: $(VENV)/test  ## build a whole suite in every way, killed and resumed: the same bytes? Minutes
 	$(BIN)/python -m tests.benchmarks.same_bytes
@@ -95,6 +97,9 @@ $(VENV)-lock/made: Makefile
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet "$(UV)"
 	@touch $@
+
+test-trainers: $(VENV)/test $(VENV)-lock/made  ## read the exports with TRL, LLaMA-Factory, ms-swift and axolotl; TRAINERS=trl for one
+	$(BIN)/python -m tests.trainers.run --uv $(VENV)-lock/bin/uv $(TRAINERS)
 
 lock: $(VENV)-lock/made  ## renew the lock; with ONLY=name, that package alone
 	$(VENV)-lock/bin/python lock/renew.py $(if $(ONLY),--only $(ONLY))

@@ -21,9 +21,12 @@ from vision_flan.errors import SpecError
 from vision_flan.miniatures import registry
 from vision_flan.miniatures.cut import cut, expect
 from vision_flan.miniatures.cut_arrays import Cut
+from vision_flan.miniatures.cut_folder import Expected, copy_into, write_expected
 from vision_flan.miniatures.cut_formats import cut_file
+from vision_flan.miniatures.miniature import Miniature
 from vision_flan.miniatures.scrub import Scrubber
 from vision_flan.miniatures.stand_ins import facts_of, stand_in
+from vision_flan.miniatures.truth import read_truth
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.roots import Root
 
@@ -227,6 +230,23 @@ def test_a_cut_miniature_is_found_where_a_generator_would_be(tmp_path: Path) -> 
     assert mini.tasks == ["count_zoo"] and len(truth) == len(made.expected)
     with pytest.raises(SpecError, match="there is a cut miniature already"):
         cut(catalog, "zoo", tmp_path / "raw", 4)
+
+
+def test_all_turns_of_a_conversation_are_what_a_cut_record_must_become(tmp_path: Path) -> None:
+    lines = [
+        Expected(
+            "talk", "1", "PNG RGB 8x8", "Who?", "A dog.", turns=(("Who?", "A dog."), ("Where?", "Here."))
+        ),
+        Expected("talk", "2", "PNG RGB 8x8", "Who?", "A cat."),
+        Expected("talk", "3", dropped="empty_target"),
+    ]
+    (tmp_path / "cut/raw").mkdir(parents=True)
+    write_expected(tmp_path / "cut", lines)
+    with Miniature(tmp_path / "out", "zoo", n=3, seed=0) as mini:
+        copy_into(tmp_path / "cut", mini)
+    first, second, third = read_truth(tmp_path / "out", "talk").values()
+    assert first["turns"] == [["Who?", "A dog."], ["Where?", "Here."]] and first["prompt"] == "Who?"
+    assert second["target"] == "A cat." and third["dropped"] == "empty_target"
 
 
 @pytest.mark.parametrize("dataset", ["funsd", "memotion", "gqa"])

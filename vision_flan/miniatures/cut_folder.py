@@ -84,8 +84,8 @@ def copy_into(folder: Path, mini: Miniature) -> None:
         if line.dropped:
             mini.truth(line.task, line.source_id, dropped=line.dropped)
         else:
-            later = {"turns": line.turns} if line.turns else {}
-            mini.truth(line.task, line.source_id, target=line.target, prompt=line.prompt, **later)
+            claim = {"turns": line.turns} if line.turns else {"target": line.target}
+            mini.truth(line.task, line.source_id, prompt=line.prompt, **claim)
 
 
 def _files(folder: Path) -> list[Path]:
