@@ -300,8 +300,12 @@ def _crash(parser: MatlabParser) -> None:
     """Have the child crash between a request and its answer."""
     child = parser._running()
     child.send_signal(signal.SIGSTOP)
-    child.send_signal(signal.SIGSEGV)
-    threading.Timer(0.3, child.send_signal, [signal.SIGCONT]).start()
+
+    def crash() -> None:
+        child.send_signal(signal.SIGSEGV)
+        child.send_signal(signal.SIGCONT)
+
+    threading.Timer(0.5, crash).start()
     parser.parse(b"anything", None)
 
 
