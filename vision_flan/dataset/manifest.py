@@ -211,8 +211,13 @@ def write_atomically(path: Place, text: str) -> None:
     write_bytes_atomically(path, text.encode())
 
 
-def write_bytes_atomically(path: Place, content: bytes) -> None:
-    """Write a small file, as `write_atomically` does."""
+def write_bytes_atomically(path: Place, content: bytes, *, sync: bool = True) -> None:
+    """Write a small file, as `write_atomically` does.
+
+    Args:
+        sync: wait until it is on the disk, so that a power cut leaves the old one or the new one; it may wait
+            for everything else that was written.
+    """
     if isinstance(path, RemotePath):
         path.write_bytes(content)
         return
@@ -221,8 +226,9 @@ def write_bytes_atomically(path: Place, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
