@@ -22,6 +22,8 @@ from vision_flan.spec.model import CATEGORIES
 
 #: Instances of a task on the page that filters; the catalog shows the first with an image.
 INSTANCES = 6
+#: Instances asked of a miniature when that many give none.
+LARGER = 100
 SEED = 0
 
 _DATA_URI = re.compile(r"data:image/(\w+);base64,(.*)", re.DOTALL)
@@ -47,13 +49,24 @@ def write_catalog(pages: Path, tasks: Sequence[str] = ()) -> None:
     """
     catalog = Catalog.default()
     names = list(tasks or catalog.task_files)
-    sample = Sample(INSTANCES, SEED, SMALL)
-    shown = list(collect(catalog, names, Source(), sample, Silent()))
-    for task in shown:
-        if task.error or not task.instances:
-            raise VflanError(f"{task.task} has nothing to show: {task.error or 'no instance'}")
+    shown = [_with_image(task, catalog) for task in _collected(catalog, names, INSTANCES)]
     (pages / "all-tasks.html").write_text(page("All tasks", shown, SEED), "utf-8")
     write_pages(pages, shown, catalog)
+
+
+def _collected(catalog: Catalog, names: Sequence[str], n: int) -> list[TaskShown]:
+    return list(collect(catalog, names, Source(), Sample(n, SEED, SMALL), Silent()))
+
+
+def _with_image(task: TaskShown, catalog: Catalog) -> TaskShown:
+    """The task, from a larger miniature if this one has no instance: a class may be rare."""
+    if task.instances:
+        return task
+    (task,) = _collected(catalog, [task.task], LARGER)
+    task.instances = task.instances[:INSTANCES]
+    if not task.instances:
+        raise VflanError(f"{task.task} has nothing to show: {task.error or 'no instance'}")
+    return task
 
 
 def write_pages(pages: Path, tasks: Sequence[TaskShown], catalog: Catalog) -> None:
