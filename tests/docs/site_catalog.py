@@ -26,6 +26,8 @@ INSTANCES = 6
 LARGER = 100
 SEED = 0
 
+#: Whoever searches for a task wants its entry before pages that mention it.
+_FIRST = "---\nsearch:\n  boost: 4\n---\n\n"
 _DATA_URI = re.compile(r"data:image/(\w+);base64,(.*)", re.DOTALL)
 #: Characters above which a text of the catalog scrolls.
 _LONG = 600
@@ -83,7 +85,7 @@ def write_pages(pages: Path, tasks: Sequence[TaskShown], catalog: Catalog) -> No
         slug = re.sub(r"\W+", "-", category.lower()).strip("-")
         members = by_category[category]
         sections = [_section(pages, task, catalog) for task in members]
-        head = f"# {_text(category)}\n\n[All categories](../tasks.md)\n"
+        head = f"{_FIRST}# {_text(category)}\n\n[All categories](../tasks.md)\n"
         (pages / "tasks" / f"{slug}.md").write_text("\n".join([head, *sections]), "utf-8")
         image = _image_file(members[0])
         number = f"{len(members)} task{'s' if len(members) > 1 else ''}"
@@ -120,7 +122,7 @@ def _section(pages: Path, task: TaskShown, catalog: Catalog) -> str:
 def _row(key: str, value: str) -> str:
     scrolls = ' class="long" tabindex="0"' if len(value) > _LONG else ""
     text = escape(value).replace("\n", "&#10;")  # an empty line would end the block
-    return f"<dt>{key}</dt><dd{scrolls}>{text}</dd>"
+    return f"<dt>{key}</dt> <dd{scrolls}>{text}</dd> "  # without the spaces, search reads one word
 
 
 def _chosen(task: TaskShown) -> Shown:
