@@ -9,10 +9,11 @@ WORKERS ?= 2
 LOCKED := install --quiet --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary jsonpath-rw
 EDITABLE := install --quiet --no-deps --no-build-isolation -e .
 
-.PHONY: help demo dev test test-publish test-suite-kills coverage lint format docs site fuzz bench lock test-newest test-lowest clean
+.PHONY: help demo dev test test-publish test-s3 test-suite-kills test-trainers coverage lint format docs site fuzz bench \
+	lock test-newest test-lowest clean
 
 help:  ## show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 # The pip that comes with the Python is new enough, so none is looked up.
 $(VENV)/made: lock/build.txt
@@ -57,6 +58,17 @@ dev: $(VENV)/dev  ## set up .venv for work on all but the trainer: no torch
 test-publish: $(VENV)/test  ## publish every task from miniatures to the test Hub and search what it received: a minute
 	VFLAN_WHOLE_SUITE=1 $(BIN)/python -m pytest tests/hub/test_whole_suite.py
 
+$(VENV)-s3/made: lock/build.txt lock/s3.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-s3
+	$(VENV)-s3/bin/pip $(LOCKED) -r lock/build.txt
+	$(VENV)-s3/bin/pip $(LOCKED) -r lock/s3.txt
+	$(VENV)-s3/bin/pip $(EDITABLE)
+	$(VENV)-s3/bin/pip check
+	@touch $@
+
+test-s3: $(VENV)-s3/made  ## compile to a server of S3 and load from it: in an environment of its own, minutes
+	$(VENV)-s3/bin/python -m pytest tests/build/test_s3.py
+
 test: $(VENV)/test  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
@@ -81,9 +93,10 @@ site: $(VENV)/dev  ## build the docs as a site in build/docs/site, with a catalo
 fuzz: $(VENV)/dev  ## feed readers with damaged input, FUZZ_SECONDS=20 each; TARGETS="zip sql" for some
 	$(BIN)/python -m tests.fuzz.run $(TARGETS)
 
-bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios
+bench: $(VENV)/dev  ## measure the compile and the record pass, as ratios, and what many configs cost at a load
 	$(BIN)/python -m tests.benchmarks.compile
 	$(BIN)/python -m tests.benchmarks.records
+	$(BIN)/python -m tests.benchmarks.card_cost
 
 test-suite-kills: $(VENV)/test  ## build a whole suite in every way, killed and resumed: the same bytes? Minutes
 	$(BIN)/python -m tests.benchmarks.same_bytes
@@ -95,6 +108,9 @@ $(VENV)-lock/made: Makefile
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet "$(UV)"
 	@touch $@
+
+test-trainers: $(VENV)/test $(VENV)-lock/made  ## read the exports with TRL, LLaMA-Factory, ms-swift and axolotl; TRAINERS=trl for one
+	$(BIN)/python -m tests.trainers.run --uv $(VENV)-lock/bin/uv $(TRAINERS)
 
 lock: $(VENV)-lock/made  ## renew the lock; with ONLY=name, that package alone
 	$(VENV)-lock/bin/python lock/renew.py $(if $(ONLY),--only $(ONLY))
@@ -115,4 +131,4 @@ test-newest test-lowest: test-%: $(VENV)-lock/made
 	$(VENV)-$*/bin/python -m pytest -n $(WORKERS)
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-newest $(VENV)-lowest demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-newest $(VENV)-lowest $(VENV)-s3 demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

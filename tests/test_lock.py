@@ -16,11 +16,12 @@ from vision_flan.versions import DECIDING
 
 REPOSITORY = Path(__file__).parent.parent
 LOCK = REPOSITORY / "lock"
-FILES = ["build", "plain", "dev", "test"]
+FILES = ["build", "plain", "dev", "test", "s3"]
 EXTRAS = {
     "plain": set(),
     "dev": {"sources", "dev"},
     "test": {"sources", "ray", "review", "train-test", "dev"},
+    "s3": {"sources", "dev", "s3", "s3-test"},
 }
 
 #: torch's CUDA libraries: gigabytes that no test needs
@@ -69,6 +70,13 @@ def test_no_index_is_named_and_no_cuda_is_pulled(name: str) -> None:
 def test_a_package_has_the_same_version_in_all_files(name: str) -> None:
     everything = entries("test")
     assert {package: everything.get(package) for package in entries(name)} == entries(name)
+
+
+def test_what_tests_s3_has_the_same_versions_but_for_one_package() -> None:
+    """Libraries of S3 hold it back. In an environment of its own, that costs no other test a version."""
+    everything = entries("test")
+    other = {name for name, found in entries("s3").items() if found != everything.get(name, found)}
+    assert other == {"python-dateutil"}
 
 
 @pytest.mark.parametrize("name", list(EXTRAS))

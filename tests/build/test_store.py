@@ -237,6 +237,44 @@ class TestOtherCommands:
         assert rows.num_rows == made.manifest.rows and rows[0]["image"].mode == "RGB"
         assert vf.verify(bucket.url, limits=None).problems == []
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--out", "hf://datasets/x/y"], "`vflan publish`"),
+            (["--out", "s3://user:hunter22@bucket/x"], "the URL has a password"),
+            (["--out", "s3:///x"], "names no place in a store"),
+            (["--out", "s3://bucket/../x"], "names no place in a store"),
+            (["--out", "here", "--work", "there"], "--work is for a URL"),
+            (["--out", "test://bucket/x", "--engine", "ray"], "a folder that all machines see"),
+            (["--raw", "test://bucket/raw"], "give a folder on this machine"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_before_any_work(
+        self, bucket: Bucket, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    ) -> None:
+        assert run(vflan, ["compile", "--task", TASKS[0], *arguments]) == 2
+        printed = capsys.readouterr().err
+        assert said in " ".join(printed.split()) and "hunter22" not in printed
+        assert not bucket.log()
+
+    def test_a_file_url_is_a_folder_of_this_machine(self, raw: Path, here: Path, tmp_path: Path) -> None:
+        assert run(vflan, arguments(raw, f"file://{tmp_path}/out")) == 0
+        assert contents(tmp_path / "out") == contents(here)
+        assert run(vflan, ["verify", f"file://localhost{tmp_path}/out"]) == 0
+
+    def test_a_store_of_a_kind_that_nobody_knows_is_said(
+        self, raw: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(vflan, arguments(raw, "nonsense://bucket/x")) == 5
+        assert "there is no such kind of store" in capsys.readouterr().err
+
+    def test_unfinished_files_lie_where_work_says(
+        self, raw: Path, here: Path, bucket: Bucket, tmp_path: Path
+    ) -> None:
+        assert run(vflan, arguments(raw, bucket.url, "--work", str(tmp_path / "work"))) == 0
+        assert (tmp_path / "work" / TASKS[0]).is_dir() and not bucket.work()
+        assert contents(bucket.out) == contents(here)
+
     def test_a_folder_without_a_config_is_said(
         self, bucket: Bucket, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vision_flan.versions import untested_notice
 
-_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(console[^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,20 @@ class Example:
     output: str
 
 
-def examples(document: Path) -> Iterator[Example]:
-    """The examples of a document in order."""
+def examples(document: Path, kind: str = "console") -> Iterator[Example]:
+    """The examples of a document in order.
+
+    Args:
+        kind: what follows the fence; a block that needs a server names it there, as `console s3`.
+    """
     text = document.read_text("utf-8")
     for block in _BLOCK.finditer(text):
+        if block.group(1) != kind:
+            continue
         line = text[: block.start()].count("\n") + 1
         command, output = "", []
         begun = line
-        for number, row in enumerate(block.group(1).splitlines(), start=line + 1):
+        for number, row in enumerate(block.group(2).splitlines(), start=line + 1):
             if row.startswith("$ "):
                 if command:
                     yield Example(begun, command, "\n".join(output))

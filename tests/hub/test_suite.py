@@ -159,6 +159,8 @@ def test_the_card_covers_all_187(suite: Suite) -> None:
     assert len(front["configs"]) - 1 == len(rows) == 187 and set(rows) == {ROWS}
     assert whole == ROWS * LICENSES.count("yes")
     assert [c["config_name"] for c in front["configs"] if c.get("default")] == ["all"]
+    block = files["README.md"].split(b"---\n")[1]
+    assert len(block) < 300 * 187, "every load parses it: `make bench` measures what it costs"
 
 
 ALL = """

@@ -10,6 +10,7 @@ from vision_flan.build.inputs import Seen
 from vision_flan.build.locks import records_folder, remove_litter
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.places.place import P, Place
+from vision_flan.places.remote import RemotePath
 
 #: What the blocks in the folder are being made from.
 STARTED = "build.json"
@@ -36,6 +37,8 @@ def tidy(work: Path, out: Place, task: str) -> None:
     for path in (work / BLOCKS).glob("*.tmp"):
         path.unlink(missing_ok=True)
     remove_litter(out / FOLDER, f"{task}.json")
+    if isinstance(out, RemotePath):
+        (out / task).abandon_uploads()
 
 
 def open_or_reset(work: Path, identity: Identity) -> None:

@@ -12,6 +12,7 @@ import click
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_PLACE,
+    check_shared_work,
     config_option,
     jobs_option,
     json_option,
@@ -140,6 +141,8 @@ def compile(
     catalog = Catalog.default()
     quota: int | str | None = "spec" if limit is None else (limit or None)
     where = _engine(engine, jobs, address)
+    if engine == "ray":
+        check_shared_work(out)
     options = Options(seed, quota, where, check_images == "full", force, verify_raw)
     quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
     if suite is not None and plan is None and limit is None:

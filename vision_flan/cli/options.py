@@ -217,6 +217,16 @@ def out_option(command: Command) -> Command:
     return out(work(command))
 
 
+def check_shared_work(out: Place) -> None:
+    """Workers on other machines make blocks in the work folder, which lies with a compiled folder by default.
+
+    Raises:
+        UsageError: the default is one of this machine.
+    """
+    if isinstance(out, RemotePath) and click.get_current_context().meta.get(_WORK) is None:
+        raise click.UsageError("with --engine ray and a URL, give --work: a folder that all machines see")
+
+
 seed_option = click.option(
     "--seed", default=0, show_default=True, help="Seed of selection, options and negatives."
 )

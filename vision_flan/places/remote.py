@@ -11,11 +11,13 @@ import errno
 import io
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
+from vision_flan.errors import StoreError
 from vision_flan.places.refusals import said
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Store(Protocol):
     def put_file(self, lpath: str, rpath: str) -> None: ...
     def get_file(self, rpath: str, lpath: str) -> None: ...
     def rm_file(self, path: str) -> None: ...
+    def call_s3(self, method: str, **named: str) -> Mapping[str, list[dict[str, str]]]: ...
 
 
 @dataclass(frozen=True)
@@ -239,12 +242,29 @@ class RemotePath:
                 raise
         self._changed(gone=True)
 
+    def abandon_uploads(self) -> None:
+        """Remove the parts of uploads below this URL that were begun and not ended.
+
+        S3 keeps them, for money. Who may not list them leaves them to the rules of the bucket.
+        """
+        store, path = self._store()
+        if "s3" not in store.protocol:
+            return
+        bucket, _, key = path.partition("/")
+        with suppress(StoreError, OSError), said(self):
+            begun = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{key}/")
+            for one in begun.get("Uploads", []):
+                store.call_s3(
+                    "abort_multipart_upload", Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"]
+                )
+
     # ---- within
 
     def _store(self) -> tuple[Store, str]:
         from fsspec.core import url_to_fs
 
-        return cast("tuple[Store, str]", url_to_fs(self.url, use_listings_cache=False))
+        with said(self):
+            return cast("tuple[Store, str]", url_to_fs(self.url, use_listings_cache=False))
 
     def _info(self) -> _Info:
         """Raises FileNotFoundError."""
