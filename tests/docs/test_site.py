@@ -96,7 +96,7 @@ def test_the_catalog_has_an_image_a_prompt_and_an_answer_of_each_task(staged: Pa
         section = rest.partition("\n## ")[0]
         image = re.search(r'<img src="images/([^"]+)"', section)
         assert image and (pages / "tasks/images" / image[1]).stat().st_size > 100
-        assert "<dt>Prompt</dt><dd" in section and "<dt>Answer</dt><dd" in section
+        assert "<dt>Prompt</dt> <dd" in section and "<dt>Answer</dt> <dd" in section
     assert "3 tasks in 3 categories" in (pages / "tasks.md").read_text("utf-8")
     assert "ocr_textocr" in (pages / "all-tasks.html").read_text("utf-8")
 
