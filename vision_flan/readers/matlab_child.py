@@ -1,7 +1,7 @@
 """Parses .mat files in a process of its own: a damaged file can crash the libraries in C that read it.
 
 One child serves all files of a run, since starting it takes half a second. It has the limits of this process,
-for each file anew, and ends with it. Requests and answers are pickles between processes of ours; what a file
+for each file, and ends with it. Requests and answers are pickles between processes of ours; what a file
 makes of the child ends there, as an error of that file.
 """
 
