@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from vision_flan.miniatures import charts, coco, draw, quirks, scenes, text
 from vision_flan.miniatures.corrupt import GROUPS, corrupt
@@ -48,6 +48,22 @@ def test_lines_of_words_never_touch_and_fit_the_image(lines: list[list[str]], rn
         assert all(x >= 0 and y >= 0 and x + w <= width and y + h <= height for x, y, w, h in row)
     for upper, lower in pairwise(boxes):
         assert max(y + h for _, y, _, h in upper) + 4 < min(y for _, y, _, _ in lower)
+
+
+def test_a_text_drawn_again_is_drawn_as_the_first_time() -> None:
+    def drawn() -> list[bytes]:
+        papers = [Image.new(mode, (90, 40)) for mode in ("RGB", "L")]
+        for paper, ink in zip(papers, [(10, 200, 30), 77], strict=True):
+            for at in ((0, 0), (10.5, 11.25)):
+                draw.write(ImageDraw.Draw(paper), at, "Café 7", ink, 12)
+        return [paper.tobytes() for paper in papers]
+
+    draw.font.cache_clear()
+    first = drawn()
+    assert drawn() == first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw, "font", ImageFont.load_default)
+        assert drawn() == first
 
 
 def test_a_card_belongs_to_its_text_and_note() -> None:

@@ -49,8 +49,11 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @lru_cache(maxsize=64)
 def font(size: int) -> Font:
-    """Pillow's own scalable font."""
-    return ImageFont.load_default(size)
+    """Pillow's own scalable font, which keeps the texts that it has drawn: most are labels, drawn again."""
+    face = ImageFont.load_default(size)
+    if isinstance(face, ImageFont.FreeTypeFont):  # Pillow without FreeType has one small font
+        face.__dict__["getmask2"] = lru_cache(maxsize=2048)(face.getmask2)
+    return face
 
 
 def some_size(rng: Random, low: int = 64, high: int = 160) -> Size:
@@ -78,6 +81,8 @@ def blank(size: Size, color: Color = (255, 255, 255)) -> Image.Image:
 
 def plain(text: str) -> str:
     """The text without diacritics: the font has little beyond ASCII."""
+    if text.isascii():
+        return text
     return "".join(
         letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
     )
