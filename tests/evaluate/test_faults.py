@@ -19,7 +19,7 @@ import pytest
 from tests.evaluate.conftest import STAND_IN
 from tests.evaluate.judge_server import JudgeServer
 from tests.evaluate.test_evaluate import write_task
-from vision_flan.evaluate import chat_api, children
+from vision_flan.evaluate import chat_api, programs
 
 Evaluate = Callable[..., tuple[int, str, str]]
 Serve = Callable[[Callable[[str], str]], JudgeServer]
@@ -173,8 +173,8 @@ def test_two_evaluations_of_one_benchmark_do_not_write_over_each_other(
     cf: tuple[list[str | Path], JudgeServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(children, "PATIENCE", 0.1)
-    with children.alone(model / "evaluate" / "cf" / "lock", "testing"):
+    monkeypatch.setattr(programs, "PATIENCE", 0.1)
+    with programs.alone(model / "evaluate" / "cf" / "lock", "testing"):
         code, _, err = evaluate(model, *cf[0])
     assert code == 1
     assert "cf: failed: " in err

@@ -90,7 +90,7 @@ def test_a_killed_push_leaves_nothing_of_a_model_and_the_next_one_all_of_it(
         assert of_the_model(hub) in ({}, in_folder(finished)), point  # the Hub may have taken the commit
     assert started(hub, tmp_path, *words).wait(timeout=120) == 0
     assert of_the_model(hub) == in_folder(finished)
-    assert len([commit for commit in hub.repo("alice/base").commits if "Model" in commit.title]) == 1
+    assert len([commit for commit in hub.repo("alice/base").commits.values() if "Model" in commit.title]) == 1
 
 
 def of_the_model(hub: HubServer) -> dict[str, bytes]:

@@ -18,8 +18,8 @@ import yaml
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate import lmms_functions
-from vision_flan.evaluate.children import alone, call
 from vision_flan.evaluate.files import Record, json_document, json_lines
+from vision_flan.evaluate.programs import alone, call
 from vision_flan.evaluate.suite import SuiteTask
 
 _FUNCTIONS = "vflan_functions"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.cells import is_another
-from vision_flan.evaluate.children import call
 from vision_flan.evaluate.costs import Cost, evaluation_cost, training_cost
 from vision_flan.evaluate.experiment import Experiment, RunSpec
+from vision_flan.evaluate.programs import call
 
 
 class ReproduceError(VflanError):

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from vision_flan.children import end_with_parent
 from vision_flan.errors import Location, VflanError
-from vision_flan.guard import die_with
 
 #: Seconds to wait for what a killed command left running.
 PATIENCE = 20.0
@@ -40,7 +40,7 @@ def call(
         stderr=subprocess.STDOUT if printed else None,
         env=environment,
         pass_fds=[held.fileno()] if held else [],
-        preexec_fn=partial(die_with, os.getpid(), signal.SIGTERM),
+        preexec_fn=partial(end_with_parent, os.getpid(), signal.SIGTERM),
         check=False,
     ).returncode
 
