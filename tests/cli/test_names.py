@@ -144,6 +144,23 @@ def test_a_near_miss_suggests_one_to_three_names(
     assert "textocr" in hint and 1 <= len(hint) <= 3
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["chek"], "No such command 'chek'; did you mean check?"),
+        (["prevew", "ocr_textocr"], "did you mean preview"),
+        (["zzzz"], "`vflan --help` lists the commands"),
+        (["--root", "mine", "new", "snails", "x"], "It comes after the command: vflan new ... --root"),
+        (["--task", "x", "compile"], "It comes after the command: vflan compile ... --task"),
+    ],
+)
+def test_a_command_that_is_typed_wrongly_says_how_it_goes(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, errors = printed(capsys, *arguments, code=ExitCode.USAGE)
+    assert says in errors
+
+
 def test_a_near_miss_of_a_suite_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     _, errors = printed(capsys, "suite", "plan", "vision_flam", code=ExitCode.FAILED)
     assert "did you mean vision_flan?" in errors

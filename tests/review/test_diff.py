@@ -321,6 +321,41 @@ def test_check_says_what_differs_and_writes_the_page(
     assert "<ins>" in page.read_text("utf-8")
 
 
+def test_check_warns_of_labels_that_have_another_name(
+    repository: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label may have no record in the miniature, so that no instance differs."""
+    git(repository.root, "switch", "--quiet", "--create", "change")
+    spec = repository.specs / "toy/dataset.yaml"
+    spec.write_text(spec.read_text("utf-8").replace("colors: {", "colors: {pink: pink, "), "utf-8")
+    git(repository.root, "commit", "--quiet", "--all", "--message", "A label more")
+    git(repository.root, "branch", "--force", "main")
+    spec.write_text(spec.read_text("utf-8").replace("pink: pink", "pink: purple"), "utf-8")
+    run(vflan, ["check", "--since", "main"])
+    shown = capsys.readouterr().out
+    assert "warning: the label 'pink' of 'colors' was 'pink', and is 'purple' now [relabeled]" in shown
+    assert "relabeled: 1 findings" in shown
+    spec.write_text(spec.read_text("utf-8").replace("pink: purple", "more: pink"), "utf-8")
+    run(vflan, ["check", "--since", "main"])
+    shown = capsys.readouterr().out
+    assert "the label 'pink' of 'colors' was 'pink', and is gone now" in shown and "'more'" not in shown
+
+
+def test_a_branch_that_only_the_remote_has_is_named(
+    repository: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository.root, "update-ref", "refs/remotes/origin/release", "main")
+    for command in (
+        ["check", "--since", "release"],
+        ["diff", "release"],
+        ["validate", "--changed", "release"],
+    ):
+        assert run(vflan, command) == ExitCode.FAILED
+        assert "this clone has it as origin/release: give that" in capsys.readouterr().err
+    assert run(vflan, ["check", "--since", "nowhere"]) == ExitCode.FAILED
+    assert "branches are main" in capsys.readouterr().err
+
+
 @given(old=st.text("ab c.\n"), new=st.text("ab c.\n"))
 def test_pieces_make_up_both_texts(old: str, new: str) -> None:
     pieces = changed_words(old, new)

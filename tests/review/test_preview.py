@@ -80,6 +80,38 @@ def test_a_rare_target_is_shown_before_a_frequent_one_comes_again(targets: list[
     assert all(times[t] == had[t] or times[t] >= max(times.values()) - 1 for t in had)
 
 
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 8)), min_size=1, max_size=40),
+    n=st.integers(1, 20),
+)
+def test_different_images_are_shown_before_one_is_shown_again(pairs: list[tuple[str, int]], n: int) -> None:
+    targets, images = [target for target, _ in pairs], [image for _, image in pairs]
+    chosen = in_turn(range(len(pairs)), targets, n, images)
+    assert len(chosen) == len(set(chosen)) == min(n, len(pairs))
+    shown, had = Counter(targets[at] for at in chosen), Counter(targets)
+    assert all(shown[t] == had[t] or shown[t] >= max(shown.values()) - 1 for t in had), "targets in turn"
+    if n <= len(had):  # one of each target: an image comes twice only if a target has no other left
+        for at in chosen:
+            others = {images[i] for i in range(len(pairs)) if targets[i] == targets[at]}
+            assert [images[i] for i in chosen].count(images[at]) == 1 or others <= {images[i] for i in chosen}
+
+
+def test_questions_about_one_image_do_not_crowd_out_other_images(tmp_path: Path) -> None:
+    """VQA has several questions about each image; those of a compiled folder are drawn alike."""
+    catalog, raw = Catalog.default(), tmp_path / "raw"
+    registry.make("visual7w", raw, 60, 1)
+    task = next(task for task, path in catalog.task_files.items() if path.parent.name == "visual7w")
+    compile_task(task, raw, tmp_path / "out", catalog, Options(), Silent())
+    for source in (Source(RawRoots.of(raw)), Source(dataset=tmp_path / "out")):
+        for n in (6, 12):
+            found = make_page(Wanted((task,), source=source, n=n), catalog, Silent()).tasks[0]
+            shown = [one.image_path for one in found.instances]
+            assert len(shown) == len(set(shown)) == n
+    shard = next((tmp_path / "out" / task).glob("*.parquet"))
+    stored = pq.ParquetFile(shard).read(columns=["image.path"])["image"]
+    assert len({one["path"] for one in stored.to_pylist()}) < len(stored), "an image comes twice"
+
+
 def test_what_is_dropped_is_counted_by_reason_with_keys(tmp_path: Path) -> None:
     raw = pets_raw(tmp_path / "raw")
     (raw / "pets" / "images" / "4.jpg").unlink()

@@ -21,6 +21,7 @@ from vision_flan.cli.output import echo, error_facts, facts_of, print_error, pri
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.guard import EndedError, run_guarded
 from vision_flan.limits import COMPILING, TRANSFERRING, explained
+from vision_flan.spec.nearest import did_you_mean
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
 COMMANDS = {
@@ -70,6 +71,36 @@ class _LazyGroup(click.Group):
         Where an argument is wrong, click does not undo what options did before it.
         """
         return copy_context().run(super().main, *arguments, **named)
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command by its name; a wrong one suggests those that are near.
+
+        Raises:
+            UsageError: there is no such command.
+        """
+        if args and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            hint = did_you_mean(args[0], COMMANDS, "`vflan --help` lists the commands")
+            context.fail(f"No such command {args[0]!r}; {hint}")
+        return super().resolve_command(context, args)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As usual; an option of a command that stands in front of it says where it belongs.
+
+        Raises:
+            UsageError: an argument is wrong.
+        """
+        given = list(args)
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as error:
+            name = next((one for one in given if one in COMMANDS), "")
+            command = self.get_command(context, name)
+            if command and any(error.option_name in option.opts for option in command.params):
+                message = f"{error.message} It comes after the command: vflan {name} ... {error.option_name}"
+                raise click.NoSuchOption(error.option_name, message, ctx=context) from error
+            raise
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -117,9 +117,9 @@ def check(ref: str, page: Path | None, shape: str, as_json: bool) -> None:
     """Check a change as a pull request has to pass it.
 
     For every dataset of which a file differs from REF: the rules of `vflan validate`, also over rendered
-    instances and against all other specs; no placeholders; a miniature, and that its records become what
-    its truth says. It also compares the instances of the miniatures before and after; that they differ is no
-    error. Exit code 1 means errors.
+    instances and against all other specs; no placeholders; no label under another name, which is a warning; a
+    miniature, and that its records become what its truth says. It also compares the instances of the
+    miniatures before and after; that they differ is no error. Exit code 1 means errors.
     """
     from vision_flan.review.check import check as check_change
     from vision_flan.review.diff import DiffOptions

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.miniatures import registry
+from vision_flan.review.revision import known_revision
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding
 
@@ -50,11 +51,12 @@ def changed_files(catalog: Catalog, ref: str, *, own_only: bool = False) -> set[
 
 def _git(folder: Path, arguments: list[str]) -> list[str]:
     if arguments[1].startswith("-") and arguments[0] == "merge-base":
-        raise SpecError(f"{arguments[1]!r} is not a revision", hint="give a revision git knows, such as main")
+        raise SpecError(f"{arguments[1]!r} is not a revision", hint="give a branch, tag or commit")
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no common ancestor"]
-        raise SpecError(reason[0], where=Location(folder), hint="give a revision git knows, such as main")
+        hint = known_revision(folder, next((one for one in arguments[1:] if not one.startswith("-")), ""))
+        raise SpecError(reason[0], where=Location(folder), hint=hint)
     return done.stdout.splitlines()
 
 

@@ -24,7 +24,8 @@ from vision_flan.review.changed import changed_files, tasks_of_files
 from vision_flan.review.diff import Diff, DiffOptions, diff_revision
 from vision_flan.review.instruction_rules import Wording, similar_texts, written_in
 from vision_flan.review.placeholders import of_dataset, of_task
-from vision_flan.review.revision import commit_of
+from vision_flan.review.relabeled import changed_labels
+from vision_flan.review.revision import catalog_at, commit_of
 from vision_flan.review.validate import Checked, validate
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.findings import Finding, at
@@ -40,11 +41,13 @@ class Change:
 
     Attributes:
         files: files of specs, instructions and miniatures that differ.
+        ref: the revision that it will be merged into.
     """
 
     catalog: Catalog
     files: frozenset[Path]
     report: Reporter
+    ref: str
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -116,7 +119,7 @@ def check(
     Raises:
         SpecError: the specs are not in a git checkout, or there is no such revision.
     """
-    change = Change(catalog, frozenset(changed_files(catalog, ref, own_only=True)), report)
+    change = Change(catalog, frozenset(changed_files(catalog, ref, own_only=True)), report, ref)
     diff = _compared(catalog, ref, report, compared) if compared is not None else None
     result = CheckResult(change.tasks, change.datasets, diff=diff)
     for one in checks or CHECKS:
@@ -152,6 +155,12 @@ def no_placeholders(change: Change) -> Iterator[Finding]:
     for bound in change.checked.bound.values():
         yield from of_task(bound)
         yield from of_dataset(bound.dataset)
+
+
+def relabeled(change: Change) -> Iterator[Finding]:
+    """Labels that have another name than before: warnings, for a reviewer to compare with upstream's list."""
+    with catalog_at(change.catalog, commit_of(change.catalog, change.ref, where_left=True)) as before:
+        yield from changed_labels(change.catalog, before, change.datasets)
 
 
 def has_miniature(change: Change) -> Iterator[Finding]:
@@ -208,4 +217,4 @@ def _row(instance: Instance) -> dict[str, object]:
     return {**texts, "turns": turns, "image": {"bytes": instance.image}}
 
 
-CHECKS: tuple[Check, ...] = (valid, no_placeholders, has_miniature, as_expected)
+CHECKS: tuple[Check, ...] = (valid, no_placeholders, relabeled, has_miniature, as_expected)

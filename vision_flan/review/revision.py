@@ -14,8 +14,6 @@ from vision_flan.errors import Location, SpecError
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.roots import Root
 
-_HINT = "give a revision git knows, such as main"
-
 
 @contextmanager
 def catalog_at(catalog: Catalog, ref: str) -> Iterator[Catalog]:
@@ -55,14 +53,29 @@ def commit_of(catalog: Catalog, ref: str, *, where_left: bool = False) -> str:
     done = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if done.returncode:
         reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        raise SpecError(reason or f"there is no revision {ref!r}", where=Location(folder), hint=_HINT)
+        what = reason or f"git knows no revision {ref!r}"
+        raise SpecError(what, where=Location(folder), hint=known_revision(folder, ref))
     commit = done.stdout.decode("ascii").strip()
     if where_left:
         base = _git(folder, "merge-base", commit, "HEAD")
         if base.returncode:
-            raise SpecError(f"{ref!r} and HEAD have no common ancestor", where=Location(folder), hint=_HINT)
+            what = f"{ref!r} and HEAD have no common ancestor"
+            raise SpecError(what, where=Location(folder), hint=known_revision(folder, ref))
         commit = base.stdout.decode("ascii").strip()
     return commit
+
+
+def known_revision(folder: Path, ref: str) -> str:
+    """The next step after a revision that cannot be used: where its branch is, or the branches there are."""
+    listed = _git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes")
+    branches = listed.stdout.decode("utf-8", "replace").split()
+    same = [branch for branch in branches if branch.endswith(f"/{ref}")]
+    if same:
+        return f"this clone has it as {same[0]}: give that"
+    others = [branch for branch in branches if branch != ref and not branch.endswith("/HEAD")]
+    return (
+        f"give a branch, tag or commit; branches are {', '.join(others[:5])}" if others else "give a commit"
+    )
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

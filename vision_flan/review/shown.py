@@ -6,11 +6,11 @@ targets in turn, so that a rare answer is seen beside the frequent ones; the dra
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from vision_flan.build.open_task import OpenTask, open_task
 from vision_flan.columns import TEXT_COLUMNS, Turn
@@ -120,10 +120,13 @@ def from_dataset(folder: Path, manifest: Manifest, catalog: Catalog, sample: Sam
         shown = TaskShown(name, manifest.title, None, str(folder), instruction=manifest.instruction)
     shown.counts = {"instances": f"{manifest.rows:,}", "candidates": f"{manifest.counts['candidates']:,}"}
     shown.dropped = dict(manifest.counts["dropped"])
-    batches = stored_batches(folder, manifest, ["target"])
-    targets = [target for batch in batches for target in batch["target"].to_pylist()]
+    targets: list[str] = []
+    images: list[object] = []
+    for batch in stored_batches(folder, manifest, ["target", "image.path"]):
+        targets += batch["target"].to_pylist()
+        images += (stored["path"] for stored in batch["image"].to_pylist())
     _count(shown, targets)
-    wanted = set(in_turn(range(len(targets)), targets, sample.n))
+    wanted = set(in_turn(range(len(targets)), targets, sample.n, images))
     start = 0
     for batch in stored_batches(folder, manifest):
         inside = [number - start for number in wanted if start <= number < start + batch.num_rows]
@@ -132,17 +135,47 @@ def from_dataset(folder: Path, manifest: Manifest, catalog: Catalog, sample: Sam
     return shown
 
 
-def in_turn(items: Iterable[T], targets: Sequence[str], n: int) -> list[T]:
-    """At most n items, one of each target in turn, in the order in which targets and items come."""
-    groups: dict[str, list[T]] = {}
-    for item, target in zip(items, targets, strict=True):
-        groups.setdefault(target, []).append(item)
+def in_turn(items: Iterable[T], targets: Sequence[str], n: int, images: Sequence[object] = ()) -> list[T]:
+    """At most n items, one of each target in turn, in the order in which targets and items come.
+
+    Where several items are about one image, a turn takes those of images that were not taken yet first.
+
+    Args:
+        images: what the image of each item is; empty if all differ.
+    """
+    groups: dict[str, _Group[T]] = {}
+    for at, (item, target) in enumerate(zip(items, targets, strict=True)):
+        group = groups.setdefault(target, _Group(deque(), deque()))
+        group.fresh.append((item, images[at] if images else at))
     chosen: list[T] = []
+    taken: set[object] = set()
     waiting = list(groups.values())
     while waiting and len(chosen) < n:
-        chosen += [group.pop(0) for group in waiting]
-        waiting = [group for group in waiting if group]
+        repeated = []
+        for group in waiting:
+            group.skip(taken)
+            if group.fresh:
+                item, image = group.fresh.popleft()
+                taken.add(image)
+                chosen.append(item)
+            else:
+                repeated.append(group.repeated.popleft())
+        chosen += repeated
+        waiting = [group for group in waiting if group.fresh or group.repeated]
     return chosen[:n]
+
+
+@dataclass
+class _Group(Generic[T]):
+    """Items of one target with their images: those not looked at yet, and those of images that were taken."""
+
+    fresh: deque[tuple[T, object]]
+    repeated: deque[T]
+
+    def skip(self, taken: set[object]) -> None:
+        """Move the first items to the others as long as their images are taken."""
+        while self.fresh and self.fresh[0][1] in taken:
+            self.repeated.append(self.fresh.popleft()[0])
 
 
 def histogram(counts: Iterable[tuple[str, int]]) -> list[Bar]:
@@ -183,16 +216,17 @@ def _of_catalog(catalog: Catalog, name: str, origin: str) -> TaskShown:
 
 
 def _fill(shown: TaskShown, opened: OpenTask, sample: Sample) -> None:
-    rows, answers = [], []
+    rows, answers, images = [], [], []
+    maker = opened.maker(sample.seed)
     for row, text in opened.texts(sample.n * LOOKED_AT, sample.seed):
         if isinstance(text, Text):
             rows.append(row)
             answers.append(text.target)
+            images.append(tuple(maker.references(row)) or str(row["_key"]))
         else:
             _drop(shown, text.reason, str(row["_key"]))
     _count(shown, answers)
-    maker = opened.maker(sample.seed)
-    for row in in_turn(rows, answers, len(rows)):
+    for row in in_turn(rows, answers, len(rows), images):
         if len(shown.instances) == sample.n:
             break
         made = maker.make(row, opened.read, full_check=True)

@@ -36,7 +36,7 @@ def stored_batches(
     """The rows of a config, at most 100 at a time.
 
     Args:
-        columns: only these; what an older folder lacks is left out.
+        columns: only these, or parts such as `image.path`; what an older folder lacks is left out.
 
     Raises:
         VflanError: a shard is missing or damaged.
@@ -46,7 +46,9 @@ def stored_batches(
         try:
             with pq.ParquetFile(source(path)) as file:
                 names = set(file.schema_arrow.names)
-                chosen = None if columns is None else [name for name in columns if name in names]
+                chosen = (
+                    None if columns is None else [name for name in columns if name.partition(".")[0] in names]
+                )
                 yield from file.iter_batches(batch_size=_ROWS, columns=chosen)
         except (OSError, pa.ArrowException) as error:
             hint = f"vflan verify {folder}"
