@@ -55,9 +55,7 @@ def problem(command: str) -> str:
         if inner is None:
             break
         found, rest = inner, rest[1:]
-    if isinstance(
-        found, click.Group
-    ):  # `vflan miniature DATASET` is short for `vflan miniature make DATASET`
+    if isinstance(found, click.Group):  # `vflan miniature DATASET` calls its command `make`
         found = found.get_command(click.Context(found), "make") or found
     known = {option for one in found.params for option in (*one.opts, *one.secondary_opts)}
     known |= {"-h", "--help", "--root"}
