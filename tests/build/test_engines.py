@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.toy import Toy
 from vision_flan.build import schedule
-from vision_flan.build.blocks import BlockMaker
+from vision_flan.build.blocks import BlockMaker, Made, Span, Tables
 from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
@@ -123,11 +123,12 @@ class TestWorkers:
     ) -> None:
         here: list[int] = []
         part = BlockMaker.part
-        monkeypatch.setattr(
-            BlockMaker,
-            "part",
-            lambda self, span, tables: (here.append(span.first), part(self, span, tables))[1],
-        )
+
+        def noted(maker: BlockMaker, span: Span, tables: Tables) -> Made:
+            here.append(span.first)
+            return part(maker, span, tables)
+
+        monkeypatch.setattr(BlockMaker, "part", noted)
         two = large.compile(out=tmp_path / "two", engine=EngineSpec(jobs=2))
         assert here, "it waited for another process all the time"
         assert shas(two) == shas(large.compile(out=tmp_path / "one"))
@@ -150,10 +151,10 @@ class TestWorkers:
                     if self.rows > 2500:
                         os.kill(os.getpid(), signal.SIGKILL)
             schedule.RUN_BLOCKS, schedule.WORTH_STARTING = 3, 0.0
-            root = Path({str(large.root)!r})
+            root, out = Path({str(large.root)!r}), Path({str(tmp_path / "out")!r})
             catalog = Catalog(root / "task_specs", root / "instructions")
             options = Options(engine=EngineSpec(jobs=2))
-            compile_task("toy_color", root / "raw", Path({str(tmp_path / "out")!r}), catalog, options, Report())
+            compile_task("toy_color", root / "raw", out, catalog, options, Report())
         """
         killed = subprocess.run(  # returns when no worker is left that holds the pipe
             [sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY, check=False,
