@@ -186,5 +186,5 @@ def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
         "alias": task.alias,
         "suites": task.suites,
         "form": task.form,
-        "source": source_block(sources.dataset, task),
+        "source": source_block(sources.dataset, sources.dataset.license.with_images(task.images)),
     }

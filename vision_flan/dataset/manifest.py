@@ -21,7 +21,8 @@ from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
 from vision_flan.places.place import P, Place, files_in, source
 from vision_flan.places.remote import RemotePath
-from vision_flan.spec.model import DatasetSpec, TaskSpec
+from vision_flan.spec.license import License
+from vision_flan.spec.model import DatasetSpec
 
 MANIFEST_VERSION = 1
 FOLDER = "manifest"
@@ -144,12 +145,16 @@ def _check_names(data: Mapping[str, Any]) -> None:
             raise ValueError(f"the shard {path!r:.80} leads out of the folder")
 
 
-def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:
-    """The facts of a task's dataset for the card and for publishing, the license as it holds for the task."""
+def source_block(dataset: DatasetSpec, license: License) -> dict[str, object]:
+    """The facts of a task's dataset for the card and for publishing.
+
+    Args:
+        license: as it holds for the task.
+    """
     facts: dict[str, object] = {
         "title": dataset.title,
         "homepage": dataset.homepage,
-        "license": asdict(dataset.license.with_images(task.images)),
+        "license": asdict(license),
         "citation": dataset.citation.strip(),
         "access": dataset.access,
         "sensitive": list(dataset.sensitive),
