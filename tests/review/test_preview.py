@@ -91,10 +91,11 @@ def test_different_images_are_shown_before_one_is_shown_again(pairs: list[tuple[
     assert len(chosen) == len(set(chosen)) == min(n, len(pairs))
     shown, had = Counter(targets[at] for at in chosen), Counter(targets)
     assert all(shown[t] == had[t] or shown[t] >= max(shown.values()) - 1 for t in had), "targets in turn"
-    if n <= len(had):  # one of each target: an image comes twice only if a target has no other left
-        for at in chosen:
-            others = {images[i] for i in range(len(pairs)) if targets[i] == targets[at]}
-            assert [images[i] for i in chosen].count(images[at]) == 1 or others <= {images[i] for i in chosen}
+    seen: set[int] = set()
+    for at in chosen[: len(had)]:  # the first turn
+        others = {images[i] for i in range(len(pairs)) if targets[i] == targets[at]}
+        assert images[at] not in seen or others <= {images[i] for i in chosen}, "its target has another image"
+        seen.add(images[at])
 
 
 def test_questions_about_one_image_do_not_crowd_out_other_images(tmp_path: Path) -> None:
