@@ -2,7 +2,8 @@
 
 A is the time to read every image and write its bytes to one file, one process: the limit. Against it, each in
 a process of its own: our compile with one and with two jobs, and what one would write without this package.
-Peers that are not installed are left out.
+It joins the captions of a COCO-style JSON to their images as we do, but for imagefolder, and checks nothing.
+What peers need is in no lock: `pip install webdataset mosaicml-streaming litdata` adds them.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver, get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 
 from tests.benchmarks.corpus import jpegs, pngs
 from tests.toy import LICENSE
+
+#: Writes what is in the first folder to the second.
+Work = Callable[[Path, Path], None]
 
 DATASET = (
     """\
@@ -93,7 +99,7 @@ def limit(root: Path, out: Path) -> None:
                 file.write(source.read())
 
 
-def vflan(jobs: int) -> Callable[[Path, Path], None]:
+def vflan(jobs: int) -> Work:
     def compile_it(root: Path, out: Path) -> None:
         from vision_flan.build.compile import Options, compile_task
         from vision_flan.build.engines import EngineSpec
@@ -109,10 +115,23 @@ def vflan(jobs: int) -> Callable[[Path, Path], None]:
     return compile_it
 
 
-def _rows(root: Path, embed: bool) -> Iterator[dict[str, Any]]:
-    for i, path in enumerate(images_of(root)):
-        image = {"bytes": path.read_bytes(), "path": path.name} if embed else str(path)
-        yield {"id": path.stem, "image": image, "instruction": INSTRUCTION, "target": CAPTION.format(i)}
+class Row(TypedDict):
+    """What a peer writes of an image."""
+
+    id: str
+    image: dict[str, object]
+    instruction: str
+    target: str
+
+
+def rows_of(root: Path, part: int = 0, of: int = 1) -> Iterator[Row]:
+    """Images with their captions, joined as a script of few lines would; or every `of`-th of them."""
+    document = json.loads((root / "raw/bench/captions.json").read_bytes())
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    for annotation in document["annotations"][part::of]:
+        name = names[annotation["image_id"]]
+        image = {"bytes": (root / "raw/bench/images" / name).read_bytes(), "path": name}
+        yield {"id": name, "image": image, "instruction": INSTRUCTION, "target": annotation["caption"]}
 
 
 def _features() -> Any:
@@ -122,22 +141,32 @@ def _features() -> Any:
     return datasets.Features(texts | {"image": datasets.Image()})
 
 
-def from_generator(root: Path, out: Path) -> None:
-    import datasets
+def _parts(root: Path, parts: list[int], of: int) -> Iterator[Row]:
+    for part in parts:
+        yield from rows_of(root, part, of)
 
-    datasets.disable_progress_bars()
-    made = datasets.Dataset.from_generator(
-        _rows, gen_kwargs={"root": root, "embed": True}, features=_features(), cache_dir=str(out / "cache")
-    )
-    made.to_parquet(str(out / "peer.parquet"))
+
+def from_generator(jobs: int) -> Work:
+    def write(root: Path, out: Path) -> None:
+        import datasets
+
+        datasets.disable_progress_bars()
+        made = datasets.Dataset.from_generator(
+            _parts,
+            gen_kwargs={"root": root, "parts": list(range(jobs)), "of": jobs},
+            features=_features(),
+            cache_dir=str(out / "cache"),
+            num_proc=jobs if jobs > 1 else None,
+        )
+        made.to_parquet(str(out / "peer.parquet"))
+
+    return write
 
 
 def iterable(root: Path, out: Path) -> None:
     import datasets
 
-    made = datasets.IterableDataset.from_generator(
-        _rows, gen_kwargs={"root": root, "embed": True}, features=_features()
-    )
+    made = datasets.IterableDataset.from_generator(rows_of, gen_kwargs={"root": root}, features=_features())
     made.to_parquet(str(out / "peer.parquet"))
 
 
@@ -153,40 +182,86 @@ def imagefolder(root: Path, out: Path) -> None:
     made.to_parquet(str(out / "peer.parquet"))
 
 
-def webdataset(root: Path, out: Path) -> None:
+def _side_by_side(write: Callable[[Path, Path, int, int], None], jobs: int) -> Work:
+    """Each of some processes writes its part of the rows to shards of its own."""
+
+    def work(root: Path, out: Path) -> None:
+        if jobs == 1:
+            write(root, out, 0, 1)
+            return
+        with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
+            for future in [pool.submit(write, root, out, part, jobs) for part in range(jobs)]:
+                future.result()
+
+    return work
+
+
+def webdataset(root: Path, out: Path, part: int, of: int) -> None:
     import webdataset as wds
 
-    with wds.ShardWriter(str(out / "%05d.tar"), maxsize=256e6, verbose=0) as writer:
-        for row in _rows(root, True):
-            suffix = row["image"]["path"].rpartition(".")[2]
+    with wds.ShardWriter(str(out / f"{part}-%05d.tar"), maxsize=256e6, verbose=0) as writer:
+        for row in rows_of(root, part, of):
+            stem, _, suffix = row["id"].rpartition(".")
             texts = {"instruction": row["instruction"], "target": row["target"]}
-            writer.write({"__key__": row["id"], suffix: row["image"]["bytes"], "json": texts})
+            writer.write({"__key__": stem, suffix: row["image"]["bytes"], "json": texts})
 
 
-def mosaic(root: Path, out: Path) -> None:
+def mosaic(root: Path, out: Path, part: int, of: int) -> None:
     from streaming import MDSWriter
 
     columns = {"id": "str", "image": "bytes", "instruction": "str", "target": "str"}
-    with MDSWriter(out=str(out / "mds"), columns=columns, hashes=["sha1"], size_limit=256 << 20) as writer:
-        for row in _rows(root, True):
-            writer.write(row | {"image": row["image"]["bytes"]})
+    folder = str(out / f"mds-{part}")
+    with MDSWriter(out=folder, columns=columns, hashes=["sha256"], size_limit=256 << 20) as writer:
+        for row in rows_of(root, part, of):
+            writer.write({**row, "image": row["image"]["bytes"]})
+
+
+def _lit_row(order: tuple[Path, str, str]) -> dict[str, object]:
+    root, name, caption = order
+    image = (root / "raw/bench/images" / name).read_bytes()
+    return {"id": name, "image": image, "instruction": INSTRUCTION, "target": caption}
+
+
+def litdata(jobs: int) -> Work:
+    def write(root: Path, out: Path) -> None:
+        import litdata as lit
+
+        document = json.loads((root / "raw/bench/captions.json").read_bytes())
+        names = {image["id"]: image["file_name"] for image in document["images"]}
+        orders = [(root, names[one["image_id"]], one["caption"]) for one in document["annotations"]]
+        lit.optimize(
+            _lit_row, orders, str(out / "lit"), chunk_bytes="256MB", num_workers=jobs, reorder_files=False,
+            start_method="fork", verbose=False,
+        )  # fmt: skip
+
+    return write
 
 
 #: name -> (package it needs, work)
-RUNS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+RUNS: dict[str, tuple[str, Work]] = {
     "limit: read and write": ("os", limit),
     "vflan, 1 job": ("os", vflan(1)),
     "vflan, 2 jobs": ("os", vflan(2)),
-    "datasets, from_generator": ("datasets", from_generator),
+    "datasets, from_generator": ("datasets", from_generator(1)),
+    "datasets, from_generator, 2 processes": ("datasets", from_generator(2)),
     "datasets, IterableDataset": ("datasets", iterable),
     "datasets, imagefolder": ("datasets", imagefolder),
-    "webdataset": ("webdataset", webdataset),
-    "mosaicml-streaming": ("streaming", mosaic),
+    "webdataset": ("webdataset", _side_by_side(webdataset, 1)),
+    "webdataset, 2 processes": ("webdataset", _side_by_side(webdataset, 2)),
+    "mosaicml-streaming": ("streaming", _side_by_side(mosaic, 1)),
+    "mosaicml-streaming, 2 processes": ("streaming", _side_by_side(mosaic, 2)),
+    "litdata": ("litdata", litdata(1)),
+    "litdata, 2 processes": ("litdata", litdata(2)),
 }
+#: Takes minutes on small images.
+SLOW = "datasets, imagefolder"
 
 
 def cpu_seconds() -> float:
-    """Of this process and the children that have ended."""
+    """Of this process and its children, of which none is needed any more."""
+    server: Any = forkserver._forkserver  # workers are its children, not ours
+    if server._forkserver_pid is not None:
+        server._stop()
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -199,7 +274,7 @@ def measure(root: Path, name: str) -> dict[str, float]:
     package, work = RUNS[name]
     importlib.import_module(package)
     if name.startswith("vflan"):
-        importlib.import_module("vision_flan.build.schedule")
+        importlib.import_module("vision_flan.build.compile")
     with tempfile.TemporaryDirectory(prefix="out-", dir=root) as out:
         os.sync()
         begun, busy = time.perf_counter(), cpu_seconds()
@@ -213,17 +288,40 @@ def measure(root: Path, name: str) -> dict[str, float]:
     }
 
 
+#: No script of its own, which workers would import: those of the command find theirs loaded.
+_ONE = "import sys; from tests.benchmarks.compile import print_one; print_one(*sys.argv[1:])"
+
+
+def measured(root: Path, name: str) -> dict[str, float] | None:
+    """One run in a process of its own, whose imports are compiled; None if it fails."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", _ONE, str(root), name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
+
+
+def print_one(root: str, name: str) -> None:
+    """Measure one run in this process and print the figures."""
+    click.echo(json.dumps(measure(Path(root), name)))
+
+
 def table(root: Path, rounds: int, quick: bool) -> None:
     """Print the best of some rounds of each."""
     count = len(images_of(root))
     size = sum(path.stat().st_size for path in images_of(root))
     best: dict[str, dict[str, float]] = {}
+    missing: dict[str, str] = {}
     for _ in range(rounds):
         for name, (package, _work) in RUNS.items():
-            if importlib.util.find_spec(package) is None or (quick and name == "datasets, imagefolder"):
+            if quick and name == SLOW:
                 continue
-            command = [sys.executable, "-m", "tests.benchmarks.compile", "--root", str(root), "--one", name]
-            done = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            if importlib.util.find_spec(package) is None:
+                missing[name] = "not installed"
+                continue
+            done = measured(root, name)
+            if done is None:
+                missing[name] = "failed"
+                continue
             click.echo(f"  {name}: {done['seconds']:.2f} s", err=True)
             if name not in best or done["seconds"] < best[name]["seconds"]:
                 best[name] = done
@@ -236,6 +334,8 @@ def table(root: Path, rounds: int, quick: bool) -> None:
             f"| {name} | {seconds:.2f} | {seconds / a:.1f} | {done['cpu']:.2f} | {done['cpu'] / busy:.1f} | "
             f"{count / seconds:,.0f} | {done['GiB']:.2f} |"
         )
+    for name, why in missing.items():
+        click.echo(f"| {name} | {why} | | | | | |")
 
 
 @click.command()
@@ -243,13 +343,8 @@ def table(root: Path, rounds: int, quick: bool) -> None:
 @click.option("--small", default=40_000, show_default=True, help="PNGs of 2 kB; 0 for none.")
 @click.option("--rounds", default=3, show_default=True, help="The best of so many runs counts.")
 @click.option("--quick", is_flag=True, help="Leave out imagefolder, which takes minutes on small images.")
-@click.option("--root", type=click.Path(path_type=Path), hidden=True)
-@click.option("--one", hidden=True, help="Measure one run in this process.")
-def main(large: int, small: int, rounds: int, quick: bool, root: Path | None, one: str | None) -> None:
+def main(large: int, small: int, rounds: int, quick: bool) -> None:
     """Measure and print a table of ratios."""
-    if root and one:
-        click.echo(json.dumps(measure(root, one)))
-        return
     for kind, count in (("large", large), ("small", small)):
         if count:
             folder = Path(tempfile.mkdtemp(prefix="vflan-bench-"))

@@ -17,7 +17,8 @@ from PIL import Image
 from tests.toy import Toy
 from vision_flan.build import schedule
 from vision_flan.build.compile import Result
-from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine, usable_cores
+from vision_flan.build.cores import usable_cores
+from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.errors import BadRawError, MachineError, SpecError

@@ -8,6 +8,7 @@ import pytest
 
 from tests.train.conftest import row, write_compiled
 from vision_flan.exports.write import ExportChoices, export
+from vision_flan.spec.catalog import Catalog
 from vision_flan.train.config import Data, Source
 from vision_flan.train.corpus import open_corpus
 from vision_flan.train.use import ForbiddenError, forbidden
@@ -39,6 +40,17 @@ def test_a_forbidden_task_wants_a_reason(folder: Path, tmp_path: Path) -> None:
         export(folder, tmp_path / "out", "messages", ExportChoices(include_forbidden=["object_objectnet"]))
     asked = ExportChoices(include_forbidden=["object_objectnet"], reason="Its authors agreed.")
     assert export(folder, tmp_path / "all", "messages", asked).total == 6
+
+
+def test_a_forbidden_task_is_asked_for_by_its_published_name_too(folder: Path, tmp_path: Path) -> None:
+    name = Catalog.default().task("object_objectnet").alias
+    assert name and name != "object_objectnet"
+    asked = ExportChoices(tasks=[name], include_forbidden=[name], reason="Its authors agreed.")
+    assert export(folder, tmp_path / "one", "messages", asked).total == 3
+    wanted = Data(
+        root=str(folder), sources=(Source(),), include_forbidden=(name,), reason="Its authors agreed."
+    )
+    assert {t.task for t in open_corpus(wanted, 0).tables} == set(TASKS)
 
 
 def test_the_trainer_leaves_forbidden_tasks_out(folder: Path) -> None:

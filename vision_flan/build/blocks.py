@@ -16,10 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from vision_flan.build.facts import write_facts
 from vision_flan.build.identity import is_whole
 from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
 from vision_flan.dataset.contents import Contents
-from vision_flan.dataset.manifest import write_atomically
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
 from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
@@ -84,8 +84,9 @@ class Made:
         return cls(**{**data, **typed})
 
     def write(self, path: Path) -> None:
-        """Write the facts atomically."""
-        write_atomically(path, json.dumps({**vars(self), "contents": self.contents.to_json()}, default=vars))
+        """Write the facts atomically. They are not synced, as shards are not: `read` and the checksums find
+        out what a power cut left."""
+        write_facts(path, {**vars(self), "contents": self.contents.to_json()}, sync=False)
 
     def can_reuse_for(self, at_most: int | None) -> bool:
         """Whether the same blocks would come out the same if limited to `at_most` rows."""
@@ -108,6 +109,7 @@ class BlockMaker:
         folder: where blocks are stored until the config is complete.
         full_check: decode every image.
         report: receives rows and bytes as they are written.
+        behind: shards are written in a thread of its own.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class BlockMaker:
         folder: Path,
         full_check: bool,
         report: Reporter,
+        behind: bool = True,
     ) -> None:
         self._maker = maker
         self._inputs = inputs
         self._folder = folder
         self._full_check = full_check
         self._report = report
+        self._behind = behind
 
     def bytes_each(self, rows: Sequence[Row]) -> float:
         """Bytes that a candidate adds to a shard, on average, dropped ones included. Nothing is written."""
@@ -142,7 +146,7 @@ class BlockMaker:
         Raises:
             MissingRawError, BadRawError: images disappeared or changed during the build.
         """
-        writer = ShardWriter(self._folder, f"{span.first:05}")
+        writer = ShardWriter(self._folder, f"{span.first:05}", behind=self._behind)
         return self._finished(span, part=False) or self._make(span, tables, writer)
 
     def part(self, span: Span, tables: Tables) -> Made:
@@ -153,7 +157,7 @@ class BlockMaker:
 
     def joining(self, span: Span) -> Joining:
         """What makes the shards of a run of blocks from the parts it is made in."""
-        return Joining(self._folder, span)
+        return Joining(self._folder, span, self._behind)
 
     def join(self, span: Span, parts: Sequence[Made]) -> Made:
         """Make the shards of a run of blocks from its parts, which are then removed."""
@@ -233,13 +237,14 @@ class Joining:
     Args:
         folder: where blocks are stored.
         span: the whole run.
+        behind: shards are written in a thread of its own.
     """
 
-    def __init__(self, folder: Path, span: Span) -> None:
+    def __init__(self, folder: Path, span: Span, behind: bool) -> None:
         self._folder = folder
         self._span = span
         self._parts: list[Made] = []
-        self._writer = ShardWriter(folder, f"{span.first:05}")
+        self._writer = ShardWriter(folder, f"{span.first:05}", behind=behind)
 
     def add(self, part: Made) -> None:
         """Append the next part in selection order."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vision_flan.build.engines import usable_cores
+from vision_flan.build.cores import usable_cores
 from vision_flan.build.inputs import annotation_files, is_listing, size_of
 from vision_flan.build.open_task import OpenTask, open_task
 from vision_flan.build.plan import SuitePlan

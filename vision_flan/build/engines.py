@@ -7,13 +7,13 @@ retried is decided in `InFlight`, the same for all engines.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from vision_flan.build.cores import usable_cores
 from vision_flan.errors import MachineError
 from vision_flan.limits import Death, wait_for_others
 from vision_flan.report import Reporter
@@ -24,11 +24,6 @@ PROCESSES, RAY = "processes", "ray"
 #: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
 #: are more, it could keep the others waiting.
 _HELPED = 4
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; containers and schedulers often allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -139,36 +134,41 @@ class Inline:
 
 
 @contextmanager
-def open_engine(spec: EngineSpec, *, coordinates: bool = False, apart: bool = False) -> Iterator[Engine]:
+def open_engine(
+    spec: EngineSpec, *, coordinates: bool = False, apart: bool = False, jobs: int | None = None
+) -> Iterator[Engine]:
     """The engine of a spec; its workers start with the first unit and end with the context.
 
     Args:
         coordinates: its units mostly wait for units of their own.
         apart: even one job runs in another process.
+        jobs: of the whole run, if its units have engines of their own.
 
     Raises:
         MachineError: Ray is not installed, or there is no cluster at the address.
     """
-    engine = engine_of(spec, coordinates=coordinates, apart=apart)
+    engine = engine_of(spec, coordinates=coordinates, apart=apart, jobs=jobs)
     try:
         yield engine
     finally:
         engine.close()
 
 
-def engine_of(spec: EngineSpec, *, coordinates: bool = False, apart: bool = False) -> Engine:
-    """The engine of a spec, to be closed by the caller."""
+def engine_of(
+    spec: EngineSpec, *, coordinates: bool = False, apart: bool = False, jobs: int | None = None
+) -> Engine:
+    """The engine of a spec, to be closed by the caller; see `open_engine`."""
     if spec.kind == RAY:
         from vision_flan.build.ray_engine import Cluster
 
         return Cluster(spec.address, spec.jobs, cores_each=0 if coordinates else 1)
-    jobs = spec.cores()
-    if jobs == 1 and not apart:
+    cores = spec.cores()
+    if cores == 1 and not apart:
         return Inline()
     from vision_flan.build.processes import Processes
 
-    helped = not apart and jobs <= _HELPED
-    return Processes(jobs - 1 if helped else jobs, helped=helped)
+    helped = not apart and cores <= _HELPED
+    return Processes(cores - 1 if helped else cores, helped=helped, jobs=jobs)
 
 
 @dataclass

@@ -14,8 +14,9 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnP
 
 Forked = ForkServerProcess | SpawnProcess
 
-#: What workers need, and what the script of a command imports: a worker runs it too.
-_LOADED = ("vision_flan.build.worker", "vision_flan.build.many", "vision_flan.cli.main")
+#: What workers need; and what the script of a command imports, since a worker runs it too.
+_LOADED = ("vision_flan.build.many", "vision_flan.build.worker")
+_SCRIPT = "vision_flan.cli.main"
 #: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
 _NO_THREADS = "OPENBLAS_NUM_THREADS"
 
@@ -26,7 +27,7 @@ def start_server() -> bool:
     Returns:
         False where it cannot be had: this process was forked from one that has it.
     """
-    forkserver.set_forkserver_preload([name for name in _LOADED if name in sys.modules])
+    forkserver.set_forkserver_preload([*_LOADED, *((_SCRIPT,) if _SCRIPT in sys.modules else ())])
     threads = os.environ.get(_NO_THREADS)
     os.environ[_NO_THREADS] = "1"
     try:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vision_flan import __version__
+from vision_flan.build.facts import write_facts
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
 from vision_flan.build.job import Build
 from vision_flan.dataset.drop_list import read_list
-from vision_flan.dataset.manifest import FOLDER, Manifest, source_block, write_atomically
+from vision_flan.dataset.manifest import FOLDER, Manifest, source_block
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.places.place import Place, stamp_of
 from vision_flan.raw.folder import RawDataset
@@ -128,7 +129,7 @@ class BuildRecord:
 
     def write(self, path: Place) -> None:
         """Write the record atomically."""
-        write_atomically(path, json.dumps(vars(self), default=vars))
+        write_facts(path, self)
 
     @classmethod
     def read(cls, path: Place) -> BuildRecord | None:
@@ -185,5 +186,5 @@ def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:
         "alias": task.alias,
         "suites": task.suites,
         "form": task.form,
-        "source": source_block(sources.dataset, task),
+        "source": source_block(sources.dataset, sources.dataset.license.with_images(task.images)),
     }

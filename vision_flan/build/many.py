@@ -99,7 +99,8 @@ def compile_many(
         runner = _Runner(raw, out, catalog, each)
         if spec.kind == RAY:  # its workers have a working folder of their own
             runner = _Runner(absolute(raw), out.absolute(), catalog, each)
-        with open_engine(replace(spec, jobs=at_once), coordinates=True, apart=True) as engine:
+        tasks = replace(spec, jobs=at_once)
+        with open_engine(tasks, coordinates=True, apart=True, jobs=spec.cores()) as engine:
             yield from _side_by_side(selection, runner, engine, reporters)
         return
     with open_engine(spec) as engine:

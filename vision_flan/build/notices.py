@@ -28,13 +28,20 @@ def notices_of(build: Build) -> dict[str, str]:
     found = {}
     for dataset in (build.sources.dataset, *build.sources.lenders):
         for notice in dataset.license.notices:
-            name = PurePosixPath(notice.file or notice.raw).name
-            text = _own(dataset, notice.file) if notice.file else _raw(folders[dataset.dataset], notice.raw)
-            found[f"{dataset.dataset}-{name}"] = text
+            name = f"{dataset.dataset}-{PurePosixPath(notice.file or notice.raw).name}"
+            if notice.file:
+                found[name] = notice_beside(dataset, notice.file)
+            else:
+                found[name] = _raw(folders[dataset.dataset], notice.raw)
     return found
 
 
-def _own(dataset: DatasetSpec, name: str) -> str:
+def notice_beside(dataset: DatasetSpec, name: str) -> str:
+    """The text of a file beside dataset.yaml.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
     path = dataset.folder / name
     try:
         return path.read_bytes()[:_MAX_BYTES].decode("utf-8", "replace")

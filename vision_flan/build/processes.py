@@ -17,9 +17,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from vision_flan.build.cores import usable_cores
 from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
+from vision_flan.dataset.behind import every_core_is_taken, has_free_core
 from vision_flan.limits import Death, Limits, applied, current
 from vision_flan.report import Reporter, Silent
 
@@ -31,11 +33,17 @@ _NOTE_LENGTH = 900
 
 
 class Processes:
-    """A pool of processes; after a worker died, it makes another."""
+    """A pool of processes; after a worker died, it makes another.
 
-    def __init__(self, workers: int, *, helped: bool = False) -> None:
+    Args:
+        helped: see `Engine`.
+        jobs: processes of the whole run that work at one time, if not only these.
+    """
+
+    def __init__(self, workers: int, *, helped: bool = False, jobs: int | None = None) -> None:
         self.workers = workers
         self.helped = helped
+        self._free_core = has_free_core() and (jobs or workers + helped) < usable_cores()
         self._pool: ProcessPoolExecutor | None = None
         self._pipes: tuple[Connection, ...] = ()
         self._listeners: dict[str, Reporter] = {}
@@ -101,7 +109,8 @@ class Processes:
         threading.Thread(target=self._hear, args=(heard,), daemon=True, name="hear").start()
         self._watch.start()
         limits = current() if applied() else None
-        return ProcessPoolExecutor(self.workers, context, _begin, (alive, said, self._watch.folder, limits))
+        values = (alive, said, self._watch.folder, limits, self._free_core)
+        return ProcessPoolExecutor(self.workers, context, _begin, values)
 
     def _hear(self, heard: Connection) -> None:
         """Pass on messages until no worker is left."""
@@ -122,10 +131,12 @@ def _start_worker(pool: ProcessPoolExecutor) -> None:
 _said: Connection | None = None
 
 
-def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | None) -> None:
+def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | None, free_core: bool) -> None:
     """Set up a worker: Ctrl-C is its parent's. It does not outlive the parent, and may take no more."""
     global _said
     _said = said
+    if not free_core:
+        every_core_is_taken()
     begin(notes, limits)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()

@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, TypeVar
 
 from vision_flan.build.memory import keep_freed_memory
+from vision_flan.dataset.behind import every_core_is_taken
 from vision_flan.errors import MachineError, VflanError, install_command
 from vision_flan.limits import Death
 from vision_flan.report import Reporter
@@ -136,6 +137,7 @@ def cluster_cores(address: str | None) -> int:
 def _run(work: Callable[..., object], arguments: tuple[object, ...]) -> object:
     """In a worker. Our errors are returned: Ray would raise others in their place."""
     keep_freed_memory()
+    every_core_is_taken()  # a unit is one core's
     try:
         return work(*arguments)
     except VflanError as error:

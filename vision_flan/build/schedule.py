@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
+from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
 from vision_flan.build.memory import ready_for_images
@@ -159,12 +160,13 @@ class Schedule:
         self._task = build.task.id
         self._candidates = candidates
         self._quota = build.quota
-        self._maker = block_maker(build, candidates)
-        self._layout = layout_of(self._maker, candidates, build.quota)
+        self._layout = layout_of(block_maker(build, candidates), candidates, build.quota)
         worth = self._layout.seconds > WORTH_STARTING or (engine.started and self._layout.blocks > 1)
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
+        free_core = self._all_here or self._jobs < usable_cores()
+        self._maker = block_maker(build, candidates, behind=free_core)
         self._flight = InFlight(self._engine)
         joins_here = self._all_here or self._engine.helped
         self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
@@ -233,8 +235,12 @@ class Schedule:
             return
         if self._engine.helped and not self._engine.started:
             return
-        ahead = 1 + self._engine.workers * (2 if self._engine.helped else 1)
+        ahead, last = 1 + self._engine.workers, self._layout.blocks
+        if self._engine.helped:  # this process looks only between two blocks, and takes the last one
+            ahead, last = 2 * self._engine.workers, last - 1
         while sum(item.in_flight for item in self._waiting) < ahead and self._may_start(left):
+            if self._next >= last:
+                return
             self._waiting.append(self._start_next(left, here=False))
 
     def _next_is_done(self) -> bool:
@@ -260,8 +266,11 @@ class Schedule:
         layout = self._layout
         if layout.run == 1 or layout.seconds > LOSABLE * layout.needed:
             return layout.run == 1
-        jobs = self._engine.workers + self._engine.helped
-        return self._all_here or layout.needed >= _RUNS_PER_WORKER * jobs
+        return self._all_here or layout.needed >= _RUNS_PER_WORKER * self._jobs
+
+    @property
+    def _jobs(self) -> int:
+        return self._engine.workers + self._engine.helped
 
     def _start(self, span: Span, is_part: bool, *, here: bool = False) -> Unit[Made]:
         tables = _Tables(self._candidates, span)

@@ -81,8 +81,8 @@ def absolute(places: RawPlaces) -> RawRoots:
     return RawRoots(tuple(root.absolute() for root in roots.roots), mapped, scratch)
 
 
-def block_maker(build: Build, pools: Pools) -> BlockMaker:
-    """What makes the blocks of a task, here or in a worker."""
+def block_maker(build: Build, pools: Pools, *, behind: bool = True) -> BlockMaker:
+    """What makes the blocks of a task, here or in a worker; see `BlockMaker`."""
     readers = all_readers(build.sources.dataset)
     tables = image_tables(build.task, build.sources)
     images = ImageStore(build.raw, {name: readers[name] for name in tables})
@@ -93,6 +93,7 @@ def block_maker(build: Build, pools: Pools) -> BlockMaker:
         build.work / BLOCKS,
         build.options.full_check,
         build.report,
+        behind,
     )
 
 

@@ -129,6 +129,10 @@ def compile(
     run: a task that cannot be built does not stop the others, and is listed at the end with the command that
     helps; the log is .vflan/compile.log in the compiled folder.
     """
+    if jobs != 1 and engine == "processes":
+        from vision_flan.build.fork_server import start_server
+
+        start_server()  # it loads the package while this process does
     from vision_flan.build.compile import Options
     from vision_flan.build.many import select
     from vision_flan.build.memory import go_without_pandas

@@ -99,7 +99,7 @@ def make(
 
 
 def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
-    from vision_flan.build.engines import usable_cores
+    from vision_flan.build.cores import usable_cores
     from vision_flan.miniatures.many import make_many
 
     failed: VflanError | None = None

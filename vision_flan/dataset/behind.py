@@ -1,6 +1,8 @@
 """A thread that does work in order while its owner goes on: rows are written while the next are made.
 
-Encoding, hashing and writing release the interpreter's lock, so one process does both at one time.
+Encoding, hashing and writing release the interpreter's lock, so one process does both at one time. Where each
+core has a process of its own, a second thread costs a tenth of the time and gains nothing, so the owner does
+the work itself.
 """
 
 from __future__ import annotations
@@ -13,17 +15,39 @@ from concurrent.futures import Future, ThreadPoolExecutor
 AHEAD = 2
 
 
+_free_core = True
+
+
+def every_core_is_taken() -> None:
+    """In a process beside which others take all other cores: it has no core for a second thread."""
+    global _free_core
+    _free_core = False
+
+
+def has_free_core() -> bool:
+    """Whether this process may have a core for a second thread."""
+    return _free_core
+
+
 class Behind:
     """Runs calls one after another in a thread of its own. After a call failed, its error is raised by the
-    next `run`, or by `wait`, and no further call is run."""
+    next `run`, or by `wait`, and no further call is run.
 
-    def __init__(self) -> None:
+    Args:
+        apart: False runs each call at once, in the thread that asks for it.
+    """
+
+    def __init__(self, *, apart: bool = True) -> None:
+        self._apart = apart and _free_core
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="behind")
         self._calls: deque[Future[None]] = deque()
         self._failed = False
 
     def run(self, call: Callable[[], None]) -> None:
         """Run it after the calls before; waits while two are not done. Raises an earlier call's error."""
+        if not self._apart:
+            call()
+            return
         while len(self._calls) >= AHEAD:
             self._calls.popleft().result()
         self._calls.append(self._thread.submit(self._run, call))

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from vision_flan.dataset.licenses import by_source
 from vision_flan.dataset.publication import WHOLE, PublishedTask, data_files
@@ -102,6 +101,8 @@ def parsed(card: str) -> dict[str, Any]:
     Raises:
         ValueError: it is not a YAML mapping.
     """
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK  # a compile need not load the client
+
     found = REGEX_YAML_BLOCK.search(card)
     if not found:
         return {}

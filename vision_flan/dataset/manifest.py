@@ -21,7 +21,8 @@ from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
 from vision_flan.places.place import P, Place, files_in, source
 from vision_flan.places.remote import RemotePath
-from vision_flan.spec.model import DatasetSpec, TaskSpec
+from vision_flan.spec.license import License
+from vision_flan.spec.model import DatasetSpec
 
 MANIFEST_VERSION = 1
 FOLDER = "manifest"
@@ -144,12 +145,16 @@ def _check_names(data: Mapping[str, Any]) -> None:
             raise ValueError(f"the shard {path!r:.80} leads out of the folder")
 
 
-def source_block(dataset: DatasetSpec, task: TaskSpec) -> dict[str, object]:
-    """The facts of a task's dataset for the card and for publishing, the license as it holds for the task."""
+def source_block(dataset: DatasetSpec, license: License) -> dict[str, object]:
+    """The facts of a task's dataset for the card and for publishing.
+
+    Args:
+        license: as it holds for the task.
+    """
     facts: dict[str, object] = {
         "title": dataset.title,
         "homepage": dataset.homepage,
-        "license": asdict(dataset.license.with_images(task.images)),
+        "license": asdict(license),
         "citation": dataset.citation.strip(),
         "access": dataset.access,
         "sensitive": list(dataset.sensitive),
@@ -211,8 +216,13 @@ def write_atomically(path: Place, text: str) -> None:
     write_bytes_atomically(path, text.encode())
 
 
-def write_bytes_atomically(path: Place, content: bytes) -> None:
-    """Write a small file, as `write_atomically` does."""
+def write_bytes_atomically(path: Place, content: bytes, *, sync: bool = True) -> None:
+    """Write a small file, as `write_atomically` does.
+
+    Args:
+        sync: wait until it is on the disk, so that a power cut leaves the old one or the new one; it may wait
+            for everything else that was written.
+    """
     if isinstance(path, RemotePath):
         path.write_bytes(content)
         return
@@ -221,8 +231,9 @@ def write_bytes_atomically(path: Place, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

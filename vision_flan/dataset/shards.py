@@ -182,15 +182,18 @@ class ShardWriter:
 
     Use as a context manager; at its end the shards have their names, `facts` lists them, and `contents` has
     what they hold. A writer that is interrupted leaves files with `.tmp` in their name.
+
+    Args:
+        behind: write in a thread of its own while rows are made.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, behind: bool = True) -> None:
         self._folder = folder
         self._name = name
         self._pending: list[pa.RecordBatch] = []
         self._instances: list[Instance] = []
         self._pending_rows = self._pending_bytes = 0
-        self._behind = Behind()  # all below is for its thread, until it is closed
+        self._behind = Behind(apart=behind)  # all below is for its thread, until it is closed
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()

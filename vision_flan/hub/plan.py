@@ -27,8 +27,9 @@ from vision_flan.dataset.publication import (
     write_recipes,
 )
 from vision_flan.errors import Location, VflanError
-from vision_flan.hub.corrections import corrections, with_current_facts
+from vision_flan.hub.corrections import corrections, renewed, with_current_facts
 from vision_flan.hub.documents import Documents
+from vision_flan.hub.progress import listed
 from vision_flan.hub.remote import Remote, ids_of
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.license import NO
@@ -160,6 +161,7 @@ def local_tasks(
     refresh_gallery(folder, manifests)
     overlaps = read_overlaps(folder, manifests)
     found = {}
+    newer: dict[str, list[str]] = {}
     for task, manifest in manifests.items():
         if choices.only and task not in choices.only:
             continue
@@ -167,12 +169,16 @@ def local_tasks(
         compiled, manifest = manifest, with_current_facts(manifest, catalog)
         for change in corrections(compiled, manifest):
             say(f"{task}: {change}")
+        for what in renewed(compiled, manifest):
+            newer.setdefault(what, []).append(task)
         if terms_of(manifest).annotations.verdict == NO and task not in choices.allowed:
             say(f"{task}: stays here, its annotations must not be passed on")
             continue
         published, uploads = _published(folder, manifest, choices, say)
         publication = replace(published.publication, overlaps=overlaps.get(task, {}))
         found[task] = (replace(published, publication=publication), uploads)
+    for what, tasks in newer.items():
+        say(f"{what} as in the specs by now, newer than compiled: {listed(tasks)}")
     return found
 
 

@@ -8,6 +8,7 @@ from vision_flan.dataset.publication import RECIPE, PublishedTask
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.hub.corrections import license_was_corrected
 from vision_flan.hub.plan import KEPT, REMOVED, Choices, PublishPlan
+from vision_flan.hub.progress import listed
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.license import withdrawn_from
 
@@ -79,9 +80,3 @@ def _is_outdated(task: PublishedTask, catalog: Catalog) -> bool:
     """Whether images are on the Hub though the catalog's license is stricter by now."""
     allowed = task.publication.form == RECIPE or task.publication.reason
     return not allowed and license_was_corrected(task.manifest, catalog)
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """`a, b and 3 more`."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from functools import lru_cache
+from struct import Struct
 from typing import NamedTuple
 
 #: Limits on segments in a JPEG's header, and on steps to walk them; photographs have 10 to 300.
@@ -20,6 +21,8 @@ _DHT, _DQT, _DRI, _SOS = 0xC4, 0xDB, 0xDD, 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman
 _PROGRESSIVE = 0xC2
 _WEIGHTS = tuple(1 << (15 - i) for i in range(16))
+#: How a chunk of a PNG begins, and its checksum.
+_PNG_CHUNK, _PNG_SUM = Struct(">I4s"), Struct(">I")
 #: Chunks of a PNG that do not change how Pillow decodes it.
 _PNG_PLAIN = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"bKGD")
@@ -191,12 +194,13 @@ def plain_png(data: bytes) -> bool | None:
         BadHeaderError: more than MAX_CHUNKS chunks.
     """
     at, plain, pixels, closed = 8, True, False, False
+    view, size = memoryview(data), len(data)
     for _ in range(MAX_CHUNKS):
-        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if at + 12 > size:
+            return None
+        length, kind = _PNG_CHUNK.unpack_from(data, at)
         stop = at + 12 + length
-        if stop > len(data) or zlib.crc32(memoryview(data)[at + 4 : stop - 4]) != int.from_bytes(
-            data[stop - 4 : stop]
-        ):
+        if stop > size or zlib.crc32(view[at + 4 : stop - 4]) != _PNG_SUM.unpack_from(data, stop - 4)[0]:
             return None
         if kind == b"IEND":
             return plain if pixels else None

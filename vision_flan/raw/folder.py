@@ -132,6 +132,10 @@ class RawDataset:
             BadRawError: the path leaves the folder.
             MachineError: access is refused.
         """
+        refuse_unsafe(path)
+        status = self._disk.status(path)  # where nearly all are; `_located` looks there too
+        if status is not None:
+            return self._stamp_of(status)
         for raw, found in self._located(path):
             return raw._stamp_of(found)
         return ""
