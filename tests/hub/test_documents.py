@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from tests.hub_server.compiled import compile_task, source
+from tests.review.phone import on_phone
 from vision_flan.dataset.card import render_card, render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.front_matter import parsed, size_category
@@ -177,6 +179,19 @@ def test_the_plot_has_two_bars_a_category_and_is_the_same_each_time(tasks: dict[
     for color in ((0x4C, 0x78, 0xA8), (0xB8, 0x5C, 0x00)):
         same = (np.abs(pixels - color).max(axis=2) < 12).any(axis=1)
         assert np.count_nonzero(same[1:] & ~same[:-1]) == len(counts)
+
+
+def test_the_first_table_and_the_page_fit_a_phone(tasks: dict[str, PublishedTask], tmp_path: Path) -> None:
+    """With a style as the Hub's: tables and code scroll within the page, and words break."""
+    text = re.sub(r"!\[.*?\]\(.*?\)", "", card(tasks).split("---\n", 2)[2])  # the plot is not there
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    style = "body{overflow-wrap:break-word} table,pre{display:block;max-width:100%;overflow:auto}"
+    file = tmp_path / "card.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8><style>{style}</style>{page}", "utf-8")
+    with on_phone(file) as shown:
+        table = shown.locator("table").first
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+        assert "1 without all images" in table.inner_text()
 
 
 def test_the_contact_stands_where_a_takedown_is_asked_for(tasks: dict[str, PublishedTask]) -> None:
