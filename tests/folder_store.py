@@ -108,7 +108,9 @@ class FolderStore(AbstractFileSystem):
     def _appearing(self, path: str, only_new: bool = False) -> _Appearing:
         file = self._file(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        return _Appearing(file, file.with_name(f".{file.name}.{uuid.uuid4().hex}.part"), only_new)
+        parts = Path(os.environ[_ROOT], ".parts")  # which nobody sees
+        parts.mkdir(exist_ok=True)
+        return _Appearing(file, parts / uuid.uuid4().hex, only_new)
 
 
 @dataclass

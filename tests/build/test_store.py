@@ -19,6 +19,7 @@ from tests.folder_store import REPOSITORY, Bucket, use
 from tests.toy import Toy
 from vision_flan.build import store_lock
 from vision_flan.cli.main import run, vflan
+from vision_flan.dataset import card
 from vision_flan.miniatures import registry
 from vision_flan.spec.catalog import Catalog
 
@@ -257,6 +258,29 @@ class TestOtherCommands:
         assert said in " ".join(printed.split()) and "hunter22" not in printed
         assert not bucket.log()
 
+    def test_a_plan_is_one_run_with_its_log_on_this_machine(
+        self, raw: Path, here: Path, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        plan, work = tmp_path / "plan.json", tmp_path / "work"
+        tasks = [*TASKS, "object_domainnet_real"]
+        plan.write_text(json.dumps({"quotas": dict.fromkeys(tasks, 10000)}))
+        command = ["compile", "--plan", str(plan), "--raw", str(raw), "--out", bucket.url, "--jobs", "1"]
+        assert run(vflan, [*command, "--work", str(work)]) == 3
+        shown = capsys.readouterr()
+        assert f"2 of 3 tasks in {bucket.url}" in shown.out
+        assert "object_domainnet_real cannot be built" in (work / "compile.log").read_text()
+        assert contents(bucket.out) == contents(here)
+
+    def test_a_network_that_ends_stops_the_run_before_the_next_task(
+        self, raw: Path, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps({"quotas": dict.fromkeys(TASKS, 10)}))
+        bucket.fails_after(1)
+        command = ["compile", "--plan", str(plan), "--raw", str(raw), "--out", bucket.url, "--jobs", "1"]
+        assert run(vflan, command) == 5
+        assert "1 task not tried: the same command goes on" in capsys.readouterr().err
+
     def test_a_file_url_is_a_folder_of_this_machine(self, raw: Path, here: Path, tmp_path: Path) -> None:
         assert run(vflan, arguments(raw, f"file://{tmp_path}/out")) == 0
         assert contents(tmp_path / "out") == contents(here)
@@ -282,6 +306,30 @@ class TestOtherCommands:
             assert run(vflan, [*command, bucket.url]) == 1
             shown = capsys.readouterr()
             assert "no compiled config" in shown.out + shown.err
+
+
+class TestCard:
+    def test_of_two_that_write_the_card_at_a_time_the_last_names_the_configs_of_both(
+        self, raw: Path, here: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between one's look at the manifests and its writing of the card, another installs its config."""
+        assert run(vflan, arguments(raw, bucket.url)) == 0
+        hidden = bucket.out / "manifest" / f"{TASKS[1]}.json"
+        later = hidden.read_bytes()
+        hidden.unlink()
+        (bucket.out / "README.md").unlink()
+        write, written = card.write_atomically, []
+
+        def slowly(path: object, text: str) -> None:
+            if not written:
+                hidden.write_bytes(later)
+            written.append(text)
+            write(path, text)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(card, "write_atomically", slowly)
+        assert run(vflan, ["card", bucket.url]) == 0
+        assert [TASKS[1] in text for text in written] == [False, True]
+        assert contents(bucket.out) == contents(here)
 
 
 class TestLock:

@@ -22,8 +22,12 @@ from vision_flan.spec.model import CATEGORIES
 
 #: Instances of a task on the page that filters; the catalog shows the first with an image.
 INSTANCES = 6
+#: Instances asked of a miniature when that many give none.
+LARGER = 100
 SEED = 0
 
+#: Whoever searches for a task wants its entry before pages that mention it.
+_FIRST = "---\nsearch:\n  boost: 4\n---\n\n"
 _DATA_URI = re.compile(r"data:image/(\w+);base64,(.*)", re.DOTALL)
 #: Characters above which a text of the catalog scrolls.
 _LONG = 600
@@ -47,13 +51,24 @@ def write_catalog(pages: Path, tasks: Sequence[str] = ()) -> None:
     """
     catalog = Catalog.default()
     names = list(tasks or catalog.task_files)
-    sample = Sample(INSTANCES, SEED, SMALL)
-    shown = list(collect(catalog, names, Source(), sample, Silent()))
-    for task in shown:
-        if task.error or not task.instances:
-            raise VflanError(f"{task.task} has nothing to show: {task.error or 'no instance'}")
+    shown = [_with_image(task, catalog) for task in _collected(catalog, names, INSTANCES)]
     (pages / "all-tasks.html").write_text(page("All tasks", shown, SEED), "utf-8")
     write_pages(pages, shown, catalog)
+
+
+def _collected(catalog: Catalog, names: Sequence[str], n: int) -> list[TaskShown]:
+    return list(collect(catalog, names, Source(), Sample(n, SEED, SMALL), Silent()))
+
+
+def _with_image(task: TaskShown, catalog: Catalog) -> TaskShown:
+    """The task, from a larger miniature if this one has no instance: a class may be rare."""
+    if task.instances:
+        return task
+    (task,) = _collected(catalog, [task.task], LARGER)
+    task.instances = task.instances[:INSTANCES]
+    if not task.instances:
+        raise VflanError(f"{task.task} has nothing to show: {task.error or 'no instance'}")
+    return task
 
 
 def write_pages(pages: Path, tasks: Sequence[TaskShown], catalog: Catalog) -> None:
@@ -70,7 +85,7 @@ def write_pages(pages: Path, tasks: Sequence[TaskShown], catalog: Catalog) -> No
         slug = re.sub(r"\W+", "-", category.lower()).strip("-")
         members = by_category[category]
         sections = [_section(pages, task, catalog) for task in members]
-        head = f"# {_text(category)}\n\n[All categories](../tasks.md)\n"
+        head = f"{_FIRST}# {_text(category)}\n\n[All categories](../tasks.md)\n"
         (pages / "tasks" / f"{slug}.md").write_text("\n".join([head, *sections]), "utf-8")
         image = _image_file(members[0])
         number = f"{len(members)} task{'s' if len(members) > 1 else ''}"
@@ -107,7 +122,7 @@ def _section(pages: Path, task: TaskShown, catalog: Catalog) -> str:
 def _row(key: str, value: str) -> str:
     scrolls = ' class="long" tabindex="0"' if len(value) > _LONG else ""
     text = escape(value).replace("\n", "&#10;")  # an empty line would end the block
-    return f"<dt>{key}</dt><dd{scrolls}>{text}</dd>"
+    return f"<dt>{key}</dt> <dd{scrolls}>{text}</dd> "  # without the spaces, search reads one word
 
 
 def _chosen(task: TaskShown) -> Shown:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.docs.console import Example, examples, matches, run
 from vision_flan.dataset.manifest import read_manifests
 from vision_flan.spec.catalog import Catalog
@@ -32,6 +34,7 @@ def steps() -> Iterator[tuple[int, tuple[str, str] | Example]]:
         yield example.line, example
 
 
+@pytest.mark.slow
 def test_every_recipe_is_complete_and_gives_what_it_shows(tmp_path: Path) -> None:
     for line, step in sorted(steps(), key=lambda step: step[0]):
         if isinstance(step, tuple):

@@ -149,14 +149,15 @@ def machine_errors(out: Place) -> Iterator[None]:
     except OSError as error:
         what = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
-        where = str(out) if error.errno in _FULL else error.filename or str(out)
+        disk = str(out if isinstance(out, Path) else out.work)  # a store is never full
+        where = disk if error.errno in _FULL else error.filename or disk
         refused = MachineError(f"cannot write: {what}", where=Location(where), hint=hint)
         refused.errno = error.errno
         raise refused from error
     except duckdb.Error as error:
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
-            where=Location(str(out)),
+            where=Location(str(out if isinstance(out, Path) else out.work)),
             hint="check that there is space for the work folder",
         ) from error
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from vision_flan.errors import Location, StoreError
 from vision_flan.places.remote import Reading, RemotePath
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 #: URLs of files on this machine.
 _HERE = re.compile(r"(?:file|local)://(?:localhost)?(?=/)")
 
