@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar, cast
 
+from vision_flan.children import end_with_other_end, end_with_parent
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.limits import (
     COMPILING,
@@ -76,7 +77,7 @@ def run_guarded(limits: Limits) -> None:
         return
     notes, parent, child = Notes(), os.getpid(), os.fork()
     if child == 0:
-        _die_with(parent)
+        end_with_parent(parent)
         take_notes(notes)
         apply(limits)
         return
@@ -109,18 +110,6 @@ def _wait(child: int, notes: Notes, limits: Limits) -> EndedError:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return EndedError(1, late[0] if late else death(code, notes.step(), limits))
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does, even if it is killed, so that locks are free at once."""
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (ImportError, OSError, AttributeError):
-        return  # another system: the child goes on, and its lock says so
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 # ---- from Python
@@ -261,7 +250,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller gets it too, and ends this process
     requests = Connection(os.dup(0), writable=False)
     path, limits, work, arguments, named = pickle.loads(requests.recv_bytes())
-    threading.Thread(target=_end_with, args=(requests,), daemon=True, name="caller").start()
+    end_with_other_end(requests.fileno())
     begin_worker(Notes(path), limits)
     told = _Told(answers)
     try:
@@ -270,12 +259,6 @@ def serve() -> None:
         if os.environ.get("VFLAN_TRACEBACK"):
             traceback.print_exc()  # it does not travel with the error
         told.send("raised", _portable(explained(error)))
-
-
-def _end_with(requests: Connection) -> None:
-    with suppress(OSError):
-        requests.poll(None)  # nothing more is sent: it returns when the caller ends
-    os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:

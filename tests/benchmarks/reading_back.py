@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ from PIL import Image
 from tests.benchmarks.compile import cpu_seconds, mosaic, vflan, webdataset, write_corpus
 from vision_flan.dataset.shards import _DICTIONARY, COMPRESSION, ROW_GROUP_ROWS
 
-BATCH, BUFFER = 32, 1000
+BATCH, BUFFER, CONFIGS = 32, 1000, 187
 #: Rows of a row group, and whether there is a page index.
 LAYOUTS = {
     f"{ROW_GROUP_ROWS}": (ROW_GROUP_ROWS, True),
@@ -38,19 +39,14 @@ LAYOUTS = {
     "10": (10, True),
     "1000": (1000, True),
 }
+#: A file is not kept in memory as it is read.
+_NOT_KEPT = {"fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)}
 #: How a stream is read: arguments of `load_dataset` and of `shuffle`.
 STREAMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as it comes": ({}, {"buffer_size": BUFFER}),
-    "pre_buffer off": (
-        {"fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)},
-        {"buffer_size": BUFFER},
-    ),
-    "pre_buffer off, 3 inputs": (
-        {"fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)},
-        {"buffer_size": BUFFER, "max_buffer_input_shards": 3},
-    ),
+    "pre_buffer off": (_NOT_KEPT, {"buffer_size": BUFFER}),
     "pre_buffer off, 3 inputs, buffer of 200": (
-        {"fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)},
+        _NOT_KEPT,
         {"buffer_size": 200, "max_buffer_input_shards": 3},
     ),
 }
@@ -174,19 +170,21 @@ def _peak() -> float:
     return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 2**20
 
 
-def held(how: str, folder: Path, configs: int) -> dict[str, float]:
-    """Memory of the shuffled streams of some configs in this process, one sample of each in turn."""
+def held(how: str, folder: Path, configs: int, *, together: bool) -> dict[str, float]:
+    """Memory of a shuffled stream of each of some configs, one sample of each in turn; or of all together."""
     import datasets
 
-    streams = [streamed(shards(folder), how) for _ in range(configs)]
-    mixed = datasets.interleave_datasets(streams) if configs > 1 else streams[0]
+    files = [shards(folder / f"config-{i}") for i in range(configs)]
+    groups = [[path for paths in files for path in paths]] if together else files
+    streams = [streamed(paths, how) for paths in groups]
+    mixed = datasets.interleave_datasets(streams) if len(streams) > 1 else streams[0]
     begun = time.perf_counter()
     samples = iter(mixed)
     next(samples)
     first = time.perf_counter() - begun
-    for _ in zip(range(2000), samples, strict=False):
+    for _ in zip(range(1000), samples, strict=False):
         pass
-    return {"first": first, "rate": 2000 / (time.perf_counter() - begun - first), "GiB": _peak()}
+    return {"first": first, "rate": 1000 / (time.perf_counter() - begun - first), "GiB": _peak()}
 
 
 def rewritten(source: Path, target: Path, rows: int, *, page_index: bool) -> None:
@@ -247,15 +245,21 @@ def table(root: Path, names: Sequence[str], rounds: int, workers: int) -> None:
 
 
 def memory_table(root: Path) -> None:
-    """Print what shuffled streams hold."""
+    """Print what shuffled streams hold. The configs have the same shards, under other names."""
     (root / "ours").mkdir()
     vflan(1)(root, root / "ours")
+    for i in range(CONFIGS):
+        (root / f"config-{i}").mkdir()
+        for path in shards(root / "ours"):
+            os.link(path, root / f"config-{i}" / Path(path).name)
     click.echo("| | configs | first sample, s | samples/s | GiB |\n|---|---:|---:|---:|---:|")
     for how in STREAMS:
-        for configs in (1, 3):
-            done = child("--root", str(root / "ours"), "--held", how, "--configs", str(configs))
+        for configs, together in ((1, False), (3, False), (3, True), (CONFIGS, True)):
+            options = ("--root", str(root), "--held", how, "--configs", str(configs))
+            done = child(*options, *(["--together"] if together else []))
+            name = f"{how}, one stream of all" if together else how
             click.echo(
-                f"| {how} | {configs} | {done['first']:.2f} | {done['rate']:,.0f} | {done['GiB']:.2f} |"
+                f"| {name} | {configs} | {done['first']:.2f} | {done['rate']:,.0f} | {done['GiB']:.2f} |"
             )
 
 
@@ -269,6 +273,7 @@ def memory_table(root: Path) -> None:
 @click.option("--one", hidden=True)
 @click.option("--held", "how", hidden=True)
 @click.option("--configs", default=1, hidden=True)
+@click.option("--together", is_flag=True, hidden=True)
 def main(
     count: int,
     rounds: int,
@@ -279,10 +284,15 @@ def main(
     one: str | None,
     how: str | None,
     configs: int,
+    together: bool,
 ) -> None:
     """Measure and print a table."""
     if root:
-        click.echo(json.dumps(measure(one, root, workers) if one else held(how or "", root, configs)))
+        click.echo(
+            json.dumps(
+                measure(one, root, workers) if one else held(how or "", root, configs, together=together)
+            )
+        )
         return
     folder = Path(tempfile.mkdtemp(prefix="vflan-bench-"))
     try:

@@ -100,7 +100,7 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
 ) -> None:
     publish(compile_folder(tmp_path / "three", {"ocr_one": "yes", "ocr_two": "yes", "scene_b": "no"}))
     blocks = re.findall(r"```python\n(.*?)```", hub.files(REPO)["README.md"].decode(), re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     printed = []
     for block in blocks:
         done = subprocess.run(
@@ -115,6 +115,7 @@ def test_the_quick_start_of_the_published_card_runs_as_printed(
     assert printed[0] == []
     assert printed[1][-2:] == ["prompt of 00000-of-00001-0", "target of 00000-of-00001-0"]
     assert "'assistant': " in printed[2][-1]
+    assert "'assistant': " in printed[3][-1]
 
 
 def test_publish_takes_published_names_and_json_is_one_document_with_the_card(

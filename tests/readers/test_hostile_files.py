@@ -297,8 +297,22 @@ def test_a_matlab_file_that_crashes_its_parser_is_an_error_and_the_next_one_is_r
 
 
 def _crash(parser: MatlabParser) -> None:
-    """Have the child die between a request and its answer."""
+    """Have the child crash between a request and its answer."""
     child = parser._running()
     child.send_signal(signal.SIGSTOP)
-    threading.Timer(0.3, child.kill).start()
+
+    def crash() -> None:
+        child.send_signal(signal.SIGSEGV)
+        child.send_signal(signal.SIGCONT)
+
+    threading.Timer(0.5, crash).start()
     parser.parse(b"anything", None)
+
+
+def test_a_parser_that_the_system_kills_is_asked_once_more(folder: Any) -> None:
+    folder.write("a", whole_file("matlab"))
+    before = read_all(folder, "matlab")
+    child = matlab_file._PARSER._running()
+    child.send_signal(signal.SIGSTOP)
+    threading.Timer(0.3, child.kill).start()
+    assert read_all(folder, "matlab") == before

@@ -21,6 +21,7 @@ from vision_flan.build.cores import usable_cores
 from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
+from vision_flan.children import end_with_other_end
 from vision_flan.dataset.behind import every_core_is_taken, has_free_core
 from vision_flan.limits import Death, Limits, applied, current
 from vision_flan.report import Reporter, Silent
@@ -127,13 +128,14 @@ def _start_worker(pool: ProcessPoolExecutor) -> None:
         pool.submit(os.getpid)
 
 
-#: In a worker: where its reports go.
+#: In a worker: where its reports go, and the pipe that closes when its parent ends.
 _said: Connection | None = None
+_alive: Connection | None = None
 
 
 def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | None, free_core: bool) -> None:
     """Set up a worker: Ctrl-C is its parent's. It does not outlive the parent, and may take no more."""
-    global _said
+    global _said, _alive
     _said = said
     if not free_core:
         every_core_is_taken()
@@ -141,13 +143,8 @@ def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
     go_without_pandas()
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True, name="alive").start()
-
-
-def _end_with_parent(alive: Connection) -> None:
-    with suppress(OSError):
-        alive.poll(None)  # nothing is ever sent: it returns when the other end closes
-    os._exit(1)
+    _alive = alive
+    end_with_other_end(alive.fileno())
 
 
 class _Passed:

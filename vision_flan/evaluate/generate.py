@@ -12,10 +12,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from vision_flan.children import end_with_parent
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate import lmms_functions
 from vision_flan.evaluate.files import Record, json_document, json_lines
@@ -126,6 +128,7 @@ def generate(
             stdin=subprocess.DEVNULL,
             env=_environment(),
             check=False,
+            preexec_fn=partial(end_with_parent, os.getpid()),
         )
     return {task.part: _answers(folder / "log", task, printed, done.returncode) for task in tasks}
 

@@ -7,13 +7,13 @@ run left unfinished is written again.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_flan import children
 from vision_flan.errors import VflanError
 from vision_flan.miniatures import registry
 from vision_flan.miniatures.miniature import is_made
@@ -63,8 +63,7 @@ def make_many(orders: Sequence[Order], catalog: Catalog, jobs: int) -> Iterator[
     first = [order for order in orders if order.dataset in lenders]
     then = [order for order in orders if order.dataset not in lenders]
     roots = (catalog.specs, catalog.instructions)
-    # forked processes would share the threads' locks of this one
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with children.pool(jobs) as pool:
         for phase in (first, then):
             try:
                 futures = [pool.submit(_make, order, roots) for order in phase]

@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_flan import children
 from vision_flan.errors import VflanError
 from vision_flan.miniatures import registry
 from vision_flan.raw.roots import RawRoots
@@ -121,8 +120,7 @@ def collect(
         made = (_group(catalog.specs, catalog.instructions, group, source.raw, sample) for group in groups)
         yield from _in_order(ids, made, report)
         return
-    # forking a process with DuckDB threads may hang the child
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with children.pool(jobs) as pool:
         futures = [
             pool.submit(_group, catalog.specs, catalog.instructions, group, source.raw, sample)
             for group in groups

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vision_flan import children
 from vision_flan.build.open_task import OpenTask, open_task
 from vision_flan.errors import VflanError
 from vision_flan.instances.maker import Text
@@ -67,9 +66,7 @@ def render_miniatures(
         for dataset, names in jobs:
             yield from _advanced(_render_dataset(catalog.roots, dataset, names), report)
         return
-    # forking a process with DuckDB threads may hang the child
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with children.pool(workers) as pool:
         futures = [pool.submit(_render_dataset, catalog.roots, dataset, names) for dataset, names in jobs]
         for future in futures:
             yield from _advanced(future.result(), report)

@@ -1,0 +1,93 @@
+"""Child processes that end when their parent does, even if it is killed, and whatever they are doing.
+
+A thread that waits for the parent's end is not enough: a library in C that keeps the interpreter keeps that
+thread too. So the system ends the child, by a signal that nothing here handles.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+from vision_flan.limits import Limits, applied, apply, current
+
+_Prctl = Callable[[int, int], int]
+
+
+def end_with_other_end(pipe: int) -> None:
+    """In a child: end when nobody holds the other end of a pipe any more, to which nothing is written."""
+    try:
+        # opened again, since what processes were given is one thing to the system, which has one owner
+        own = os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+    except (OSError, AttributeError):  # not on this system
+        threading.Thread(target=_wait, args=(pipe,), daemon=True, name="alive").start()
+        return
+    if select.select([own], [], [], 0)[0]:  # it closed before
+        os._exit(1)
+
+
+def _wait(pipe: int) -> None:
+    select.select([pipe], [], [])
+    os._exit(1)
+
+
+def end_with_parent(parent: int) -> None:
+    """In a child that was just forked: end when the thread that forked does, also as another program then.
+
+    Where the system has no such thing, it goes on.
+
+    Args:
+        parent: the parent's number.
+    """
+    prctl = _prctl()
+    if prctl is None:
+        return
+    prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _prctl() -> _Prctl | None:
+    try:
+        import ctypes
+
+        found: _Prctl = ctypes.CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return None
+    return found
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes with the limits of this one, for functions of modules; they end with the block.
+
+    They are spawned: a fork would copy the threads and locks of this process.
+    """
+    context = multiprocessing.get_context("spawn")
+    alive, life = context.Pipe(duplex=False)
+    limits = current() if applied() else None
+    with alive, life, ProcessPoolExecutor(workers, context, _begin, (alive, limits)) as executor:
+        yield executor
+
+
+#: In a worker: kept, so that it is not closed.
+_alive: Connection | None = None
+
+
+def _begin(alive: Connection, limits: Limits | None) -> None:
+    global _alive
+    _alive = alive
+    end_with_other_end(alive.fileno())
+    if limits is not None:
+        apply(limits)
