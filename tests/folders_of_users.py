@@ -5,8 +5,10 @@ Each function fills a folder, in the form that its site or authors give; images 
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +198,18 @@ def llava(folder: Path) -> None:
     put(folder / "llava_instruct.json", json.dumps(records))
 
 
+def texts_beside_images(folder: Path) -> None:
+    """A caption for each image in a text file of its name, in a tar, as WebDataset has them."""
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "00000.tar", "w") as tar:
+        for i in range(12):
+            text = f"A photo of thing {i}\non a table.\n".encode()
+            for name, data in ((f"{i:09}.jpg", photo(i)), (f"{i:09}.txt", text)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+
+
 #: Folder -> reader of its table, form, instances, targets that occur (without letters of options), and a note
 #: or reason that is printed.
 FOLDERS: list[tuple[Callable[[Path], None], str, str, int, set[str], str]] = [
@@ -215,5 +229,6 @@ FOLDERS: list[tuple[Callable[[Path], None], str, str, int, set[str], str]] = [
     (one_hot, "delimited", "options", 30, {"MEL", "NV", "BCC"}, "label: label"),
     (vqa_v2, "json", "phrase", 30, {"yes", "two", "red ball"}, "COCO_val2014_{{ image_id | pad(12) }}.jpg"),
     (flickr8k, "delimited", "sentence", 60, {"A dog , number 4 , runs ."}, "caption: caption"),
+    (texts_beside_images, "text", "sentence", 12, {"A photo of thing 7 on a table."}, "caption: _value"),
     (llava, "json", "free_text", 12, {"This is thing 7, and it stands on a table."}, "turns: conversations"),
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.toy import Toy
 from vision_flan.build import schedule
+from vision_flan.build.blocks import BlockMaker, Made, Span, Tables
 from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
@@ -116,6 +117,54 @@ class TestWorkers:
         report = Report()
         result = large.compile(report=report, out=tmp_path / "out", engine=EngineSpec(jobs=2))
         assert report.rows >= result.manifest.rows
+
+    def test_of_two_jobs_this_process_is_one(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here: list[int] = []
+        part = BlockMaker.part
+
+        def noted(maker: BlockMaker, span: Span, tables: Tables) -> Made:
+            here.append(span.first)
+            return part(maker, span, tables)
+
+        monkeypatch.setattr(BlockMaker, "part", noted)
+        two = large.compile(out=tmp_path / "two", engine=EngineSpec(jobs=2))
+        assert here, "it waited for another process all the time"
+        assert shas(two) == shas(large.compile(out=tmp_path / "one"))
+
+    def test_a_build_of_two_jobs_that_is_killed_goes_on_and_leaves_no_worker(
+        self, large: Toy, tmp_path: Path
+    ) -> None:
+        code = f"""
+            import os, signal
+            from pathlib import Path
+            from vision_flan.build import schedule
+            from vision_flan.build.compile import Options, compile_task
+            from vision_flan.build.engines import EngineSpec
+            from vision_flan.report import Silent
+            from vision_flan.spec.catalog import Catalog
+            class Report(Silent):
+                rows = 0
+                def advance(self, steps, size=0):
+                    self.rows += steps if size else 0
+                    if self.rows > 2500:
+                        os.kill(os.getpid(), signal.SIGKILL)
+            schedule.RUN_BLOCKS, schedule.WORTH_STARTING = 3, 0.0
+            root, out = Path({str(large.root)!r}), Path({str(tmp_path / "out")!r})
+            catalog = Catalog(root / "task_specs", root / "instructions")
+            options = Options(engine=EngineSpec(jobs=2))
+            compile_task("toy_color", root / "raw", out, catalog, options, Report())
+        """
+        killed = subprocess.run(  # returns when no worker is left that holds the pipe
+            [sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY, check=False,
+            stderr=subprocess.PIPE, timeout=60,
+        )  # fmt: skip
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        assert list((tmp_path / "out/.vflan/toy_color/blocks").glob("*.json"))
+        again = large.compile(out=tmp_path / "out", engine=EngineSpec(jobs=2))
+        assert shas(again) == shas(large.compile(out=tmp_path / "one"))
+        assert not (tmp_path / "out/.vflan/toy_color/blocks").exists()
 
     def test_small_work_starts_no_process(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -17,6 +18,16 @@ def test_calls_run_in_order_in_one_other_thread() -> None:
     behind.close()
     assert [number for number, _ in done] == list(range(20))
     assert len({thread for _, thread in done} - {threading.get_ident()}) == 1
+
+
+def test_without_a_core_to_spare_calls_run_in_the_thread_of_their_owner() -> None:
+    behind, done = Behind(apart=False), []
+    behind.run(lambda: done.append(threading.get_ident()))
+    assert done == [threading.get_ident()]
+    with pytest.raises(OSError, match="No space left"):
+        behind.run(lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    behind.wait()
+    behind.close()
 
 
 def test_only_so_many_calls_wait() -> None:

@@ -100,6 +100,8 @@ def roles_of(source: Source, chosen: Mapping[str, str]) -> None:
     table = source.table
     source.question = chosen.get("question") or named(table, QUESTIONS)
     source.caption = chosen.get("caption") or named(table, _CAPTIONS)
+    if table.reader == "text" and not chosen.get("label"):
+        source.caption = source.caption or "_value"
     if source.question:
         source.answer = chosen.get("answer") or named(table, ANSWERS, nested=True)
     source.turns = _turns(table)

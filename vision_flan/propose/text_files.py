@@ -75,7 +75,9 @@ def list_tables(survey: Survey, group: Group) -> list[Table]:
         is_number = all(parts[1].lstrip("-").isdecimal() for parts in words)
         options = {"line": "{path} {label:d}" if is_number else "{path} {label}", **options}
     elif any(len(parts) > 1 for parts in words):
-        return []  # prose
+        # prose: of an image each where there are many
+        found = Table("texts", "text", group.pattern, group.paths, {}, options)
+        return [found] if "{name}" in group.pattern else []
     return [Table(group.name, "lines", group.pattern, group.paths, {}, options)]
 
 

@@ -99,10 +99,15 @@ def _files(looked: Looked) -> list[dict[str, object]]:
     loose = [path for path, found in stats.items() if found.archive is None]
     for top in _tops(loose):
         if top.endswith("/"):
-            listed.append({"path": f"{top}*", "provides": [top]})
+            listed.append({"path": f"{_seen(top)}*", "provides": [top]})
         else:
-            listed.append({"path": top, "bytes": stats[top].bytes})
+            listed.append({"path": _seen(top), "bytes": stats[top].bytes})
     return listed
+
+
+def _seen(name: str) -> str:
+    """A name of a file or folder with a star for each character that nobody sees, which specs refuse."""
+    return "".join(char if char.isprintable() else "*" for char in name)
 
 
 def _tops(paths: Sequence[str]) -> list[str]:
