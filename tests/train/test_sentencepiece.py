@@ -38,6 +38,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hard_vocab_limit=False, normalization_rule_name="identity", remove_extra_whitespaces=False,
         add_dummy_prefix=True, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, minloglevel=2,
     )  # fmt: skip
+    spaces_last(folder / "tokenizer.model")
     made = folder / "model"
     made.mkdir()
     shutil.copy(folder / "tokenizer.model", made)
@@ -50,6 +51,17 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (made / "tokenizer_config.json").write_text(json.dumps({**names, "legacy": True, "add_bos_token": True}))
     return made
+
+
+def spaces_last(path: Path) -> None:
+    """As Llama's model has it: runs of spaces come early among the pieces, with the lowest of scores."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
+    for piece in model.pieces:
+        if set(piece.piece) == {"▁"}:
+            piece.score = -1e9
+    path.write_bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
@@ -23,6 +23,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.tokenization_utils_base import generate_merges
 
 from vision_flan.errors import Location
 from vision_flan.train.config import Init
@@ -110,11 +111,32 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     except (OSError, ValueError) as error:
         raise WeightsError(f"no tokenizer: {error}", where=Location(folder)) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend and (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+        backend.model = _merging_by_score(folder / "tokenizer.model")
     spaces = getattr(backend, "pre_tokenizer", None)
     if backend and isinstance(spaces, pre_tokenizers.Metaspace) and spaces.prepend_scheme == "always":
         backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
         backend.pre_tokenizer = None
     return tokenizer
+
+
+def _merging_by_score(path: Path) -> models.BPE:
+    """A SentencePiece model whose pieces merge by their scores; transformers takes them by their ids.
+
+    Llama's runs of spaces have low ids and the lowest score: they are merged last.
+    """
+    import sentencepiece
+
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    ids = range(model.get_piece_size())
+    vocab = {model.id_to_piece(number): number for number in ids}
+    scores = {model.id_to_piece(number): model.get_score(number) for number in ids}
+    merged_never = [
+        model.id_to_piece(n) for n in ids if model.is_control(n) or model.is_unknown(n) or model.is_byte(n)
+    ]
+    merges = generate_merges(vocab, scores, merged_never)
+    unknown = model.id_to_piece(model.unk_id())
+    return models.BPE(vocab=vocab, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
 
 
 def token_id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
