@@ -131,4 +131,4 @@ test-newest test-lowest: test-%: $(VENV)-lock/made
 	$(VENV)-$*/bin/python -m pytest -n $(WORKERS)
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-newest $(VENV)-lowest $(VENV)-s3 demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-newest $(VENV)-lowest $(VENV)-s3 demo build/docs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

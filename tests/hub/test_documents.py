@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from tests.hub_server.compiled import compile_task, source
+from tests.review.phone import on_phone
 from vision_flan.dataset.card import render_card, render_published_card
 from vision_flan.dataset.croissant import croissant
 from vision_flan.dataset.front_matter import parsed, size_category
@@ -96,7 +98,7 @@ def test_the_body_lists_every_task_under_its_category_with_counts_license_and_li
 ) -> None:
     text = card(tasks)
     for name, task in tasks.items():
-        (row,) = (line for line in text.splitlines() if f"<br>`{name}` |" in line)
+        (row,) = (line for line in text.splitlines() if f"<br>[`{name}`](" in line)
         assert row.startswith(f"| {task.manifest.title}<br>")
         assert f"| {task.rows} |" in row and task.publication.form in row
         assert "](https://example.org/source)" in row
@@ -125,8 +127,9 @@ def test_the_first_screen_says_how_much_there_is_and_how_to_load_it(
     tasks: dict[str, PublishedTask],
 ) -> None:
     first = card(tasks).partition("\n## ")[0]
-    (row,) = re.findall(r"^\| 3 \(2 whole, 1 without all images\) \| (.*) \|$", first, re.M)
-    rows, images, tokens, size = row.split(" | ")
+    assert "| tasks | 3 (2 whole, 1 without all images) |\n|---|---:|\n" in first
+    names = ("instances", "distinct images", "tokens of answers", "size")
+    rows, images, tokens, size = (re.findall(rf"^\| {name} \| (.*) \|$", first, re.M)[0] for name in names)
     assert int(rows) == int(images) == sum(task.rows for task in tasks.values()) == 11
     texts = [f"target of 00000-of-00001-{row}" for row in (0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3)]
     assert int(tokens) == sum(len(re.findall(r"[a-z0-9]+|-", text)) for text in texts)
@@ -138,21 +141,23 @@ def test_the_first_screen_says_how_much_there_is_and_how_to_load_it(
 def test_what_was_not_counted_when_compiled_is_not_guessed(tasks: dict[str, PublishedTask]) -> None:
     old = tasks["scene_b"]
     text = card({**tasks, "scene_b": replace(old, manifest=replace(old.manifest, contents={}))})
-    assert "| 11 | not counted | not counted |" in text
+    assert (
+        "| instances | 11 |\n| distinct images | not counted |\n| tokens of answers | not counted |" in text
+    )
 
 
 def test_a_row_of_a_task_leads_to_its_rows_on_the_hub(tasks: dict[str, PublishedTask]) -> None:
     text = card(tasks)
     for name, task in tasks.items():
         (row,) = re.findall(rf"^\| [^|]*`{name}`.*$", text, re.M)
-        assert f"https://huggingface.co/datasets/{REPO}/viewer/{name}/train" in row
+        assert f"<br>[`{name}`](https://huggingface.co/datasets/{REPO}/viewer/{name}/train)" in row
         assert row.split(" | ")[1:3] == [str(task.rows)] * 2, "instances and distinct images"
 
 
 def test_the_published_name_stands_under_the_title(tasks: dict[str, PublishedTask]) -> None:
     one = tasks["scene_b"]
     text = card({**tasks, "scene_b": replace(one, manifest=replace(one.manifest, alias="Scene+B"))})
-    assert "| scene b<br>`scene_b`<br>Scene+B | " in text
+    assert re.search(r"^\| scene b<br>\[`scene_b`\]\([^)]*\)<br>Scene\+B \| ", text, re.M)
 
 
 def test_a_reader_finds_whom_to_ask_for_a_takedown_and_how_to_export(tasks: dict[str, PublishedTask]) -> None:
@@ -174,6 +179,19 @@ def test_the_plot_has_two_bars_a_category_and_is_the_same_each_time(tasks: dict[
     for color in ((0x4C, 0x78, 0xA8), (0xB8, 0x5C, 0x00)):
         same = (np.abs(pixels - color).max(axis=2) < 12).any(axis=1)
         assert np.count_nonzero(same[1:] & ~same[:-1]) == len(counts)
+
+
+def test_the_first_table_and_the_page_fit_a_phone(tasks: dict[str, PublishedTask], tmp_path: Path) -> None:
+    """With a style as the Hub's: tables and code scroll within the page, and words break."""
+    text = re.sub(r"!\[.*?\]\(.*?\)", "", card(tasks).split("---\n", 2)[2])  # the plot is not there
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    style = "body{overflow-wrap:break-word} table,pre{display:block;max-width:100%;overflow:auto}"
+    file = tmp_path / "card.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8><style>{style}</style>{page}", "utf-8")
+    with on_phone(file) as shown:
+        table = shown.locator("table").first
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+        assert "1 without all images" in table.inner_text()
 
 
 def test_the_contact_stands_where_a_takedown_is_asked_for(tasks: dict[str, PublishedTask]) -> None:

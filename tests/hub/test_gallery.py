@@ -58,7 +58,7 @@ def test_a_whole_task_shows_an_instance_with_a_small_image(
         assert not image.getexif() and "comment" not in image.info
     card = there["README.md"].decode()
     (row,) = re.findall(r"^\| !\[ocr one\]\(gallery/ocr_one.jpg\) .*$", card, re.M)
-    assert "| prompt of 00000-of-00001-0 | target of 00000-of-00001-0 |" in row
+    assert "| prompt of 00000-of-00001-0<br>**target of 00000-of-00001-0**<br>`ocr_one`, from" in row
     assert actions(publish.plan(folder)) == {"ocr_one": UNCHANGED, "scene_two": UNCHANGED}
 
 

@@ -60,8 +60,8 @@ def test_the_card_names_each_benchmark_with_the_tasks_that_still_share_images_wi
         },
     )
     assert table(card_of(folder)) == [
-        "| MMBench<br>4,329 images | 2 of 2 | 6 | 1 | `scene_two` 3, `ocr_one` 2 |",
-        "| POPE<br>4,329 images | 1 of 2 | 0 | 0 | no task |",
+        "| MMBench<br>4,329 images<br>2 of 2 tasks | 6 | 1 | `scene_two` 3, `ocr_one` 2 |",
+        "| POPE<br>4,329 images<br>1 of 2 tasks | 0 | 0 | no task |",
     ]
     assert "a\n  benchmark that is not [below](#overlap-with-benchmarks)" in card_of(folder)
     assert is_current(folder, read_manifests(folder))
@@ -76,7 +76,9 @@ def test_without_a_comparison_the_card_says_only_to_make_one(folder: Path) -> No
 
 def test_bytes_only_and_to_the_eye_are_told_apart(folder: Path) -> None:
     record(folder, {"ocr_one": {"POPE": {"bits": -1, "exact": 1}}})
-    assert table(card_of(folder)) == ["| POPE<br>4,329 images, bytes only | 1 of 2 | 1 | 0 | `ocr_one` 1 |"]
+    assert table(card_of(folder)) == [
+        "| POPE<br>4,329 images, bytes only<br>1 of 2 tasks | 1 | 0 | `ocr_one` 1 |"
+    ]
     assert "to\nthe eye" not in card_of(folder)
     record(folder, {"scene_two": {"POPE": {"near": 1}}})
     assert len(table(card_of(folder))) == 2, "the two ways are no one number"
@@ -96,7 +98,7 @@ def test_a_rebuilt_task_is_known_no_more(folder: Path) -> None:
     compile_task(folder, "ocr_one", version="2")
     assert not is_current(folder, read_manifests(folder)), "verify finds the card stale"
     write_card(folder)
-    assert table(card_of(folder)) == ["| POPE<br>4,329 images | 1 of 2 | 1 | 0 | `scene_two` 1 |"]
+    assert table(card_of(folder)) == ["| POPE<br>4,329 images<br>1 of 2 tasks | 1 | 0 | `scene_two` 1 |"]
 
 
 @pytest.mark.parametrize("verdict", ["yes", "no"])
@@ -125,7 +127,7 @@ def test_the_overlaps_of_somebody_elses_tasks_stay_in_the_card(
     publish(theirs)
     publish(compile_folder(tmp_path / "ours", {"scene_two": "yes"}))
     assert table(hub.files(REPO)["README.md"].decode()) == [
-        "| POPE<br>4,329 images | 1 of 2 | 1 | 0 | `ocr_one` 1 |"
+        "| POPE<br>4,329 images<br>1 of 2 tasks | 1 | 0 | `ocr_one` 1 |"
     ]
 
 
@@ -164,7 +166,7 @@ def test_the_name_of_a_benchmark_is_text(hub: HubServer, publish: Publish, tmp_p
     publish(folder)
     for card in (card_of(folder), hub.files(REPO)["README.md"].decode()):
         (row,) = table(card)
-        assert row.replace(r"\|", "").count("|") == 6
+        assert row.replace(r"\|", "").count("|") == 5
         shown = row.removeprefix("| ").partition("<br>")[0]
         assert not re.search(r"[<>\[\]`*~$!#\x00-\x1f\u202e]", re.sub(r"&#\d+;", "", shown)), shown
         assert not [line for line in card.splitlines() if line.startswith("# Everything")]

@@ -6,12 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
 from tests.hub_server import HubServer
 from vision_flan.build.compile import Options, compile_task
+from vision_flan.build.leave_out import drop_installed
+from vision_flan.dataset.drop_list import Drop, DropList, read_list, write_list
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
+from vision_flan.dataset.overlaps import Overlap, read_overlaps, shards_checksum, write_overlaps
 from vision_flan.dataset.verification import verify
 from vision_flan.errors import BadRawError, HubError, MissingRawError, SpecError
 from vision_flan.hub.plan import Choices
@@ -77,6 +81,54 @@ def test_the_shards_come_out_byte_for_byte(
     *_, (_, verification) = verify(tmp_path / "again")
     assert verification.problems == [] and verification.shards == 1
     assert f"config_name: {TASK}" in (tmp_path / "again/README.md").read_text()
+
+
+def test_dropped_duplicates_stay_dropped_and_what_is_shared_with_benchmarks_is_known(
+    api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    before = source_ids(compiled)
+    drops = {before[1]: Drop("exact_duplicate", f"{TASK}/{before[0]}"), before[4]: Drop("x", "bench: a/b")}
+    manifest, _ = drop_installed(compiled, TASK, drops, Silent())
+    overlap = Overlap(500, 6, manifest.rows, 1, 0, 0, shards_checksum(manifest))
+    write_overlaps(compiled, {TASK: manifest}, {TASK: {"POPE": overlap}})
+    forbid_images(compiled, TASK)
+    publish(api, compiled)
+    mine = tmp_path / "again"
+    write_list(mine, DropList(TASK, {"of another day": Drop("exact_duplicate", "x")}))
+    again = rehydrator(api, raw, mine)
+    remote, (task,) = again.tasks(())
+    assert again.run(remote, task).same == SHARDS
+    left = [key for key in before if key not in drops]
+    assert source_ids(mine) == source_ids(compiled) == left
+    assert read_list(mine, TASK).drops == drops
+    rehydrated = read_manifest(manifest_path(mine, TASK))
+    assert rehydrated.counts == manifest.counts and rehydrated.drop_list == manifest.drop_list
+    assert read_overlaps(mine, {TASK: rehydrated}) == {TASK: {"POPE": overlap}}
+    assert "| POPE<br>500 images<br>1 of 1 tasks | 1 | 0 |" in (mine / "README.md").read_text()
+    *_, (_, found) = verify(mine)
+    assert found.problems == [] and not (mine / ".rehydrate").exists()
+    compile_task(TASK, raw, mine, catalog, Options(seed=7, limit=8), Silent())
+    assert source_ids(mine) == left, "a later compile leaves them out, too"
+
+
+def test_a_recipe_with_dropped_duplicates_is_compared_row_by_row_with_other_versions(
+    api: HfApi, compiled: Path, raw: Path, tmp_path: Path
+) -> None:
+    before = source_ids(compiled)
+    manifest, _ = drop_installed(compiled, TASK, {before[0]: Drop("near_duplicate", "other/1")}, Silent())
+    other = tuple(replace(shard, sha256="0" * 64) for shard in manifest.shards)
+    rewrite(compiled, replace(manifest, shards=other))
+    forbid_images(compiled, TASK)
+    publish(api, compiled)
+    again = rehydrator(api, raw, tmp_path / "again")
+    remote, (task,) = again.tasks(())
+    assert again.run(remote, task).same == ROWS
+    assert source_ids(tmp_path / "again") == before[1:]
+
+
+def source_ids(folder: Path) -> list[str]:
+    files = sorted((folder / TASK).glob("*.parquet"))
+    return [key for file in files for key in pq.read_table(file).column("source_id").to_pylist()]
 
 
 def test_notices_come_back_with_the_images_and_nothing_is_left_behind(api: HfApi, tmp_path: Path) -> None:

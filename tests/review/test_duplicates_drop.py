@@ -165,11 +165,11 @@ def test_what_a_benchmark_has_goes_and_the_report_says_how_many(toy: Toy, typed:
         3,
         0,
     )
-    assert "| b<br>3 images | 1 of 1 | 4 | 0 | `toy_color` 4 |" in (out / "README.md").read_text()
+    assert "| b<br>3 images<br>1 of 1 tasks | 4 | 0 | `toy_color` 4 |" in (out / "README.md").read_text()
     assert is_whole(out), "the card is that of the folder"
     printed = typed(str(out), "--against", str(bench), "--scope", "against", "--drop")
     assert printed["dropped"] == {"toy_color": {"exact_in_benchmark": 1, "near_in_benchmark": 3}}
-    assert "| b<br>3 images | 1 of 1 | 4 | 4 | no task |" in (out / "README.md").read_text()
+    assert "| b<br>3 images<br>1 of 1 tasks | 4 | 4 | no task |" in (out / "README.md").read_text()
     manifest = read_manifest(manifest_path(out, "toy_color"))
     assert manifest.counts["examples"]["exact_in_benchmark"] == "same image as b: toy_color/b2 (record two)"
     assert keys(out, toy) == {"three"} and is_whole(out)
