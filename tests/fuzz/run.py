@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -86,6 +87,55 @@ def archive_target(suffix: str) -> Callable[[bytes], None]:
             raw.close()
 
     return target
+
+
+def lmdb_target() -> tuple[Callable[..., None], st.SearchStrategy[object]]:
+    """Reads an LMDB environment of these bytes, and the images behind its rows."""
+    from tests.readers.test_lmdb_table import many, write_environment
+
+    whole = write_environment(Path(tempfile.mkdtemp(prefix="vflan-fuzz-")), many())
+
+    def target(data: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="vflan-fuzz-") as place:
+            folder = RawFolder(Path(place))
+            folder.write("db/data.mdb", data)
+            reader = folder.reader("lmdb", "db/data.mdb")
+            for batch in folder.batches(reader):
+                for row in batch.to_pylist()[:5]:
+                    reader.open_image(folder.raw, row["image"].removeprefix("@t/"))
+
+    return target, damaged(whole)
+
+
+def hdf5_target() -> tuple[Callable[..., None], st.SearchStrategy[object]]:
+    """Reads a variable of a MATLAB file of version 7.3."""
+    import h5py
+    import numpy as np
+
+    folder = RawFolder(Path(tempfile.mkdtemp(prefix="vflan-fuzz-")))
+    path = folder.root / "whole.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("v", data=np.arange(12.0).reshape(3, 4), chunks=(1, 4), compression="gzip")
+        texts = file.create_group("#refs#").create_dataset("a", data=np.array([[104], [105]], np.uint16))
+        texts.attrs["MATLAB_class"] = np.bytes_("char")
+        file.create_dataset("w", data=np.array([[texts.ref]], h5py.ref_dtype))
+
+    def target(data: bytes) -> None:
+        folder.write("a", data)
+        read_all(folder, "matlab")
+
+    return target, damaged(path.read_bytes())
+
+
+def files(case: tuple[str, list[str]]) -> None:
+    """List files by a pattern among files of these names."""
+    with tempfile.TemporaryDirectory(prefix="vflan-fuzz-") as place:
+        folder = RawFolder(Path(place))
+        for name in case[1]:
+            parts = [part[:40] for part in name.replace("\0", "").split("/") if part not in ("", ".", "..")]
+            with suppress(OSError):  # a file where a folder should be
+                folder.write("/".join(parts) or "a", b"x")
+        folder.rows("files", case[0])
 
 
 _NAMES = ["name", "n", "items", "row", "nothing"]
@@ -170,6 +220,9 @@ def targets() -> dict[str, tuple[Callable[..., None], st.SearchStrategy[object]]
     found["template"] = render, joined(_TOKENS)
     found["sql"] = sql, joined(_SQL)
     found["yaml"] = lambda text: parse_yaml(text, Path("fuzz.yaml")) and None, joined(_YAML)
+    found["lmdb"] = lmdb_target()
+    found["hdf5"] = hdf5_target()
+    found["files"] = files, st.tuples(joined(_PATTERN), st.lists(joined(_PATTERN), max_size=8))
     found["pattern"] = match, st.tuples(joined(_PATTERN), joined(_PATTERN))
     return found
 

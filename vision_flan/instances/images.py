@@ -8,6 +8,7 @@ as long as copying it (docs/design.md), so a plain JPEG or PNG is accepted by it
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ from vision_flan.instances.image_headers import (
     plain_png,
     png_header,
 )
+
+# a damaged image is counted with its reason; Pillow's own lines about it would reach the terminal, one each
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 #: Pillow's limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485

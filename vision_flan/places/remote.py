@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _Info = Mapping[str, object]
 #: What tells two versions of an object apart, the best first.
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "mtime", "created", "LastModified", "last_modified", "modified")
+#: Parts of 50 MB of an upload that are in memory at a time; s3fs takes ten.
+_PARTS = 2
 #: Bytes read ahead, and those of small objects that a process remembers.
 _AHEAD, _REMEMBERED, _SMALL = 4 * 2**20, 64 * 2**20, 2 * 2**20
 
@@ -40,7 +42,7 @@ class Store(Protocol):
     def open(self, path: str, mode: str = "rb", *, block_size: int, cache_type: str) -> BinaryIO: ...
     def cat_file(self, path: str) -> bytes: ...
     def pipe_file(self, path: str, value: bytes, **options: str) -> object: ...
-    def put_file(self, lpath: str, rpath: str) -> None: ...
+    def put_file(self, lpath: str, rpath: str, **options: int) -> None: ...
     def get_file(self, rpath: str, lpath: str) -> None: ...
     def rm_file(self, path: str) -> None: ...
     def call_s3(self, method: str, **named: str) -> Mapping[str, list[dict[str, str]]]: ...
@@ -227,7 +229,8 @@ class RemotePath:
         """Write a file of any size; it appears whole."""
         with said(self):
             store, path = self._store()
-            store.put_file(str(source), path)
+            at_once = {"max_concurrency": _PARTS} if "s3" in store.protocol else {}
+            store.put_file(str(source), path, **at_once)
         self._changed()
 
     def unlink(self, *, missing_ok: bool = False) -> None:

@@ -16,6 +16,7 @@ from vision_flan.errors import BadRawError, Location
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import RowReader
 from vision_flan.readers.layout import Parts, Row, no_images, split_locator
+from vision_flan.readers.pickle_sizes import check_sizes
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import shown
@@ -41,6 +42,7 @@ def restricted_loads(data: bytes, file: str) -> Any:
     """
     unpickler = _Restricted(io.BytesIO(data), file)
     try:
+        check_sizes(data)
         return unpickler.load()
     except BadRawError:
         raise

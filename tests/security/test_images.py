@@ -1,0 +1,102 @@
+"""Images that are programs, containers of other things, or far larger inside: dropped and counted, in time."""
+
+# ruff: noqa: E501 - an attempt is a line
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+import pytest
+
+from tests.security.conftest import Victim
+from tests.toy import square
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(*chunks: bytes, width: int = 8, height: int = 8) -> bytes:
+    """A PNG of white pixels with more chunks before them."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    rows = zlib.compress((b"\0" + b"\xff" * 24) * 8)
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+BOMB = zlib.compress(b"a" * 300_000_000, 9)
+FRAME = struct.pack(">IIIIIHHBB", 0, 8, 8, 0, 0, 1, 10, 0, 0)
+GIF = b"GIF89a\x08\0\x08\0\x80\0\0\0\0\0\xff\xff\xff"
+GIF_FRAME = b",\0\0\0\0\x08\0\x08\0\0\x02\x07\x84\x8f\xa9\xcb\xed\x0f\xa3\x9c\xb4\x05\0"
+#: Formats that Pillow reads by another program, or that no `datasets` shows as an image.
+NO_IMAGES = {
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(OUT) (w) file closefile\nshowpage\n",
+    "PostScript in a DOS file": b"\xc5\xd0\xd3\xc6" + struct.pack("<6IH", 30, 60, 0, 0, 0, 0, 0xFFFF)
+    + b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n",
+    "a PDF": b"%PDF-1.4\n1 0 obj<</Type/Catalog/OpenAction<</S/Launch/F(id)>>>>endobj\n%%EOF\n",
+    "an SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/><script>x</script></svg>',
+    "an SVG with entities": b'<!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/hostname">]><svg><text>&x;</text></svg>',
+    "a page": b"<html><img src=x onerror=alert(1)></html>",
+    "a WMF": b"\xd7\xcd\xc6\x9a\0\0" + b"\0" * 60,
+    "a video": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0" * 200,
+    "a sound": b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 40,
+    "a movie of MPEG": b"\0\0\1\xb3" + b"\0" * 200,
+    "a database": b"SQLite format 3\0" + b"\0" * 200,
+    "an HDF5 file": b"\x89HDF\r\n\x1a\n" + b"\0" * 200,
+    "an archive": b"PK\x05\x06" + b"\0" * 18,
+    "a program": b"\x7fELF\2\1\1" + b"\0" * 200,
+    "a script": b"#!/bin/sh\ntouch OUT\n",
+    "an XPM": b'/* XPM */\nstatic char *x[] = {"8 8 1 1", "a c #fff"};\n',
+    "a font": b"\0\1\0\0" + b"\0" * 200,
+    "a file of MATLAB": b"MATLAB 5.0 MAT-file".ljust(128) + b"\0" * 100,
+}  # fmt: skip
+#: Images that are more than they look; each is dropped, or taken as it is, in time and memory.
+LARGE = {
+    "a text of PNG that inflates": png(chunk(b"zTXt", b"Comment\0\0" + BOMB)),
+    "a profile of PNG that inflates": png(chunk(b"iCCP", b"x\0\0" + BOMB)),
+    "an international text of PNG that inflates": png(chunk(b"iTXt", b"x\0\1\0\0\0" + BOMB)),
+    "a PNG with 200,000 texts": png(chunk(b"tEXt", b"a\0b") * 200_000),
+    "a PNG of a million frames": png(chunk(b"acTL", struct.pack(">II", 1_000_000, 0)), chunk(b"fcTL", FRAME)),
+    "a PNG of pixels that inflate": png(width=30_000, height=30_000),
+    "a GIF of 100,000 frames": GIF + GIF_FRAME * 100_000 + b";",
+    "a GIF with comments without end": GIF + b"!\xfe" + (b"\xff" + b"a" * 255) * 50_000,
+    "a JPEG with a profile of 255 pieces": b"\xff\xd8"
+    + (b"\xff\xe2\xff\xffICC_PROFILE\0\1\xff" + b"a" * 65519) * 255 + square("r", "JPEG")[2:],
+    "a JPEG with a record that points to itself": b"\xff\xd8\xff\xe1\0\x1eExif\0\0II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0"
+    + square("r", "JPEG")[2:],
+    "a JPEG and an archive in one": square("r", "JPEG") + b"PK\3\4" + b"\0" * 500,
+    "a TIFF of a million pages": b"II*\0\x08\0\0\0" + b"\0\0\x0e\0\0\0" * 1_000_000,
+    "a TIFF whose strips are elsewhere": square("r", "TIFF").replace(struct.pack("<I", 8), struct.pack("<I", 1 << 31)),
+    "an icon of many images": b"\0\0\1\0\xff\xff" + (b"\0\0\0\0\1\0\x20\0" + struct.pack("<II", 1 << 30, 22)) * 65535,
+}  # fmt: skip
+
+
+def compiled(victim: Victim, data: bytes) -> tuple[int, str]:
+    (victim.raw / "toy/images/0000.png").write_bytes(data)
+    code, said = victim.vflan(
+        "compile", "--task", "toy_color", "--raw", str(victim.raw), "--out", str(victim.out),
+        "--check-images", "full",
+    )  # fmt: skip
+    assert "Traceback" not in said
+    assert "Corrupt EXIF" not in said and "TIFFRead" not in said  # what libraries print about damaged images
+    victim.is_unharmed()
+    return code, said
+
+
+@pytest.mark.parametrize("attempt", NO_IMAGES)
+def test_an_image_is_not(victim: Victim, attempt: str) -> None:
+    outside = victim.home / "out"
+    code, said = compiled(victim, NO_IMAGES[attempt].replace(b"OUT", os.fsencode(outside)))
+    assert code == 0, said
+    assert "dropped 1: " in said
+    assert not outside.exists()
+
+
+@pytest.mark.parametrize("attempt", LARGE)
+def test_an_image_does_not_stall_or_fill_as(victim: Victim, attempt: str) -> None:
+    code, said = compiled(victim, LARGE[attempt])
+    assert code == 0, said
+    assert "6 instances of 6 records" in said or "dropped 1: " in said, said
+    code, said = victim.vflan("stats", str(victim.out), "--out", str(victim.root / "here/stats.html"))
+    assert "Traceback" not in said
