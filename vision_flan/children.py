@@ -42,18 +42,19 @@ def _wait(pipe: int) -> None:
     os._exit(1)
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
     """In a child that was just forked: end when the thread that forked does, also as another program then.
 
     Where the system has no such thing, it goes on.
 
     Args:
         parent: the parent's number.
+        by: the signal; one that can be handled lets a launcher end its own children.
     """
     prctl = _prctl()
     if prctl is None:
         return
-    prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    prctl(1, by)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os._exit(1)
 

@@ -139,3 +139,17 @@ def evaluate(
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def reproduce(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """`vflan reproduce` in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run(vflan, ["reproduce", *map(str, arguments)])
+        return code, *capfd.readouterr()
+
+    return call

@@ -132,10 +132,19 @@ def test_the_line_a_killed_run_left_unfinished_is_removed(tmp_path: Path, serve:
 
 def test_any_other_damage_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
-    path.write_text('{"key": "a", "reply": "b", "version": "c"}\nnonsense\n{}\n')
+    RecordedJudge("m", "u", lambda prompt: Reply("fine"), path).ask(Prompt("hi"))
+    path.write_text(path.read_text() + "nonsense\n{}\n")
     with pytest.raises(JudgeError) as caught:
         RecordedJudge("m", "u", lambda prompt: Reply(""), path)
-    assert "replies.jsonl:2: not a recorded reply" in str(caught.value)
+    assert "replies.jsonl:2: not a reply as it was recorded" in str(caught.value)
+
+
+def test_one_prompt_asked_at_once_by_many_is_sent_once(serve: Serve) -> None:
+    server = serve(lambda prompt: str(time.sleep(0.05) or len(server.requests)))
+    judge = open_judge(server.url, "m", None)
+    replies = ask_all(judge, [partial(judge.ask, Prompt("hi"))] * 20, Silent())
+    assert {reply.text for reply in replies} == {"1"}
+    assert len(server.requests) == 1
 
 
 def test_results_keep_their_order_and_an_error_keeps_what_was_asked(tmp_path: Path) -> None:

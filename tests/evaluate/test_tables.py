@@ -164,7 +164,7 @@ def test_a_model_of_other_data_is_marked(tmp_path: Path, tables: Tables) -> None
 
 def test_figures_are_written_as_data_and_as_images(tmp_path: Path, tables: Tables) -> None:
     runs, report = tmp_path / "runs", tmp_path / "report"
-    for name, value in (("total=100", 1400.0), ("total=0", 1450.0)):
+    for name, value in (("total=100", 1400.0), ("total=0-at_least=150000", 1450.0)):
         folder = a_run(runs, f"instances_from_base-{name}", mme=value, pope=80.0)
         save(folder / "scores", "yes_ratio", 0.5, 100.0)
     part = {"name": "all", "count": 1, "values": {"recall": 0.2, "mean_tokens": 31.5}}

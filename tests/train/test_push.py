@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,21 +29,26 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
+COMMAND = [sys.executable, "-c", "from vision_flan.cli.main import main; main()"]
+
+
+def environment_of(hub: HubServer, home: Path, token: str = ALICE.token) -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return {**client_environment(hub, home, "lfs", token), "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+
+
 def vflan(
     hub: HubServer, home: Path, *words: str, token: str = ALICE.token
 ) -> subprocess.CompletedProcess[str]:
-    environment = client_environment(hub, home, "lfs", token)
-    root = str(Path(__file__).parents[2])
-    script = "from vision_flan.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", script, *words],
-        env={**environment, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        cwd=home,
-    )
+    environment = environment_of(hub, home, token)
+    return subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, cwd=home)
 
 
+def started(hub: HubServer, home: Path, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, *words], env=environment_of(hub, home), cwd=home)
+
+
+@pytest.mark.slow
 def test_a_model_is_pushed_with_its_card_and_trained_on_from_there(
     hub: HubServer, finished: Path, tmp_path: Path, compiled: Path
 ) -> None:
@@ -68,10 +75,46 @@ def test_a_model_is_pushed_with_its_card_and_trained_on_from_there(
     assert (tmp_path / "next" / "hf" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
+def test_a_killed_push_leaves_nothing_of_a_model_and_the_next_one_all_of_it(
+    hub: HubServer, finished: Path, tmp_path: Path
+) -> None:
+    """Killed as the repository is made, as files are named, and as the commit is sent: all is one commit."""
+    words = ["train", "push", str(finished), "alice/base"]
+    for point in ("POST .*/create", "POST .*/preupload", "POST .*/commit/"):
+        process: list[subprocess.Popen[bytes]] = []
+        hub.fail(point, when=lambda running=process: running[0].kill())  # type: ignore[misc]
+        process.append(started(hub, tmp_path, *words))
+        assert process[0].wait(timeout=120) == -signal.SIGKILL, point
+        hub.faults.clear()
+        assert of_the_model(hub) in ({}, in_folder(finished)), point  # the Hub may have taken the commit
+    assert started(hub, tmp_path, *words).wait(timeout=120) == 0
+    assert of_the_model(hub) == in_folder(finished)
+    assert len([commit for commit in hub.repo("alice/base").commits.values() if "Model" in commit.title]) == 1
+
+
+def of_the_model(hub: HubServer) -> dict[str, bytes]:
+    files = hub.files("alice/base") if "alice/base" in hub.store.repos else {}
+    return {name: data for name, data in files.items() if name != ".gitattributes"}
+
+
+def in_folder(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run / "hf").iterdir()}
+
+
 def test_who_may_not_write_is_told_so(hub: HubServer, finished: Path, tmp_path: Path) -> None:
     done = vflan(hub, tmp_path, "train", "push", str(finished), "alice/base", token=STRANGER.token)
     assert done.returncode == 1 and "the Hub does not take alice/base" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_score_that_cannot_be_read_is_named(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "scores").mkdir(exist_ok=True)
+    (run / "scores" / "mme.json").write_text("{")
+    with pytest.raises(PushError, match="not readable") as caught:
+        push(run, "alice/base")
+    assert "scores/mme.json" in str(caught.value)
 
 
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path: Path) -> None:
@@ -95,6 +138,7 @@ def test_the_card_tells_recipe_data_digest_and_licenses(finished: Path) -> None:
     assert "TextOCR" in row and "5 of 9 instances (abc)" in row and row.split("|")[4].strip()
 
 
+@pytest.mark.slow
 def test_data_root_may_be_a_repository(hub: HubServer, tmp_path: Path, tiny: Path, compiled: Path) -> None:
     """The run is the one from the folder, loss by loss."""
     upload = (

@@ -57,7 +57,7 @@ class ChatServer:
             pause = min(MAX_PAUSE, 2.0**attempt)
             try:
                 response = self._client.post(f"{self.url}/chat/completions", json=self._body(prompt))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:  # lost, too slow, or not HTTP
                 said = f"lost connection ({type(error).__name__})"
             else:
                 if response.status_code == 200:

@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from vision_flan import __version__
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, MachineError, VflanError
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
 from vision_flan.evaluate.convert import answer_line
+from vision_flan.evaluate.files import is_sealed, sealed
 from vision_flan.evaluate.generate import Generator, generate, version
 from vision_flan.evaluate.judge import Judge
 from vision_flan.evaluate.registry import JUDGED, score
@@ -120,6 +122,7 @@ def evaluate(plan: Evaluation, benchmarks: Sequence[str]) -> Iterator[Outcome]:
 
     Raises:
         VflanError: the suite has no such benchmark.
+        MachineError: the disk is full, or cannot be written.
     """
     for name in benchmarks:
         if SAME_ANSWERS.get(name, name) not in plan.suite:
@@ -131,15 +134,20 @@ def evaluate(plan: Evaluation, benchmarks: Sequence[str]) -> Iterator[Outcome]:
             source = SAME_ANSWERS.get(name, name)
             _make_answers(plan, source, model)
             yield _make_score(plan, name, source)
+        except MachineError:  # a full disk, which fails the others too
+            raise
         except VflanError as error:
             yield Outcome(name, "failed", error=error)
 
 
 def model_digest(model: str) -> str:
-    """A digest of a folder: names, sizes, the first and last MiB of each file; of a Hub model, of its id."""
+    """A digest of a folder: names, sizes, the first and last MiB of each file; of a Hub model, of its id.
+
+    A card, which `vflan train push` writes and which holds the scores, is no part of the model.
+    """
     folder, digest = Path(model), hashlib.sha256(model.encode() if not Path(model).is_dir() else b"")
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_file():
+        if path.is_file() and path.name != "README.md":
             size = path.stat().st_size
             digest.update(f"{path.name} {size}\n".encode())
             with path.open("rb") as file:
@@ -164,10 +172,9 @@ def _make_answers(plan: Evaluation, benchmark: str, model: str) -> None:
     }
     made_of = json.loads(json.dumps(made_of))
     about = path.with_name("about.json")
-    if path.is_file() and about.is_file():
-        stored = json.loads(about.read_text(encoding="utf-8"))
-        if stored["made_of"] == made_of and stored["sha256"] == _sha256(path):
-            return
+    stored = _stored(about)
+    if stored.get("made_of") == made_of and path.is_file() and stored.get("sha256") == _sha256(path):
+        return
     plan.reporter.note(f"{benchmark}: lmms-eval answers {', '.join(task.name for task in tasks)}")
     folder = path.parent / "lmms-eval"
     found = generate(plan.generator, plan.model, tasks, folder)
@@ -192,10 +199,9 @@ def _make_score(plan: Evaluation, name: str, source: str) -> Outcome:
     if spec is None and name in NEEDS_JUDGE:
         return Outcome(name, "unjudged")
     made_of = {"answers": _sha256(answers), "judge": asdict(spec) if spec else None, "partial": plan.partial}
-    if out.is_file():
-        stored = json.loads(out.read_text(encoding="utf-8"))
-        if stored.get("made_of") == made_of:
-            return Outcome(name, "kept", stored["value"] * stored["percent"])
+    kept = _stored(out)
+    if kept.get("made_of") == made_of and is_sealed(kept):
+        return Outcome(name, "kept", kept["value"] * kept["percent"])
     tasks = plan.suite[source]
     partial = plan.partial or bool(plan.generator.limit)
     request = Request(answers, partial=partial, judge=_judge(plan, name, spec))
@@ -205,7 +211,7 @@ def _make_score(plan: Evaluation, name: str, source: str) -> Outcome:
     if facts["empty"]:
         found = found.with_notes(f"{facts['empty']:,} answers are empty")
     data = {**found.as_dict(), "prompt": _prompt(tasks), "made_of": made_of, "vision_flan": __version__}
-    _write(out, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    _write(out, json.dumps(sealed(json.loads(json.dumps(data))), indent=1, ensure_ascii=False) + "\n")
     return Outcome(name, "scored", found.value * found.percent)
 
 
@@ -223,6 +229,15 @@ def _judge(plan: Evaluation, name: str, spec: JudgeSpec | None) -> Judge | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """What a run before left; nothing where it is not there, or damaged: it is made again."""
+    try:
+        found: object = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
 import io
 import json
@@ -316,3 +317,18 @@ def one_target(answer: Answer, allowed: tuple[str, ...] = ()) -> str:
             f"target {answer.target[0]!r} is not one of {', '.join(allowed)}", where=answer.place
         )
     return answer.target[0]
+
+
+def sealed(data: Mapping[str, object]) -> dict[str, object]:
+    """The data with a digest of it, by which `is_sealed` tells whether it was changed."""
+    return {**data, "sha256": _digest(data)}
+
+
+def is_sealed(data: Mapping[str, object]) -> bool:
+    """Whether the data is as it was sealed."""
+    return data.get("sha256") == _digest(data)
+
+
+def _digest(data: Mapping[str, object]) -> str:
+    plain = {name: value for name, value in data.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

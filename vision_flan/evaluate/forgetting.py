@@ -58,7 +58,7 @@ def judged(judge: Judge, answer: Answer) -> bool:
     Raises:
         JudgeError: no reply of three can be read.
     """
-    found, reply = readable(judge, verdict_prompt(answer), parse_verdict)
+    found, reply = readable(judge, verdict_prompt(answer), parse_verdict, fresh=True)
     if found is None:
         raise JudgeError(
             f"the judge says neither right nor wrong of {answer.part} {answer.id}: {reply.text[:60]!r}",

@@ -12,15 +12,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import yaml
 
-from vision_flan.children import end_with_parent
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate import lmms_functions
 from vision_flan.evaluate.files import Record, json_document, json_lines
+from vision_flan.evaluate.programs import alone, call
 from vision_flan.evaluate.suite import SuiteTask
 
 _FUNCTIONS = "vflan_functions"
@@ -116,21 +115,15 @@ def generate(
 
     Raises:
         GenerationError: it left no answers, or not to all questions, or only empty ones.
+        VflanError: another process is at it.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    write_tasks(generator, tasks, folder / "tasks")
-    printed = folder / "lmms-eval.txt"
-    with printed.open("wb") as out:
-        done = subprocess.run(
-            generator.command(model, tasks, folder),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-            check=False,
-            preexec_fn=partial(end_with_parent, os.getpid()),
-        )
-    return {task.part: _answers(folder / "log", task, printed, done.returncode) for task in tasks}
+    with alone(folder.with_name("lock"), "answering this benchmark") as lock:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_tasks(generator, tasks, folder / "tasks")
+        printed = folder / "lmms-eval.txt"
+        with printed.open("wb") as out:
+            code = call(generator.command(model, tasks, folder), out, _environment(), lock)
+        return {task.part: _answers(folder / "log", task, printed, code) for task in tasks}
 
 
 def _environment() -> dict[str, str]:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from vision_flan.errors import Location, MachineError, VflanError
+from vision_flan.evaluate.files import is_sealed, sealed
 from vision_flan.evaluate.values import JudgeInfo
 from vision_flan.report import Reporter
 
@@ -47,10 +48,15 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the judge said, and the version that said it, as the server names it."""
+    """What the judge said, and the version that said it, as the server names it.
+
+    Attributes:
+        is_old: whether a run before this one recorded it.
+    """
 
     text: str
     version: str = ""
+    is_old: bool = False
 
 
 class Judge(Protocol):
@@ -114,16 +120,20 @@ class RecordedJudge:
         self._send, self._stop = send, stop
         self._lock = threading.Lock()
         self._used: dict[str, str] = {}
+        self._asked: dict[str, threading.Lock] = {}
         self._replies = {} if path is None else _load(path)
 
     def ask(self, prompt: Prompt) -> Reply:
         """The recorded reply, or the server's, which is then recorded."""
         key = self._key(prompt)
         with self._lock:
-            reply = self._replies.get(key)
-        if reply is None:
-            reply = self._send(prompt)
-            self._record(key, prompt, reply)
+            one = self._asked.setdefault(key, threading.Lock())
+        with one:  # a second thread with the same prompt waits for the first one's reply
+            with self._lock:
+                reply = self._replies.get(key)
+            if reply is None:
+                reply = self._send(prompt)
+                self._record(key, prompt, reply)
         with self._lock:
             self._used[key] = reply.version
         return reply
@@ -143,7 +153,7 @@ class RecordedJudge:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _record(self, key: str, prompt: Prompt, reply: Reply) -> None:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "key": key,
             "model": self.model,
             "url": self.url,
@@ -158,7 +168,7 @@ class RecordedJudge:
                 return
             try:
                 with self.path.open("ab") as file:
-                    file.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
+                    file.write(json.dumps(sealed(line), ensure_ascii=True).encode() + b"\n")
             except OSError as error:
                 raise MachineError(
                     f"cannot write the judge's replies: {error}", where=Location(self.path)
@@ -180,26 +190,35 @@ def _load(path: Path) -> dict[str, Reply]:
     found = {}
     for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
         try:
-            record = json.loads(line)
-            found[str(record["key"])] = Reply(str(record["reply"]), str(record["version"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            record: object = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict) or not is_sealed(record):
             raise JudgeError(
-                "not a recorded reply",
+                "not a reply as it was recorded",
                 where=Location(path, number),
-                hint="remove the line, or name another file with --judge-cache",
-            ) from error
+                hint="remove the line, and the judge is asked again",
+            )
+        found[str(record["key"])] = Reply(str(record["reply"]), str(record["version"]), is_old=True)
     return found
 
 
 def readable(
-    judge: Judge, prompt: Prompt, parse: Callable[[str], T | None], attempts: int = 3
+    judge: Judge, prompt: Prompt, parse: Callable[[str], T | None], attempts: int = 3, *, fresh: bool = False
 ) -> tuple[T | None, Reply]:
-    """Ask until the reply can be read, at most `attempts` times; None if it never can."""
-    reply = Reply("")
-    for attempt in range(1, attempts + 1):
+    """Ask until the reply can be read, at most `attempts` times; None if it never can.
+
+    Args:
+        fresh: for those to whom None is an error: replies of a run that failed by it are no attempts
+            of this one.
+    """
+    reply, attempt, made = Reply(""), 0, 0
+    while made < attempts:
+        attempt += 1
         turn = prompt.turn if attempt == 1 else f"{prompt.turn} attempt {attempt}".strip()
         reply = judge.ask(replace(prompt, turn=turn))
         value = parse(reply.text)
         if value is not None:
             return value, reply
+        made += not (fresh and reply.is_old)
     return None, reply

@@ -71,7 +71,7 @@ def review(judge: Judge, answer: Answer) -> Review:
     Raises:
         JudgeError: no reply of three can be read; the official tool would average a mark of -1 in.
     """
-    marks, reply = readable(judge, review_prompt(answer), parse_marks)
+    marks, reply = readable(judge, review_prompt(answer), parse_marks, fresh=True)
     if marks is None:
         raise JudgeError(
             f"the judge's replies on question {answer.id} do not begin with two marks: {reply.text[:60]!r}",

@@ -5,20 +5,17 @@ What is there is not made again, so the same experiment goes on after a fault.
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from vision_flan.children import end_with_parent
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.cells import is_another
 from vision_flan.evaluate.costs import Cost, evaluation_cost, training_cost
 from vision_flan.evaluate.experiment import Experiment, RunSpec
+from vision_flan.evaluate.programs import call
 
 
 class ReproduceError(VflanError):
@@ -152,8 +149,7 @@ def run(todo: Sequence[Command], before: Callable[[Command], None]) -> None:
     """
     for command in todo:
         before(command)
-        call = [sys.executable, *_PROGRAMS[command.words[0]], *command.words[1:]]
-        code = subprocess.run(call, check=False, preexec_fn=partial(end_with_parent, os.getpid())).returncode
+        code = call([sys.executable, *_PROGRAMS[command.words[0]], *command.words[1:]])
         if code:
             raise ReproduceError(
                 f"exit code {code}: {command}",

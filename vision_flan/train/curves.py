@@ -103,7 +103,7 @@ def _draw(lines: Sequence[Mapping[str, object]], out: Path) -> None:
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(visible=True, alpha=0.3)
-        if len(names) > 1:
+        if len(names) > 1 or "/" in names[0]:  # one category has a name too
             axes.legend(fontsize="small", ncols=2)
     figure.savefig(out / "curves.png", dpi=110)
     figure.savefig(out / "curves.svg")

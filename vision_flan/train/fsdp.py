@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -118,6 +119,7 @@ def shard(model: LlavaForConditionalGeneration, parallel: Parallel, device: torc
             layer, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard, ignored_params=left_out
         )
     fully_shard(model, mesh=mesh, mp_policy=policy, ignored_params=left_out)
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # its output is read, never changed
     root = as_fsdp(model)
     root.set_reduce_scatter_unused_params(True)
 

@@ -55,13 +55,13 @@ class Facts:
                     hint="run `vflan train` to its end first",
                 )
         newest = max(run.glob(f"checkpoints/step-*/{FILE}"), default=None)
-        scores = {
-            path.stem: json.loads(path.read_text("utf-8")) for path in sorted(run.glob("scores/*.json"))
-        }
+        scores, read = {}, newest or run
         try:
             identity = Identity.read(newest.parent) if newest else None
+            for read in sorted(run.glob("scores/*.json")):
+                scores[read.stem] = json.loads(read.read_text("utf-8"))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise PushError(f"not readable: {error}", where=Location(newest or run)) from error
+            raise PushError(f"not readable: {error}", where=Location(read)) from error
         return cls(run.resolve().name, (run / "config.yaml").read_text("utf-8"), identity, scores)
 
     @property
