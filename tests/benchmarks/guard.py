@@ -21,9 +21,10 @@ from tests.toy import Toy
 WITHOUT = "import sys; from vision_flan.cli.main import run, vflan; sys.exit(run(vflan))"
 
 
-def seconds(toy: Toy, script: str) -> float:
+def seconds(toy: Toy, script: str, records: int) -> float:
     """Processor seconds of one compile, of all its processes."""
     arguments = ["compile", "--task", "toy_color", "--raw", str(toy.raw), "--out", str(toy.out), "--force"]
+    arguments += ["--limit", str(records)]
     process = subprocess.Popen(
         [sys.executable, "-c", script, *arguments], env=environment(), stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -43,7 +44,7 @@ def main(runs: int = 5, records: int = 5000) -> None:
         pairs = []
         for number in range(runs + 1):
             order = (0, 1) if number % 2 else (1, 0)
-            found = {which: seconds(toy, scripts[which]) for which in order}
+            found = {which: seconds(toy, scripts[which], records) for which in order}
             pairs.append((found[0], found[1]))
             print(f"with {found[0]:.2f} s, without {found[1]:.2f} s", flush=True)
         ratio = statistics.median(a / b for a, b in pairs[1:])
