@@ -340,7 +340,7 @@ def read_quotas(path: Path) -> dict[str, int]:
         if not all(type(count) is int and count >= 0 for count in quotas.values()):
             raise ValueError("a quota must be a whole number")
         return {str(task): count for task, count in quotas.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
             f"not a plan: {error}",
             where=Location(path),

@@ -75,7 +75,7 @@ def read_list(folder: Place, task: str) -> DropList:
         drops = {str(key): Drop(str(reason), str(of)) for key, (reason, of) in data["dropped"].items()}
     except FileNotFoundError:
         return DropList(task)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"not a list of dropped instances: {error}"
         raise VflanError(what, where=Location(str(path)), hint=_HINT) from error
     return DropList(task, drops)

@@ -82,7 +82,7 @@ def read_example(folder: Place, manifest: Manifest) -> Example | None:
         data = json.loads(_facts_path(folder, manifest.task).read_text("utf-8"))
         example = record_from(Example, data["example"])
         size = (folder / image_path(manifest.task)).stat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     same = data.get("shard") == manifest.shards[0].sha256 and size == example.bytes
     return example if same and example.path == image_path(manifest.task) else None

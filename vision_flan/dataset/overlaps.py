@@ -62,7 +62,7 @@ def read_overlaps(folder: Place, manifests: Mapping[str, Manifest]) -> Overlaps:
         if data["version"] != VERSION:
             return {}
         known = {task: overlaps_from(found) for task, found in data["tasks"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
     current = {
         task: {

@@ -123,7 +123,7 @@ class PublishedTask:
         """Read `manifest/<task>.json` of a repository; without `published`, the task is whole."""
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         published = data.pop("published", None) if isinstance(data, dict) else None
         manifest = Manifest.from_json(json.dumps(data), place)
@@ -131,7 +131,7 @@ class PublishedTask:
             return cls(manifest, Publication(WHOLE, license_of(manifest), "", manifest.shards))
         try:
             publication = _publication_from(published)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise VflanError(f"not a published manifest: {error}", where=place) from error
         shown = publication.example
         named = [shard.path for shard in publication.shards] + ([shown.path] if shown else [])

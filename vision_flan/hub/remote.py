@@ -12,16 +12,19 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import (  # type: ignore[attr-defined]
     build_hf_headers,
     hf_raise_for_status,
-    http_backoff,
+    http_stream_backoff,
 )
 
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.dataset.publication import PublishedTask
-from vision_flan.errors import Location
+from vision_flan.errors import HubError, Location
 from vision_flan.hub.waiting import Patience
+from vision_flan.report import human_bytes
 
 REPO_TYPE = "dataset"
 PARALLEL_DOWNLOADS = 8
+#: Bytes that are read of a manifest or a card, which are far smaller: the repository may be anybody's.
+MOST_TEXT = 64 * 2**20
 
 
 def git_oid(content: bytes) -> str:
@@ -86,19 +89,36 @@ class Reader:
         return Remote(self.repo_id, revision, head, listed, self._tasks(head, listed), tags)
 
     def text(self, path: str, revision: str) -> str:
-        """A small file of the repository."""
+        """A small file of the repository.
+
+        Raises:
+            HubError: it is larger than `MOST_TEXT`, or not text.
+        """
         url = hf_hub_url(
             self.repo_id, path, repo_type=REPO_TYPE, revision=revision, endpoint=self.api.endpoint
         )
+        content = self.patience.call(f"reading {path}", lambda: self._small(url, path))
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise HubError(f"not text in UTF-8: {error.reason}", where=self._place(path)) from error
 
-        def get() -> str:
-            response = http_backoff(
-                "GET", url, headers=build_hf_headers(token=self.api.token), follow_redirects=True
-            )
+    def _small(self, url: str, path: str) -> bytes:
+        headers = build_hf_headers(token=self.api.token)
+        content = bytearray()
+        with http_stream_backoff("GET", url, headers=headers, follow_redirects=True) as response:
             hf_raise_for_status(response)
-            return bytes(response.content).decode("utf-8")
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MOST_TEXT:
+                    raise HubError(
+                        f"larger than {human_bytes(MOST_TEXT)}, so it is none of ours",
+                        where=self._place(path),
+                    )
+        return bytes(content)
 
-        return self.patience.call(f"reading {path}", get)
+    def _place(self, path: str) -> Location:
+        return Location(f"{self.repo_id}/{path}")
 
     def _head(self, revision: str) -> str | None:
         try:
@@ -123,6 +143,6 @@ class Reader:
         new = [path for path, oid in paths.items() if oid not in self._known]
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             for path, text in zip(new, pool.map(lambda path: self.text(path, head), new), strict=True):
-                self._known[paths[path]] = PublishedTask.from_json(text, Location(f"{self.repo_id}/{path}"))
+                self._known[paths[path]] = PublishedTask.from_json(text, self._place(path))
         tasks = (self._known[oid] for _, oid in sorted(paths.items()))
         return {task.task: task for task in tasks}

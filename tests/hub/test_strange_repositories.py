@@ -1,0 +1,59 @@
+"""A repository may be anybody's: what is read of it is bounded, and is text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+
+from tests.hub_server.publishing import Publish
+from vision_flan.errors import HubError, VflanError
+from vision_flan.hub import remote
+from vision_flan.hub.remote import Reader
+from vision_flan.hub.waiting import Patience
+from vision_flan.report import Silent
+
+REPO = "ORG/vision-flan"
+PATH = "manifest/ocr_one.json"
+
+
+def put(api: HfApi, content: bytes) -> None:
+    api.upload_file(path_or_fileobj=content, path_in_repo=PATH, repo_id=REPO, repo_type="dataset")
+
+
+def read(api: HfApi) -> remote.Remote:
+    return Reader(api, REPO, Patience(Silent())).read("main")
+
+
+def test_a_manifest_without_end_is_not_read_to_its_end(
+    api: HfApi, publish: Publish, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(folder)
+    monkeypatch.setattr(remote, "MOST_TEXT", 100_000)
+    put(api, b" " * 200_000)
+    with pytest.raises(HubError, match=r"larger than .*, so it is none of ours") as caught:
+        read(api)
+    assert caught.value.where is not None and PATH in str(caught.value.where)
+
+
+def test_a_manifest_that_is_no_text_is_said_with_its_place(
+    api: HfApi, publish: Publish, folder: Path
+) -> None:
+    publish(folder)
+    put(api, b'{"task": "\xff\xfe"}')
+    with pytest.raises(HubError, match="not text in UTF-8"):
+        read(api)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}", b"null", b'{"task": ' + b"[" * 100_000, b"\x1b[2J{}", b'{"task": 1}']
+)
+def test_a_manifest_of_somebody_else_s_is_refused_without_a_traceback(
+    api: HfApi, publish: Publish, folder: Path, content: bytes
+) -> None:
+    publish(folder)
+    put(api, content)
+    with pytest.raises(VflanError, match="not a manifest") as caught:
+        read(api)
+    assert "\x1b" not in str(caught.value)
