@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.folders_of_users import FOLDERS, kaggle_competition, one_hot, put, roboflow_coco, yolo
+from tests.folders_of_users import (
+    FOLDERS,
+    boxes_in_csv,
+    hub_image_folder,
+    kaggle_competition,
+    one_hot,
+    put,
+    roboflow_coco,
+    yolo,
+)
 from vision_flan.errors import ExitCode
 
 
@@ -99,3 +108,38 @@ def test_a_dry_run_shows_the_files_as_they_would_be(typed: Any, tmp_path: Path) 
     shown = typed("new", "things", "things_task", "--raw", "raw", "--dry-run")
     assert "would write task_specs/things/things_task.yaml:" in shown and "target: " in shown
     assert not (tmp_path / "mine/task_specs").exists()
+
+
+def _renamed_columns(folder: Path, names: Mapping[str, str]) -> None:
+    """Give columns of the CSV files other names."""
+    for path in folder.rglob("*.csv"):
+        head, newline, rest = path.read_text("utf-8").partition("\n")
+        renamed = ",".join(names.get(name, name) for name in head.split(","))
+        path.write_text(renamed + newline + rest, "utf-8")
+
+
+ODD_NAMES = {
+    "image_id": "Image Id",
+    "label": "The Label",
+    "filename": "File Name",
+    "class": "Class (of the sign)",
+    "file_name": "File Name",
+    "image": "Image name",
+    "caption": "Caption in English",
+    "comment": "Comment Text",
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [(kaggle_competition, "options"), (kaggle_competition, "yes_no"), (boxes_in_csv, "options"),
+     (boxes_in_csv, "yes_no"), (hub_image_folder, "options"), (one_hot, "options")],
+    ids=lambda one: getattr(one, "__name__", str(one)),
+)  # fmt: skip
+def test_names_of_columns_may_have_spaces(
+    make: Callable[[Path], None], form: str, typed: Any, compiled: Any, tmp_path: Path
+) -> None:
+    make(tmp_path / "raw/things")
+    _renamed_columns(tmp_path / "raw/things", ODD_NAMES)
+    assert " -> " in typed("new", "things", "things_task", "--raw", "raw", "--yes", "--form", form)
+    assert compiled("things_task")[0]["image"].size == (48, 36)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vision_flan.errors import SpecError
-from vision_flan.propose.images import fields_of
-from vision_flan.propose.records import record_keys, safe_name
+from vision_flan.propose.images import fields_of, safe_name
+from vision_flan.propose.records import record_keys
 from vision_flan.propose.source import Source, sql_name, sql_text, turn_fields
 from vision_flan.review.instruction_rules import CLOSINGS
 from vision_flan.review.task_rules import looks_raw

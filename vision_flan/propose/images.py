@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vision_flan.propose.table import Table
+from vision_flan.propose.types import PLAIN_NAME
 
 #: A number at the end of a name, which words may precede, but no digits as in a checksum.
 _NUMBER_AT_END = re.compile(r"(?:\A|[/_. -])[A-Za-z]*(\d{1,18})\.[^./]*\Z")
@@ -45,6 +46,7 @@ class Reference:
 
     def of(self, field: str) -> str:
         """The same for a field of another name."""
+        field = safe_name(field)
         if not self.prefix and not self.ending:
             return field
         shown = f"{field} | pad({self.digits})" if self.digits else field
@@ -102,9 +104,25 @@ class ImageIndex:
         return found
 
 
+def safe_name(name: str) -> str:
+    """A column's name as Jinja can read it."""
+    return name if PLAIN_NAME.match(name) else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "field"
+
+
+def spelled(name: str) -> str:
+    """A column's name as names are compared: "Image Id" and "image-id" are image_id."""
+    return re.sub(r"\W+", "_", name.lower()).removesuffix("_")
+
+
 def fields_of(image: str) -> list[str]:
     """The fields that the `image` of a task names."""
     return re.findall(r"{{ (\w+)", image) or [image]
+
+
+def columns_of(image: str, columns: Iterable[str]) -> list[str]:
+    """The columns of a table behind the fields that the `image` of a task names."""
+    by_field = {safe_name(column): column for column in columns}
+    return [by_field[name] for name in fields_of(image) if name in by_field]
 
 
 def references(table: Table, index: ImageIndex) -> list[Reference]:
@@ -151,7 +169,7 @@ def _best(
 
 def _by_number(name: str, rows: Sequence[Mapping[str, object]], index: ImageIndex) -> Reference | None:
     """A column of numbers that images are named by, as in `COCO_val2014_000000000042.jpg`."""
-    if name.lower() not in _NUMBER_NAMES:
+    if spelled(name) not in _NUMBER_NAMES:
         return None
     values = [value for row in rows if (value := _whole_number(row.get(name))) is not None]
     counts = Counter(way for value in values for way in index.around_number(value))

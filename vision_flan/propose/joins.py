@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vision_flan.propose.images import Reference, fields_of
-from vision_flan.propose.source import ANSWERS, QUESTIONS, Source, named, set_split, sql_name
+from vision_flan.propose.images import Reference, columns_of, safe_name
+from vision_flan.propose.source import ANSWERS, QUESTIONS, Source, as_field, named, set_split, sql_name
 from vision_flan.propose.table import Table
 
 
@@ -42,8 +42,11 @@ def _joined(asked: Table, answered: Table, ref: Reference, names: tuple[str, str
     source.used = (asked, answered)
     source.image = ref.jinja
     set_split(source)
-    own = [key, *fields_of(source.image), question, *([source.split] if source.split else [])]
+    images = columns_of(source.image, asked.columns)
+    plain = [name for name in images if safe_name(name) == name]
+    own = [key, *plain, question, *([source.split] if source.split else [])]
     fields = [f"q.{sql_name(name)}" for name in dict.fromkeys(own)]
+    fields += [f"q.{as_field(name)}" for name in images if name not in plain]
     source.sql = (
         f"SELECT {', '.join(fields)}, a.{sql_name(answer)}\n"
         f"FROM {sql_name(asked.name)} AS q JOIN {sql_name(answered.name)} AS a "

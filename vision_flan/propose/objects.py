@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vision_flan.propose.images import fields_of
-from vision_flan.propose.source import Source, sql_name, sql_text
+from vision_flan.propose.images import columns_of, safe_name, spelled
+from vision_flan.propose.source import Source, as_field, sql_name, sql_text
 from vision_flan.propose.table import Column, Table, name_field
 
 #: Columns of a box, in lower case: a row with one of them is an object of an image.
@@ -31,12 +31,17 @@ def with_objects(source: Source) -> Source:
 
 def _kept(source: Source) -> list[str]:
     """The fields of an image and its split."""
-    known = [name for name in fields_of(source.image) if name in source.table.columns]
+    known = columns_of(source.image, source.table.columns)
     return list(dict.fromkeys([*known, *([source.split] if source.split else [])]))
 
 
+def _as_fields(source: Source) -> str:
+    """The same in SQL, those of an image under names that Jinja can read."""
+    return ", ".join(sql_name(name) if name == source.split else as_field(name) for name in _kept(source))
+
+
 def _view(source: Source, name: str, sql: str, values: Mapping[object, int]) -> Source:
-    fields = [sql_name(one) for one in _kept(source) if one in fields_of(source.image)]
+    fields = [safe_name(one) for one in columns_of(source.image, source.table.columns)]
     key = " || '/' || ".join(fields)
     return replace(source, view=name, sql=sql, key=key, label="label", values=values, has_objects=True)
 
@@ -47,7 +52,7 @@ def _of_documents(source: Source) -> Source | None:
         if field := name_field(kind):
             kept = ", ".join(map(sql_name, _kept(source)))
             sql = (
-                f"SELECT {kept}, o.{sql_name(field)} AS label\n"
+                f"SELECT {_as_fields(source)}, o.{sql_name(field)} AS label\n"
                 f"FROM (SELECT {kept}, unnest({sql_name(name)}) AS o FROM {sql_name(table.name)})\n"
             )
             return _view(source, "objects", sql, dict(table.inside[name].most_common()))
@@ -56,12 +61,11 @@ def _of_documents(source: Source) -> Source | None:
 
 def _of_rows(source: Source) -> Source | None:
     table = source.table
-    boxes = any(name.lower() in _BOXES for name in (*table.columns, *table.nested))
-    images = [table.columns[name] for name in fields_of(source.image) if name in table.columns]
+    boxes = any(spelled(name) in _BOXES for name in (*table.columns, *table.nested))
+    images = [table.columns[name] for name in columns_of(source.image, table.columns)]
     if not (boxes and images and source.label) or any(column.is_unique for column in images):
         return None
-    kept = ", ".join(map(sql_name, _kept(source)))
-    sql = f"SELECT {kept}, {sql_name(source.label)} AS label\nFROM {sql_name(table.name)}\n"
+    sql = f"SELECT {_as_fields(source)}, {sql_name(source.label)} AS label\nFROM {sql_name(table.name)}\n"
     return _view(source, "objects", sql, source.values)
 
 
@@ -71,13 +75,13 @@ def _of_flags(source: Source) -> Source | None:
     if len(flags) < _FEWEST_FLAGS or source.label not in ("", *flags):
         return None
     table = source.table
-    kept = ", ".join(map(sql_name, _kept(source)))
+    kept, fields = ", ".join(map(sql_name, _kept(source))), _as_fields(source)
     one = {name: "'1'" if table.columns[name].kind == "VARCHAR" else "1" for name in flags}
     listed = ",\n    ".join(
         f"CASE WHEN {sql_name(name)} = {one[name]} THEN {sql_text(name)} END" for name in flags
     )
     sql = (
-        f"SELECT {kept}, label\nFROM (SELECT {kept}, unnest(list_value(\n    {listed})) AS label "
+        f"SELECT {fields}, label\nFROM (SELECT {kept}, unnest(list_value(\n    {listed})) AS label "
         f"FROM {sql_name(table.name)})\nWHERE label IS NOT NULL\n"
     )
     made = _view(source, "labeled", sql, _flagged(table, flags))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vision_flan.propose.images import fields_of
-from vision_flan.propose.source import Source, sql_name, sql_text
+from vision_flan.propose.images import columns_of, fields_of, safe_name
+from vision_flan.propose.source import Source, as_field, sql_name, sql_text
 from vision_flan.propose.types import PLAIN_NAME
 
 
@@ -21,7 +21,8 @@ def record_keys(source: Source, *, sql: str = "") -> dict[str, object]:
         keys["table"] = source.name
         if condition:
             keys["where"] = condition
-    keys["key"] = source.key
+    selected = "sql" in keys and not sql and not source.view
+    keys["key"] = _plain_key(source) if selected else source.key
     if source.images:
         keys["compose"] = {"grids": [{"images": "images", "columns": 2, "captions": "Image {n}"}]}
     else:
@@ -30,8 +31,24 @@ def record_keys(source: Source, *, sql: str = "") -> dict[str, object]:
 
 
 def _odd_names(source: Source) -> bool:
-    used = (source.label, source.question, source.answer, source.caption, source.turns)
+    used = [source.label, source.question, source.answer, source.caption, source.turns]
+    if not source.view:
+        used += columns_of(source.image, source.table.columns)
     return any(name and not PLAIN_NAME.match(name) for name in used)
+
+
+def _odd_columns_of_key(source: Source) -> list[str]:
+    return [
+        name for name in source.table.columns if not PLAIN_NAME.match(name) and sql_name(name) in source.key
+    ]
+
+
+def _plain_key(source: Source) -> str:
+    """The key by the names of the SELECT, which Jinja can read."""
+    key = source.key
+    for name in _odd_columns_of_key(source):
+        key = key.replace(sql_name(name), safe_name(name))
+    return key
 
 
 def _select(source: Source, condition: str) -> str:
@@ -39,19 +56,19 @@ def _select(source: Source, condition: str) -> str:
     used = [
         one for one in (source.label, source.question, source.answer, source.caption, source.turns) if one
     ]
-    fields = [
-        f"{sql_name(name)} AS {safe_name(name)}" if safe_name(name) != name else sql_name(name)
-        for name in used
-    ]
+    fields = [as_field(name) for name in used]
     key_fields = re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r"'[^']*'", "", source.key))
     fields += [
         name for name in dict.fromkeys(key_fields) if name in source.table.columns and name not in used
     ]
+    fields += [as_field(name) for name in _odd_columns_of_key(source) if name not in used]
     if source.images:
         fields.append(f"{_image_list(source)} AS images")
     else:
-        names = fields_of(source.image)
-        fields += [sql_name(name) for name in names if name not in used and name not in fields]
+        known = () if source.view else source.table.columns
+        names = columns_of(source.image, known) or fields_of(source.image)
+        fields += [as_field(name) for name in names if name not in used]
+    fields = list(dict.fromkeys(fields))
     where = f"\nWHERE {condition}" if condition else ""
     return f"SELECT {', '.join(fields)}\nFROM {sql_name(source.name)}{where}\n"
 
@@ -66,8 +83,3 @@ def _image_list(source: Source) -> str:
         name = sql_name(source.images[0])
         return f"list_transform({name}, lambda x: {around[0]}x{around[1]})" if any(around) else name
     return "list_value(" + ", ".join(around[0] + sql_name(name) + around[1] for name in source.images) + ")"
-
-
-def safe_name(name: str) -> str:
-    """A column's name as Jinja can read it."""
-    return name if PLAIN_NAME.match(name) else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "field"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vision_flan.propose.images import fields_of
+from vision_flan.propose.images import columns_of, safe_name, spelled
 from vision_flan.propose.paths import meaning_of_split
 from vision_flan.propose.table import Column, Table
 
@@ -123,11 +123,11 @@ def named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
     )
     for wanted in names:
         for column in columns:
-            if column.lower() == wanted:
+            if spelled(column) == wanted:
                 return column
     for wanted in names:
         for column in columns:
-            parts = column.lower().replace("-", "_").split("_")
+            parts = spelled(column).split("_")
             if wanted in parts and parts[-1] not in _ABOUT:
                 return column
     return ""
@@ -135,7 +135,7 @@ def named(table: Table, names: Sequence[str], *, nested: bool = False) -> str:
 
 def _label(table: Table, source: Source) -> str:
     """The column of few values that is named like a label, or the only one of few values."""
-    taken = {*fields_of(source.image), source.question, source.caption, *source.images}
+    taken = {*columns_of(source.image, table.columns), source.question, source.caption, *source.images}
     few = {
         name: column
         for name, column in table.plain()
@@ -144,11 +144,11 @@ def _label(table: Table, source: Source) -> str:
         and _is_label(column, table.count)
         and not _is_split(table, name)
     }
-    few = dict(sorted(few.items(), key=lambda item: bool(_ABOVE & set(item[0].lower().split("_")))))
+    few = dict(sorted(few.items(), key=lambda item: bool(_ABOVE & set(spelled(item[0]).split("_")))))
     for wanted in _LABELS:
         for name in few:
-            parts = name.lower().replace("-", "_").split("_")
-            if name.lower() == wanted or wanted in parts or f"{wanted}s" in parts:
+            parts = spelled(name).split("_")
+            if spelled(name) == wanted or wanted in parts or f"{wanted}s" in parts:
                 return name
     texts = [name for name, column in few.items() if column.kind == "VARCHAR" and name not in _OF_PATHS]
     return texts[0] if len(texts) == 1 else ""
@@ -189,14 +189,14 @@ def key_of(table: Table, image: str = "") -> str:
     unique = [name for name, column in table.plain() if column.is_unique]
     for wanted in _KEYS:
         for name in unique:
-            if name.lower() == wanted:
+            if spelled(name) == wanted:
                 return sql_name(name)
     if table.reader == "files":
         return "path"
     for name in unique:
-        if name.lower().endswith(("_id", "id", "file_name", "filename", "path", "image")):
+        if spelled(name).endswith(("_id", "id", "file_name", "filename", "path", "image")):
             return sql_name(name)
-        if name in fields_of(image):
+        if name in columns_of(image, [name]):
             return sql_name(name)
     return "_file || '#' || _index"
 
@@ -205,6 +205,12 @@ def sql_name(name: str) -> str:
     """A column in SQL."""
     plain = name.replace("_", "a").isalnum() and name.isascii() and not name[0].isdigit()
     return name if plain and name.lower() not in _RESERVED else '"' + name.replace('"', '""') + '"'
+
+
+def as_field(name: str) -> str:
+    """A column in SQL, under a name that Jinja can read."""
+    safe = safe_name(name)
+    return sql_name(name) if safe == name else f"{sql_name(name)} AS {safe}"
 
 
 def sql_text(text: str) -> str:
@@ -222,7 +228,7 @@ _RESERVED = frozenset(
 
 def _is_split(table: Table, name: str) -> bool:
     values = table.values(name)
-    named = name.lower() in _SPLIT_NAMES
+    named = spelled(name) in _SPLIT_NAMES
     return (
         bool(values) and all(meaning_of_split(str(value)) for value in values) and (named or len(values) > 1)
     )
