@@ -22,6 +22,7 @@ from vision_flan.cli.main import COMMANDS, run
 from vision_flan.cli.main import vflan as group
 from vision_flan.cli.options import LocalPath
 from vision_flan.errors import ExitCode, Location, VflanError
+from vision_flan.miniatures import registry
 
 #: Moves the cursor, sets the window's title, and colors, if a terminal gets them.
 HOSTILE = "a\x1b[2J\x1b]0;owned\x07\x9b31m\u202eb"
@@ -134,10 +135,8 @@ def test_every_path_of_a_command_refuses_a_url(command: str, parameter: str) -> 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["compile", "--task", "ocr_textocr", "--out"],
         ["compile", "--task", "ocr_textocr", "--raw"],
         ["compile", "--plan"],
-        ["verify"],
         ["fetch", "textocr", "--dry-run", "--raw"],
         ["list", "--present"],
         ["show", "ocr_textocr", "--raw"],
@@ -160,6 +159,31 @@ def test_a_url_in_place_of_a_folder_is_a_wrong_argument_and_makes_no_folder(
     assert run(group, [*arguments, url]) == ExitCode.USAGE
     assert "is a URL" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["compile", "--task", "ocr_textocr", "--out"], ["verify"]])
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("HF://x", ExitCode.USAGE, "is on the Hub; compile into a folder, then `vflan publish` it"),
+        ("s3://a:b@bucket/x", ExitCode.USAGE, "has a password"),
+        ("nosuch://bucket/x", ExitCode.SYSTEM, "there is no such kind of store"),
+    ],
+)
+def test_a_url_that_is_no_place_of_a_store_is_refused_and_makes_no_folder(
+    arguments: list[str],
+    url: str,
+    code: ExitCode,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.make("textocr", tmp_path / "raw", 2, seed=0)
+    monkeypatch.chdir(tmp_path)
+    assert run(group, [*arguments, url]) == code
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_a_url_in_a_variable_or_a_table_is_refused_too(

@@ -10,6 +10,7 @@ import pytest
 from tests.docs import provoked_files, provoked_machine  # noqa: F401  they register what they provoke
 from tests.docs.bench import PROVOKED, Bench
 from tests.docs.console import matches
+from vision_flan.raw.web import PRIVATE_HOSTS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 _ENTRY = re.compile(r"^### (?P<heading>[^\n]+)\n\n```text\n(?P<message>.*?)\n```\n", re.MULTILINE | re.DOTALL)
@@ -28,6 +29,7 @@ def test_a_message_is_as_the_document_prints_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv(PRIVATE_HOSTS, "1")  # servers of this machine
     printed = PROVOKED[heading](Bench(tmp_path, monkeypatch, capfd))
     message = ENTRIES[heading]
     assert matches(f"...\n{message}\n...", f"\n{printed}\n"), f"shows\n{message}\nbut it prints\n{printed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -116,6 +117,10 @@ def open_environment(folder: Path) -> Any:
     status = (folder / "data.mdb").stat()
     file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     environment = _OPEN.get(name)
+    if environment is not None and _FILES[name] != file:
+        environment = None
+        gc.collect()  # who had it open may be done with it, and not collected yet
+        environment = _OPEN.get(name)
     if environment is not None and _FILES[name] != file:
         raise BadRawError(
             "the LMDB environment was replaced while it was open", where=Location(folder), hint="start again"
