@@ -74,7 +74,7 @@ def test_a_fault_of_ours_shows_its_traceback_when_asked(toy: Toy) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_the_worker_ends_with_the_command(toy: Toy, tmp_path: Path, number: int) -> None:
     note = tmp_path / "worker"
-    body = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(3)"
+    body = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(15)"
     *start, script = on_specs(toy.root)
     command = [*start, PATCH.format(fault=body) + script, "compile", "--task", "toy_color"]
     with subprocess.Popen(
