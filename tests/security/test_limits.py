@@ -71,6 +71,12 @@ def test_a_fault_of_ours_shows_its_traceback_when_asked(toy: Toy) -> None:
     assert "Traceback" in compile_with(toy, "1 / 0", VFLAN_TRACEBACK="1").stderr
 
 
+def _as_from_a_terminal() -> None:
+    """Signals end the command, also where the tests run under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_the_worker_ends_with_the_command(toy: Toy, tmp_path: Path, number: int) -> None:
     note = tmp_path / "worker"
@@ -81,7 +87,7 @@ def test_the_worker_ends_with_the_command(toy: Toy, tmp_path: Path, number: int)
         [*command, "--raw", str(toy.raw), "--out", str(toy.out)],
         env=environment(),
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_as_from_a_terminal,
     ) as process:
         until(lambda: note.exists() and note.read_text() != "")
         process.send_signal(number)
