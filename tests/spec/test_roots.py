@@ -94,6 +94,26 @@ def test_a_name_that_the_package_has_is_reported(mine: Path, capsys: pytest.Capt
     assert "the task id 'ocr_textocr' is taken by textocr/ocr_textocr.yaml" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["show"], ["validate"], ["compile", "--raw", "raw", "--task"]])
+def test_a_task_that_another_root_has_too_is_refused_unless_they_are_alike(
+    mine: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Catalog.default().task_files["ocr_textocr"]
+    copy = mine / "task_specs/textocr/ocr_textocr.yaml"
+    copy.parent.mkdir()
+    copy.write_text(shipped.read_text("utf-8"), "utf-8")
+    assert run(vflan, ["show", "ocr_textocr", "--root", str(mine)]) == ExitCode.OK
+    copy.write_text(shipped.read_text("utf-8").replace("title: ", "title: My "), "utf-8")
+    capsys.readouterr()
+    assert run(vflan, [*command, "ocr_textocr", "--root", str(mine)]) == ExitCode.FAILED
+    captured = capsys.readouterr()
+    assert "the task id 'ocr_textocr' is taken by textocr/ocr_textocr.yaml" in captured.out + captured.err
+
+
+def test_a_shipped_task_is_valid_beside_a_root_of_ones_own(mine: Path) -> None:
+    assert run(vflan, ["validate", "ocr_textocr", "--root", str(mine)]) == ExitCode.OK
+
+
 def test_a_package_can_register_a_root(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     shutil.copytree(mine, site / "pet_tasks")

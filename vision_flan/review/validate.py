@@ -15,7 +15,7 @@ from pathlib import Path
 from vision_flan.errors import Location, SpecError
 from vision_flan.report import Reporter, Silent
 from vision_flan.review.bound import BoundTask, bind_task
-from vision_flan.review.catalog_rules import CATALOG_RULES
+from vision_flan.review.catalog_rules import CATALOG_RULES, duplicate_id
 from vision_flan.review.dataset_rules import DATASET_RULES
 from vision_flan.review.instruction_rules import INSTRUCTION_RULES, median_words, similar_instructions
 from vision_flan.review.layout import layout
@@ -100,6 +100,9 @@ def validate(
     if tasks is None:
         checked.add(found for rule in CATALOG_RULES for found in rule(catalog, checked.bound))
         checked.add(similar_instructions(checked.bound))
+    else:
+        taken = duplicate_id(catalog, checked.bound)
+        checked.add(found for found in taken if Path(found.file).stem in chosen)
     if rendered:
         for made in render_miniatures(catalog, _renderable(checked), report or Silent()):
             checked.add(found for lint in LINTS for found in lint(checked.bound[made.task], made))

@@ -13,7 +13,7 @@ from vision_flan.spec.findings import Finding, as_text
 from vision_flan.spec.license import License, Source, evidence_from
 from vision_flan.spec.model import DatasetSpec, TaskSpec, dataset_from, lender_of, task_from
 from vision_flan.spec.nearest import did_you_mean
-from vision_flan.spec.roots import Root
+from vision_flan.spec.roots import Root, refuse_another
 from vision_flan.spec.roots import roots as all_roots
 from vision_flan.spec.schema import check_schema
 from vision_flan.spec.text import Document, load_yaml
@@ -25,7 +25,7 @@ class Catalog:
     """The specs of one root, or of several.
 
     A root may add tasks to a dataset of an earlier root. Where two have the same name, the earlier one
-    counts; `vflan validate --all` reports it.
+    counts if they are alike, and it is an error to ask for it if they differ.
 
     Args:
         specs: folder with `<dataset>/dataset.yaml`, `<dataset>/<task id>.yaml` and `suites/`.
@@ -170,9 +170,14 @@ class Catalog:
         return self.suites[name]
 
     def task(self, name: str) -> TaskSpec:
-        """A task by id or alias, checked against the schema."""
+        """A task by id or alias, checked against the schema.
+
+        Raises:
+            SpecError: no such task, a spec with errors, or two roots with a different one each.
+        """
         task = self.resolve(name)
         if task not in self._tasks:
+            refuse_another(self.roots, self.task_files[task], f"*/{task}.yaml", f"the task id {task!r}")
             document = _checked(self.task_files[task], "task")
             self._tasks[task] = self.bind_task(document)
         return self._tasks[task]
@@ -187,6 +192,7 @@ class Catalog:
             path = self.dataset_files.get(slug)
             if path is None:
                 raise _unknown("dataset", slug, self.dataset_files, asked)
+            refuse_another(self.roots, path, f"{slug}/dataset.yaml", f"the dataset {slug!r}")
             self._datasets[slug] = self.bind_dataset(_checked(path, "dataset"))
         return self._datasets[slug]
 
@@ -244,15 +250,16 @@ class Catalog:
         Raises:
             SpecError: the file is not YAML, or an entry is not a mapping.
         """
-        path = self.specs / "sources.yaml"
-        if not path.exists():
-            return {}
-        document = load_yaml(path)
-        entries = document.data if isinstance(document.data, dict) else {}
-        for key, about in entries.items():
-            if not isinstance(about, dict):
-                raise SpecError(f"{key} is not a mapping", where=document.place(key))
-        return entries
+        found: dict[str, Mapping[str, object]] = {}
+        for path in (root.specs / "sources.yaml" for root in reversed(self.roots)):
+            if path.exists():
+                document = load_yaml(path)
+                entries = document.data if isinstance(document.data, dict) else {}
+                for key, about in entries.items():
+                    if not isinstance(about, dict):
+                        raise SpecError(f"{key} is not a mapping", where=document.place(key))
+                found |= entries
+        return found
 
     def dataset_of(self, task: TaskSpec) -> DatasetSpec:
         """The dataset that a task's spec names."""

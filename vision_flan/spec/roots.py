@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.spec.files import read_text
 
 #: Entry points of this group name a package whose folder is a root. No code of it runs.
 GROUP = "vision_flan.roots"
@@ -107,3 +108,23 @@ def _folder_of(entry: EntryPoint) -> Path:
             hint=f"fix the package that registers it: {entry.dist.name if entry.dist else 'unknown'}",
         )
     return folder
+
+
+def refuse_another(roots: Sequence[Root], first: Path, pattern: str, what: str) -> None:
+    """Refuse a name that other roots give another file: one of them would be left out without a word.
+
+    Args:
+        first: the file that counts, of the earliest root.
+        pattern: of files with the same name, below `task_specs/`.
+
+    Raises:
+        SpecError: such a file differs from the first.
+    """
+    others = (path for root in roots[1:] for path in sorted(root.specs.glob(pattern)) if path != first)
+    for other in others:
+        if read_text(other) != read_text(first):
+            raise SpecError(
+                f"{what} is taken by {first.parent.name}/{first.name} of another root",
+                where=Location(other),
+                hint="give it another name, here and in its instruction",
+            )
