@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
+from tests.chromium import chromium
 from tests.raw_folder import RawFolder
 from tests.toy import Toy
 from vision_flan.cli.main import run, vflan
@@ -36,6 +38,13 @@ def folder(tmp_path: Path) -> RawFolder:
     root = tmp_path / "toy"
     root.mkdir()
     return RawFolder(root)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The machine's Chromium; a test is skipped where there is none."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

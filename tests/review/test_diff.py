@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
 
+from tests.chromium import chromium
 from tests.toy import Toy, square
 from vision_flan.cli.main import run, vflan
 from vision_flan.errors import ExitCode
@@ -263,8 +263,7 @@ def test_the_page_marks_words_shows_both_images_and_runs_no_script_of_the_data(
     assert "<ins>" in html and "<del>" in html and HOSTILE not in html
     assert HOSTILE in unescape(html.replace("<ins>", "").replace("</ins>", ""))
     assert html.count('<img src="data:image/png;base64,') == 13  # of one, before and after
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+    with chromium() as browser:
         page = browser.new_page()
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))
@@ -282,7 +281,6 @@ def test_the_page_marks_words_shows_both_images_and_runs_no_script_of_the_data(
         assert page.locator("section:visible").count() == 0
         assert page.title() != "owned"
         assert problems == []
-        browser.close()
 
 
 @pytest.mark.parametrize(

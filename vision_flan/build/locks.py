@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from vision_flan.build.store_lock import held
+from vision_flan.build.store_lock import held, is_held
 from vision_flan.errors import Location, MachineError
 from vision_flan.places.place import P, Place
 from vision_flan.places.remote import RemotePath
@@ -95,9 +95,9 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise _is_held(path, holder, "wait for it") from error
+            raise is_held(path.parent, holder, "wait for it") from error
         if not wait and _is_held_elsewhere(path, holder):
-            raise _is_held(path, holder, f"wait for it; if it was killed, for {_STALE:.0f} seconds")
+            raise is_held(path.parent, holder, f"wait for it; if it was killed, for {_STALE:.0f} seconds")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
@@ -110,14 +110,6 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
             done.set()
             beat.join()
             file.truncate(0)
-
-
-def _is_held(path: Path, holder: str, hint: str) -> MachineError:
-    return MachineError(
-        f"another compile of this task is running in this folder: {holder or 'unknown'}",
-        where=Location(path.parent),
-        hint=f"{hint}, or compile into another --out",
-    )
 
 
 def _is_held_elsewhere(path: Path, holder: str) -> bool:

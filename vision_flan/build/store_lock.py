@@ -114,8 +114,8 @@ def still_held(lock: RemotePath) -> None:
     mine = _holding[lock.url]
     holder = _read(lock)
     if holder is None or holder.token != mine.token:
-        raise _is_held(
-            lock, str(holder or "unknown"), "nothing was installed by this one; wait for the other"
+        raise is_held(
+            _folder(lock), str(holder or ""), "nothing was installed by this one; wait for the other"
         )
 
 
@@ -131,14 +131,14 @@ def _take(lock: RemotePath, mine: _Holder) -> None:
             _watch(lock, content)
         _write(lock, mine, replaces=tag)
     if not _is(lock, mine):
-        raise _is_held(lock, str(_read(lock) or "unknown"), "wait for it")
+        raise is_held(_folder(lock), str(_read(lock) or ""), "wait for it")
 
 
 def _write(lock: RemotePath, mine: _Holder, *, new: bool = False, replaces: str = "") -> None:
     try:
         lock.write_bytes(mine.to_bytes(), new=new, replaces=replaces)
     except FileExistsError:  # another process was there first
-        raise _is_held(lock, str(_read(lock) or "unknown"), "wait for it") from None
+        raise is_held(_folder(lock), str(_read(lock) or ""), "wait for it") from None
 
 
 def _watch(lock: RemotePath, content: bytes) -> None:
@@ -155,7 +155,7 @@ def _watch(lock: RemotePath, content: bytes) -> None:
         except FileNotFoundError:
             now = b""  # its holder has ended: whoever tries again may have it
         if now != content:
-            raise _is_held(lock, str(_Holder.of(now) or _Holder.of(content) or "unknown"), "wait for it")
+            raise is_held(_folder(lock), str(_Holder.of(now) or _Holder.of(content) or ""), "wait for it")
 
 
 def _keep_fresh(lock: RemotePath, mine: _Holder, done: threading.Event) -> None:
@@ -178,10 +178,15 @@ def _read(lock: RemotePath) -> _Holder | None:
         return None
 
 
-def _is_held(lock: RemotePath, holder: str, hint: str) -> MachineError:
+def _folder(lock: RemotePath) -> str:
+    return lock.url.rpartition("/")[0]
+
+
+def is_held(folder: object, holder: str, hint: str) -> MachineError:
+    """The error that another process holds the lock of a task."""
     return MachineError(
-        f"another compile of this task is running in this folder: {holder}",
-        where=Location(lock.url.rpartition("/")[0]),
+        f"another compile of this task is running in this folder: {holder or 'unknown'}",
+        where=Location(str(folder)),
         hint=f"{hint}, or compile into another --out",
     )
 

@@ -123,18 +123,16 @@ class RawDataset:
         """A text that changes when a file does: its size, its time in nanoseconds, its folder or archive.
 
         An archive is checked once, when it is opened; `changed_archive` checks again. A change that keeps
-        size and time goes unnoticed.
-
-        Returns:
-            "" for a missing file.
+        size and time goes unnoticed. "" stands for a missing file.
 
         Raises:
             BadRawError: the path leaves the folder.
             MachineError: access is refused.
         """
         refuse_unsafe(path)
-        status = self._disk.status(path)  # where nearly all are; `_located` looks there too
-        if status is not None:
+        if (
+            status := self._disk.status(path)
+        ) is not None:  # where nearly all are; `_located` looks there too
             return self._stamp_of(status)
         for raw, found in self._located(path):
             return raw._stamp_of(found)
