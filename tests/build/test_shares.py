@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.build.killed import REPOSITORY, kill_at_random_points
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.job import Options
 from vision_flan.build.many import select
@@ -25,7 +23,6 @@ from vision_flan.errors import SpecError
 from vision_flan.miniatures import registry
 from vision_flan.spec.catalog import Catalog
 
-REPOSITORY = Path(__file__).parents[2]
 DATASETS = ("textocr", "raven", "dtd", "ok_vqa")
 
 
@@ -157,20 +154,10 @@ def test_killed_at_random_points_the_same_command_ends_in_the_same_files(
     """The processes of a run are killed, most of them several times, until one run is left to end."""
     code = "import sys; from vision_flan.cli.main import main; main()"
     command = [sys.executable, "-c", code, *arguments(raw, tasks, tmp_path, "--jobs", str(jobs))]
-    draw, kills = random.Random(jobs), 0
-    while kills < 10:
-        with subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        ) as running:  # fmt: skip
-            try:
-                running.wait(draw.uniform(0.3, 3.0))
-                assert running.stderr is not None
-                assert running.returncode == 0, running.stderr.read()
-                break
-            except subprocess.TimeoutExpired:
-                running.send_signal(signal.SIGKILL)
-                kills += 1
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    kills = 0
+    for _ in kill_at_random_points(command, environment, kills=10, seconds=(0.3, 3.0), seed=str(jobs)):
+        kills += 1
         assert is_whole(tmp_path)
     time.sleep(0.2)  # workers end with their parent, within a moment
     assert kills and run(vflan, command[3:]) == 0

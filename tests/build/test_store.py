@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import vision_flan as vf
+from tests.build.killed import kill_at_random_points
 from tests.folder_store import REPOSITORY, Bucket, use
 from tests.toy import Toy
 from vision_flan.build import store_lock
@@ -175,20 +174,10 @@ class TestCompile:
     ) -> None:
         code = "import sys; from vision_flan.cli.main import main; main()"
         command = [sys.executable, "-c", code, *arguments(raw, bucket.url, "--jobs", jobs)]
-        draw, kills = random.Random(jobs), 0
-        env = os.environ | {"VFLAN_TEST_STORE_SLOW": "0.5"}
-        while kills < 6:
-            with subprocess.Popen(
-                command, cwd=REPOSITORY, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            ) as running:
-                try:
-                    running.wait(draw.uniform(1.0, 6.0))
-                    assert running.stderr is not None
-                    assert running.returncode == 0, running.stderr.read()
-                    break
-                except subprocess.TimeoutExpired:
-                    running.send_signal(signal.SIGKILL)
-                    kills += 1
+        slow = os.environ | {"VFLAN_TEST_STORE_SLOW": "0.5"}
+        kills = 0
+        for _ in kill_at_random_points(command, slow, kills=6, seconds=(0.8, 2.5), seed=jobs):
+            kills += 1
             whole_configs(bucket)
         assert kills
         done = subprocess.run(command, cwd=REPOSITORY, env=os.environ, capture_output=True, check=False)
