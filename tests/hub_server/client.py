@@ -17,6 +17,9 @@ BOB = User("bob", "hf_bob", orgs={"ORG": "write"})
 READER = User("reader", "hf_reader", role="read", orgs={"ORG": "write"})
 STRANGER = User("stranger", "hf_stranger")
 
+#: Threads of libraries may run on at a script's end; taking them down has aborted a process.
+AND_END = "\nimport os, sys; sys.stdout.flush(); os._exit(0)\n"
+
 
 def client_environment(hub: HubServer, home: Path, transport: str, token: str = "hf_alice") -> dict[str, str]:
     """Environment of a fresh process that talks only to the test Hub."""
@@ -41,7 +44,7 @@ class Client:
 
     def run(self, script: str, *arguments: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
+            [sys.executable, "-c", script + AND_END, *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
