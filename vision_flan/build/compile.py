@@ -18,6 +18,7 @@ from vision_flan.build.install import finished_config, install, refresh_readme, 
 from vision_flan.build.job import Build, Options, Result
 from vision_flan.build.leave_out import without_dropped
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
+from vision_flan.build.memory import ready_for_images
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
@@ -79,7 +80,8 @@ def _compile(build: Build, engine: Engine) -> Result:
         if current:
             return current
     if record is None:
-        record = _build(build, identity, engine)
+        with ready_for_images():
+            record = _build(build, identity, engine)
         record.write(build.work / COMPLETE)
     manifest = renew(build, install(build.work, build.out, record, build.report))
     refresh_readme(build.out, build.report)
@@ -105,7 +107,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     for block in blocks:
         seen.add(block.seen)
     check_unchanged(build.raw, build.sources, identity.annotations, seen)
-    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks))
+    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks, seen))
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
 
 

@@ -24,6 +24,8 @@ LISTED_FILES = 100
 
 #: Prefix of a listing's key among the stamps; a path of a layout cannot have it.
 _LISTING = "\0listing "
+#: A text as JSON.
+_quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
 
 
@@ -132,7 +134,7 @@ def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str
     Args:
         checksums: compare contents too, for files whose checksum is known.
     """
-    for path, was in seen.stamps.items():
+    for path, was in raw.perhaps_changed(seen.stamps.items()):
         if not path.startswith(_LISTING) and stamp(raw, path) != was:
             return path
     if checksums:
@@ -252,4 +254,6 @@ def size_of(text: str) -> int:
 
 
 def _digest(sizes: Mapping[str, int]) -> str:
-    return hashlib.sha256(json.dumps(sorted(sizes.items())).encode()).hexdigest()
+    """Checksum of paths and sizes, sorted: of the JSON list of [path, size]."""
+    listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in sorted(sizes.items())])
+    return hashlib.sha256(f"[{listed}]".encode()).hexdigest()

@@ -21,7 +21,6 @@ from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
-from vision_flan.build.memory import ready_for_images
 from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
@@ -182,8 +181,7 @@ class Schedule:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
         wrong."""
         try:
-            with ready_for_images():
-                return self._collect()
+            return self._collect()
         finally:
             self._runs.close()
             self._flight.cancel()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,9 @@ ROW_GROUP_BYTES = 64 * 2**20
 SHARD_BYTES = 256 * 2**20
 
 #: Bytes that wait for one call of a Python function: text columns are many small pieces.
-_HELD = 128 * 2**10
+HELD = 128 * 2**10
+#: Bytes that are hashed in a thread: handing over fewer takes longer than it saves.
+_WORTH_A_THREAD = 2**20
 
 SCHEMA = arrow_schema()
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
@@ -86,18 +89,27 @@ class HashedFile:
 
     It is not synced, which would take longer than everything else. A killed process loses nothing; after a
     power cut, `vflan verify` finds what was lost.
+
+    Args:
+        beside: one thread that hashes large pieces while they are written, and the next is made.
     """
 
     closed = False
 
-    def __init__(self, path: Path, digest: Digest) -> None:
+    def __init__(self, path: Path, digest: Digest, beside: Executor | None = None) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self._digest = digest
+        self._beside = beside
+        self._hashing: Future[None] | None = None
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
         """Write all of it."""
-        self._digest.update(data)
+        self._hashed()
+        if self._beside is not None and len(data) >= _WORTH_A_THREAD:
+            self._hashing = self._beside.submit(self._digest.update, data)
+        else:
+            self._digest.update(data)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
@@ -127,18 +139,25 @@ class HashedFile:
 
     def hexdigest(self) -> str:
         """Checksum of the file."""
+        self._hashed()
         return self._digest.hexdigest()
+
+    def _hashed(self) -> None:
+        """Wait until all that was written is hashed."""
+        hashing, self._hashing = self._hashing, None
+        if hashing is not None:
+            hashing.result()
 
 
 class _Shard:
     """One Parquet file that is being written."""
 
-    def __init__(self, path: Path, contents: Contents) -> None:
+    def __init__(self, path: Path, contents: Contents, beside: Executor | None) -> None:
         self.path = path
         self.rows = 0
         self._contents = contents
-        self.file = HashedFile(path, hashlib.sha256())
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), _HELD)
+        self.file = HashedFile(path, hashlib.sha256(), beside)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), HELD)
         self._writer = pq.ParquetWriter(
             self._sink,
             SCHEMA,
@@ -194,6 +213,7 @@ class ShardWriter:
         self._instances: list[Instance] = []
         self._pending_rows = self._pending_bytes = 0
         self._behind = Behind(apart=behind)  # all below is for its thread, until it is closed
+        self._beside = ThreadPoolExecutor(1, "hash") if self._behind.apart else None
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()
@@ -220,6 +240,8 @@ class ShardWriter:
         """End the thread, and close the shard that is not finished, if there is one."""
         self._behind.close()
         self._end(whole=False)
+        if self._beside is not None:
+            self._beside.shutdown()
 
     def add(self, instance: Instance) -> None:
         """Append one row."""
@@ -259,7 +281,7 @@ class ShardWriter:
         """Append a row group to the open shard, or to a new one."""
         if self._open is None:
             name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
-            self._open = _Shard(self._folder / name, self.contents)
+            self._open = _Shard(self._folder / name, self.contents, self._beside)
         self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
         if self._open.size >= SHARD_BYTES:
             self._end(whole=True)
