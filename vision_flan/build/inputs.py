@@ -17,7 +17,7 @@ from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingR
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.ahead import Ahead
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.records.tables import TaskSources
+from vision_flan.records.sources import TaskSources
 
 #: A manifest lists up to this many files of a table; beyond it, their number and a checksum.
 LISTED_FILES = 100

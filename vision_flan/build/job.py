@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.roots import RawPlaces
-from vision_flan.records.tables import TaskSources
+from vision_flan.records.sources import TaskSources
 from vision_flan.report import Reporter
-from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import TaskSpec
+
+if TYPE_CHECKING:  # which loads jsonschema, and no worker needs
+    from vision_flan.spec.catalog import Catalog
 
 
 @dataclass(frozen=True)

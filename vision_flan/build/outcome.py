@@ -17,7 +17,7 @@ from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.records.candidates import Candidates
-from vision_flan.records.tables import how_to_get, next_step
+from vision_flan.records.sources import how_to_get, next_step
 
 
 def manifest_of(

@@ -10,7 +10,6 @@ come.
 from __future__ import annotations
 
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,8 @@ from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
-from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
+from vision_flan.build.parsed import job_of, making_of
+from vision_flan.build.worker import StoredPools, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
 
@@ -159,21 +159,22 @@ class Schedule:
         self._task = build.task.id
         self._candidates = candidates
         self._quota = build.quota
-        self._layout = layout_of(block_maker(build, candidates), candidates, build.quota)
+        making = making_of(build)
+        self._layout = layout_of(making.blocks(candidates), candidates, build.quota)
         worth = self._layout.seconds > WORTH_STARTING or (engine.started and self._layout.blocks > 1)
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
         free_core = self._all_here or self._jobs < usable_cores()
-        self._maker = block_maker(build, candidates, behind=free_core)
+        self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
         joins_here = self._all_here or self._engine.helped
         self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
-        self._job = job_of(build, uuid.uuid4().hex)
+        self._job = job_of(build, making)
         self._report = build.report
         self._relayed = self._engine.listen(self._task, build.report)
         if not self._all_here:
-            StoredPools(build.work).store(build, candidates)
+            StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
 

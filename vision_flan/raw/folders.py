@@ -98,10 +98,7 @@ class Folders:
             except (VflanError, OSError, ValueError, IndexError):
                 yield path, was
                 continue
-            if (
-                not stat.S_ISREG(status.st_mode)
-                or f"{status.st_size} {status.st_mtime_ns}{ending}" != was
-            ):
+            if not stat.S_ISREG(status.st_mode) or f"{status.st_size} {status.st_mtime_ns}{ending}" != was:
                 yield path, was
 
     def _status_of_opened(self, path: str) -> os.stat_result | None:
