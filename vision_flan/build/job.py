@@ -38,6 +38,10 @@ class Options:
     force: bool = False
     verify_raw: bool = False
 
+    def quota_of(self, task: TaskSpec) -> int | None:
+        """Maximum instances of a task, None for all."""
+        return task.limit if self.limit == "spec" else self.limit  # type: ignore[return-value]
+
 
 @dataclass(frozen=True)
 class Result:
@@ -83,5 +87,4 @@ class Build:
     @property
     def quota(self) -> int | None:
         """Maximum instances, None for all."""
-        limit = self.options.limit
-        return self.task.limit if limit == "spec" else limit  # type: ignore[return-value]
+        return self.options.quota_of(self.task)

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.facts import BLOCKS, POOLS
-from vision_flan.build.inputs import ImageInputs
+from vision_flan.build.inputs import ImageInputs, Seen, first_change
 from vision_flan.build.job import Options
 from vision_flan.build.locks import machine_errors
 from vision_flan.build.processes import report_of
@@ -122,6 +122,13 @@ def join_parts(job: Job, span: Span, parts: Sequence[Made]) -> Made:
     """`BlockMaker.join` in a worker. Raises the same errors."""
     with machine_errors(job.out):
         return _maker(job).join(span, parts)
+
+
+def changed_among(job: Job, seen: Seen) -> str | None:
+    """`first_change` in a worker. Raises what `RawDataset.stamp` raises."""
+    with machine_errors(job.out):
+        _maker(job)
+        return first_change(_open[job.run][0], seen)
 
 
 _open: OrderedDict[str, tuple[RawDataset, BlockMaker]] = OrderedDict()
