@@ -37,6 +37,18 @@ def test_the_facts_are_those_of_the_file(tmp_path: Path) -> None:
     assert facts == (ShardFacts("a.0.parquet", 7, len(data), hashlib.sha256(data).hexdigest()),)
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_checksum_is_that_of_the_file_in_whatever_thread_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    monkeypatch.setattr(shards, "_WORTH_A_THREAD", 5_000)  # pages of images, not the other pieces
+    with ShardWriter(tmp_path, "a", behind=behind) as writer:
+        for i in range(350):
+            writer.add(instance(i, b"x" * 3_000))
+    (facts,) = writer.facts
+    assert facts.sha256 == hashlib.sha256((tmp_path / facts.path).read_bytes()).hexdigest()
+
+
 def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:
     write(tmp_path, [instance(i) for i in range(250)])
     rows = pq.read_table(tmp_path / "a.0.parquet").to_pylist()
