@@ -171,9 +171,8 @@ def _shared(catalog: Catalog, slug: str) -> str:
     ]
     verdicts = ", ".join(f"`{name}` ({tasks[name].verdict.replace('_', ' ')})" for name in others)
     return (
-        f"{len(takers)} tasks take the terms of `{slug}` and are published per image. {len(others)} more have "
-        f"its images among others, directly or through another dataset, and have a verdict of their own: "
-        f"{verdicts}.\n"
+        f"{len(takers)} tasks take the terms of `{slug}`. {len(others)} more have its images among others, "
+        f"directly or through another dataset, and a verdict of their own: {verdicts}.\n"
     )
 
 
