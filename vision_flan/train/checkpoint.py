@@ -169,7 +169,7 @@ class Checkpoints:
                 stored = Identity.read(path)
                 sums = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
                 checked = {str(name): str(value) for name, value in sums.items()}
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 return f"{path.name}: {error}"
             refuse_another(stored, self.identity, path)
             return checked
