@@ -14,6 +14,8 @@ from vision_flan.places.place import Place
 BLOCKS = "blocks"
 #: Folder of other records' values, for workers.
 POOLS = "pools"
+#: Folder of images that were copied out of tables.
+SPOOLS = "spools"
 
 
 def is_whole(path: Place, sha256: str) -> bool:

@@ -19,6 +19,7 @@ STARTED = "build.json"
 COMPLETE = "complete.json"
 #: The config in the compiled folder; see `installed_record`.
 _INSTALLED = "installed.json"
+
 _LOCK = "lock"
 
 

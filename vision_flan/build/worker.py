@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
-from vision_flan.build.facts import BLOCKS, POOLS
+from vision_flan.build.facts import BLOCKS, POOLS, SPOOLS
 from vision_flan.build.inputs import ImageInputs, Seen, first_change
 from vision_flan.build.job import Options
 from vision_flan.build.locks import machine_errors
@@ -30,6 +30,7 @@ from vision_flan.raw.roots import RawPlaces
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.registry import make_reader
+from vision_flan.readers.spool import Spools
 from vision_flan.records.sources import open_folder
 from vision_flan.report import Reporter
 from vision_flan.spec.model import DatasetSpec, TaskSpec
@@ -91,7 +92,8 @@ class Making:
         """See `BlockMaker`."""
         parsed, options = self.parsed, self.options
         file, text = parsed.instruction
-        images = ImageStore(self.raw, {table.name: make_reader(table) for table in parsed.tables})
+        readers = {table.name: make_reader(table) for table in parsed.tables}
+        images = ImageStore(self.raw, readers, Spools(self.work / SPOOLS))
         return BlockMaker(
             InstanceMaker(parsed.task, parsed.labels, file, options.seed, pools, text),
             ImageInputs(self.raw, images, options.verify_raw),

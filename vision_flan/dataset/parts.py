@@ -15,7 +15,8 @@ from typing import Self
 import pyarrow as pa
 import xxhash
 
-from vision_flan.dataset.shards import HELD, ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, HashedFile, record_batch
+from vision_flan.dataset.hashed_file import HELD, HashedFile
+from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, record_batch
 from vision_flan.instances.maker import Instance
 
 
