@@ -73,7 +73,8 @@ def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
         yield f"- {name}: {shown(license.note)}"
     for half, terms in (("images", license.images), ("annotations", license.annotations)):
         for entry in terms.evidence:
-            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else ""
+            said = ": no license stated" if entry.states_none else ""
+            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else said
             copy = f", a copy of <{quoted(entry.copy_of)}>" if entry.copy_of else ""
             yield f"- {name}, {half}: <{quoted(entry.url)}>{copy}, seen {entry.seen}{said}"
     for notice, text in task.manifest.notices.items():
