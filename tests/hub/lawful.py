@@ -96,9 +96,7 @@ def of_tasks(out: Path, tasks: Sequence[str], files: dict[str, bytes], received:
         return dict(yaml.safe_load(path.read_text("utf-8")))
 
     specs = {name: read(path) for name, path in catalog.dataset_files.items()}
-    return Publication(
-        out, files, received, specs, {task: read(catalog.task_files[task]) for task in tasks}
-    )
+    return Publication(out, files, received, specs, {task: read(catalog.task_files[task]) for task in tasks})
 
 
 def table(file: Path | io.BytesIO) -> list[Row]:
@@ -157,7 +155,7 @@ def shown_in_galleries(one: Publication) -> list[str]:
 
 
 def without_author(one: Publication) -> list[str]:
-    """Attribution tables that are missing or too many, and rows with an image that the table says nothing of."""
+    """Attribution tables that are missing or too many, and rows with an image that such a table lacks."""
     wrong = []
     for task in one.public:
         terms, name = one.terms(task), f"attribution/{task}.parquet"
@@ -192,8 +190,8 @@ def wrong_notices(one: Publication) -> list[str]:
 
 
 def unnamed(one: Publication) -> list[str]:
-    """Sources, lenders and other works that LICENSES.md or CITATIONS.bib do not name, and pages where a verdict
-    was read that LICENSES.md does not link."""
+    """Sources, lenders and other works that LICENSES.md or CITATIONS.bib do not name, and pages of evidence
+    that LICENSES.md does not link."""
     licenses, citations = (one.files[name].decode() for name in ("LICENSES.md", "CITATIONS.bib"))
     others = yaml.safe_load((Catalog.default().specs / "sources.yaml").read_text("utf-8"))
     datasets = {spec["dataset"] for spec in one.public.values()}
@@ -206,9 +204,10 @@ def unnamed(one: Publication) -> list[str]:
         cited = re.match(r"\s*@\w+\s*\{\s*([^,\s]+)", about["citation"])
         if not cited or f"{{{cited[1]}," not in citations:
             wrong.append(f"{key} in CITATIONS.bib")
-    for half in ("images", "annotations"):
-        pages = [page for slug in datasets for page in one.specs[slug]["license"][half].get("evidence", ())]
-        wrong += [page["url"] for page in pages if page["url"].split("?")[0] not in licenses]
+    for task, spec in one.public.items():
+        for terms in (one.terms(task), one.specs[spec["dataset"]]["license"]["annotations"]):
+            pages = [page["url"] for page in terms.get("evidence", ())]
+            wrong += [page for page in pages if page.split("?")[0] not in licenses]
     return wrong
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -85,10 +86,8 @@ def changed(content: bytes, change: Callable[[Row], None]) -> bytes:
 
 def with_rows(one: Publication, task: str, change: Callable[[Row], None]) -> Publication:
     """The same publication with a change in each row of a task."""
-    shards = {name: text for name, text in one.files.items() if name.endswith(".parquet") and task in name}
-    return with_files(
-        one, {name: changed(text, change) for name, text in shards.items() if f"attribution/{task}" not in name}
-    )
+    shards = [name for name in one.files if re.search(rf"(^|/){task}/[^/]+\.parquet$", name)]
+    return with_files(one, {name: changed(one.files[name], change) for name in shards})
 
 
 def with_files(one: Publication, files: Mapping[str, bytes | None]) -> Publication:
