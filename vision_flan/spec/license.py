@@ -192,7 +192,10 @@ def evidence_from(entries: object) -> tuple[Evidence, ...]:
     """The evidence in a spec or a manifest; what is no mapping is left out."""
     return tuple(
         Evidence(
-            *(str(entry.get(name, "")) for name in ("url", "quote", "seen", "copy_of")),
+            url=str(entry.get("url", "")),
+            quote=str(entry.get("quote", "")),
+            seen=str(entry.get("seen", "")),
+            copy_of=str(entry.get("copy_of", "")),
             states_none=entry.get("states_none") is True,
         )
         for entry in _listed(entries)
