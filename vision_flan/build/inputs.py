@@ -35,8 +35,13 @@ class Seen:
     sums: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Seen) -> None:
-        """Merge another set of files into this one."""
+        """Merge another set of files into this one.
+
+        Of two stamps of one file the first stays: it changed between two blocks, which is to be noticed.
+        """
+        first = {path: self.stamps[path] for path in other.stamps.keys() & self.stamps.keys()}
         self.stamps.update(other.stamps)
+        self.stamps.update(first)
         self.sums.update(other.sums)
 
 
@@ -53,9 +58,18 @@ class ImageInputs:
         self.raw = raw
         self.images = images
         self.checksums = checksums
+        self._sums: dict[tuple[str, str], str] = {}
+
+    def checksum(self, file: str, was: str) -> str:
+        """sha256 of a file of many images, which many blocks ask for, as long as its stamp is the same."""
+        if (file, was) not in self._sums:
+            self._sums[file, was] = checksum(self.raw, file)
+        return self._sums[file, was]
 
     def watch(self) -> Watch:
         """A reader of images for one block."""
+        if self.images.spools:
+            self.images.spools.look()
         return Watch(self)
 
 
@@ -99,10 +113,12 @@ class Watch:
                 stamps[file] = stamp(inputs.raw, file)
                 raise
             return self._read(ref) if data is None else data
-        early = self._early.get(file)
+        copied = inputs.images.spools.stamp(ref) if inputs.images.spools else None
+        early = self._early.get(file) if copied is None else copied
         stamps[file] = stamp(inputs.raw, file) if early is None else early
         if inputs.checksums and stamps[file] not in ("", _REFUSED):
-            self.seen.sums[file] = checksum(inputs.raw, file)
+            one = checksum(inputs.raw, file) if file == ref else inputs.checksum(file, stamps[file])
+            self.seen.sums[file] = one
         return self._read(ref) if held is None else held
 
 

@@ -9,7 +9,6 @@ come.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.job import Build
 from vision_flan.build.memory import ready_for_images
+from vision_flan.build.spooling import Spooling
 from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
@@ -44,12 +44,14 @@ class Layout:
 
     Attributes:
         blocks: number of blocks.
+        each: bytes that a candidate adds to a shard.
         run: blocks of a run.
         seconds: estimated time in one process.
         needed: number of runs if nothing is dropped.
     """
 
     blocks: int
+    each: float
     run: int
     seconds: float
     needed: int
@@ -60,14 +62,11 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     blocks = -(-candidates.count // BLOCK_ROWS)
     wanted = min(candidates.count, quota or candidates.count)
     if blocks <= 1:
-        return Layout(blocks, 1, 0.0, blocks)
-    rows = candidates.block(0, PROBED)
-    begun = time.perf_counter()
-    size = maker.bytes_each(rows)
-    seconds = (time.perf_counter() - begun) / len(rows) * wanted
+        return Layout(blocks, 0.0, 1, 0.0, blocks)
+    size, seconds = maker.probe(candidates.block(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
-    return Layout(blocks, run, seconds, -(-wanted // (run * BLOCK_ROWS)))
+    return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))
 
 
 class _Tables:
@@ -177,6 +176,12 @@ class Schedule:
             StoredPools(build.work).store(build, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
+        self._spooling = Spooling(
+            self._maker.copier(), self._table, self._may_have, self._layout.blocks, self._layout.each
+        )
+        if self._spooling.active:
+            build.report.stage(f"copying images of {self._task}")
+            self._spooling.reach(1, self._quota)
 
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
@@ -187,6 +192,7 @@ class Schedule:
         finally:
             self._runs.close()
             self._flight.cancel()
+            self._spooling.close()
 
     def _collect(self) -> list[Made]:
         left = at_start = self._quota
@@ -258,8 +264,15 @@ class Schedule:
         whole = begins and (self._in_one_piece() or self._maker.may_have_shards(first))
         span = Span(first, end - first if whole else 1, left)
         self._next += span.blocks
+        self._spooling.reach(self._next, left)
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
+
+    def _table(self, block: int) -> pa.Table:
+        return self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
+
+    def _may_have(self, block: int) -> bool:
+        return self._maker.may_have(block, block - block % self._layout.run)
 
     def _in_one_piece(self) -> bool:
         """Whether runs are made straight into shards; another run's parts do not change that."""

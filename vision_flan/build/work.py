@@ -22,6 +22,8 @@ _INSTALLED = "installed.json"
 BLOCKS = "blocks"
 #: Folder of other records' values, for workers.
 POOLS = "pools"
+#: Folder of images that were copied out of tables.
+SPOOLS = "spools"
 
 _LOCK = "lock"
 

@@ -21,13 +21,14 @@ from vision_flan.build.inputs import ImageInputs
 from vision_flan.build.job import Build, Options
 from vision_flan.build.locks import machine_errors
 from vision_flan.build.processes import report_of
-from vision_flan.build.work import BLOCKS, POOLS
+from vision_flan.build.work import BLOCKS, POOLS, SPOOLS
 from vision_flan.errors import SpecError
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.readers.image_refs import ImageStore
+from vision_flan.readers.spool import Spools
 from vision_flan.records.tables import all_readers, open_raw, task_sources
 from vision_flan.spec.catalog import Catalog
 
@@ -85,7 +86,7 @@ def block_maker(build: Build, pools: Pools, *, behind: bool = True) -> BlockMake
     """What makes the blocks of a task, here or in a worker; see `BlockMaker`."""
     readers = all_readers(build.sources.dataset)
     tables = image_tables(build.task, build.sources)
-    images = ImageStore(build.raw, {name: readers[name] for name in tables})
+    images = ImageStore(build.raw, {name: readers[name] for name in tables}, Spools(build.work / SPOOLS))
     labels, seed = build.sources.labels, build.options.seed
     return BlockMaker(
         InstanceMaker(build.task, labels, build.instruction, seed, pools),

@@ -121,6 +121,11 @@ class InstanceMaker:
                 hint="make the reference to the image in SQL",
             )
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields that `references` uses."""
+        return self.composer.reads if self.composer else self.images[0].names
+
     def references(self, row: Mapping[str, Any]) -> Sequence[str]:
         """What a row's image is read from, as far as that is known before the row is made."""
         try:
