@@ -22,13 +22,8 @@ from vision_flan.dataset.gallery import chosen, read_gallery, refresh_gallery
 from vision_flan.dataset.licenses import (
     PAPER_BIBTEX,
     by_source,
-    cell,
     license_name,
     limit_of,
-    link,
-    piped,
-    quoted,
-    shown,
 )
 from vision_flan.dataset.manifest import FOLDER, Manifest, readable_manifests, write_atomically
 from vision_flan.dataset.overlaps import Overlaps, by_benchmark, read_overlaps
@@ -48,6 +43,7 @@ from vision_flan.errors import VflanError
 from vision_flan.places.place import P, Place
 from vision_flan.places.remote import RemotePath
 from vision_flan.report import human_bytes
+from vision_flan.spec.markdown import cell, link, piped, quoted, shown
 
 CARD = "README.md"
 #: The task that examples show, if it is there.
