@@ -198,7 +198,8 @@ class InstanceMaker:
             answer = self.target.render(row)
             options: list[str] = []
             if self.options:
-                answer = " ".join(answer.split())
+                if self.options.one_answer:  # it is compared with options, which are single lines
+                    answer = " ".join(answer.split())
                 options = self.options.build(row, answer, Draws(self._seed, key, _OPTIONS_DRAW))
         except NoValueError as error:
             return Dropped(str(error))
