@@ -45,3 +45,16 @@ def test_a_manifest_keeps_that_a_page_states_no_license() -> None:
     half = {"name": "None stated", "verdict": "unclear", "evidence": [entry]}
     (evidence,) = license_from({"images": half, "annotations": half}).images.evidence
     assert evidence.states_none and not evidence.quote
+
+
+def test_every_work_that_datasets_are_made_from_has_been_looked_up() -> None:
+    catalog = Catalog.default()
+    for key in catalog.other_sources:
+        work = catalog.source(key)
+        assert work is not None and work.evidence, key
+        assert all(bool(entry.quote) != entry.states_none and entry.seen for entry in work.evidence), key
+
+
+def test_all_of_the_family_of_mscoco_take_its_terms_or_a_verdict_of_their_own() -> None:
+    page = (Path(__file__).parents[2] / "docs/licenses.md").read_text("utf-8")
+    assert "36 tasks take the terms of `mscoco`. 8 more have its images among others" in page

@@ -18,11 +18,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from vision_flan.build.facts import write_facts
-from vision_flan.build.identity import is_whole
+from vision_flan.build.facts import SPOOLS, is_whole, write_facts
 from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
 from vision_flan.build.spooling import Copier
-from vision_flan.build.work import SPOOLS
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of

@@ -76,6 +76,7 @@ class InstanceMaker:
         instruction: the task's .j2 file.
         seed: seed of all random choices.
         candidates: records that `other` samples from; None when only checking a spec.
+        text: of the instruction, if it is known (`instruction_of`); None reads the file.
     """
 
     def __init__(
@@ -85,13 +86,14 @@ class InstanceMaker:
         instruction: Path,
         seed: int,
         candidates: Pools | None = None,
+        text: str | None = None,
     ) -> None:
         renderer = Renderer(labels)
         self.task = task
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        text = instruction_of(task, instruction)
+        text = instruction_of(task, instruction) if text is None else text
         self.instruction = renderer.compile(text, Location(instruction), False)
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
         self.target = renderer.compile(task.target, task.place("target")) if task.target else None

@@ -134,7 +134,7 @@ def licenses_table(catalog: Catalog) -> str:
     ]
     head = "| dataset | images | may go out | annotations | may go out | training | read at |\n"
     table = head + "|---|---|---|---|---|---|---|\n" + "".join(rows + own)
-    return f"{_counts(catalog)}\n{_shared(catalog, 'mscoco')}\n{table}"
+    return f"{_counts(catalog)}\n{_shared(catalog, 'mscoco')}\n{table}\n{_works(catalog)}"
 
 
 def _counts(catalog: Catalog) -> str:
@@ -176,19 +176,38 @@ def _shared(catalog: Catalog, slug: str) -> str:
     )
 
 
+def _works(catalog: Catalog) -> str:
+    """The works that datasets are made from and that are no datasets here, as a Markdown table."""
+    rows = []
+    for key in catalog.other_sources:
+        work = catalog.source(key)
+        if work is not None:
+            users = ", ".join(
+                slug for slug in catalog.dataset_files if key in catalog.dataset(slug).derived_from
+            )
+            cells = (f"[{work.title}]({work.homepage})", work.license, users, _read_at(work.evidence))
+            rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n")
+    head = "| work that is no dataset here | license | used by | read at |\n|---|---|---|---|\n"
+    return head + "".join(rows) if rows else ""
+
+
 def _row(dataset: DatasetSpec, task: TaskSpec | None = None) -> str:
     license = dataset.license.with_images(task.images if task else None)
     images, annotations = license.images, license.annotations
-    pages = {entry.url: entry for terms in (images, annotations) for entry in terms.evidence}
-    read = ", ".join(
-        f"[{number}]({url}){_kind(entry)}" for number, (url, entry) in enumerate(pages.items(), 1)
-    )
+    read = _read_at((*images.evidence, *annotations.evidence))
     gone = dataset.withdrawn and ("host gone" if dataset.withdrawn.host_gone else "withdrawn")
     train = ", ".join(said for said in (dataset.use and dataset.use.train, gone) if said)
     name = f"`{task.id}`" if task else f"[{dataset.dataset}]({dataset.homepage})"
     verdict = images.verdict.replace("_", " ") + (f", as {images.lender}" if images.lender else "")
-    cells = (name, images.name, verdict, annotations.name, annotations.verdict, train, read or "—")
+    cells = (name, images.name, verdict, annotations.name, annotations.verdict, train, read)
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"
+
+
+def _read_at(evidence: Iterable[Evidence]) -> str:
+    """Links to the pages, each once."""
+    pages = {entry.url: entry for entry in evidence}
+    links = (f"[{number}]({url}){_kind(entry)}" for number, (url, entry) in enumerate(pages.items(), 1))
+    return ", ".join(links) or "—"
 
 
 def _kind(entry: Evidence) -> str:
