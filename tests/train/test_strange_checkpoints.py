@@ -194,7 +194,7 @@ ATTEMPTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "with a tensor that inflates": (_packed, "values are packed"),
     "with a larger tensor than it says": (_large_tensor, "other sizes than model.weight"),
     "with values in a file beside it": (_other_file("../secret"), "names the file '../secret'"),
-    "with values in a file of the user": (_other_file("{home}/id_rsa"), "id_rsa'"),
+    "with values in a file of the user": (_other_file("{home}/id_rsa"), "its index names the file"),
     "whose data is a link": (_link, "a link or a pipe"),
     "whose data is a pipe": (_pipe, "a link or a pipe"),
     "whose index is a pipe": (_index_pipe, "a link or a pipe"),
