@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Location
+from vision_flan.errors import Location, to_type
 from vision_flan.evaluate.values import Answer, AnswerError
 
 
@@ -200,9 +200,9 @@ def answers_jsonl(path: Path, benchmark: str) -> list[Answer]:
         named = record.optional("benchmark")
         if named not in (None, benchmark):
             raise AnswerError(
-                f"an answer to {named!r}, not {benchmark!r}",
+                f"an answer to {named!r:.80}, not {benchmark!r}",
                 where=record.place,
-                hint=f"vflan score {named} {path}",
+                hint=to_type("vflan", "score", named, path),
             )
         tokens = record.data.get("tokens")
         if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
