@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 #: SQL, Parquet, images and templates; and the parsers of specs and array files.
@@ -43,8 +44,6 @@ def untested_notice() -> str | None:
 
 
 def _installed(name: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version  # 10 ms, which a worker does not need
-
     try:
         return version(name)
     except PackageNotFoundError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import closing, nullcontext
 from pathlib import Path
+from threading import Thread
 
 from vision_flan.build.engines import Engine, open_engine
 from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_sums
@@ -24,6 +25,7 @@ from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
+from vision_flan.dataset.card import prepare as prepare_card
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.places.place import Place
@@ -116,6 +118,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
         build.report.stage(
             f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count)
         )
+        Thread(target=prepare_card, name="card", daemon=True).start()  # while images are read
         blocks = schedule.run()
     seen = Seen()
     for block in blocks:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -169,8 +170,13 @@ class ShardWriter:
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
         """Append rows; row groups are cut as if they came one by one."""
-        start = 0
-        for row, size in enumerate(image_sizes(batch), 1):
+        sizes, start = image_sizes(batch), 0
+        rows, total = batch.num_rows, int(sizes.sum())
+        if rows and not self._is_full(rows - 1, total):  # it ends before a row group does, or with it
+            self._pending.append(batch)
+            self._count(rows, total)
+            return
+        for row, size in enumerate(sizes.tolist(), 1):
             if self._is_full(1, size):
                 self._pending.append(batch.slice(start, row - start))
                 start = row
@@ -216,12 +222,11 @@ class ShardWriter:
             self.facts = (*self.facts, shard.facts(name))
 
 
-def image_sizes(batch: pa.RecordBatch) -> list[int]:
+def image_sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
     """Bytes of each row's image."""
     images = batch.column(IMAGE).field("bytes")
     width = np.frombuffer(images.buffers()[1], np.int32)[images.offset : images.offset + len(images) + 1]
-    sizes: list[int] = np.diff(width).tolist()
-    return sizes
+    return np.diff(width)
 
 
 def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
@@ -260,7 +265,9 @@ def _turns_array(instances: Sequence[Instance], first: Sequence[pa.Array]) -> pa
         np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
     texts = _text_arrays([turn for turns in exchanges for turn in turns]) if later else list(first)
     turns = pa.StructArray.from_arrays(texts, fields=list(TURN_TYPE))
-    return pa.ListArray.from_arrays(pa.array(offsets), turns, type=TURNS_TYPE)
+    # not `pa.array`, which loads numpy.ma to learn whether an array has a mask
+    ends = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
+    return pa.ListArray.from_arrays(ends, turns, type=TURNS_TYPE)
 
 
 def _binary_array(values: list[bytes]) -> pa.Array:
