@@ -620,7 +620,7 @@ class TestDrops:
             return read(self, ref)
 
         monkeypatch.setattr(Watch, "read", counted)
-        monkeypatch.setattr(schedule, "WORTH_STARTING", 60.0)  # all are read in this process, however slow it is
+        monkeypatch.setattr(schedule, "WORTH_STARTING", 60.0)  # all are read here, on slow machines too
         toy.compile(limit=500, engine=EngineSpec(jobs=64))
         assert len(count) == 500 + schedule.PROBED
 
