@@ -124,6 +124,7 @@ class Bench:
             max_tokens_per_rank=asked.tokens or (4096 if row == "none" else 16384),
             precision="fp32" if asked.tiny else "bf16",
             compile="" if asked.tiny else asked.compile,
+            attention=asked.attention,
         )
         train = Train(batch=asked.batch, lora=Lora(r=16 if row == "lora" else 0))
         return Config(data=self.data, train=train, parallel=parallel, log=Log(samples=2))
@@ -253,6 +254,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--compile", default="inductor", help="a torch.compile backend; empty for none")
+    parser.add_argument("--attention", default="auto")
     parser.add_argument("--trace", type=Path, help="folder for traces of two steps of each row")
     parser.add_argument("--tiny", action="store_true")
     return parser.parse_args()

@@ -13,12 +13,13 @@ import torch.distributed as dist
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from vision_flan.errors import VflanError
+from vision_flan.train.attention import attention_for
 from vision_flan.train.balance import BalanceWindow
 from vision_flan.train.batches import Packing, Step, Steps, steps_from
 from vision_flan.train.checkpoint import Checkpoints, machine_errors
 from vision_flan.train.config import Config, ConfigError, Init
 from vision_flan.train.corpus import Corpus, Sample, open_corpus
-from vision_flan.train.fsdp import CompiledLayers, attention_for, checkpoint_activations, shard
+from vision_flan.train.fsdp import CompiledLayers, checkpoint_activations, shard
 from vision_flan.train.generate import Model, answer_samples, held_out_loss
 from vision_flan.train.identity import identify
 from vision_flan.train.lora import add_adapters
