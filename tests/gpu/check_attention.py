@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from tests.gpu.bench_train import QUESTION, architecture, draw_corpus, random_model
 from vision_flan.train.config import Config, Data, Parallel
@@ -39,9 +40,9 @@ def computed(attention: str, root: Path, processes: Processes) -> list[Tensor]:
     llava = random_model(config, wanted, processes)
     loss = row_loss(llava, step.rows[0], processes.device, torch.bfloat16)
     loss.sum().backward()
-    learning = dict(llava.named_parameters())
-    names = [name for name in learning if "layers.0.self_attn.q_proj" in name or "linear_1.weight" in name]
-    return [loss.detach(), *(learning[name].grad.full_tensor() for name in names)]  # type: ignore[union-attr]
+    wanted_of = ("language_model.layers.0.self_attn.q_proj", "projector.linear_1.weight")
+    gradients = [p.grad for name, p in llava.named_parameters() if any(part in name for part in wanted_of)]
+    return [loss.detach(), *(one.full_tensor() for one in gradients if isinstance(one, DTensor))]
 
 
 def main() -> int:

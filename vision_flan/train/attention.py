@@ -21,9 +21,9 @@ VARLEN = "varlen"
 def attention_for(parallel: Parallel, device: torch.device) -> str:
     """What keeps packed documents apart: a dense mask on CPU, `varlen` on a GPU, or what is asked for.
 
-    On a GPU a dense mask of 16,384 x 16,384 would cost half a gigabyte and all of flash attention's gain, and
-    flex attention's blocks of 128 take twice the time of `varlen` on documents of 700 tokens. That has no
-    kernel for float32.
+    On a GPU a dense mask of 16,384 x 16,384 would cost half a gigabyte and all of flash attention's gain. Flex
+    attention computes blocks of 128, of which documents of 700 tokens fill few, and compiling what finds these
+    blocks took minutes on an H200; but `varlen` has no kernel for float32.
     """
     if parallel.attention != "auto":
         return parallel.attention
@@ -96,8 +96,9 @@ def _one_by_one(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, scaling: float 
     """The same without a kernel for it."""
     parts = []
     for start, end in pairwise(starts.tolist()):
-        one = (states[start:end].transpose(0, 1) for states in (q, k, v))
-        parts.append(F.scaled_dot_product_attention(*one, is_causal=True, scale=scaling).transpose(0, 1))
+        query, key, value = (states[start:end].transpose(0, 1) for states in (q, k, v))
+        one = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+        parts.append(one.transpose(0, 1))
     return torch.cat(parts)
 
 
