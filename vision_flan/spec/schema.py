@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from vision_flan.spec.findings import Finding, at
 from vision_flan.spec.text import Document
-
 
 #: Unknown keys of one place that are shown, and faults of one file: more say no more.
 _SHOWN, _MOST = 20, 200
@@ -34,9 +34,17 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_STRICT = extend(
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-)
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+
+
+def _matches(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
+    """The keyword `pattern`; Python's `$` would match before the end of a line too."""
+    exact = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    if isinstance(instance, str) and not re.search(exact, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_STRICT = extend(Draft202012Validator, {"pattern": _matches}, type_checker=_TYPES)  # type: ignore[no-untyped-call]
 
 
 @cache
@@ -72,6 +80,9 @@ def _explain(error: Any, document: Document) -> Iterator[Finding]:
     elif error.validator in ("oneOf", "anyOf"):
         choices = " or ".join("+".join(b.get("required", ["?"])) for b in error.validator_value)
         yield at(document.place(*keys), "schema", f"{_name(keys)} needs exactly one of: {choices}")
+    elif error.validator == "not" and "enum" in error.validator_value:
+        what = f"{_name(keys)}: {error.instance!r} is a name that cannot be used"
+        yield at(document.place(*keys), "schema", what, _hint(error))
     elif error.validator == "not":
         yield at(document.place(*keys), "schema", f"{_name(keys)} does not go with another key here")
     else:
@@ -98,10 +109,14 @@ def _unknown_keys(error: Any, document: Document, keys: tuple[str | int, ...]) -
     for name in unknown[:_SHOWN]:
         near = difflib.get_close_matches(name[:100], known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "known keys: " + ", ".join(sorted(known))
-        yield at(document.place(*keys, name), "schema", f"{_name(keys)} has no key {_shorten(repr(name))}", hint)
+        yield at(
+            document.place(*keys, name), "schema", f"{_name(keys)} has no key {_shorten(repr(name))}", hint
+        )
     if len(unknown) > _SHOWN:
         place = document.place(*keys, unknown[_SHOWN])
-        yield at(place, "schema", f"{_name(keys)} has {len(unknown) - _SHOWN:,} more keys that it cannot have")
+        yield at(
+            place, "schema", f"{_name(keys)} has {len(unknown) - _SHOWN:,} more keys that it cannot have"
+        )
 
 
 def _hint(error: Any) -> str:

@@ -33,6 +33,7 @@ _LARGEST = 2**63 - 1
 _LONGEST = 300
 #: What begins an anchor, an alias or a tag.
 _MARK = re.compile(r"[&*!]")
+_TURN = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -83,6 +84,7 @@ def parse_yaml(text: str, path: Path) -> Document:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     if text.count("\n") + text.count(",") + text.count("- ") > MAX_VALUES:
         raise SpecError(f"more than {MAX_VALUES:,} lines and items", where=Location(path))
+    refuse_turns(text, path)
     try:
         _refuse_more_than_data(text, path, loader)
         node = yaml.compose(text, Loader=loader)
@@ -100,9 +102,24 @@ def parse_yaml(text: str, path: Path) -> Document:
     return Document(path, data, places)
 
 
+def refuse_turns(text: str, path: Path) -> None:
+    """Refuse characters that turn the direction of what follows: a reviewer would see another text.
+
+    Raises:
+        SpecError: there is one; names its line.
+    """
+    found = None if text.isascii() else _TURN.search(text)
+    if found:
+        raise SpecError(
+            f"the character U+{ord(found[0]):04X} turns the direction of the text, and hides what it says",
+            where=Location(path, text.count("\n", 0, found.start()) + 1),
+            hint=f'remove it; in a quoted value of YAML it may be written as "\\u{ord(found[0]):04X}"',
+        )
+
+
 def _refuse_more_than_data(text: str, path: Path, loader: Any) -> None:
-    """Anchors, aliases and tags, and nesting: composing recurses as deep as the text nests, which may overflow
-    the C library's stack. Texts that cannot have any, which most are, cost a search."""
+    """Refuse anchors, aliases, tags, and deep nesting: composing recurses as deep as the text nests, which
+    may overflow the C library's stack. Texts that cannot have any, which most are, cost a search."""
     is_deep = _MAY_BE_DEEP.search(text) or text.count("[") + text.count("{") > MAX_DEPTH
     if not is_deep and not _MARK.search(text):
         return
