@@ -90,6 +90,15 @@ def test_the_trainer_takes_little_of_the_package_and_has_torch_to_itself() -> No
             assert "import torch" not in path.read_text("utf-8"), name
 
 
+def test_a_worker_waits_for_no_library_that_blocks_do_not_need() -> None:
+    code = (
+        "import sys, vision_flan.build.worker\n"
+        "print(*({'duckdb', 'jsonschema', 'pyarrow.compute', 'pandas', 'fsspec'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.split()
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["compile", "--help"], ["list", "--help"]])
 def test_the_command_line_starts_without_torch(arguments: list[str]) -> None:
     code = (

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any, TypedDict
 import click
 
 from tests.benchmarks.corpus import jpegs, pngs
+from tests.benchmarks.memory import peak_gib
 from tests.toy import LICENSE
 
 #: Writes what is in the first folder to the second.
@@ -280,11 +280,10 @@ def measure(root: Path, name: str) -> dict[str, float]:
         begun, busy = time.perf_counter(), cpu_seconds()
         work(root, Path(out))
         seconds, busy = time.perf_counter() - begun, cpu_seconds() - busy
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return {
         "seconds": seconds,
         "cpu": busy,
-        "GiB": max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 2**20,
+        "GiB": peak_gib(),
     }
 
 

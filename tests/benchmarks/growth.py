@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.benchmarks.compile import CAPTION, DATASET, INSTRUCTION, TASK, cpu_seconds, vflan
+from tests.benchmarks.memory import peak_gib
 
 #: Different images; names and captions differ for all.
 _VARIANTS = 500
@@ -119,7 +119,7 @@ def measure(root: Path) -> dict[str, float]:
     manifest = json.loads((root / "out/manifest/bench_task.json").read_text())
     return {
         "cpu": cpu_seconds() - busy,
-        "GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "GiB": peak_gib(),
         "rows": sum(shard["rows"] for shard in manifest["shards"]),
     }
 

@@ -13,7 +13,6 @@ import importlib.util
 import io
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.benchmarks.compile import cpu_seconds, mosaic, vflan, webdataset, write_corpus
+from tests.benchmarks.memory import peak_gib
 from vision_flan.dataset.shards import _DICTIONARY, COMPRESSION, ROW_GROUP_ROWS
 
 BATCH, BUFFER, CONFIGS = 32, 1000, 187
@@ -160,14 +160,8 @@ def measure(name: str, folder: Path, workers: int) -> dict[str, float]:
         "rate": rest / (seconds - to_first),
         "cpu_first": busy_to_first,
         "cpu_ms": (cpu_seconds() - busy) * 1000 / (first + rest),
-        "GiB": _peak(),
+        "GiB": peak_gib(),
     }
-
-
-def _peak() -> float:
-    """GiB of the largest process."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 2**20
 
 
 def held(how: str, folder: Path, configs: int, *, together: bool) -> dict[str, float]:
@@ -184,7 +178,7 @@ def held(how: str, folder: Path, configs: int, *, together: bool) -> dict[str, f
     first = time.perf_counter() - begun
     for _ in zip(range(1000), samples, strict=False):
         pass
-    return {"first": first, "rate": 1000 / (time.perf_counter() - begun - first), "GiB": _peak()}
+    return {"first": first, "rate": 1000 / (time.perf_counter() - begun - first), "GiB": peak_gib()}
 
 
 def rewritten(source: Path, target: Path, rows: int, *, page_index: bool) -> None:

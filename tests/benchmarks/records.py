@@ -9,7 +9,6 @@ whose records become rows of Python objects, the way of records that have not th
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from typing import Any
 from unittest.mock import patch
 
 import click
+
+from tests.benchmarks.memory import peak_gib
 
 #: dataset -> (task, `n` of its miniature, what upstream has)
 PASSES = {
@@ -58,7 +59,7 @@ def record_pass(task: str, raw_root: Path, *, by_row: bool = False) -> dict[str,
     with tempfile.TemporaryDirectory() as work, RecordStore(Path(work)) as store:
         candidates = load_records(spec, sources, raw, 0, store, Silent())
         candidates.block(0, 1000)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gib()
     return {
         "records": candidates.count,
         "seconds": time.perf_counter() - begun,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from vision_flan.build.blocks import BlockMaker, Made, Span, Tables
 from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
+from vision_flan.build.inputs import Seen
+from vision_flan.build.schedule import Schedule
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.errors import BadRawError, MachineError, SpecError
@@ -208,6 +211,40 @@ class TestTroubleInTheMiddle:
             image.rmdir()
         image.write_bytes(content)
         assert small.compile(engine=EngineSpec(jobs=2)).manifest.shards == expected.shards
+
+    def second_look(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[Schedule, str], None]) -> None:
+        """Do something to the image that is looked at last, when all are read; each job looks at some."""
+        look = Schedule.first_change
+
+        def late(made: Schedule, seen: Seen) -> str | None:
+            before(made, list(seen.stamps)[-1])
+            return look(made, seen)
+
+        monkeypatch.setattr(schedule, "SHARED_LOOKS", 1)
+        monkeypatch.setattr(Schedule, "first_change", late)
+
+    def test_a_worker_too_sees_that_an_image_has_changed(
+        self, small: Toy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.second_look(monkeypatch, lambda _, path: os.utime(small.raw / "toy" / path, (1, 1)))
+        with pytest.raises(BadRawError, match="changed during the build: images/"):
+            small.compile(engine=EngineSpec(jobs=2))
+        assert not (small.out / "toy_color").exists()
+
+    def test_a_worker_that_dies_before_its_second_look_is_replaced(
+        self, small: Toy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        killed: list[int] = []
+
+        def kill(made: Schedule, _: str) -> None:
+            pool = made._engine._pool._processes  # type: ignore[attr-defined]
+            killed.extend(pool)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+        self.second_look(monkeypatch, kill)
+        assert small.compile(engine=EngineSpec(jobs=2)).manifest.rows == 2 * BLOCK_ROWS + 50
+        assert killed
 
     def test_a_disk_that_fills_in_a_worker_is_said(self, small: Toy) -> None:
         for i in range(200):

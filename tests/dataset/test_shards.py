@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict
-from vision_flan.dataset import shards
+from vision_flan.dataset import hashed_file, shards
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter, batches_of
 from vision_flan.instances.maker import Instance
@@ -35,6 +35,18 @@ def test_the_facts_are_those_of_the_file(tmp_path: Path) -> None:
     facts = write(tmp_path, [instance(i) for i in range(7)])
     data = (tmp_path / "a.0.parquet").read_bytes()
     assert facts == (ShardFacts("a.0.parquet", 7, len(data), hashlib.sha256(data).hexdigest()),)
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_checksum_is_that_of_the_file_in_whatever_thread_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    monkeypatch.setattr(hashed_file, "_WORTH_A_THREAD", 5_000)  # pages of images, not the other pieces
+    with ShardWriter(tmp_path, "a", behind=behind) as writer:
+        for i in range(350):
+            writer.add(instance(i, b"x" * 3_000))
+    (facts,) = writer.facts
+    assert facts.sha256 == hashlib.sha256((tmp_path / facts.path).read_bytes()).hexdigest()
 
 
 def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:

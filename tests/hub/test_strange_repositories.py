@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from tests.hub_server.publishing import Publish
+from vision_flan.dataset.front_matter import parsed
 from vision_flan.errors import HubError, VflanError
 from vision_flan.hub import remote
 from vision_flan.hub.remote import Reader
@@ -57,3 +58,41 @@ def test_a_manifest_of_somebody_else_s_is_refused_without_a_traceback(
     with pytest.raises(VflanError, match="not a manifest") as caught:
         read(api)
     assert "\x1b" not in str(caught.value)
+
+
+CARDS = {
+    "aliases that multiply": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+    "merged keys that multiply": "a: &a {x: 1}\nb: {<<: [*a, *a]}",
+    "lists without end": "a: " + "[" * 50_000,
+    "indents without end": "\n".join(" " * depth + "a:" for depth in range(2_000)),
+    "3 MB": "a: " + "x" * 3_000_000,
+    "an object of Python": "a: !!python/object/apply:os.system ['true']",
+    "a tag of its own": "a: !own x",
+    "a number of 5,000 digits": "a: " + "9" * 5_000,
+    "two keys of one name": "a: 1\na: 2",
+    "a key that is a list": "? [a]\n: b",
+    "tags that are mappings": "tags: [{a: b}]",
+    "languages in a mapping": "language: {en: 1}",
+    "task categories that are numbers": "task_categories: 7",
+}
+
+
+@pytest.mark.parametrize("attempt", CARDS)
+def test_a_card_s_front_matter_cannot_hold(attempt: str) -> None:
+    with pytest.raises(ValueError, match="front matter") as caught:
+        parsed(f"---\n{CARDS[attempt]}\n---\n# A card\n")
+    assert len(str(caught.value)) < 400
+
+
+def test_a_manifest_under_the_name_of_another_task_is_refused(
+    api: HfApi, publish: Publish, folder: Path
+) -> None:
+    publish(folder)
+    api.upload_file(
+        path_or_fileobj=(folder / "manifest/scene_two.json").read_bytes(),
+        path_in_repo=PATH,
+        repo_id=REPO,
+        repo_type="dataset",
+    )
+    with pytest.raises(HubError, match="belongs to the task 'scene_two'"):
+        read(api)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -125,9 +126,11 @@ class Store:
         return Entry(oid, len(content))
 
     def add_object(self, content: bytes) -> Entry:
-        """Store an LFS file."""
+        """Store an LFS file; two uploads of the same content may come at one time."""
         sha256 = hashlib.sha256(content).hexdigest()
-        (self.objects / sha256).write_bytes(content)
+        with tempfile.NamedTemporaryFile(dir=self.objects, prefix=".", delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(self.objects / sha256)
         return Entry(git_blob_oid(lfs_pointer(sha256, len(content))), len(content), sha256)
 
     def object_entry(self, sha256: str) -> Entry | None:

@@ -315,3 +315,32 @@ def test_threads_read_one_archive_at_once(tmp_path: Path, name: str) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_one_look_at_many_files_hides_no_change(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    kinds = ("same", "other", "gone", "folder", "link")
+    names = [f"{folder}/{kind}.txt" for folder in ("a", "w/b") for kind in kinds]
+    unpack(root, dict.fromkeys(names, b"before"))
+    write_zip(root / "z.zip", {"packed.txt": b"packed"})
+    raw = RawDataset(root, "toy", [Archive("z.zip")])
+    stamps = {
+        path: raw.stamp(path) for path in (*names, "packed.txt", "late.txt", "no/such.txt", "a/same.TXT")
+    }
+    odd = {"a/\0.txt": "refused", "../raw/a/same.txt": "refused", "\0listing a/*": "2 abc"}
+
+    for folder in ("a", "w/b"):
+        (root / folder / "other.txt").write_bytes(b"longer than before")
+        for name in ("gone", "folder", "link"):
+            (root / folder / f"{name}.txt").unlink()
+        (root / folder / "folder.txt").mkdir()
+        (root / folder / "link.txt").symlink_to("same.txt")
+    (root / "late.txt").write_bytes(b"late")
+
+    knows_no_folder = RawDataset(root, "toy", [Archive("z.zip")])
+    for opened in (raw, knows_no_folder):
+        left = dict(opened.perhaps_changed((stamps | odd).items()))
+        changed = {path for path, was in stamps.items() if opened.stamp(path) != was}
+        assert {"a/other.txt", "a/gone.txt", "a/folder.txt", "w/b/gone.txt", "late.txt"} <= changed
+        assert changed | odd.keys() <= left.keys()
+        assert not {"a/same.txt", "w/b/same.txt"} & left.keys()

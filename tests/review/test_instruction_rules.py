@@ -95,6 +95,8 @@ def test_a_form_without_closing_ends_as_it_needs_to(bound: BoundTask) -> None:
         ("Organise them.", "Organise", "Organize"),
         ("an analysed text", "analysed", "analyzed"),
         ("two aeroplanes", "aeroplanes", "airplanes"),
+        ("a step towards it", "towards", "toward"),
+        ("hair and make-up", "make-up", "makeup"),
     ],
 )
 def test_words_that_instructions_avoid_are_found_in_their_place(

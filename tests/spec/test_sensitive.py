@@ -28,12 +28,13 @@ def test_images_of_mscoco_are_said_to_show_children_in_every_task_that_borrows_t
 @pytest.mark.parametrize(
     ("kind", "datasets"),
     [
-        ("identity", "kvqa lfw mm_vet mmbench mme mocheg viquae"),
+        ("identity", "concadia kvqa lfw mm_vet mmbench mme mocheg viquae wit"),
         ("documents", "docvqa funsd"),
-        ("children", "fairface gqa mscoco set5 visual7w visual_genome voc2007"),
+        ("children", "cifar_100 fairface ffhq_text gqa mscoco raf_db set5 visual7w visual_genome voc2007"),
         ("faces", "exdark nocaps nus_wide pacs places205 places365 st_vqa textcaps textocr"),
-        ("faces", "mini_imagenet visda_2017 winoground"),
-        ("medical", "vqa_rad"),
+        ("faces", "cat2000 cifar_100 lad mini_imagenet ocr_vqa visda_2017 winoground"),
+        ("medical", "mm_vet mmmu vqa_rad"),
+        ("adult", "memotion pickapic wikiart"),
     ],
 )  # fmt: skip
 def test_datasets_known_to_show_people_say_so(kind: str, datasets: str) -> None:

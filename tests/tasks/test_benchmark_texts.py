@@ -16,9 +16,11 @@ from vision_flan.records.tables import load_records, open_raw, task_sources
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
-MMMU = sample_of("mmmu_val")
+MMMU, MME, POPE = sample_of("mmmu_val"), sample_of("mme"), sample_of("pope")
 #: Upstream's code reads the backslash and r of an arrow in LaTeX as a carriage return.
 GARBLED = "validation_Chemistry_10"
+#: Subtasks of MME that keep images and questions in folders of their own.
+APART = ("artwork", "celebrity", "landmark", "posters", "scene")
 TEXTS = ("id", "question", "options", "question_type", "answer")
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -73,3 +75,36 @@ def test_a_question_of_mmbench_is_hint_question_and_lettered_lines(tmp_path: Pat
     head = "index\tquestion\thint\tA\tB\tC\tD\tanswer\tcategory\timage\n"
     folder.joinpath("MMBench_DEV_EN_legacy.tsv").write_text(head + cells, "utf-8")
     assert prompts("eval_mmbench", "index", tmp_path) == {"7": "Look.\nWhat is it?\nA. no\nB. no\nC.  a fig"}
+
+
+@pytest.mark.skipif(POPE is None, reason=MISSING)
+def test_pope_asks_as_its_files_do() -> None:
+    assert POPE is not None
+    asked = {
+        f"{file.stem.removeprefix('coco_pope_')}/{record['question_id']}": record["text"]
+        for file in sorted(POPE.glob("output/coco/*.json"))
+        for record in map(json.loads, file.read_text("utf-8").splitlines())
+    }
+    assert len(asked) == 72
+    assert prompts("eval_pope", "_key", POPE.parent) == asked
+
+
+@pytest.mark.skipif(MME is None, reason=MISSING)
+def test_mme_asks_as_its_files_do_with_the_request_at_the_end(tmp_path: Path) -> None:
+    assert MME is not None
+    asked: dict[str, list[str]] = {}
+    for file in sorted((MME / "eval_tool" / "Your_Results").glob("*.txt")):
+        for line in file.read_text("utf-8").splitlines():
+            image, question, answer = line.split("\t")
+            name = f"{file.stem}/{Path(image).stem}"
+            if file.stem in APART:
+                name = f"{file.stem}/questions_answers_YN/{Path(image).stem}"
+            path = tmp_path / "mme" / "MME_Benchmark_release_version" / f"{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as lines:
+                lines.write(f"{question}\t{answer}\n")
+            asked.setdefault(name, []).append(question)
+    shown = prompts("eval_mme", "_key", tmp_path)
+    assert len(asked) == 56 and len(shown) == 112
+    assert sorted(shown.values()) == sorted(text for pair in asked.values() for text in pair)
+    assert all(text.endswith("Please answer yes or no.") for text in shown.values())

@@ -31,6 +31,7 @@ BOTH_SPLITS = [
     "scene_jhu_crowd",
     "reasoning_geometry3k",
     "scene_dark_zurich",
+    "object_exdark",
 ]
 
 

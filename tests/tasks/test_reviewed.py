@@ -41,7 +41,7 @@ def test_an_image_without_interaction_is_answered_as_the_instruction_of_hico_say
     alone = [row for row in rows if not row["target"].startswith("A person is ")]
     assert alone and len(alone) < len(rows)
     assert all(
-        "If there is no interaction, answer with the name of the object alone." in row["prompt"]
+        "If there is no interaction, answer with the name of the object or animal alone." in row["prompt"]
         for row in rows
     )
     assert all(re.fullmatch(r"[a-z ]+(( and |, )[a-z ]+)*", row["target"]) for row in alone)
@@ -49,7 +49,7 @@ def test_an_image_without_interaction_is_answered_as_the_instruction_of_hico_say
 
 def test_the_verdict_not_sure_is_defined_where_claims_are_judged(tmp_path: Path) -> None:
     rows = rows_of("reasoning_mocheg", "mocheg", tmp_path)
-    assert all("not sure if they do not tell" in row["prompt"] for row in rows)
+    assert all('If they do not tell, choose "not sure".' in row["prompt"] for row in rows)
     by_verdict = {row["target"].partition(" ")[2]: row["prompt"] for row in rows}
     assert "saw none of it" in by_verdict["no"] and "came the day after" in by_verdict["not sure"]
 

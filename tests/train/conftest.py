@@ -124,7 +124,7 @@ def write_manifest(folder: Path, task: str, split: str = "train") -> None:
         counts={"candidates": 0, "written": 0, "dropped": {}},
         shards=shards,
         num_bytes=0,
-        source={},
+        source={"title": "Drawn", "homepage": "https://example.org", "license": {}},
     )
     write_atomically(manifest_path(folder, task), manifest.to_json())
 

@@ -7,18 +7,20 @@ the same shards. `schedule` decides which.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from vision_flan.build.facts import write_facts
-from vision_flan.build.identity import is_whole
+from vision_flan.build.facts import SPOOLS, is_whole, write_facts
 from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
+from vision_flan.build.spooling import Copier
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
@@ -128,13 +130,25 @@ class BlockMaker:
         self._report = report
         self._behind = behind
 
-    def bytes_each(self, rows: Sequence[Row]) -> float:
-        """Bytes that a candidate adds to a shard, on average, dropped ones included. Nothing is written."""
+    def probe(self, rows: Sequence[Row]) -> tuple[float, float]:
+        """Bytes that a candidate adds to a shard, and the seconds it takes without what is read ahead; on
+        average, dropped ones included. Nothing is written."""
         watch, size = self._inputs.watch(), 0
-        for row in watch.ahead(map(dict, rows), self._maker.references, None):
+        coming = watch.ahead(map(dict, rows), self._maker.references, None)
+        first = list(islice(coming, 1))
+        begun = time.perf_counter()
+        for row in chain(first, coming):
             made = self._maker.make(row, watch.read, full_check=self._full_check)
             size += made.num_bytes if isinstance(made, Instance) else 0
-        return size / max(len(rows), 1)
+        return size / max(len(rows), 1), (time.perf_counter() - begun) / max(len(rows), 1)
+
+    def copier(self) -> Copier:
+        """What copies the images of coming blocks out of tables."""
+        return Copier(self._maker, self._inputs, self._folder.with_name(SPOOLS))
+
+    def may_have(self, block: int, run: int) -> bool:
+        """Whether an earlier run finished a block, alone or in the run that begins with `run`."""
+        return self.may_have_shards(run) or _facts_file(self._folder, block, part=True).exists()
 
     def may_have_shards(self, first: int) -> bool:
         """Whether an earlier run finished shards from this block on; they may be of no use."""

@@ -8,9 +8,11 @@ config is complete.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, nullcontext
+from pathlib import Path
+from threading import Thread
 
-from vision_flan.build.blocks import Made
 from vision_flan.build.engines import Engine, open_engine
 from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_sums
 from vision_flan.build.inputs import Seen, check_unchanged
@@ -18,19 +20,22 @@ from vision_flan.build.install import finished_config, install, refresh_readme, 
 from vision_flan.build.job import Build, Options, Result
 from vision_flan.build.leave_out import without_dropped
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
+from vision_flan.build.memory import ready_for_images
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
 from vision_flan.build.work import COMPLETE, open_or_reset, tidy
+from vision_flan.dataset.card import prepare as prepare_card
+from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
-from vision_flan.records.candidates import Candidates
 from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import FOLDER, TableCache
 from vision_flan.records.tables import load_records, missing_files, open_raw, task_sources
 from vision_flan.report import WRITING, Reporter
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import TaskSpec
 
 __all__ = ["WORK_FOLDER", "Options", "Result", "compile_task"]
 
@@ -58,15 +63,24 @@ def compile_task(
     """
     raw = RawRoots.for_build(raw, work_folder(out))
     task = catalog.task(name)
-    sources = task_sources(task, catalog)
-    with closing(open_raw(sources.dataset, catalog, raw)) as opened:
-        problem = missing_files(sources, opened)
-        if problem:
-            raise problem
-        with machine_errors(out), task_lock(out, task.id) as work:
-            build = Build(task, sources, opened, raw, catalog, options, out, work, report)
-            with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
+    with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
+        if isinstance(out, Path) and not os.path.exists(manifest_path(out, task.id)):  # noqa: PTH110 - never fails
+            _expect_work(workers, task, options)
+        sources = task_sources(task, catalog)
+        with closing(open_raw(sources.dataset, catalog, raw)) as opened:
+            problem = missing_files(sources, opened)
+            if problem:
+                raise problem
+            with machine_errors(out), task_lock(out, task.id) as work:
+                build = Build(task, sources, opened, raw, catalog, options, out, work, report)
                 return _compile(build, workers)
+
+
+def _expect_work(engine: Engine, task: TaskSpec, options: Options) -> None:
+    """Tell the engine of a build of more than one block."""
+    quota = options.quota_of(task)
+    if quota is None or quota > BLOCK_ROWS:
+        engine.expect_work()
 
 
 def _compile(build: Build, engine: Engine) -> Result:
@@ -79,7 +93,8 @@ def _compile(build: Build, engine: Engine) -> Result:
         if current:
             return current
     if record is None:
-        record = _build(build, identity, engine)
+        with ready_for_images():
+            record = _build(build, identity, engine)
         record.write(build.work / COMPLETE)
     manifest = renew(build, install(build.work, build.out, record, build.report))
     refresh_readme(build.out, build.report)
@@ -92,24 +107,22 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
-    if build.quota is None or build.quota > BLOCK_ROWS:
-        engine.expect_work()  # while records are read
+    _expect_work(engine, build.task, build.options)
     with RecordStore(build.work) as store:
         fresh = build.options.force or build.options.verify_raw  # trust no size and time
         kept = TableCache(work_folder(build.out) / FOLDER, fresh=fresh)
         candidates = load_records(
             build.task, build.sources, build.raw, build.options.seed, store, build.report, kept
         )
-        blocks = _make_blocks(build, candidates, engine)
+        schedule = Schedule(build, candidates, engine)
+        build.report.stage(
+            f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count)
+        )
+        Thread(target=prepare_card, name="card", daemon=True).start()  # while images are read
+        blocks = schedule.run()
     seen = Seen()
     for block in blocks:
         seen.add(block.seen)
-    check_unchanged(build.raw, build.sources, identity.annotations, seen)
-    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks))
+    check_unchanged(build.raw, build.sources, identity.annotations, lambda: schedule.first_change(seen))
+    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks, seen))
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
-
-
-def _make_blocks(build: Build, candidates: Candidates, engine: Engine) -> list[Made]:
-    schedule = Schedule(build, candidates, engine)
-    build.report.stage(f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count))
-    return schedule.run()

@@ -25,8 +25,9 @@ from vision_flan.dataset.manifest import Manifest, write_atomically
 from vision_flan.errors import BadRawError, SpecError
 from vision_flan.places.place import Place, source
 from vision_flan.raw.folder import RawDataset
+from vision_flan.records.sources import TaskSources
 from vision_flan.records.store import RecordStore
-from vision_flan.records.tables import TaskSources, create_views, credit_sources, missing_files
+from vision_flan.records.tables import create_views, credit_sources, missing_files
 from vision_flan.spec.license import Terms
 
 #: An entry of `credits` as text by column; None for an image with two that differ.

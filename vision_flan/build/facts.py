@@ -1,13 +1,30 @@
-"""Small files of the work folder that list many raw files: written quickly, read back as JSON."""
+"""What is in the work folder of a task: blocks, and small files that list many raw files, written quickly."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import msgspec
 
 from vision_flan.dataset.manifest import write_bytes_atomically
 from vision_flan.places.place import Place
+
+#: Folder of finished blocks.
+BLOCKS = "blocks"
+#: Folder of other records' values, for workers.
+POOLS = "pools"
+#: Folder of images that were copied out of tables.
+SPOOLS = "spools"
+
+
+def is_whole(path: Place, sha256: str) -> bool:
+    """Whether a file has this checksum."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def write_facts(path: Place, facts: object, *, sync: bool = True) -> None:

@@ -14,20 +14,25 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnP
 
 Forked = ForkServerProcess | SpawnProcess
 
-#: What workers need; and what the script of a command imports, since a worker runs it too.
-_LOADED = ("vision_flan.build.many", "vision_flan.build.worker")
+#: What workers need for blocks, and for whole tasks, which are read and checked by much more; and what the
+#: script of a command imports, since a worker runs it too.
+_BLOCKS, _TASKS = "vision_flan.build.worker", "vision_flan.build.many"
 _SCRIPT = "vision_flan.cli.main"
 #: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
 _NO_THREADS = "OPENBLAS_NUM_THREADS"
 
 
-def start_server() -> bool:
+def start_server(*, whole_tasks: bool = False) -> bool:
     """Start the server, unless it runs; it loads the package while this process goes on.
+
+    Args:
+        whole_tasks: workers are to compile tasks, not only blocks of one.
 
     Returns:
         False where it cannot be had: this process was forked from one that has it.
     """
-    forkserver.set_forkserver_preload([*_LOADED, *((_SCRIPT,) if _SCRIPT in sys.modules else ())])
+    loaded = [_BLOCKS, *([_TASKS] if whole_tasks else ()), *([_SCRIPT] if _SCRIPT in sys.modules else ())]
+    forkserver.set_forkserver_preload(loaded)
     threads = os.environ.get(_NO_THREADS)
     os.environ[_NO_THREADS] = "1"
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vision_flan import __version__
-from vision_flan.build.facts import write_facts
+from vision_flan.build.facts import is_whole, write_facts
 from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
 from vision_flan.build.job import Build
 from vision_flan.dataset.drop_list import read_list
@@ -22,7 +22,7 @@ from vision_flan.dataset.manifest import FOLDER, Manifest, source_block
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.places.place import Place, stamp_of
 from vision_flan.raw.folder import RawDataset
-from vision_flan.records.tables import TaskSources
+from vision_flan.records.sources import TaskSources
 from vision_flan.spec.model import TaskSpec
 from vision_flan.versions import deciding_versions
 
@@ -168,15 +168,6 @@ def damaged_output(record: BuildRecord, manifest: Manifest, out: Place) -> str |
         ):
             return shard.path
     return None
-
-
-def is_whole(path: Place, sha256: str) -> bool:
-    """Whether a file has this checksum."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:
-        return False
 
 
 def facts_of(task: TaskSpec, sources: TaskSources) -> dict[str, Any]:

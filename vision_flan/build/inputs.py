@@ -17,13 +17,15 @@ from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingR
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.ahead import Ahead
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.records.tables import TaskSources
+from vision_flan.records.sources import TaskSources
 
 #: A manifest lists up to this many files of a table; beyond it, their number and a checksum.
 LISTED_FILES = 100
 
 #: Prefix of a listing's key among the stamps; a path of a layout cannot have it.
 _LISTING = "\0listing "
+#: A text as JSON.
+_quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
 
 
@@ -35,8 +37,13 @@ class Seen:
     sums: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Seen) -> None:
-        """Merge another set of files into this one."""
+        """Merge another set of files into this one.
+
+        Of two stamps of one file the first stays: it changed between two blocks, which is to be noticed.
+        """
+        first = {path: self.stamps[path] for path in other.stamps.keys() & self.stamps.keys()}
         self.stamps.update(other.stamps)
+        self.stamps.update(first)
         self.sums.update(other.sums)
 
 
@@ -53,9 +60,18 @@ class ImageInputs:
         self.raw = raw
         self.images = images
         self.checksums = checksums
+        self._sums: dict[tuple[str, str], str] = {}
+
+    def checksum(self, file: str, was: str) -> str:
+        """sha256 of a file of many images, which many blocks ask for, as long as its stamp is the same."""
+        if (file, was) not in self._sums:
+            self._sums[file, was] = checksum(self.raw, file)
+        return self._sums[file, was]
 
     def watch(self) -> Watch:
         """A reader of images for one block."""
+        if self.images.spools:
+            self.images.spools.look()
         return Watch(self)
 
 
@@ -99,10 +115,12 @@ class Watch:
                 stamps[file] = stamp(inputs.raw, file)
                 raise
             return self._read(ref) if data is None else data
-        early = self._early.get(file)
+        copied = inputs.images.spools.stamp(ref) if inputs.images.spools else None
+        early = self._early.get(file) if copied is None else copied
         stamps[file] = stamp(inputs.raw, file) if early is None else early
         if inputs.checksums and stamps[file] not in ("", _REFUSED):
-            self.seen.sums[file] = checksum(inputs.raw, file)
+            one = checksum(inputs.raw, file) if file == ref else inputs.checksum(file, stamps[file])
+            self.seen.sums[file] = one
         return self._read(ref) if held is None else held
 
 
@@ -132,7 +150,7 @@ def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str
     Args:
         checksums: compare contents too, for files whose checksum is known.
     """
-    for path, was in seen.stamps.items():
+    for path, was in raw.perhaps_changed(seen.stamps.items()):
         if not path.startswith(_LISTING) and stamp(raw, path) != was:
             return path
     if checksums:
@@ -201,15 +219,18 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
 def image_files(seen: Seen) -> dict[str, Any]:
     """Image files for the manifest: how many there are and how many are missing, and a checksum of paths and
     sizes. No times, which differ between machines."""
-    sizes = {path: size_of(was) for path, was in seen.stamps.items() if was not in ("", _REFUSED)}
+    sizes = {path: was.partition(" ")[0] for path, was in seen.stamps.items() if was not in ("", _REFUSED)}
     return {"files": len(sizes), "missing": len(seen.stamps) - len(sizes), "sha256": _digest(sizes)}
 
 
-def check_unchanged(raw: RawDataset, sources: TaskSources, annotations: Seen, images: Seen) -> None:
+def check_unchanged(
+    raw: RawDataset, sources: TaskSources, annotations: Seen, changed_image: Callable[[], str | None]
+) -> None:
     """Refuse to install a config whose raw files changed during the build.
 
     Args:
-        annotations, images: the files as they were when they were read.
+        annotations: the files of the tables as they were when they were read.
+        changed_image: the first image file that has changed since it was read.
 
     Raises:
         MissingRawError, BadRawError: the raw folder is gone, or a file has changed.
@@ -219,7 +240,7 @@ def check_unchanged(raw: RawDataset, sources: TaskSources, annotations: Seen, im
     changed = (
         raw.changed_archive()
         or differing(annotations.stamps, annotation_files(sources, raw).stamps)
-        or first_change(raw, images)
+        or changed_image()
     )
     if changed:
         raise changed_while_built(raw, str(changed))
@@ -251,5 +272,7 @@ def size_of(text: str) -> int:
     return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0
 
 
-def _digest(sizes: Mapping[str, int]) -> str:
-    return hashlib.sha256(json.dumps(sorted(sizes.items())).encode()).hexdigest()
+def _digest(sizes: Mapping[str, int] | Mapping[str, str]) -> str:
+    """Checksum of paths and sizes, sorted: of the JSON list of [path, size]."""
+    listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in sorted(sizes.items())])
+    return hashlib.sha256(f"[{listed}]".encode()).hexdigest()

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision_flan.build.credits import attribution_of
-from vision_flan.build.identity import BuildRecord, Identity, facts_of, is_whole
+from vision_flan.build.facts import BLOCKS, is_whole
+from vision_flan.build.identity import BuildRecord, Identity, facts_of
 from vision_flan.build.job import Build
 from vision_flan.build.locks import lock_of, locked, remove_litter, work_folder
 from vision_flan.build.notices import notices_of, write_notices
 from vision_flan.build.store_lock import still_held
-from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset
+from vision_flan.build.work import COMPLETE, installed_record, reset
 from vision_flan.dataset.card import refresh_card
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.errors import Location, VflanError

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vision_flan.build.engines import HERE, EngineSpec
 from vision_flan.dataset.manifest import Manifest
 from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.roots import RawPlaces
-from vision_flan.records.tables import TaskSources
+from vision_flan.records.sources import TaskSources
 from vision_flan.report import Reporter
-from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import TaskSpec
+
+if TYPE_CHECKING:  # which loads jsonschema, and no worker needs
+    from vision_flan.spec.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Options:
     full_check: bool = False
     force: bool = False
     verify_raw: bool = False
+
+    def quota_of(self, task: TaskSpec) -> int | None:
+        """Maximum instances of a task, None for all."""
+        return task.limit if self.limit == "spec" else self.limit  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -80,5 +87,4 @@ class Build:
     @property
     def quota(self) -> int | None:
         """Maximum instances, None for all."""
-        limit = self.options.limit
-        return self.task.limit if limit == "spec" else limit  # type: ignore[return-value]
+        return self.options.quota_of(self.task)

@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vision_flan.build.facts import BLOCKS
 from vision_flan.build.identity import BuildRecord
 from vision_flan.build.inputs import Seen
 from vision_flan.build.install import finished_shards, install, refresh_readme
 from vision_flan.build.job import Build
 from vision_flan.build.locks import machine_errors, task_lock
-from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset, tidy
+from vision_flan.build.work import COMPLETE, installed_record, reset, tidy
 from vision_flan.columns import IMAGE, TEXT_COLUMNS, TURNS
 from vision_flan.dataset.attribution import attribution_path, read_attribution, write_attribution
 from vision_flan.dataset.contents import contents_of

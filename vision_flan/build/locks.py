@@ -7,12 +7,11 @@ import fcntl
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import duckdb
 
 from vision_flan.build.store_lock import held, is_held
 from vision_flan.errors import Location, MachineError
@@ -146,12 +145,20 @@ def machine_errors(out: Place) -> Iterator[None]:
         refused = MachineError(f"cannot write: {what}", where=Location(where), hint=hint)
         refused.errno = error.errno
         raise refused from error
-    except duckdb.Error as error:
+    except Exception as error:
+        if not _is_of_duckdb(error):
+            raise
         raise MachineError(
             f"DuckDB: {str(error).splitlines()[0]}",
             where=Location(str(out if isinstance(out, Path) else out.work)),
             hint="check that there is space for the work folder",
         ) from error
+
+
+def _is_of_duckdb(error: Exception) -> bool:
+    """Whether DuckDB raised it; a worker that makes blocks has none."""
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, duckdb.Error)
 
 
 def remove_litter(folder: Place, name: str) -> None:

@@ -20,9 +20,10 @@ from vision_flan.build.engines import (
     engine_of,
     open_engine,
 )
+from vision_flan.build.fork_server import start_server
 from vision_flan.build.job import Options, Result
+from vision_flan.build.parsed import absolute
 from vision_flan.build.processes import report_of
-from vision_flan.build.worker import absolute
 from vision_flan.errors import MachineError, StoreError, VflanError
 from vision_flan.limits import applied, explained, wait_for_others
 from vision_flan.places.place import Place
@@ -99,6 +100,8 @@ def compile_many(
         runner = _Runner(raw, out, catalog, each)
         if spec.kind == RAY:  # its workers have a working folder of their own
             runner = _Runner(absolute(raw), out.absolute(), catalog, each)
+        else:
+            start_server(whole_tasks=True)
         tasks = replace(spec, jobs=at_once)
         with open_engine(tasks, coordinates=True, apart=True, jobs=spec.cores()) as engine:
             yield from _side_by_side(selection, runner, engine, reporters)

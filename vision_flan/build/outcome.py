@@ -17,11 +17,16 @@ from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.instances.rendering import instruction_of
 from vision_flan.records.candidates import Candidates
-from vision_flan.records.tables import how_to_get, next_step
+from vision_flan.records.sources import how_to_get, next_step
 
 
-def manifest_of(build: Build, identity: Identity, candidates: Candidates, finished: list[Made]) -> Manifest:
+def manifest_of(
+    build: Build, identity: Identity, candidates: Candidates, finished: list[Made], seen: Seen
+) -> Manifest:
     """The manifest of the config that these blocks make up.
+
+    Args:
+        seen: the image files that they looked up.
 
     Raises:
         MissingRawError, SpecError: not one instance was written.
@@ -29,9 +34,8 @@ def manifest_of(build: Build, identity: Identity, candidates: Candidates, finish
     task = build.task
     counts = _counts(build, candidates, finished)
     shards = [shard for block in finished for shard in block.shards]
-    seen, contents = Seen(), Contents()
+    contents = Contents()
     for block in finished:
-        seen.add(block.seen)
         contents.merge(block.contents)
     return Manifest(
         task=task.id,

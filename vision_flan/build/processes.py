@@ -6,6 +6,7 @@ process does, however that ends, since the pipe that it listens to closes.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -142,6 +143,7 @@ def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | No
     begin(notes, limits)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
+    gc.freeze()  # what the server has loaded stays
     go_without_pandas()
     _alive = alive
     end_with_other_end(alive.fileno())

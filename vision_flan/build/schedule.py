@@ -9,8 +9,6 @@ come.
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +18,11 @@ import pyarrow as pa
 from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
+from vision_flan.build.inputs import Seen, first_change
 from vision_flan.build.job import Build
-from vision_flan.build.memory import ready_for_images
-from vision_flan.build.worker import StoredPools, block_maker, job_of, join_parts, make_part, make_shards
+from vision_flan.build.parsed import job_of, making_of
+from vision_flan.build.spooling import Spooling
+from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
 
@@ -32,6 +32,8 @@ PROBED = 16
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
 WORTH_STARTING = 0.5
+#: Files that are looked at again by one job before another helps.
+SHARED_LOOKS = 2_000
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
@@ -44,12 +46,14 @@ class Layout:
 
     Attributes:
         blocks: number of blocks.
+        each: bytes that a candidate adds to a shard.
         run: blocks of a run.
         seconds: estimated time in one process.
         needed: number of runs if nothing is dropped.
     """
 
     blocks: int
+    each: float
     run: int
     seconds: float
     needed: int
@@ -60,14 +64,11 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     blocks = -(-candidates.count // BLOCK_ROWS)
     wanted = min(candidates.count, quota or candidates.count)
     if blocks <= 1:
-        return Layout(blocks, 1, 0.0, blocks)
-    rows = candidates.block(0, PROBED)
-    begun = time.perf_counter()
-    size = maker.bytes_each(rows)
-    seconds = (time.perf_counter() - begun) / len(rows) * wanted
+        return Layout(blocks, 0.0, 1, 0.0, blocks)
+    size, seconds = maker.probe(candidates.block(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
-    return Layout(blocks, run, seconds, -(-wanted // (run * BLOCK_ROWS)))
+    return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))
 
 
 class _Tables:
@@ -160,33 +161,57 @@ class Schedule:
         self._task = build.task.id
         self._candidates = candidates
         self._quota = build.quota
-        self._layout = layout_of(block_maker(build, candidates), candidates, build.quota)
+        making = making_of(build)
+        self._layout = layout_of(making.blocks(candidates), candidates, build.quota)
         worth = self._layout.seconds > WORTH_STARTING or (engine.started and self._layout.blocks > 1)
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
         free_core = self._all_here or self._jobs < usable_cores()
-        self._maker = block_maker(build, candidates, behind=free_core)
+        self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
         joins_here = self._all_here or self._engine.helped
         self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
-        self._job = job_of(build, uuid.uuid4().hex)
-        self._report = build.report
+        self._job = job_of(build, making)
+        self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
         if not self._all_here:
-            StoredPools(build.work).store(build, candidates)
+            StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
+        self._spooling = Spooling(
+            self._maker.copier(), self._table, self._may_have, self._layout.blocks, self._layout.each
+        )
+        if self._spooling.active:
+            build.report.stage(f"copying images of {self._task}")
+            self._spooling.reach(1, self._quota)
 
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
         wrong."""
         try:
-            with ready_for_images():
-                return self._collect()
+            return self._collect()
         finally:
             self._runs.close()
             self._flight.cancel()
+            self._spooling.close()
+
+    def first_change(self, seen: Seen) -> str | None:
+        """The first of the image files that has changed since it was looked up. If there are many, all jobs
+        of this machine look; another's may see a shared disk as it was a moment ago.
+
+        Raises:
+            BadRawError, MachineError: as `RawDataset.stamp`.
+        """
+        stamps = list(seen.stamps.items())
+        jobs = 1 if self._all_here or not self._relayed else self._jobs
+        each = max(-(-len(stamps) // jobs), SHARED_LOOKS)
+        parts = [Seen(dict(stamps[at : at + each])) for at in range(0, len(stamps), each)]
+        name = f"the second look at the images of {self._task}"
+        others = [self._flight.start(name, changed_among, self._job, part) for part in parts[1:]]
+        here = first_change(self._raw, parts[0]) if parts else None
+        found = [here, *map(self._flight.take, others)]
+        return next(filter(None, found), None)
 
     def _collect(self) -> list[Made]:
         left = at_start = self._quota
@@ -258,8 +283,15 @@ class Schedule:
         whole = begins and (self._in_one_piece() or self._maker.may_have_shards(first))
         span = Span(first, end - first if whole else 1, left)
         self._next += span.blocks
+        self._spooling.reach(self._next, left)
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
+
+    def _table(self, block: int) -> pa.Table:
+        return self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
+
+    def _may_have(self, block: int) -> bool:
+        return self._maker.may_have(block, block - block % self._layout.run)
 
     def _in_one_piece(self) -> bool:
         """Whether runs are made straight into shards; another run's parts do not change that."""

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from vision_flan.build.identity import BuildRecord, is_whole
+from vision_flan.build.facts import BLOCKS, is_whole
+from vision_flan.build.identity import BuildRecord
 from vision_flan.build.inputs import Seen
 from vision_flan.build.install import install, refresh_readme, shards_to_replace
 from vision_flan.build.job import Options
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
 from vision_flan.build.many import Selection
 from vision_flan.build.notices import write_notices
-from vision_flan.build.work import BLOCKS, COMPLETE, installed_record, reset, tidy
+from vision_flan.build.work import COMPLETE, installed_record, reset, tidy
 from vision_flan.dataset.attribution import FOLDER as ATTRIBUTION
 from vision_flan.dataset.attribution import attribution_path
 from vision_flan.dataset.drop_list import DropList, write_list

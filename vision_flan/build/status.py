@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from vision_flan.build.facts import BLOCKS
 from vision_flan.build.identity import BuildRecord, damaged_output, identity_of
 from vision_flan.build.job import Build, Options
 from vision_flan.build.locks import work_folder
-from vision_flan.build.work import BLOCKS, installed_record
+from vision_flan.build.work import installed_record
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest
 from vision_flan.errors import BadRawError, MissingRawError, VflanError
 from vision_flan.places.place import Place
@@ -20,7 +21,8 @@ from vision_flan.raw.fetch import is_unpacked
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
 from vision_flan.raw.roots import RawPlaces, RawRoots
-from vision_flan.records.tables import TaskSources, missing_files, open_raw, task_sources
+from vision_flan.records.sources import TaskSources
+from vision_flan.records.tables import missing_files, open_raw, task_sources
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DatasetSpec, TaskSpec, UpstreamFile

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from vision_flan.build.facts import BLOCKS
 from vision_flan.build.identity import BuildRecord, Identity
 from vision_flan.build.inputs import Seen
 from vision_flan.build.locks import records_folder, remove_litter
@@ -18,10 +19,6 @@ STARTED = "build.json"
 COMPLETE = "complete.json"
 #: The config in the compiled folder; see `installed_record`.
 _INSTALLED = "installed.json"
-#: Folder of finished blocks.
-BLOCKS = "blocks"
-#: Folder of other records' values, for workers.
-POOLS = "pools"
 
 _LOCK = "lock"
 

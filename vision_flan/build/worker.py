@@ -1,38 +1,61 @@
 """What a worker does with the blocks of a task, in whatever process it runs.
 
-A worker gets a `Job` and opens the spec and the raw files itself. It keeps the last few tasks open: the next
-block is mostly of one of them.
+A worker gets a `Job`, which has the spec as it was parsed when the build began, and opens the raw files
+itself. It keeps the last few tasks open: the next block is mostly of one of them. It needs no records and
+checks no spec, so nothing here loads DuckDB or jsonschema: a worker would wait for them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
-from vision_flan.build.engines import RAY
-from vision_flan.build.identity import image_tables, spec_sha256
-from vision_flan.build.inputs import ImageInputs
-from vision_flan.build.job import Build, Options
+from vision_flan.build.facts import BLOCKS, POOLS, SPOOLS
+from vision_flan.build.inputs import ImageInputs, Seen, first_change
+from vision_flan.build.job import Options
 from vision_flan.build.locks import machine_errors
 from vision_flan.build.processes import report_of
-from vision_flan.build.work import BLOCKS, POOLS
-from vision_flan.errors import SpecError
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.places.place import Place
-from vision_flan.raw.roots import RawPlaces, RawRoots
+from vision_flan.raw.folder import RawDataset
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.records.tables import all_readers, open_raw, task_sources
-from vision_flan.spec.catalog import Catalog
+from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.registry import make_reader
+from vision_flan.readers.spool import Spools
+from vision_flan.records.sources import open_folder
+from vision_flan.report import Reporter
+from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 #: Tasks that a worker keeps open.
 _KEPT = 3
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What makes the instances of a task, as it was when the build began; its values can be pickled.
+
+    Attributes:
+        lenders: the specs of datasets that images are borrowed from.
+        labels: label tables by name.
+        tables: those that may hold images.
+        instruction: the .j2 file, and its text.
+    """
+
+    task: TaskSpec
+    dataset: DatasetSpec
+    lenders: tuple[DatasetSpec, ...]
+    labels: Mapping[str, Mapping[str, str]]
+    tables: tuple[TableSpec, ...]
+    instruction: tuple[Path, str]
 
 
 @dataclass(frozen=True)
@@ -41,60 +64,44 @@ class Job:
 
     Attributes:
         run: differs between two builds, also of the same task.
-        specs, instructions: folders of the catalog.
+        parsed: `Parsed`, pickled once and not for every block.
         raw: where the raw files are.
         out, work: the compiled folder and the task's work folder.
-        spec: checksum of the spec that the records were read with.
     """
 
     run: str
     task: str
-    specs: Path
-    instructions: Path
+    parsed: bytes
     raw: RawPlaces
     out: Place
     work: Path
     options: Options
-    spec: str
 
 
-def job_of(build: Build, run: str) -> Job:
-    """The job of a build; full paths for a cluster, whose workers have working folders of their own."""
-    catalog, raw, out, work = build.catalog, build.places, build.out, build.work
-    if build.options.engine.kind == RAY:
-        raw, out, work = absolute(raw), out.absolute(), work.absolute()
-        catalog = Catalog(catalog.specs.absolute(), catalog.instructions.absolute())
-    return Job(
-        run, build.task.id, catalog.specs, catalog.instructions, raw, out, work, build.options,
-        spec_sha256(build),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Making:
+    """What makes the blocks of a task, here or in a worker."""
 
+    parsed: Parsed
+    raw: RawDataset
+    options: Options
+    work: Path
+    report: Reporter
 
-def absolute(places: RawPlaces) -> RawRoots:
-    """The same places for a process with another working folder."""
-    roots = RawRoots.of(places)
-    mapped = {
-        name: replace(one, paths=tuple(path.absolute() for path in one.paths))
-        for name, one in roots.mapped.items()
-    }
-    scratch = roots.scratch and replace(roots.scratch, folder=roots.scratch.folder.absolute())
-    return RawRoots(tuple(root.absolute() for root in roots.roots), mapped, scratch)
-
-
-def block_maker(build: Build, pools: Pools, *, behind: bool = True) -> BlockMaker:
-    """What makes the blocks of a task, here or in a worker; see `BlockMaker`."""
-    readers = all_readers(build.sources.dataset)
-    tables = image_tables(build.task, build.sources)
-    images = ImageStore(build.raw, {name: readers[name] for name in tables})
-    labels, seed = build.sources.labels, build.options.seed
-    return BlockMaker(
-        InstanceMaker(build.task, labels, build.instruction, seed, pools),
-        ImageInputs(build.raw, images, build.options.verify_raw),
-        build.work / BLOCKS,
-        build.options.full_check,
-        build.report,
-        behind,
-    )
+    def blocks(self, pools: Pools, *, behind: bool = True) -> BlockMaker:
+        """See `BlockMaker`."""
+        parsed, options = self.parsed, self.options
+        file, text = parsed.instruction
+        readers = {table.name: make_reader(table) for table in parsed.tables}
+        images = ImageStore(self.raw, readers, Spools(self.work / SPOOLS))
+        return BlockMaker(
+            InstanceMaker(parsed.task, parsed.labels, file, options.seed, pools, text),
+            ImageInputs(self.raw, images, options.verify_raw),
+            self.work / BLOCKS,
+            options.full_check,
+            self.report,
+            behind,
+        )
 
 
 def make_shards(job: Job, span: Span, tables: Sequence[pa.Table]) -> Made:
@@ -119,33 +126,32 @@ def join_parts(job: Job, span: Span, parts: Sequence[Made]) -> Made:
         return _maker(job).join(span, parts)
 
 
-_open: OrderedDict[str, tuple[Build, BlockMaker]] = OrderedDict()
+def changed_among(job: Job, seen: Seen) -> str | None:
+    """`first_change` in a worker. Raises what `RawDataset.stamp` raises."""
+    with machine_errors(job.out):
+        _maker(job)
+        return first_change(_open[job.run][0], seen)
+
+
+_open: OrderedDict[str, tuple[RawDataset, BlockMaker]] = OrderedDict()
 
 
 def _maker(job: Job) -> BlockMaker:
     """The maker of a job; the one that was used longest ago makes room."""
     if job.run not in _open:
         while len(_open) >= _KEPT:
-            _, (build, _) = _open.popitem(last=False)
-            build.raw.close()
+            _, (raw, _) = _open.popitem(last=False)
+            raw.close()
         _open[job.run] = _opened(job)
     _open.move_to_end(job.run)
     return _open[job.run][1]
 
 
-def _opened(job: Job) -> tuple[Build, BlockMaker]:
-    catalog = Catalog(job.specs, job.instructions)
-    task = catalog.task(job.task)
-    sources = task_sources(task, catalog)
-    raw = open_raw(sources.dataset, catalog, job.raw)
-    report = report_of(job.task)
-    build = Build(task, sources, raw, job.raw, catalog, job.options, job.out, job.work, report)
-    if spec_sha256(build) != job.spec:
-        raw.close()
-        raise SpecError(
-            "the spec changed during the build", where=task.place(), hint="run the same command again"
-        )
-    return build, block_maker(build, StoredPools(job.work))
+def _opened(job: Job) -> tuple[RawDataset, BlockMaker]:
+    parsed: Parsed = pickle.loads(job.parsed)
+    raw = open_folder(parsed.dataset, parsed.lenders, job.raw)
+    making = Making(parsed, raw, job.options, job.work, report_of(job.task))
+    return raw, making.blocks(StoredPools(job.work))
 
 
 class StoredPools:
@@ -154,10 +160,10 @@ class StoredPools:
     def __init__(self, work: Path) -> None:
         self._folder = work / POOLS
 
-    def store(self, build: Build, pools: Pools) -> None:
+    def store(self, task: TaskSpec, pools: Pools) -> None:
         """Write what the task's derived fields draw from."""
         self._folder.mkdir(exist_ok=True)
-        for operation in build.task.derive.values():
+        for operation in task.derive.values():
             if "other" in operation:
                 column, differ_in = operation["other"], operation["differ_in"]
                 table = pools.others(column, differ_in, POOL_ROWS)

@@ -132,7 +132,8 @@ def compile(
     if jobs != 1 and engine == "processes":
         from vision_flan.build.fork_server import start_server
 
-        start_server()  # it loads the package while this process does
+        alone = len(tasks) == 1 and suite is None and plan is None
+        start_server(whole_tasks=not alone)  # it loads the package while this process does
     from vision_flan.build.compile import Options
     from vision_flan.build.many import select
     from vision_flan.build.memory import go_without_pandas

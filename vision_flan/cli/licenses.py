@@ -88,7 +88,8 @@ def _half(name: str, half: HalfFacts) -> list[str]:
 def _evidence(evidence: list[EvidenceFacts]) -> list[str]:
     lines = []
     for entry in evidence:
-        quote = f": “{entry['quote']}”" if entry["quote"] else ""
+        quote = ": no license stated" if entry["states_none"] else ""
+        quote = f": “{entry['quote']}”" if entry["quote"] else quote
         copy = f", a copy of {entry['copy_of']}" if entry["copy_of"] else ""
         lines.append(f"               {entry['url']}{copy}, seen {entry['seen']}{quote}")
     return lines

@@ -35,17 +35,20 @@ class Behind:
 
     Args:
         apart: False runs each call at once, in the thread that asks for it.
+
+    Attributes:
+        apart: whether it has a thread.
     """
 
     def __init__(self, *, apart: bool = True) -> None:
-        self._apart = apart and _free_core
+        self.apart = apart and _free_core
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="behind")
         self._calls: deque[Future[None]] = deque()
         self._failed = False
 
     def run(self, call: Callable[[], None]) -> None:
         """Run it after the calls before; waits while two are not done. Raises an earlier call's error."""
-        if not self._apart:
+        if not self.apart:
             call()
             return
         while len(self._calls) >= AHEAD:

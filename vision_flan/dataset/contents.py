@@ -51,7 +51,10 @@ class Contents:
     def hashes(self) -> Hashes:
         """Of the distinct images, sorted."""
         if len(self._found) > 1:
-            self._found = [np.unique(np.concatenate(self._found))]
+            found = np.sort(np.concatenate(self._found))
+            is_new = np.ones(len(found), np.bool_)  # not `np.unique`, which loads numpy.ma
+            np.not_equal(found[1:], found[:-1], out=is_new[1:])
+            self._found = [found[is_new]]
         return self._found[0]
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -120,9 +123,7 @@ def count_tokens(texts: pa.StringArray) -> int:
     in_word = kinds == 1
     begins = in_word.copy()
     begins[1:] &= ~in_word[:-1]
-    starts = (
-        np.unique(offsets[:-1]) - first
-    )  # a word that follows the end of another text begins all the same
+    starts = offsets[:-1] - first  # a word that follows the end of another text begins all the same
     starts = starts[starts < len(kinds)]
     begins[starts] = in_word[starts]
     return int(np.count_nonzero(begins) + np.count_nonzero(kinds == 2))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TURNS, Turn
-from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, flat, limit_of
+from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, limit_of
 from vision_flan.dataset.publication import (
     MIXED,
     RECIPE,
@@ -22,6 +22,7 @@ from vision_flan.dataset.publication import (
 )
 from vision_flan.dataset.sensitive import SENSITIVE, kinds_of
 from vision_flan.spec.license import license_from
+from vision_flan.spec.markdown import flat
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 REPOSITORY = "repository"

@@ -7,6 +7,7 @@ and the sizes and counts that `datasets` checks. Features come from the Parquet 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +15,9 @@ import yaml
 from vision_flan.dataset.licenses import by_source
 from vision_flan.dataset.publication import WHOLE, PublishedTask, data_files
 from vision_flan.dataset.sensitive import NOT_FOR_ALL, is_not_for_all
+from vision_flan.errors import SpecError
+from vision_flan.spec.files import MAX_BYTES
+from vision_flan.spec.text import parse_yaml
 
 #: The config of all whole tasks; no task may have its name (vision_flan/spec/task.schema.json).
 ALL = "all"
@@ -39,7 +43,6 @@ _COMPUTED = frozenset({"configs", "dataset_info", "size_categories", "source_dat
 _MERGED = frozenset({"language", "task_categories", "tags"})
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def loadable(tasks: Mapping[str, PublishedTask]) -> dict[str, Any]:
@@ -99,23 +102,29 @@ def parsed(card: str) -> dict[str, Any]:
     """The block of a card, found as the Hub's client finds it; empty if there is none.
 
     Raises:
-        ValueError: it is not a YAML mapping.
+        ValueError: it is not a YAML mapping of plain data, as specs are.
     """
     from huggingface_hub.repocard import REGEX_YAML_BLOCK  # a compile need not load the client
 
     found = REGEX_YAML_BLOCK.search(card)
     if not found:
         return {}
+    if len(found[2]) > MAX_BYTES:
+        raise ValueError(f"the front matter has {len(found[2]):,} characters; the limit is {MAX_BYTES:,}")
     try:
-        data = yaml.load(found[2], Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 2}" if mark else ""
-        raise ValueError(f"the front matter is not YAML{line}") from error
+        data = parse_yaml(found[2], Path("README.md")).data
+    except SpecError as error:
+        line = f", line {error.where.line + 1}" if error.where else ""
+        raise ValueError(f"the front matter is not YAML{line} ({error.what})"[:300]) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise ValueError("the front matter is not a mapping of keys to values")  # noqa: TRY004
+    for key in sorted(_MERGED & data.keys()):
+        value = data[key]
+        texts = value if isinstance(value, list) else [value]
+        if value is not None and not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{key!r} in the front matter is not a list of texts")
     return data
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
 from vision_flan.spec.license import License, evidence_from, license_from, withdrawn_from
+from vision_flan.spec.markdown import cell, flat, link, quoted, shown
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -73,7 +73,8 @@ def _notes(name: str, license: License, task: PublishedTask) -> Iterator[str]:
         yield f"- {name}: {shown(license.note)}"
     for half, terms in (("images", license.images), ("annotations", license.annotations)):
         for entry in terms.evidence:
-            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else ""
+            said = ": no license stated" if entry.states_none else ""
+            said = f": \u201c{shown(entry.quote)}\u201d" if entry.quote else said
             copy = f", a copy of <{quoted(entry.copy_of)}>" if entry.copy_of else ""
             yield f"- {name}, {half}: <{quoted(entry.url)}>{copy}, seen {entry.seen}{said}"
     for notice, text in task.manifest.notices.items():
@@ -185,44 +186,3 @@ def citation_key(entry: str) -> str:
 def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
     """The keys in CITATIONS.bib to cite for these tasks."""
     return sorted({citation_key(bibtex(t.manifest.dataset, t.manifest.source)) for t in tasks})
-
-
-#: What Markdown or HTML may read as more than text. A `_` within a word is none of it.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>&~#!$]|(?<![^\W_])_|_(?![^\W_])")
-#: Control characters, and those that turn text around.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-#: Characters of a URL that end neither a link nor a cell.
-_IN_URLS = "%/:=&?~#+!$,;'@-._"
-
-
-def shown(text: str) -> str:
-    """Text of a spec for a line of Markdown: it shows as it is written, whatever it holds."""
-    escaped = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", flat(text))
-    return _UNSEEN.sub("", escaped)
-
-
-def cell(text: str) -> str:
-    """`shown`, for a cell of a table."""
-    return piped(shown(text))
-
-
-def piped(text: str) -> str:
-    """Markdown of our own, for a cell of a table."""
-    return flat(text).replace("|", "\\|")
-
-
-def link(text: str, url: str) -> str:
-    """A link to a page that a spec names, for a cell; only the text if it is no web page."""
-    if not url.startswith(("https://", "http://")):
-        return cell(text)
-    return f"[{cell(text)}]({quoted(url)})"
-
-
-def quoted(url: str) -> str:
-    """A URL without the characters that would end it."""
-    return quote(url, safe=_IN_URLS)
-
-
-def flat(text: str) -> str:
-    """Text on one line."""
-    return " ".join(str(text).split())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vision_flan.dataset.manifest_check import check_manifest
 from vision_flan.dataset.plain import record_from
 from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import Location, VflanError
@@ -108,8 +108,7 @@ class Manifest:
                     where=place,
                     hint="upgrade vision-flan",
                 )
-            _check_types(data)
-            _check_names(data)
+            check_manifest(data)
             data.pop("published", None)  # added on the Hub: vision_flan.dataset.publication
             data["shards"] = tuple(record_from(ShardFacts, shard) for shard in data["shards"])
             data["raw_files"] = tuple(data["raw_files"])
@@ -119,30 +118,6 @@ class Manifest:
             raise VflanError(
                 f"not a manifest: {error}", where=place, hint="compile the task again"
             ) from error
-
-
-def _check_types(data: Mapping[str, Any]) -> None:
-    """Check what the card and publishing rely on, so that a hand-edited manifest fails here."""
-    wanted = {"task": str, "split": str, "category": str, "counts": dict, "versions": dict, "source": dict}
-    for name, kind in wanted.items():
-        if not isinstance(data[name], kind):
-            raise TypeError(f"{name!r} is not a {'text' if kind is str else 'mapping'}")
-    drops = data.get("drop_list", {})
-    if not all(isinstance(facts, list) and [*map(type, facts)] == [str, str] for facts in drops.values()):
-        raise TypeError("'drop_list' is not a mapping of reasons and instances")
-
-
-def _check_names(data: Mapping[str, Any]) -> None:
-    """Refuse names that lead out of the folder: a manifest may come from the Hub, or with a folder of others.
-
-    Publishing would send the files that it names, and rehydrating would replace them.
-    """
-    if not re.fullmatch(r"\w[\w.+-]*", data["task"]):
-        raise ValueError(f"{data['task']!r:.80} is no task id")
-    for path in [shard["path"] for shard in data["shards"]]:
-        parts = path.split("/")
-        if "\\" in path or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"the shard {path!r:.80} leads out of the folder")
 
 
 def source_block(dataset: DatasetSpec, license: License) -> dict[str, object]:

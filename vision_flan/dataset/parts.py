@@ -7,6 +7,7 @@ memory. They exist in the work folder only.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,8 @@ from typing import Self
 import pyarrow as pa
 import xxhash
 
-from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, HashedFile, record_batch
+from vision_flan.dataset.hashed_file import HELD, HashedFile
+from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, record_batch
 from vision_flan.instances.maker import Instance
 
 
@@ -29,7 +31,8 @@ class PartWriter:
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
-        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), SCHEMA)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._file, "w"), HELD)
+        self._writer = pa.ipc.new_file(self._sink, SCHEMA)
         return self
 
     def __exit__(
@@ -39,7 +42,10 @@ class PartWriter:
             if kind is None:
                 self._flush()
                 self._writer.close()
+                self._sink.flush()
         finally:
+            with suppress(Exception):  # of a part that is given up; a whole one has nothing left to write
+                self._sink.close()
             self._file.close()
         if kind is None:
             self._temporary.replace(self._path)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +38,7 @@ from vision_flan.columns import (
 )
 from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
+from vision_flan.dataset.hashed_file import HELD, HashedFile
 from vision_flan.instances.maker import Instance
 
 #: Candidates per block, the unit of work.
@@ -44,9 +47,6 @@ ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 64 * 2**20
 #: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
 SHARD_BYTES = 256 * 2**20
-
-#: Bytes that wait for one call of a Python function: text columns are many small pieces.
-_HELD = 128 * 2**10
 
 SCHEMA = arrow_schema()
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
@@ -69,76 +69,15 @@ class ShardFacts:
     sha256: str
 
 
-class Digest(Protocol):
-    """A hash as hashlib makes them."""
-
-    def update(self, data: bytes | memoryview, /) -> None:
-        """Hash more bytes."""
-        ...
-
-    def hexdigest(self) -> str:
-        """The checksum of the bytes so far."""
-        ...
-
-
-class HashedFile:
-    """A new file that Arrow writes to, hashed on the way: it is not read a second time.
-
-    It is not synced, which would take longer than everything else. A killed process loses nothing; after a
-    power cut, `vflan verify` finds what was lost.
-    """
-
-    closed = False
-
-    def __init__(self, path: Path, digest: Digest) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._digest = digest
-        self.bytes = 0
-
-    def write(self, data: bytes) -> int:
-        """Write all of it."""
-        self._digest.update(data)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        self.bytes += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        """Bytes written."""
-        return self.bytes
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            os.close(self._descriptor)
-
-    def hexdigest(self) -> str:
-        """Checksum of the file."""
-        return self._digest.hexdigest()
-
-
 class _Shard:
     """One Parquet file that is being written."""
 
-    def __init__(self, path: Path, contents: Contents) -> None:
+    def __init__(self, path: Path, contents: Contents, beside: Executor | None) -> None:
         self.path = path
         self.rows = 0
         self._contents = contents
-        self.file = HashedFile(path, hashlib.sha256())
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), _HELD)
+        self.file = HashedFile(path, hashlib.sha256(), beside)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), HELD)
         self._writer = pq.ParquetWriter(
             self._sink,
             SCHEMA,
@@ -194,6 +133,7 @@ class ShardWriter:
         self._instances: list[Instance] = []
         self._pending_rows = self._pending_bytes = 0
         self._behind = Behind(apart=behind)  # all below is for its thread, until it is closed
+        self._beside = ThreadPoolExecutor(1, "hash") if self._behind.apart else None
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()
@@ -220,6 +160,8 @@ class ShardWriter:
         """End the thread, and close the shard that is not finished, if there is one."""
         self._behind.close()
         self._end(whole=False)
+        if self._beside is not None:
+            self._beside.shutdown()
 
     def add(self, instance: Instance) -> None:
         """Append one row."""
@@ -228,8 +170,13 @@ class ShardWriter:
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
         """Append rows; row groups are cut as if they came one by one."""
-        start = 0
-        for row, size in enumerate(image_sizes(batch), 1):
+        sizes, start = image_sizes(batch), 0
+        rows, total = batch.num_rows, int(sizes.sum())
+        if rows and not self._is_full(rows - 1, total):  # it ends before a row group does, or with it
+            self._pending.append(batch)
+            self._count(rows, total)
+            return
+        for row, size in enumerate(sizes.tolist(), 1):
             if self._is_full(1, size):
                 self._pending.append(batch.slice(start, row - start))
                 start = row
@@ -259,7 +206,7 @@ class ShardWriter:
         """Append a row group to the open shard, or to a new one."""
         if self._open is None:
             name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
-            self._open = _Shard(self._folder / name, self.contents)
+            self._open = _Shard(self._folder / name, self.contents, self._beside)
         self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
         if self._open.size >= SHARD_BYTES:
             self._end(whole=True)
@@ -275,12 +222,11 @@ class ShardWriter:
             self.facts = (*self.facts, shard.facts(name))
 
 
-def image_sizes(batch: pa.RecordBatch) -> list[int]:
+def image_sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
     """Bytes of each row's image."""
     images = batch.column(IMAGE).field("bytes")
     width = np.frombuffer(images.buffers()[1], np.int32)[images.offset : images.offset + len(images) + 1]
-    sizes: list[int] = np.diff(width).tolist()
-    return sizes
+    return np.diff(width)
 
 
 def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
@@ -319,7 +265,9 @@ def _turns_array(instances: Sequence[Instance], first: Sequence[pa.Array]) -> pa
         np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
     texts = _text_arrays([turn for turns in exchanges for turn in turns]) if later else list(first)
     turns = pa.StructArray.from_arrays(texts, fields=list(TURN_TYPE))
-    return pa.ListArray.from_arrays(pa.array(offsets), turns, type=TURNS_TYPE)
+    # not `pa.array`, which loads numpy.ma to learn whether an array has a mask
+    ends = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
+    return pa.ListArray.from_arrays(ends, turns, type=TURNS_TYPE)
 
 
 def _binary_array(values: list[bytes]) -> pa.Array:

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vision_flan import __version__
 from vision_flan.errors import Location, MachineError, VflanError
 from vision_flan.evaluate.chat_api import KEY_VARIABLE, open_judge
@@ -26,6 +24,7 @@ from vision_flan.evaluate.registry import JUDGED, score
 from vision_flan.evaluate.request import Request
 from vision_flan.evaluate.suite import Suite, SuiteTask
 from vision_flan.report import Reporter, Silent
+from vision_flan.spec.text import own_yaml
 
 #: Benchmarks that cannot be scored without a judge.
 NEEDS_JUDGE = ("mm_vet", "llava_bench")
@@ -100,10 +99,7 @@ def read_judges(path: Path) -> dict[str, JudgeSpec]:
     Raises:
         VflanError: the file says something else.
     """
-    try:
-        tree: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, FileNotFoundError) as error:
-        raise VflanError(f"no file of judges: {error}", where=Location(path)) from error
+    tree = own_yaml(path, VflanError)
     found = {}
     for name, keys in tree.items() if isinstance(tree, dict) else [("", None)]:
         known = isinstance(keys, dict) and {"url", "model"} <= keys.keys() <= {"url", "model", "key"}

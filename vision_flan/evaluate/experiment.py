@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
 from vision_flan.errors import Location, VflanError
+from vision_flan.spec.text import own_yaml
 from vision_flan.train.config import Config
 from vision_flan.train.recipe import load as load_recipe
 
@@ -187,10 +186,7 @@ def columns() -> dict[str, Column]:
 
 
 def _mapping(path: Path, allowed: set[str] | None, needed: Sequence[str]) -> dict[str, object]:
-    try:
-        tree: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"not YAML: {error}", where=Location(path)) from error
+    tree = own_yaml(path, ExperimentError)
     where = Location(path)
     found = {str(key): value for key, value in _of(dict, tree, "an experiment", where).items()}
     if allowed is not None:

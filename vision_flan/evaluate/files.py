@@ -46,7 +46,7 @@ class Record:
         for name in names:
             value = self.data.get(name)
             if isinstance(value, (bool, list, dict, float)):
-                raise AnswerError(f"{name} is {value!r}, not text", where=self.place)
+                raise AnswerError(f"{name} is {value!r:.80}, not text", where=self.place)
             if value is not None:
                 return str(value)
         return None
@@ -63,7 +63,7 @@ class Record:
         found = value if isinstance(value, list) else [value]
         for item in found:
             if not isinstance(item, (str, int)) or isinstance(item, bool):
-                raise AnswerError(f"{name} has {item!r}, not text", where=self.place)
+                raise AnswerError(f"{name} has {item!r:.80}, not text", where=self.place)
         return tuple(str(item) for item in found)
 
     def options(self, name: str) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Record:
         if not isinstance(value, dict) or not all(
             isinstance(text, (str, int, float)) for text in value.values()
         ):
-            raise AnswerError(f"{name} is {value!r}, not a mapping of letters to texts", where=self.place)
+            raise AnswerError(f"{name} is {value!r:.80}, not a mapping of letters to texts", where=self.place)
         return {str(letter): str(text) for letter, text in value.items()}
 
 
@@ -115,6 +115,8 @@ def json_document(path: Path) -> Any:
         raise AnswerError(
             f"not JSON: {error.msg}", where=Location(path, error.lineno, error.colno)
         ) from error
+    except ValueError as error:  # a number with more digits than Python reads
+        raise AnswerError(f"not JSON: {error}", where=Location(path)) from error
     except RecursionError:
         raise AnswerError("JSON nested too deep", where=Location(path)) from None
 
@@ -132,7 +134,7 @@ def json_lines(path: Path) -> list[Record]:
         place = Location(path, number)
         try:
             data = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise AnswerError(
                 f"not a JSON object: {line[:60]!r}", where=place, hint="one JSON object a line"
             ) from error
@@ -272,7 +274,7 @@ def answers_jsonl(path: Path, benchmark: str) -> list[Answer]:
             )
         tokens = record.data.get("tokens")
         if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
-            raise AnswerError(f"tokens is {tokens!r}, not a count", where=record.place)
+            raise AnswerError(f"tokens is {tokens!r:.80}, not a count", where=record.place)
         found.append(
             Answer(
                 id=record.text("id"),
@@ -299,7 +301,7 @@ def is_answers_jsonl(path: Path) -> bool:
     first = next((line for line in read_text(path).split("\n") if line.strip()), "")
     try:
         data = json.loads(first)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return True  # `answers_jsonl` says what is wrong with it
     return isinstance(data, dict) and {"id", "prediction"} <= data.keys()
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from vision_flan.errors import Location, VflanError
 from vision_flan.evaluate.registry import BENCHMARKS
+from vision_flan.spec.text import own_yaml
 
 FOLDER = Path(__file__).parent / "suites"
 _KEYS = {"include", "compiled", "set", "prompt", "tokens", "limit"}
@@ -96,10 +95,7 @@ def load_suite(name: str) -> Suite:
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.yaml")))
         raise SuiteError(f"no suite {name!r}", hint=f"{known}, or a YAML file")
-    try:
-        tree: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(f"not YAML: {error}", where=Location(path)) from error
+    tree = own_yaml(path, SuiteError)
     where = Location(path)
     found = {}
     for benchmark, parts in _mapping(tree, "a suite", where).items():

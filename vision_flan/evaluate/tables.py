@@ -15,6 +15,8 @@ from vision_flan.errors import Location
 from vision_flan.evaluate.cells import MARKS, Cell, ScoredModel, cell, read_scores
 from vision_flan.evaluate.experiment import Column, Experiment, Row
 from vision_flan.evaluate.values import AnswerError
+from vision_flan.spec.markdown import cell as markdown_cell
+from vision_flan.spec.markdown import shown as shown_text
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,16 @@ def markdown(table: Table) -> str:
     lines = ["| model | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for line in table.lines:
         shown = [_escaped(str(cell)) for cell in line.cells]
-        lines.append(f"| {_escaped(line.name)} | {' | '.join(shown)} |")
+        lines.append(f"| {markdown_cell(line.name)} | {' | '.join(shown)} |")
     used = "".join(cell.marks for line in table.lines for cell in line.cells)
     notes = [_escaped(f"{mark}: {text}") for mark, text in MARKS.items() if mark in used]
-    return "\n".join([f"## {table.experiment.title}", "", *lines, *(["", "; ".join(notes)] if notes else [])])
+    title = f"## {shown_text(table.experiment.title)}"
+    return "\n".join([title, "", *lines, *(["", "; ".join(notes)] if notes else [])])
+
+
+def in_spreadsheet(text: str) -> str:
+    """Text of a cell as text: an apostrophe in front where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _escaped(text: str) -> str:
@@ -134,15 +142,20 @@ def _escaped(text: str) -> str:
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """One line a figure: experiment, model, benchmark, value, marks in words, judge, and x of a figure."""
+    """One line a figure: experiment, model, benchmark, value, marks in words, judge, and x of a figure.
+
+    It is for a spreadsheet, so a name that one would run as a formula is quoted (`in_spreadsheet`).
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["experiment", "model", "series", "x", "benchmark", "value", "remarks", "judge"])
     for table in tables:
         for line in table.lines:
             x = "" if line.row is None or line.row.x is None else f"{line.row.x:g}"
-            place = [table.experiment.name, line.name, line.row.series if line.row else "", x]
+            names = (table.experiment.name, line.name, line.row.series if line.row else "")
+            place = [*map(in_spreadsheet, names), x]
             for column, shown in zip(table.experiment.columns, line.cells, strict=True):
                 if shown.value is not None:
-                    writer.writerow([*place, column.name, f"{shown.value:.1f}", shown.remarks, shown.judge])
+                    judge = in_spreadsheet(shown.judge)
+                    writer.writerow([*place, column.name, f"{shown.value:.1f}", shown.remarks, judge])
     return out.getvalue().rstrip("\n")

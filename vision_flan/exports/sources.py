@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vision_flan.columns import TURNS
+from vision_flan.columns import TURNS, arrow_type
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.dataset.publication import WHOLE
 from vision_flan.dataset.shards import ShardFacts
@@ -125,13 +125,16 @@ class Source:
             table = pq.ParquetFile(file)
             if TURNS not in table.schema_arrow.names:
                 raise ExportError(f"no column {TURNS!r}", where=Location(file), hint="compile it again")
+            for name in _COLUMNS:
+                if not table.schema_arrow.field(name).type.equals(arrow_type(name)):
+                    raise _unreadable(file, f"the column {name!r} has another type", self.name)
             for batch in table.iter_batches(batch_size=64, columns=_COLUMNS):
                 rows: list[Row] = batch.slice(0, left).to_pylist()
                 yield from rows
                 left -= len(rows)
                 if not left:
                     return
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, KeyError) as error:
             raise _unreadable(file, str(error), self.name) from error
         raise _unreadable(file, f"{left:,} rows are missing", self.name)
 
@@ -171,7 +174,7 @@ def on_hub(api: HfApi, repo_id: str, revision: str, report: Reporter) -> Source:
         ExportError: no such repository, or none of its tasks is whole.
         HubError: the Hub refuses.
     """
-    from vision_flan.hub.remote import REPO_TYPE, Reader
+    from vision_flan.hub.remote import Reader, download
     from vision_flan.hub.waiting import Patience
 
     patience = Patience(report.note)
@@ -190,12 +193,7 @@ def on_hub(api: HfApi, repo_id: str, revision: str, report: Reporter) -> Source:
         )
 
     def opened(shard: ShardFacts) -> Path:
-        return Path(
-            patience.call(
-                f"downloading {shard.path}",
-                lambda: api.hf_hub_download(repo_id, shard.path, repo_type=REPO_TYPE, revision=remote.head),
-            )
-        )
+        return download(api, remote, shard, patience)
 
     return Source(repo_id, {name: task.manifest for name, task in whole.items()}, opened)
 

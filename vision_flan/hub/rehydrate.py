@@ -17,6 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
@@ -42,7 +43,7 @@ from vision_flan.dataset.overlaps import write_overlaps
 from vision_flan.dataset.publication import WHOLE, PublishedTask
 from vision_flan.errors import BadRawError, HubError, Location, SpecError
 from vision_flan.hub.changelog import version_changes
-from vision_flan.hub.remote import REPO_TYPE, Reader, Remote
+from vision_flan.hub.remote import Reader, Remote, download
 from vision_flan.hub.waiting import Patience
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.report import Reporter
@@ -148,13 +149,12 @@ class Rehydrator:
     def _published_rows(self, remote: Remote, published: PublishedTask) -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
             for shard in published.publication.shards:
-                local = self.patience.call(
-                    f"downloading {shard.path}",
-                    lambda path=shard.path: self.api.hf_hub_download(  # type: ignore[misc]
-                        self.repo_id, path, repo_type=REPO_TYPE, revision=remote.head, local_dir=folder
-                    ),
-                )
-                yield from fingerprints(Path(local))
+                local = download(self.api, remote, shard, self.patience, folder)
+                try:
+                    yield from fingerprints(local)
+                except (pa.ArrowException, OSError, LookupError, TypeError, AttributeError) as error:
+                    where = Location(f"{self.repo_id}/{shard.path}")
+                    raise HubError(f"not a recipe: {type(error).__name__}: {error}", where=where) from error
 
     def _move(self, published: PublishedTask, built: Manifest, staging: Path) -> None:
         """Move a config: the old manifest is removed first, the new one is written last."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from huggingface_hub import HfApi, RepoFile, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
@@ -17,6 +19,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.dataset.publication import PublishedTask
+from vision_flan.dataset.shards import ShardFacts
 from vision_flan.errors import HubError, Location
 from vision_flan.hub.waiting import Patience
 from vision_flan.report import human_bytes
@@ -25,6 +28,10 @@ REPO_TYPE = "dataset"
 PARALLEL_DOWNLOADS = 8
 #: Bytes that are read of a manifest or a card, which are far smaller: the repository may be anybody's.
 MOST_TEXT = 64 * 2**20
+#: Files, and manifests among them, of a repository: ours has 187 tasks of some shards each.
+MOST_FILES, MOST_TASKS = 250_000, 5_000
+#: The length of an LFS file's id, which is the sha256 of its content.
+_SHA256 = 64
 
 
 def git_oid(content: bytes) -> str:
@@ -128,11 +135,13 @@ class Reader:
 
     def _files(self, revision: str) -> dict[str, str]:
         tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=revision, repo_type=REPO_TYPE)
-        return {
-            entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
-            for entry in tree
-            if isinstance(entry, RepoFile)
-        }
+        found = {}
+        for number, entry in enumerate(tree):
+            if number >= MOST_FILES:
+                raise HubError(f"{self.repo_id} has more than {MOST_FILES:,} files, so it is none of ours")
+            if isinstance(entry, RepoFile):
+                found[entry.path] = entry.lfs.sha256 if entry.lfs else entry.blob_id
+        return found
 
     def _tasks(self, head: str, files: Mapping[str, str]) -> dict[str, PublishedTask]:
         paths = {
@@ -140,9 +149,42 @@ class Reader:
             for path, oid in files.items()
             if path.startswith(f"{FOLDER}/") and path.endswith(".json")
         }
+        if len(paths) > MOST_TASKS:
+            raise HubError(f"{self.repo_id} has {len(paths):,} manifests; the limit is {MOST_TASKS:,}")
         new = [path for path, oid in paths.items() if oid not in self._known]
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             for path, text in zip(new, pool.map(lambda path: self.text(path, head), new), strict=True):
                 self._known[paths[path]] = PublishedTask.from_json(text, self._place(path))
-        tasks = (self._known[oid] for _, oid in sorted(paths.items()))
-        return {task.task: task for task in tasks}
+        tasks = {path: self._known[oid] for path, oid in sorted(paths.items())}
+        for path, task in tasks.items():
+            if path != f"{FOLDER}/{task.task}.json":
+                raise HubError(f"the manifest belongs to the task {task.task!r}", where=self._place(path))
+        return {task.task: task for task in tasks.values()}
+
+
+def download(
+    api: HfApi, remote: Remote, shard: ShardFacts, patience: Patience, folder: str | None = None
+) -> Path:
+    """A file of the repository, which is as its manifest says; in the Hub's cache if no folder is given.
+
+    Raises:
+        HubError: it is not there, or is another file.
+    """
+    where, listed = Location(f"{remote.repo_id}/{shard.path}"), remote.files.get(shard.path)
+    if listed is None:
+        raise HubError("its manifest names this file, and it is not there", where=where)
+    if len(listed) == _SHA256 and listed != shard.sha256:
+        raise HubError("another file than its manifest says (another sha256)", where=where)
+    local = patience.call(
+        f"downloading {shard.path}",
+        lambda: api.hf_hub_download(
+            remote.repo_id, shard.path, repo_type=REPO_TYPE, revision=remote.head, local_dir=folder
+        ),
+        most=shard.bytes,
+    )
+    with Path(local).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size != shard.bytes or hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
+            raise HubError("another file came than its manifest says (another sha256)", where=where)
+    return Path(local)

@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
 from vision_flan.errors import HubError
+from vision_flan.hub.watch import MAX_QUOTA_PAUSE, watched
 
 T = TypeVar("T")
 
@@ -28,12 +29,21 @@ BUSY = (500, 502, 503, 504)
 #: Attempts when the Hub is busy; with doubling pauses from 1 s to 60 s, about seven minutes.
 ATTEMPTS = 12
 MAX_PAUSE = 60.0
-#: The Hub's quotas are hourly: no pause is longer.
-MAX_QUOTA_PAUSE = 3600.0
+#: Seconds of all pauses in one call that quotas ask for.
+MAX_QUOTA_PAUSES = 24 * 3600.0
 
 
 #: Errors of the client: its own, RuntimeError and ValueError around them, OSErrors of hf_xet.
-CLIENT_ERRORS = (HfHubHTTPError, httpx2.TransportError, RuntimeError, ValueError, OSError)
+CLIENT_ERRORS = (
+    HfHubHTTPError,
+    httpx2.RequestError,
+    httpx2.InvalidURL,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+#: What it runs into where an answer lacks what every answer of the Hub has.
+_ANSWERED_ELSE = (LookupError, TypeError, AttributeError)
 
 
 class StaleError(Exception):
@@ -57,12 +67,15 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
     waited: float = field(default=0.0, init=False)
 
-    def call(self, what: str, action: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+    def call(
+        self, what: str, action: Callable[[], T], *, attempts: int = ATTEMPTS, most: int | None = None
+    ) -> T:
         """Run `action` until it succeeds.
 
         Args:
             what: for messages, as in "while <what>".
-            attempts: when the Hub is busy; rate limits are waited out, however long.
+            attempts: when the Hub is busy; rate limits are waited out for a day.
+            most: bytes of a file that it downloads.
 
         Raises:
             HubError: the Hub refuses, or stays busy.
@@ -70,11 +83,11 @@ class Patience:
         """
         for attempt in range(1, attempts):
             try:
-                return self._unlimited(what, action)
+                return self._unlimited(what, action, most)
             except BusyError as busy:
                 self.pause(min(MAX_PAUSE, 2.0 ** (attempt - 1)), f"{busy} while {what}")
         try:
-            return self._unlimited(what, action)
+            return self._unlimited(what, action, most)
         except BusyError as busy:
             raise HubError(
                 f"the Hub did not answer while {what}: {busy}",
@@ -89,15 +102,28 @@ class Patience:
         """
         return self._unlimited(what, action)
 
-    def _unlimited(self, what: str, action: Callable[[], T]) -> T:
+    def _unlimited(self, what: str, action: Callable[[], T], most: int | None = None) -> T:
+        paused = 0.0
         while True:
             try:
-                return action()
+                with watched(most):
+                    return action()
             except CLIENT_ERRORS as error:
                 seconds = quota_pause(error)
                 if seconds is None:
                     raise translated(error, what) from error
+                paused += seconds
+                if paused > MAX_QUOTA_PAUSES:
+                    raise HubError(
+                        f"the Hub's rate limit does not end while {what}",
+                        hint="run the same command again later; it continues where it stopped",
+                    ) from error
                 self.pause(seconds, f"rate limit of the Hub while {what}")
+            except _ANSWERED_ELSE as error:
+                raise HubError(
+                    f"no answer of the Hub while {what}: {type(error).__name__}: {error}"[:300],
+                    hint="check HF_ENDPOINT",
+                ) from error
 
     def pause(self, seconds: float, why: str) -> None:
         self.say(f"{why}: waiting {seconds:.0f} s")
@@ -132,7 +158,7 @@ def quota_pause(error: BaseException) -> float | None:
     limit = parse_ratelimit_headers(headers)
     if limit and limit.remaining == 0:
         return min(MAX_QUOTA_PAUSE, limit.reset_in_seconds + 1.0)
-    if headers.get("Retry-After", "").isdigit():
+    if headers.get("Retry-After", "").isdecimal():
         return min(MAX_QUOTA_PAUSE, float(headers["Retry-After"]) + 1.0)
     told = re.search(r"in (?:about )?(\d+|an?) (second|minute|hour)", str(inner))
     if told:

@@ -76,6 +76,7 @@ class InstanceMaker:
         instruction: the task's .j2 file.
         seed: seed of all random choices.
         candidates: records that `other` samples from; None when only checking a spec.
+        text: of the instruction, if it is known (`instruction_of`); None reads the file.
     """
 
     def __init__(
@@ -85,13 +86,14 @@ class InstanceMaker:
         instruction: Path,
         seed: int,
         candidates: Pools | None = None,
+        text: str | None = None,
     ) -> None:
         renderer = Renderer(labels)
         self.task = task
         self._seed = seed
         self.fields = plan_fields(task.derive, renderer, task.place, candidates)
         self.options = OptionsPlan(task.options, labels, task.place("options")) if task.options else None
-        text = instruction_of(task, instruction)
+        text = instruction_of(task, instruction) if text is None else text
         self.instruction = renderer.compile(text, Location(instruction), False)
         self.input = renderer.compile(task.input, task.place("input")) if task.input else None
         self.target = renderer.compile(task.target, task.place("target")) if task.target else None
@@ -120,6 +122,11 @@ class InstanceMaker:
                 where=self.task.place("image"),
                 hint="make the reference to the image in SQL",
             )
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields that `references` uses."""
+        return self.composer.reads if self.composer else self.images[0].names
 
     def references(self, row: Mapping[str, Any]) -> Sequence[str]:
         """What a row's image is read from, as far as that is known before the row is made."""
@@ -193,7 +200,8 @@ class InstanceMaker:
             answer = self.target.render(row)
             options: list[str] = []
             if self.options:
-                answer = " ".join(answer.split())
+                if self.options.one_answer:  # it is compared with options, which are single lines
+                    answer = " ".join(answer.split())
                 options = self.options.build(row, answer, Draws(self._seed, key, _OPTIONS_DRAW))
         except NoValueError as error:
             return Dropped(str(error))

@@ -17,6 +17,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vision_flan.miniatures.words import with_words_kept
+
 Size = tuple[int, int]
 Box = tuple[int, int, int, int]
 Color = tuple[int, int, int]
@@ -49,11 +51,9 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @lru_cache(maxsize=64)
 def font(size: int) -> Font:
-    """Pillow's own scalable font, which keeps the texts that it has drawn: most are labels, drawn again."""
+    """Pillow's own scalable font; Pillow without FreeType has one small font."""
     face = ImageFont.load_default(size)
-    if isinstance(face, ImageFont.FreeTypeFont):  # Pillow without FreeType has one small font
-        face.__dict__["getmask2"] = lru_cache(maxsize=2048)(face.getmask2)
-    return face
+    return with_words_kept(face) if isinstance(face, ImageFont.FreeTypeFont) else face
 
 
 def some_size(rng: Random, low: int = 64, high: int = 160) -> Size:

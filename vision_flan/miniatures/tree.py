@@ -10,8 +10,10 @@ import gzip
 import io
 import json
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -40,6 +42,9 @@ _FORMATS = {
 }
 _TAR_MODES = {".tar": "w", ".xz": "w:xz", ".txz": "w:xz", ".bz2": "w:bz2", ".tbz2": "w:bz2"}
 _SPOOL_BYTES = 8 << 20
+#: Color types of a PNG with 8 bits a channel, and one of its filters.
+_PNG_COLORS = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
+_FILTER_UP = 2
 _ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
@@ -57,10 +62,34 @@ def encode(drawing: Drawing, suffix: str, **options: Any) -> bytes:
         if image.mode not in ("RGB", "L", "CMYK"):
             image = image.convert("RGB")
     elif kind == "PNG":
+        if image.mode in _PNG_COLORS and not options and not image.info:
+            return _png(image)
         options.setdefault("compress_level", 1)
+    elif kind == "WEBP":
+        options.setdefault("method", 0)
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
+
+
+def _png(image: Image.Image) -> bytes:
+    """A PNG each row of which is stored as its difference from the one above.
+
+    Pillow tries five filters for each row, which takes three times as long and saves a few percent.
+    """
+    values = np.asarray(image)
+    rows = values.reshape(image.height, -1)
+    filtered = np.empty((image.height, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = _FILTER_UP
+    filtered[:1, 1:] = rows[:1]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", image.width, image.height, 8, _PNG_COLORS[image.mode], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class Tree(ABC):

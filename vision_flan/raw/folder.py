@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Self, cast
@@ -136,6 +136,11 @@ class RawDataset:
         for raw, found in self._located(path):
             return raw._stamp_of(found)
         return ""
+
+    def perhaps_changed(self, stamps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Paths and their stamps of before, without those whose file on disk is seen to be the same: a
+        quarter less work than `stamp`, which says of the others whether they have changed."""
+        return self._disk.not_as_they_were(stamps)
 
     def _stamp_of(self, found: os.stat_result | tuple[Mounted, str]) -> str:
         if isinstance(found, os.stat_result):

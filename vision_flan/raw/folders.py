@@ -6,10 +6,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Location
+from vision_flan.errors import BadRawError, Location, VflanError
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.names import is_odd, is_text, other_spellings, same_name
 from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
@@ -87,6 +87,24 @@ class Folders:
             if stat.S_ISLNK(status.st_mode):
                 return self._status_of_opened(path)
         return None
+
+    def not_as_they_were(self, stamps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Those paths and stamps whose file does not, at one look, have the size and time of its stamp.
+
+        It is for many files of which hardly any has changed: what is yielded has to be looked at again by
+        `RawDataset.stamp`, which also knows archives and raises errors.
+        """
+        ending, folders = f" {self.dataset}", self._folders
+        for path, was in stamps:
+            folder, _, name = path.rpartition("/")
+            try:
+                known = folders.get(folder) or self.of(folder, path)
+                status = os.lstat(known[0] + name)
+            except (VflanError, OSError, ValueError, IndexError):
+                yield path, was
+                continue
+            if not stat.S_ISREG(status.st_mode) or f"{status.st_size} {status.st_mtime_ns}{ending}" != was:
+                yield path, was
 
     def _status_of_opened(self, path: str) -> os.stat_result | None:
         found = self.open(path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow.csv
 from vision_flan.errors import BadRawError, Location, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.base import BatchReader
-from vision_flan.readers.image_spool import ImageSpool
+from vision_flan.readers.damage import reading
+from vision_flan.readers.image_spool import HINT, ImageSpool, decoded
 from vision_flan.readers.layout import Parts, no_images, split_locator
 from vision_flan.readers.quotes import (
     QuoteCounter,
@@ -43,9 +45,11 @@ class DelimitedReader(BatchReader):
     """
 
     accepts_anything = True
+    image_hint = HINT
 
     def __init__(self, table: TableSpec) -> None:
         self._image_column: str | None = table.options.get("image_column")
+        self.has_images = bool(self._image_column)
         nested = [name for name, kind in table.columns.items() if pa.types.is_nested(kind)]
         if not table.columns and not self._image_column:
             raise SpecError(f"table {table.name!r} declares no columns", where=table.place)
@@ -85,6 +89,22 @@ class DelimitedReader(BatchReader):
                 cells = self._stream(raw, file, {self._image_column: pa.string()})
                 self._spools[file] = ImageSpool(cells, file)
         return self._spools[file].read(row)
+
+    def images_in_order(
+        self, raw: RawDataset, file: str, rows: Sequence[int]
+    ) -> Iterator[tuple[int, bytes | str]]:
+        """The images of some rows, sorted, or what is wrong with them; rows beyond the last are left out.
+
+        Raises:
+            MissingRawError, BadRawError: the file is missing, or not such a file.
+        """
+        first, done = 0, 0
+        with reading(raw, file, self._table.reader):
+            for batch in self._stream(raw, file, {self._image_column or "": pa.string()}):
+                until = bisect_left(rows, first + batch.num_rows, done)
+                for row in rows[done:until]:
+                    yield row, decoded(batch.column(0)[row - first].as_py(), row)
+                first, done = first + batch.num_rows, until
 
     def _stream(
         self, raw: RawDataset, file: str, columns: Mapping[str, pa.DataType]

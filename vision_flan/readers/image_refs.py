@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from vision_flan.errors import BadRawError, VflanError
@@ -10,7 +11,8 @@ from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.layout import split_locator
 from vision_flan.readers.lmdb_table import LmdbReader
 from vision_flan.readers.parquet_table import ParquetReader
-from vision_flan.readers.reader import Reader
+from vision_flan.readers.reader import Reader, ReadsInOrder
+from vision_flan.readers.spool import Source, Spools
 
 #: Most bytes read of an image: one more than the largest allowed image (64 MiB), so that the image check
 #: sees that it is too large, and a file of any size costs no more than this.
@@ -31,10 +33,15 @@ class Place(NamedTuple):
 
 
 class ImageStore:
-    """Reads the images that rows refer to; see `vision_flan.readers.reader` for both kinds of references."""
+    """Reads the images that rows refer to; see `vision_flan.readers.reader` for both kinds of references.
 
-    def __init__(self, raw: RawDataset, readers: Mapping[str, Reader]) -> None:
+    Args:
+        spools: where some of them were copied to.
+    """
+
+    def __init__(self, raw: RawDataset, readers: Mapping[str, Reader], spools: Spools | None = None) -> None:
         self._raw = raw
+        self.spools = spools
         self._readers = readers
         self._read_bytes = raw.read_bytes
 
@@ -69,6 +76,9 @@ class ImageStore:
                 f"image reference {ref!r} names no table of the task",
                 hint=f"write @<table>/<file>#<record>; its tables are {', '.join(sorted(self._readers))}",
             )
+        copied = self.spools.read(ref) if self.spools else None
+        if copied is not None:
+            return copied
         return reader.open_image(self._raw, locator)
 
     def place_of(self, ref: str) -> Place | None:
@@ -81,10 +91,36 @@ class ImageStore:
             found = self._raw.packed_at(ref)
             return Place(ref, *found) if found else None
         table, _, locator = ref[1:].partition("/")
-        if not isinstance(self._readers.get(table), ParquetReader):
+        reader = self._readers.get(table)
+        if not isinstance(reader, ParquetReader) or not reader.has_images:
+            return None
+        if self.spools and self.spools.has(ref):
             return None
         file, row = split_locator(locator)
         return Place(ref, f"@{table}/{file}", row)
+
+    def may_copy(self) -> bool:
+        """Whether there are tables whose images are worth copying, see `spool`."""
+        return any(map(_in_order, self._readers.values()))
+
+    def record_of(self, ref: str) -> tuple[str, int] | None:
+        """File, as references begin with it, and record of an image that is worth copying; else None."""
+        name = ref.rpartition("#")[0]
+        table = ref[1:].partition("/")[0] if ref[:1] == "@" else ""
+        if not _in_order(self._readers.get(table)):
+            return None
+        try:
+            return name, split_locator(ref)[1]
+        except BadRawError:
+            return None
+
+    def source(self, name: str, stamp: str, rows: Sequence[int]) -> Source:
+        """Sorted records of a file, for `write_spool`."""
+        table, _, file = name[1:].partition("/")
+        reader = self._readers[table]
+        assert isinstance(reader, ReadsInOrder)
+        images = reader.images_in_order(self._raw, file, rows)
+        return Source(name, stamp, _while_readable(images), reader.image_hint)
 
     def in_order(self, places: Sequence[Place]) -> Iterator[tuple[str, bytes]]:
         """Images of one file that have a place, sorted by it. Those that cannot be read are left out.
@@ -99,10 +135,21 @@ class ImageStore:
             assert isinstance(reader, ParquetReader)
             refs = {place.at: place.ref for place in places}
             for row, image in reader.images_in_order(self._raw, name, list(refs)):
-                yield refs[row], image
+                if isinstance(image, bytes):
+                    yield refs[row], image
             return
         for place in places:
             try:
                 yield place.ref, self._read_bytes(place.ref, MOST_BYTES)
             except VflanError:
                 continue
+
+
+def _in_order(reader: Reader | None) -> bool:
+    return isinstance(reader, ReadsInOrder) and reader.has_images
+
+
+def _while_readable(images: Iterator[tuple[int, bytes | str]]) -> Iterator[tuple[int, bytes | str]]:
+    """Images as far as the file can be read; what is wrong with it is an error where more are wanted."""
+    with suppress(VflanError):
+        yield from images

@@ -13,6 +13,16 @@ import pyarrow as pa
 
 from vision_flan.errors import DamagedFileError, Location, MissingRawError
 
+HINT = "download the file again"
+
+
+def decoded(cell: str | None, row: int) -> bytes | str:
+    """The image of a cell, or what is wrong with it."""
+    try:
+        return base64.b64decode(cell or "", validate=True) or f"record {row} has no image"
+    except (binascii.Error, ValueError) as error:
+        return f"record {row}: the image is not base64: {error}"
+
 
 class ImageSpool:
     """Decoded images of one file, in an unnamed temporary file."""
@@ -24,7 +34,9 @@ class ImageSpool:
         self._images = tempfile.TemporaryFile(prefix="vflan-")  # noqa: SIM115 - open as long as the spool
         for batch in batches:
             for cell in batch.column(0):
-                image = self._decoded(cell.as_py(), len(self._ends) - 1)
+                image = decoded(cell.as_py(), len(self._ends) - 1)
+                if isinstance(image, str):
+                    self._damaged[len(self._ends) - 1], image = image, b""
                 self._images.write(image)
                 self._ends.append(self._ends[-1] + len(image))
         self._images.flush()
@@ -35,16 +47,6 @@ class ImageSpool:
                 f"there is no record {row}, the file has {len(self._ends) - 1}", where=Location(self._file)
             )
         start, end = self._ends[row], self._ends[row + 1]
-        if start == end:
-            what = f"record {row} has no image"
-            if row in self._damaged:
-                what = f"record {row}: the image is not base64: {self._damaged[row]}"
-            raise DamagedFileError(what, where=Location(self._file), hint="download the file again")
+        if row in self._damaged:
+            raise DamagedFileError(self._damaged[row], where=Location(self._file), hint=HINT)
         return os.pread(self._images.fileno(), end - start, start)
-
-    def _decoded(self, cell: str | None, row: int) -> bytes:
-        try:
-            return base64.b64decode(cell or "", validate=True)
-        except (binascii.Error, ValueError) as error:
-            self._damaged[row] = str(error)
-            return b""

@@ -182,7 +182,9 @@ class RecordBatches:
 
     def _by_column(self, held: list[Records]) -> pa.RecordBatch:
         counts = [len(records.values) for records in held]
-        owners = pa.array(np.repeat(np.arange(len(held)), counts))
+        numbers = np.repeat(np.arange(len(held), dtype=np.int64), counts)
+        # not `pa.array`, which loads numpy.ma to learn whether an array has a mask
+        owners = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
         values = list(chain.from_iterable(records.values for records in held))
 
         def of_files(texts: Iterable[str]) -> pa.Array:

@@ -18,6 +18,9 @@ from vision_flan.readers.values import column, settled
 BATCH_ROWS = 8192
 BATCH_BYTES = 8 << 20
 
+#: Most digits of the number of a record.
+_DIGITS = 18
+
 Parts = Mapping[str, str]
 
 
@@ -159,6 +162,6 @@ def split_locator(locator: str) -> tuple[str, int]:
         BadRawError: there is no record number.
     """
     file, mark, record = locator.rpartition("#")
-    if not mark or not record.isdecimal():
+    if not mark or not record.isdecimal() or len(record) > _DIGITS:
         raise BadRawError(f"image reference {locator!r} has no record number", hint="write <file>#<record>")
     return file, int(record)

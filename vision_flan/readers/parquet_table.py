@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,8 +20,8 @@ from vision_flan.readers.values import column
 
 #: Bytes of row groups kept for single images.
 _GROUPS = 256 << 20
-#: Rows of images taken from a row group at a time, and bytes read of a column at a time.
-_ROWS_AT_ONCE, _BUFFER = 32, 1 << 20
+#: Most rows and bytes of images taken from a row group at a time, and bytes read of a column at a time.
+_ROWS_AT_ONCE, _BYTES_AT_ONCE, _BUFFER = 1000, 4 << 20, 1 << 20
 
 
 class ParquetReader(BatchReader):
@@ -31,9 +31,12 @@ class ParquetReader(BatchReader):
     `datasets` writes them), which become references in `image`.
     """
 
+    image_hint = "an image is binary, or a struct with a field `bytes`"
+
     def __init__(self, table: TableSpec) -> None:
         super().__init__(table, images="image_column")
         self._image_column: str | None = table.options.get("image_column")
+        self.has_images = bool(self._image_column)
         self._groups: Cache[pa.ChunkedArray] = Cache(limit=_GROUPS)
         self._starts: dict[str, list[int]] = {}
 
@@ -60,43 +63,53 @@ class ParquetReader(BatchReader):
         images, offset = self._group_of(raw, file, row)
         image = _image_in(images[offset])
         if image is None:
-            raise DamagedFileError(
-                f"record {row}: column {self._image_column!r} has no image",
-                where=Location(file),
-                hint="an image is binary, or a struct with a field `bytes`",
-            )
+            raise DamagedFileError(self._nothing(row), where=Location(file), hint=self.image_hint)
         return image
 
-    def images_in_order(self, raw: RawDataset, file: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """The images of some rows, sorted; rows without one are left out.
+    def _nothing(self, row: int) -> str:
+        return f"record {row}: column {self._image_column!r} has no image"
+
+    def images_in_order(
+        self, raw: RawDataset, file: str, rows: Sequence[int]
+    ) -> Iterator[tuple[int, bytes | str]]:
+        """The images of some rows, sorted, or what is wrong with them; rows beyond the last are left out.
 
         Each row group is read once and a few pages at a time, so one that is larger than memory does no harm.
 
         Raises:
             MissingRawError, BadRawError: the file is missing, or not such a file.
         """
-        if not self._image_column:
-            return
         starts = self._starts_of(raw, file)
         with reading(raw, file, self._table.reader), _opened(raw, file) as parquet:
-            for number, within in groupby(rows, key=lambda row: bisect.bisect_right(starts, row) - 1):
-                if number < len(starts) - 1:
-                    yield from self._of_group(parquet, number, starts[number], list(within))
+            done = 0
+            for number, (start, end) in enumerate(pairwise(starts)):
+                until = bisect.bisect_left(rows, end, done)
+                if until > done:
+                    yield from self._of_group(parquet, number, start, rows[done:until])
+                done = until
 
     def _of_group(
         self, parquet: pq.ParquetFile, number: int, start: int, rows: Sequence[int]
-    ) -> Iterator[tuple[int, bytes]]:
-        first, wanted = start, iter(rows)
-        row = next(wanted, None)
-        for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=[number], columns=[self._image_column]):
-            while row is not None and row < first + batch.num_rows:
-                image = _image_in(batch.column(0)[row - first])
-                if image is not None:
-                    yield row, image
-                row = next(wanted, None)
-            if row is None:
+    ) -> Iterator[tuple[int, bytes | str]]:
+        first, done = start, 0
+        at_once = self._rows_at_once(parquet, number)
+        for batch in parquet.iter_batches(at_once, row_groups=[number], columns=[self._image_column]):
+            until = bisect.bisect_left(rows, first + batch.num_rows, done)
+            wanted = pa.array([row - first for row in rows[done:until]], pa.int64())
+            for row, cell in zip(rows[done:until], batch.column(0).take(wanted), strict=True):
+                image = _image_in(cell)
+                yield row, self._nothing(row) if image is None else image
+            if until == len(rows):
                 return
-            first += batch.num_rows
+            first, done = first + batch.num_rows, until
+
+    def _rows_at_once(self, parquet: pq.ParquetFile, number: int) -> int:
+        """Rows of a group whose images have about `_BYTES_AT_ONCE`."""
+        group = parquet.metadata.row_group(number)
+        columns = (group.column(i) for i in range(group.num_columns))
+        of_images = (one for one in columns if one.path_in_schema.split(".")[0] == self._image_column)
+        each = sum(one.total_uncompressed_size for one in of_images) / max(group.num_rows, 1)
+        return int(min(max(_BYTES_AT_ONCE / max(each, 1), 1), _ROWS_AT_ONCE))
 
     def _group_of(self, raw: RawDataset, file: str, row: int) -> tuple[pa.ChunkedArray, int]:
         """The images of a row's group, and the row's position in it.

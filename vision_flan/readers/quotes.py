@@ -9,7 +9,6 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class QuoteCounter(io.RawIOBase):
 
 def spans_lines(batch: pa.RecordBatch) -> bool:
     """Whether a text cell contains a line break."""
+    import pyarrow.compute as pc
+
     texts = (column for column in batch.columns if pa.types.is_string(column.type))
     return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in texts)
 

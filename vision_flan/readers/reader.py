@@ -17,9 +17,9 @@ A reference to an image is a string, so that SQL can pass and build it:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -68,4 +68,27 @@ class Reader(Protocol):
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:
         """Encoded bytes of the image behind `@<table>/<locator>`; arrays are encoded as PNG."""
+        ...
+
+
+@runtime_checkable
+class ReadsInOrder(Protocol):
+    """A reader of files that are quick to read only from front to back.
+
+    Attributes:
+        has_images: whether the table declares a column of images; else it takes no other call.
+        image_hint: what to do about a record that has no image.
+    """
+
+    has_images: bool
+    image_hint: str
+
+    def images_in_order(
+        self, raw: RawDataset, file: str, rows: Sequence[int]
+    ) -> Iterator[tuple[int, bytes | str]]:
+        """The images of some rows, sorted, or what is wrong with them; rows beyond the last are left out.
+
+        Raises:
+            MissingRawError, BadRawError: the file is missing, or not such a file.
+        """
         ...

@@ -15,7 +15,6 @@ from types import NoneType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vision_flan.errors import VflanError
 
@@ -61,6 +60,8 @@ def column(
 
 def settled(array: pa.Array) -> pa.Array:
     """A column as stored in tables: numbers that are not finite become NULL."""
+    import pyarrow.compute as pc  # loads for 30 ms, and workers read no tables
+
     if pa.types.is_floating(array.type):
         finite = pc.is_finite(array)
         if pc.all(finite).as_py() is not False:
@@ -82,6 +83,8 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
 
 
 def _all_finite(array: pa.Array) -> bool:
+    import pyarrow.compute as pc
+
     floats = (leaf for leaf in _leaves(array) if pa.types.is_floating(leaf.type))
     return all(pc.all(pc.is_finite(leaf)).as_py() is not False for leaf in floats)
 

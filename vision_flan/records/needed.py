@@ -12,9 +12,10 @@ from pathlib import Path
 
 from vision_flan.errors import Location
 from vision_flan.raw.folder import RawDataset
+from vision_flan.records.sources import TaskSources
 from vision_flan.records.sql import check_key
 from vision_flan.records.store import RecordStore
-from vision_flan.records.tables import TaskSources, create_views
+from vision_flan.records.tables import create_views
 from vision_flan.spec.model import TaskSpec
 
 #: A row of a table: the file it is in, and its position there.

@@ -162,11 +162,16 @@ def _stamps(table: TableSpec, raw: RawDataset) -> dict[str, str]:
 
 
 def _digest(table: TableSpec, reader: Reader, raw: RawDataset, stamps: dict[str, str]) -> str:
-    versions = [[version.name, version.installed] for version in deciding_versions()]
-    facts = [__version__, _code(), versions, raw.dataset, table.name, table.reader, table.file]
+    facts = [__version__, _code(), _versions(), raw.dataset, table.name, table.reader, table.file]
     parts = [*facts, dict(table.options), str(reader.schema()), sorted(stamps.items())]
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _versions() -> list[list[str | None]]:
+    """Of libraries; to look them up takes 5 ms, and none changes while a process runs."""
+    return [[version.name, version.installed] for version in deciding_versions()]
 
 
 @cache

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.limits import Step
-from vision_flan.raw.archives import Archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.leftovers import Leftovers
-from vision_flan.raw.roots import RawPlaces, RawRoots
+from vision_flan.raw.roots import RawPlaces
 from vision_flan.raw.split import has_on_disk, split_archives
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.candidates import Candidates
+from vision_flan.records.sources import TaskSources, how_to_get, next_step, open_folder
 from vision_flan.records.sql import arrow_type, check_key, check_select
 from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import TableCache
@@ -30,24 +28,6 @@ from vision_flan.spec.model import DatasetSpec, TaskSpec, UpstreamFile
 _COMMON = ("reader", "file", "columns")
 
 _arrow_type = lru_cache(maxsize=None)(arrow_type)
-
-
-@dataclass(frozen=True)
-class TaskSources:
-    """What a task reads.
-
-    Attributes:
-        readers: the tables its records come from, by name.
-        labels: label tables of the dataset and the task (the task's override the dataset's).
-        views: the views its SQL and those views read, in the order of dataset.yaml.
-        lenders: the datasets it borrows images from, in the order of the raw folder's `borrowed`.
-    """
-
-    dataset: DatasetSpec
-    readers: Mapping[str, Reader]
-    labels: Mapping[str, Mapping[str, str]]
-    views: tuple[str, ...] = ()
-    lenders: tuple[DatasetSpec, ...] = ()
 
 
 def table_spec(dataset: DatasetSpec, name: str) -> TableSpec:
@@ -164,39 +144,9 @@ def all_readers(dataset: DatasetSpec) -> dict[str, Reader]:
 
 
 def open_raw(dataset: DatasetSpec, catalog: Catalog, places: RawPlaces) -> RawDataset:
-    """The raw folder of a dataset, with its archives, its parts on other disks, and the datasets it borrows
-    images from.
-
-    Raises:
-        MissingRawError: a raw folder, or the dataset's folder in it, is missing.
-    """
-    roots = RawRoots.of(places)
-    found = roots.places(dataset.dataset)
-    if not found:
-        raise MissingRawError(
-            f"there is no folder {dataset.dataset!r} in the raw folder\n"
-            + how_to_get(dataset, dataset.files),
-            where=Location(roots.home(dataset.dataset)),
-            hint=roots.suggestion(dataset.dataset) or next_step(dataset),
-        )
-    declared = roots.declared()
-
-    def opened(place: Path, spec: DatasetSpec, others: Sequence[RawDataset] = ()) -> RawDataset:
-        return RawDataset(place, spec.dataset, _archives(spec), others, declared, roots.scratch)
-
-    own = [opened(place, dataset) for place in found[1:]]
-    borrowed = [
-        opened(place, catalog.dataset(slug))
-        if slug in catalog.dataset_files
-        else RawDataset(place, slug, (), (), declared)
-        for slug in dataset.borrows
-        for place in roots.places(slug) or (roots.home(slug),)
-    ]
-    return opened(found[0], dataset, [*own, *borrowed])
-
-
-def _archives(dataset: DatasetSpec) -> list[Archive]:
-    return [Archive(file.path, file.into, file.bytes) for file in dataset.archives]
+    """`open_folder` with the specs of the datasets it borrows from. Raises the same errors."""
+    known = [slug for slug in dataset.borrows if slug in catalog.dataset_files]
+    return open_folder(dataset, [catalog.dataset(slug) for slug in known], places)
 
 
 def load_records(
@@ -295,35 +245,3 @@ def _provides(file: UpstreamFile, path: str) -> bool:
     if fnmatchcase(path, file.path) or file.path == path:
         return True
     return any(path.startswith(prefix.rstrip("*")) for prefix in file.provides)
-
-
-def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
-    """Each file with its URL, size and checksum; license; what to do by hand."""
-    lines = []
-    for file in files:
-        facts = [
-            f"{file.bytes:,} bytes" if file.bytes else "",
-            f"md5 {file.md5}" if file.md5 else "",
-            f"sha256 {file.sha256}" if file.sha256 else "",
-        ]
-        lines.append(f"  {file.path}  {', '.join(fact for fact in facts if fact)}".rstrip())
-        if file.url:
-            lines.append(f"    from {file.url}")
-        if file.note:
-            lines.append(f"    {' '.join(file.note.split())}")
-    lines.append(f"  license: {dataset.license.name}; access: {dataset.access}; {dataset.homepage}")
-    if dataset.how_to_get:
-        lines.append("  " + " ".join(dataset.how_to_get.split()))
-    return "\n".join(lines)
-
-
-def next_step(dataset: DatasetSpec) -> str:
-    """The command or page to get the raw files from."""
-    if dataset.access == "direct":
-        return f"vflan fetch {dataset.dataset}, or put the files there yourself; then run this command again"
-    if dataset.access == "manual":
-        return (
-            f"vflan fetch {dataset.dataset} downloads what it can and says what to get in a browser; "
-            "then run this command again"
-        )
-    return f"get the files as {dataset.homepage} says, put them there, then run this command again"

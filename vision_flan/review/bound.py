@@ -18,9 +18,10 @@ from vision_flan.instances.derive import plan_fields
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.rendering import Renderer, instruction_of
 from vision_flan.records.parse import line_of
+from vision_flan.records.sources import TaskSources
 from vision_flan.records.sql import negated_columns, unordered
 from vision_flan.records.store import RecordStore
-from vision_flan.records.tables import TaskSources, create_views, select_sources
+from vision_flan.records.tables import create_views, select_sources
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.files import read_text
 from vision_flan.spec.findings import Finding, at, from_error

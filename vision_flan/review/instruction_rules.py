@@ -74,6 +74,8 @@ _BRITISH = {
     r"moustache(s?)": r"mustache\1",
     r"whilst": "while",
     r"maths": "math",
+    r"(to|for|back|up|down|after)wards": r"\1ward",
+    r"make-up": "makeup",
 }
 _WORDS = [
     (re.compile(rf"\b{pattern}\b", re.IGNORECASE), instead)

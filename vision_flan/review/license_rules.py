@@ -38,8 +38,8 @@ Keys = tuple[str | int, ...]
 
 def license(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:
     """Each half of the license is stated, or "None stated": no placeholder and no doubt in the name, an SPDX
-    id that has the form of one; evidence for "yes" and per_image, seen on a day; a note where images
-    are not free. Nobody passes on images that their lender does not."""
+    id that has the form of one; evidence for "yes" and per_image, seen on a day, with a quote or
+    `states_none`; a note where images are not free. Nobody passes on images that their lender does not."""
     known = dataset.license
     place = dataset.document.place("license")
     if PLACEHOLDER.search(f"{known.images.name} {known.annotations.name} {known.note}"):
@@ -108,7 +108,7 @@ def _terms(
             f"{terms.spdx!r} is not a valid SPDX id",
             "https://spdx.org/licenses/ lists them; null where there is none",
         )
-    if terms.verdict in (YES, PER_IMAGE) and not terms.evidence:
+    if terms.verdict in (YES, PER_IMAGE) and all(entry.states_none for entry in terms.evidence):
         hint = "evidence: [{url, quote, seen}], or the verdict unclear until somebody has read it"
         yield at(
             place(*keys), rule, f"the verdict is {terms.verdict}, and nothing says where it was read", hint
@@ -139,6 +139,10 @@ def _evidence(
             datetime.date.fromisoformat(entry.seen)
         except ValueError:
             yield at(place, rule, f"{entry.seen!r} is not a day", "seen: YYYY-MM-DD")
+        if entry.states_none == bool(entry.quote):
+            what = "a quote and `states_none`" if entry.quote else "neither a quote nor `states_none`"
+            hint = "quote: a sentence of the page; `states_none: true` for a page that states no license"
+            yield at(owner.document.place(*keys, i), rule, f"the evidence has {what}", hint)
 
 
 def notices(dataset: DatasetSpec, catalog: Catalog) -> Iterator[Finding]:

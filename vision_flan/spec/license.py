@@ -20,12 +20,14 @@ class Evidence:
 
     Attributes:
         copy_of: where the original is, if the page is somebody's copy of it.
+        states_none: the page was read whole, and states no license; there is no quote then.
     """
 
     url: str
     quote: str = ""
     seen: str = ""
     copy_of: str = ""
+    states_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,13 @@ def _listed(value: object) -> Sequence[object]:
 def evidence_from(entries: object) -> tuple[Evidence, ...]:
     """The evidence in a spec or a manifest; what is no mapping is left out."""
     return tuple(
-        Evidence(*(str(entry.get(name, "")) for name in ("url", "quote", "seen", "copy_of")))
+        Evidence(
+            url=str(entry.get("url", "")),
+            quote=str(entry.get("quote", "")),
+            seen=str(entry.get("seen", "")),
+            copy_of=str(entry.get("copy_of", "")),
+            states_none=entry.get("states_none") is True,
+        )
         for entry in _listed(entries)
         if isinstance(entry, Mapping)
     )

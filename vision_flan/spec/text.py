@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from vision_flan.errors import Location, SpecError
+from vision_flan.errors import Location, SpecError, VflanError
 from vision_flan.limits import Step
 from vision_flan.spec.files import read_bytes
 
@@ -77,6 +77,25 @@ def load_yaml(path: Path) -> Document:
             f"byte {error.start} is not UTF-8", where=Location(path, line), hint="save the file as UTF-8"
         ) from error
     return parse_yaml(text, path)
+
+
+def own_yaml(path: Path, wrong: type[VflanError]) -> object:
+    """The data of a YAML file that a user names, such as a recipe: what `load_yaml` reads, links followed.
+
+    Args:
+        wrong: the error to raise.
+
+    Raises:
+        VflanError: as `load_yaml`, of the class `wrong`.
+    """
+    try:
+        text = read_bytes(path.resolve(strict=True)).decode("utf-8")
+        return parse_yaml(text, path).data
+    except SpecError as error:
+        what = f"not YAML: {error.what.removeprefix('not YAML: ')}"
+        raise wrong(what, where=error.where, hint=error.hint) from error
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise wrong(f"not YAML: {error}", where=Location(path)) from error
 
 
 def parse_yaml(text: str, path: Path) -> Document:

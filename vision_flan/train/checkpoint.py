@@ -23,11 +23,11 @@ import torch
 import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
-from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 from transformers import LlavaForConditionalGeneration
 
-from vision_flan.errors import Location, MachineError, VflanError
+from vision_flan.errors import Location, MachineError
+from vision_flan.train.checkpoint_reader import CheckpointError, read_into
 from vision_flan.train.config import Config
 from vision_flan.train.identity import FILE, Identity, refuse_another
 from vision_flan.train.processes import Processes
@@ -37,10 +37,6 @@ CHECKSUMS = "checksums.json"
 _OPTIONS = StateDictOptions(ignore_frozen_params=True)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LITTLE = 16 * 2**20
-
-
-class CheckpointError(VflanError):
-    """A checkpoint does not fit the run, or none is whole."""
 
 
 @contextmanager
@@ -173,7 +169,7 @@ class Checkpoints:
                 stored = Identity.read(path)
                 sums = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
                 checked = {str(name): str(value) for name, value in sums.items()}
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 return f"{path.name}: {error}"
             refuse_another(stored, self.identity, path)
             return checked
@@ -188,14 +184,7 @@ class Checkpoints:
 
     def _load(self, step: int) -> None:
         state = self._state()
-        try:
-            load(state, checkpoint_id=self._path(step))
-        except (CheckpointException, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"the checkpoint does not fit this run: {str(error).splitlines()[0]}",
-                where=Location(self._path(step)),
-                hint="give another `out`, or the recipe the checkpoint was made with",
-            ) from error
+        read_into(state, self._path(step))
         set_state_dict(
             self.model,
             self.optimizer,

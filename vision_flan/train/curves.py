@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final, TypeGuard
 
 from vision_flan.errors import Location, VflanError, install_command
 
@@ -16,6 +17,8 @@ PLOTS: dict[str, Sequence[str]] = {
     "gradient norm": ("grad_norm",),
     "samples per second": ("samples_per_s",),
 }
+#: Figures from here on are not drawn.
+_MOST: Final = 1e300
 CATEGORIES = {"loss by category": "category_loss", "held-out loss by category": "held_out_category_loss"}
 
 
@@ -46,7 +49,7 @@ def read_log(path: Path) -> list[dict[str, object]]:
     for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(texts):
                 break
             raise ReportError(f"not a line of a log: {error}", where=Location(path, number)) from error
@@ -67,10 +70,15 @@ def series(lines: Iterable[Mapping[str, object]], name: str) -> tuple[list[int],
         if inner:
             value = value.get(inner) if isinstance(value, dict) else None
         step = line["step"]
-        if isinstance(value, int | float) and isinstance(step, int):
+        if _is_figure(value) and _is_figure(step) and isinstance(step, int):
             steps.append(step)
             values.append(float(value))
     return steps, values
+
+
+def _is_figure(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a log can be drawn; a whole number may be too large for that."""
+    return isinstance(value, int | float) and not abs(value) >= _MOST
 
 
 def categories_of(lines: Iterable[Mapping[str, object]], name: str) -> list[str]:
@@ -97,9 +105,8 @@ def _draw(lines: Sequence[Mapping[str, object]], out: Path) -> None:
     for number, (title, names) in enumerate(plots.items(), start=1):
         axes = figure.add_subplot(len(plots), 1, number)
         for name in names:
-            axes.plot(
-                *series(lines, name), label=name.rpartition("/")[2], marker="." if len(lines) < 50 else ""
-            )
+            label = name.rpartition("/")[2].replace("$", r"\$")  # else it is read as a formula
+            axes.plot(*series(lines, name), label=label, marker="." if len(lines) < 50 else "")
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(visible=True, alpha=0.3)
@@ -112,7 +119,7 @@ def _draw(lines: Sequence[Mapping[str, object]], out: Path) -> None:
 def _page(run: Path, lines: Sequence[Mapping[str, object]]) -> str:
     """One file that needs nothing but `curves.svg` beside it."""
     last = lines[-1]
-    rows = [(key, value) for key, value in last.items() if isinstance(value, int | float)]
+    rows = [(key, value) for key, value in last.items() if _is_figure(value)]
     figures = "".join(f"<tr><td>{html.escape(key)}</td><td>{value:.6g}</td></tr>" for key, value in rows)
     recipe = run / "config.yaml"
     text = html.escape(recipe.read_text(encoding="utf-8")) if recipe.is_file() else ""
@@ -133,9 +140,12 @@ def _answers(path: Path, when: str) -> str:
     if not path.is_file():
         return ""
     rows = ""
-    for text in path.read_text(encoding="utf-8").splitlines():
-        answer = json.loads(text)
-        cells = "".join(f"<td>{html.escape(str(answer[key]))}</td>" for key in ("prompt", "target", "answer"))
-        rows += f"<tr>{cells}</tr>"
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            answer = json.loads(text)
+            shown = [html.escape(str(answer[key])) for key in ("prompt", "target", "answer")]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ReportError(f"not an answer: {error}", where=Location(path, number)) from error
+        rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in shown)}</tr>"
     head = "<tr><th>prompt</th><th>target</th><th>answer</th></tr>"
     return f"<h2>Answers {when} training</h2><table>{head}{rows}</table>"

@@ -29,7 +29,16 @@ from vision_flan.errors import Location
 from vision_flan.train.config import Init
 from vision_flan.train.lora import plain_name, start_of
 from vision_flan.train.prompts import MARK
-from vision_flan.train.weights import LLM, PROJECTOR, VISION, Weights, WeightsError, fetch
+from vision_flan.train.weights import (
+    LLM,
+    PROJECTOR,
+    VISION,
+    Weights,
+    WeightsError,
+    check_small_files,
+    fetch,
+    said,
+)
 
 #: Mean and standard deviation of each channel in CLIP's training (transformers.image_utils).
 MEAN: Sequence[float] = (0.48145466, 0.4578275, 0.40821073)
@@ -69,7 +78,9 @@ def read_init(init: Init) -> tuple[LlavaConfig, PreTrainedTokenizerBase, Weights
     """
     if init.from_:
         folder = fetch(init.from_)
-        return read_llava_config(folder), load_tokenizer(folder), Weights.read(folder)
+        config, tokenizer, weights = read_llava_config(folder), load_tokenizer(folder), Weights.read(folder)
+        refuse_more_layers(config, weights)
+        return config, tokenizer, weights
     if not init.llm:
         raise WeightsError("the recipe starts from no model", hint="init.from=<folder>, or init.llm=<folder>")
     llm, vision = fetch(init.llm), fetch(init.vision)
@@ -78,7 +89,23 @@ def read_init(init: Init) -> tuple[LlavaConfig, PreTrainedTokenizerBase, Weights
     weights = Weights.read(llm, LLM) | Weights.read(vision, VISION)
     if init.projector:
         weights |= Weights.read(fetch(init.projector), PROJECTOR)
+    refuse_more_layers(config, weights)
     return config, tokenizer, weights
+
+
+def refuse_more_layers(config: LlavaConfig, weights: Weights) -> None:
+    """Refuse a configuration with more layers than there are tensors: an empty model has them all.
+
+    Raises:
+        WeightsError: it has more.
+    """
+    for part in (text_of(config), vision_of(config)):
+        layers = part.num_hidden_layers
+        if not isinstance(layers, int) or layers > len(weights.places):
+            raise WeightsError(
+                f"{layers!r:.40} layers by its configuration, and {len(weights.places):,} tensors",
+                hint="look at `init` of the recipe",
+            )
 
 
 def read_llava_config(folder: Path) -> LlavaConfig:
@@ -93,11 +120,12 @@ def read_config(folder: Path) -> PretrainedConfig:
     """A model's configuration; raises WeightsError where there is none (transformers may take defaults)."""
     if not (folder / "config.json").is_file():
         raise WeightsError("no configuration of a model: config.json is not there", where=Location(folder))
+    check_small_files(folder)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         return config
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"no configuration of a model: {error}", where=Location(folder)) from error
+    except Exception as error:  # of whatever its values make of the library
+        raise WeightsError(f"no configuration of a model: {said(error)}", where=Location(folder)) from error
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -106,10 +134,17 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     `legacy` gives each piece of text a space at its start, also after `<image>`, as LLaVA has it. Where the
     text begins with a space already, transformers leaves that space out, and SentencePiece does not.
     """
+    check_small_files(folder)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, legacy=True)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"no tokenizer: {error}", where=Location(folder)) from error
+        return _tokenizer(folder)
+    except Exception as error:  # its libraries raise plain `Exception`, and what a file's values lead to
+        raise WeightsError(f"no tokenizer: {said(error)}", where=Location(folder)) from error
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, legacy=True, trust_remote_code=False
+    )
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend and (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
         backend.model = _merging_by_score(folder / "tokenizer.model")
@@ -177,8 +212,11 @@ def join_configs(
 
 def empty_model(config: LlavaConfig, attention: str) -> LlavaForConditionalGeneration:
     """The model without storage, to be sharded before it is filled; the tower always runs SDPA."""
-    with torch.device("meta"):
-        model = LlavaForConditionalGeneration(config)
+    try:
+        with torch.device("meta"):
+            model = LlavaForConditionalGeneration(config)
+    except Exception as error:  # of whatever its values make of the library
+        raise WeightsError(f"no model can be made by this configuration: {said(error)}") from error
     model.set_attn_implementation({"text_config": attention, "vision_config": "sdpa"})
     return model
 
@@ -198,9 +236,14 @@ def freeze(model: LlavaForConditionalGeneration, *, llm: bool, projector: bool) 
 def fill(model: LlavaForConditionalGeneration, weights: Weights, device: torch.device, seed: int) -> None:
     """Gives an empty, maybe sharded model storage on `device`, and its values.
 
+    What does not fit the weights is refused before memory is taken for it.
+
     Each rank reads its own rows. Buffers that no checkpoint holds (CLIP's position ids, the rotary
     frequencies) are regenerated, since `to_empty` leaves whatever was in memory.
     """
+    for full_name, parameter in model.named_parameters():
+        if plain_name(full_name) in weights:
+            weights.must_fit(plain_name(full_name), tuple(parameter.shape))
     model.to_empty(device=device)
     restore_buffers(model)
     with torch.no_grad():
@@ -211,7 +254,6 @@ def fill(model: LlavaForConditionalGeneration, weights: Weights, device: torch.d
             if adapter is not None:
                 value = adapter[start:stop]
             elif name in weights:
-                weights.must_fit(name, tuple(parameter.shape))
                 value = weights.rows(name, start, stop)
             elif name.startswith(PROJECTOR):
                 value = _random_rows(name, model, parameter, seed)[start:stop]

@@ -19,6 +19,7 @@ from vision_flan.train.model import (
     load_tokenizer,
     part_of,
     read_llava_config,
+    refuse_more_layers,
 )
 from vision_flan.train.model_folder import chat_template, save_around
 from vision_flan.train.prompts import STYLES
@@ -65,6 +66,7 @@ def exchange(model: str, out: Path, what: Exchange) -> None:
         llm = fetch(what.llm)
         weights |= Weights.read(llm, LLM)
         config, tokenizer = _with_llm(config, tokenizer, llm)
+    refuse_more_layers(config, weights)
     shapes = {name: tuple(p.shape) for name, p in empty_model(config, "sdpa").named_parameters()}
     for name, shape in shapes.items():
         weights.must_fit(name, shape)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from vision_flan.errors import Location, VflanError
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.markdown import cell, fenced, shown
+from vision_flan.spec.text import own_yaml
 from vision_flan.train.identity import FILE, Identity
 
 _CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError, ValueError)
@@ -30,13 +33,13 @@ class Facts:
     """What the card of a run tells.
 
     Attributes:
-        config: `config.yaml`, as text.
+        config: what `config.yaml` says.
         identity: recipe, weights and data of its newest checkpoint; None for a model that was only joined.
         scores: what `vflan evaluate` left in `scores/`, by benchmark.
     """
 
     name: str
-    config: str
+    config: Mapping[str, object]
     identity: Identity | None
     scores: Mapping[str, Mapping[str, object]]
 
@@ -59,10 +62,13 @@ class Facts:
         try:
             identity = Identity.read(newest.parent) if newest else None
             for read in sorted(run.glob("scores/*.json")):
-                scores[read.stem] = json.loads(read.read_text("utf-8"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                scores[read.stem] = dict(json.loads(read.read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise PushError(f"not readable: {error}", where=Location(read)) from error
-        return cls(run.resolve().name, (run / "config.yaml").read_text("utf-8"), identity, scores)
+        config = own_yaml(run / "config.yaml", PushError)
+        if not isinstance(config, dict):
+            raise PushError("no recipe", where=Location(run / "config.yaml"))
+        return cls(run.resolve().name, config, identity, scores)
 
     @property
     def tasks(self) -> dict[str, str]:
@@ -77,11 +83,12 @@ def push(run: Path, repo: str, *, private: bool = True, api: HfApi | None = None
     What is there already is not sent again, so after an interruption the same call goes on.
 
     Raises:
-        PushError: the run has no model, or the Hub refuses.
+        PushError: the run has no model, a file of it is a link, or the Hub refuses.
     """
     facts = Facts.read(run)
+    refuse_links(run / "hf")
     api = api or HfApi(library_name="vision-flan")
-    (run / "hf" / "README.md").write_text(card(facts), encoding="utf-8")
+    _write(run / "hf" / "README.md", card(facts))
     try:
         api.create_repo(repo, repo_type="model", private=private, exist_ok=True)
         api.upload_folder(
@@ -96,11 +103,32 @@ def push(run: Path, repo: str, *, private: bool = True, api: HfApi | None = None
     return f"{api.endpoint}/{repo}"
 
 
+def refuse_links(folder: Path) -> None:
+    """Refuse a model's folder with links or pipes in it: what they lead to would be uploaded.
+
+    Raises:
+        PushError: names the first.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise PushError(
+                "a link or a pipe among the files of the model",
+                where=Location(path),
+                hint="put the file itself there, if it is to be uploaded",
+            )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file; what stood in its place is replaced, not written to."""
+    made = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    made.write_text(text, encoding="utf-8")
+    made.replace(path)
+
+
 def card(facts: Facts, catalog: Catalog | None = None) -> str:
     """The README.md of a model: front matter, recipe, data with its digest and licenses, scores."""
-    config = yaml.safe_load(facts.config)
-    init = config.get("init") or {}
-    bases = [init.get(key.partition(".")[2]) for key in _BASES]
+    init = facts.config.get("init")
+    bases = [init.get(key.partition(".")[2]) for key in _BASES] if isinstance(init, Mapping) else []
     front = {
         "library_name": "transformers",
         "pipeline_tag": "image-text-to-text",
@@ -109,12 +137,12 @@ def card(facts: Facts, catalog: Catalog | None = None) -> str:
     }
     front = {key: value for key, value in front.items() if value}
     parts = [
-        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n# {facts.name}\n",
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n# {shown(facts.name)}\n",
         "A LLaVA, trained by vision-flan (https://github.com/vision-flan/vision-flan).",
         *_scores(facts.scores),
         *_data(facts, catalog or Catalog.default()),
         "## Recipe\n",
-        f"```yaml\n{yaml.safe_dump(_without_places(config), sort_keys=False).strip()}\n```",
+        fenced(yaml.safe_dump(_without_places(facts.config), sort_keys=False).strip(), "yaml"),
     ]
     return "\n".join(parts) + "\n"
 
@@ -144,7 +172,8 @@ def _scores(scores: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
         judged = str(judge.get("model", "")) if isinstance(judge, dict) else ""
         value = score.get("value")
         figure = f"{value:.4g}" if isinstance(value, (int, float)) else ""
-        yield f"| {name} | {score.get('metric', '')} | {figure} | {score.get('count', '')} | {judged} |"
+        metric, count = str(score.get("metric", "")), str(score.get("count", ""))
+        yield f"| {' | '.join(map(cell, (name, metric, figure, count, judged)))} |"
     yield "\nOf these models and answers, by vision-flan's scorers; another judge's figures do not compare.\n"
 
 
@@ -157,7 +186,8 @@ def _data(facts: Facts, catalog: Catalog) -> Iterator[str]:
     yield "legal advice.\n\n| task | instances (digest) | source | license |\n|---|---|---|---|"
     for task, instances in sorted(facts.tasks.items()):
         source, license = _origin(task, catalog)
-        yield f"| {' | '.join(_cells([f'`{task}`', instances, source, license]))} |"
+        named = f"`{task}`" if re.fullmatch(r"[\w.-]+", task) else cell(task)
+        yield f"| {' | '.join((named, cell(instances), cell(source), cell(license)))} |"
     yield ""
 
 
@@ -166,7 +196,3 @@ def _origin(task: str, catalog: Catalog) -> tuple[str, str]:
         return "", "not known here"
     dataset = catalog.dataset_of(catalog.task(task))
     return dataset.title, dataset.license.name
-
-
-def _cells(values: Sequence[str]) -> list[str]:
-    return [value.replace("|", "\\|").replace("\n", " ") for value in values]

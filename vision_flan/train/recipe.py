@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from vision_flan.errors import Location
+from vision_flan.spec.text import own_yaml
 from vision_flan.train.config import CHOICES, Config, ConfigError, Range
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -120,10 +121,7 @@ def _read(recipe: str, seen: tuple[Path, ...] = ()) -> tuple[dict[str, object], 
         raise ConfigError(f"no recipe {recipe!r}", hint=_near(recipe, recipe_names(), "recipes: "))
     if path in seen:
         raise ConfigError(f"recipe {recipe!r} is its own base", where=Location(path))
-    try:
-        tree: object = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not YAML: {error}", where=Location(path)) from error
+    tree = own_yaml(path, ConfigError) or {}
     if not isinstance(tree, dict):
         raise ConfigError("a recipe is a mapping of keys to values", where=Location(path))
     base = tree.pop("base", None)
@@ -151,8 +149,8 @@ def _override(tree: dict[str, object], text: str) -> None:
         raise ConfigError(f"{text!r} is not key=value", hint="for instance train.lr=1e-5")
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the value of {key!r} is not YAML: {value!r}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"the value of {key!r} is not YAML: {value!r:.80}") from error
     *parents, last = key.split(".")
     node: object = tree
     for name in parents:

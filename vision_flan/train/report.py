@@ -190,11 +190,11 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except json.JSONDecodeError:
+        except (ValueError, KeyError, TypeError, RecursionError):
             break
     made = path.with_suffix(".tmp")
     made.write_text("".join(kept), encoding="utf-8")

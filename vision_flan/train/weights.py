@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pickle
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -60,6 +61,10 @@ _PUBLISHED = (
 )
 _PART = 2**24  # values of a tensor that are hashed at a time
 _SMALL = ("*.json", "*.model", "*.jinja", "*.txt")
+#: Bytes of a configuration, and of a tokenizer or another file that is read whole.
+_MOST_CONFIG, _MOST_SMALL = 16 * 2**20, 256 * 2**20
+#: Rows that an embedding may have beyond those on disk.
+_MOST_ROWS = 65_536
 
 
 class WeightsError(VflanError):
@@ -82,6 +87,29 @@ def fetch(name: str) -> Path:
             ) from error
     kind = "*.safetensors" if any(file.endswith(".safetensors") for file in files) else "*.bin"
     return Path(snapshot_download(name, allow_patterns=[*_SMALL, kind]))
+
+
+def check_small_files(folder: Path) -> None:
+    """Refuse, before a library reads them whole, files beside the weights that are no files, or too large.
+
+    Raises:
+        WeightsError: names the first.
+    """
+    for path in sorted(path for pattern in _SMALL for path in folder.glob(pattern)):
+        most = _MOST_CONFIG if path.name == "config.json" else _MOST_SMALL
+        if not path.is_file():
+            raise WeightsError("this is not a regular file", where=Location(path))
+        if path.stat().st_size > most:
+            raise WeightsError(f"{path.stat().st_size:,} bytes; the limit is {most:,}", where=Location(path))
+
+
+def said(error: Exception) -> str:
+    """An error of PyTorch or transformers in a line, without their advice to run the code in a file."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "trust_remote_code" in str(error) or isinstance(error, pickle.UnpicklingError):
+        return "it comes with code of its own, which is never run"
+    kind = f"{type(error).__name__}: " if isinstance(error, LookupError | TypeError) else ""
+    return f"{kind}{text}"[:300]
 
 
 def model_name(disk: str) -> str | None:
@@ -140,7 +168,8 @@ class Weights:
     def must_fit(self, name: str, shape: tuple[int, ...]) -> None:
         """Refuses a tensor that is not of the model's `shape`; only rows may be missing (see `rows`)."""
         have = self.shape(name)
-        if have[1:] != shape[1:] or have[0] > shape[0]:
+        fits = len(have) == len(shape) and have[1:] == shape[1:]
+        if not fits or (have and not have[0] <= shape[0] <= have[0] + _MOST_ROWS):
             where = Location(self.places[name][0])
             raise WeightsError(f"{name} is {have} on disk and {shape} in the model", where=where)
 
@@ -172,6 +201,8 @@ class Weights:
 
     def _digest(self, name: str) -> str:
         opened, shape = self._slice(name), self.shape(name)
+        if not shape:
+            raise WeightsError(f"{name} has no rows", where=Location(self.places[name][0]))
         digest = hashlib.blake2b(f"{name} {shape}".encode(), digest_size=16)
         rows = max(1, _PART // max(1, math.prod(shape[1:])))
         for start in range(0, shape[0], rows):
@@ -198,7 +229,8 @@ class Weights:
                     safe_open(file, "pt") if file.suffix == ".safetensors" else _TorchFile(file)
                 )
             except Exception as error:
-                raise WeightsError(f"not a readable checkpoint: {error}", where=Location(file)) from error
+                what = f"not a readable checkpoint: {said(error)}"
+                raise WeightsError(what, where=Location(file)) from error
         return self._open[file]
 
 
@@ -206,7 +238,10 @@ class _TorchFile:
     """A PyTorch zip file with the two methods of `safe_open` used here."""
 
     def __init__(self, file: Path) -> None:
-        self._tensors: dict[str, Tensor] = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        found: object = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        if not isinstance(found, dict):
+            raise ValueError("no mapping of names to tensors")  # noqa: TRY004
+        self._tensors = {str(name): part for name, part in found.items() if isinstance(part, Tensor)}
 
     def keys(self) -> Iterable[str]:
         return self._tensors.keys()
@@ -230,7 +265,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     for pattern in ("*.safetensors", "*.bin"):
-        files = sorted(file for file in path.glob(pattern) if file.name != "training_args.bin")
+        files = sorted(f for f in path.glob(pattern) if f.is_file() and f.name != "training_args.bin")
         if files:
             return files
     raise WeightsError("no .safetensors and no .bin file in this folder", where=Location(path))

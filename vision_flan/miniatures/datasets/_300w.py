@@ -22,4 +22,4 @@ def generate(mini: Miniature) -> None:
             tree.image(f"{stem}.png", quirks.rgba(portrait) if index % 20 == 9 else portrait)
             points = (f"{7 * point % size[0]}.500000 {5 * point % size[1]}.250000" for point in range(68))
             tree.write_lines(f"{stem}.pts", ("version: 1", "n_points: 68", "{", *points, "}"))
-            mini.truth("scene_300w", name, target=place)
+            mini.truth("scene_300w", name, target=f"{place}s")

@@ -61,7 +61,8 @@ def _image(mini: Miniature, tree: Tree, split: str, index: int) -> None:
         return
     for task, classes in _NAMING.items():
         if name in classes:
-            mini.truth(task, path, target=f"The image contains {text.article(name)}.")
+            called = "car" if name == "automobile" else name
+            mini.truth(task, path, target=f"The image contains {text.article(called)}.")
     animal = "an animal" if name in _ANIMALS else "not an animal"
     mini.truth("object_cinic10_animal_presence", path, target=f"The object is {animal}.")
     task = "object_cinic10_shipping_presence"

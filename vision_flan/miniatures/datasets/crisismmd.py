@@ -78,23 +78,24 @@ def _split_list(stack: ExitStack, tree: Tree, task: str, split: str) -> Callable
 
 
 def _row(mini: Miniature, index: int) -> dict[str, Any]:
-    """Two images share a tweet and its text."""
+    """Two images share a tweet, whose text says what it is labeled with."""
     rng, tweet = mini.rng(index), mini.rng("tweet", index // 2)
     tweet_id = str(mini.number(index // 2, 910_000_000_000_000_000, 929_999_999_999_999_999, "tweet"))
     event, image_id = _EVENTS[index % len(_EVENTS)], f"{tweet_id}_{index % 2}"
     human = rng.choice(_HUMAN)
+    info, about = tweet.choice(("informative", "not_informative")), tweet.choice(_HUMAN)
     damage = ""
     if human in ("infrastructure_and_utility_damage", "vehicle_damage") or index % 3 == 0:
         damage = rng.choice((*_DAMAGE, *_DAMAGE, "dont_know_or_cant_judge"))
     values = {
         "tweet_id": tweet_id,
         "image_id": image_id,
-        "text_info": tweet.choice(("informative", "not_informative")),
+        "text_info": info,
         "image_info": rng.choice(("informative", "not_informative")),
-        "text_human": tweet.choice(_HUMAN),
+        "text_human": about,
         "image_human": human,
         "image_damage": damage,
-        "tweet_text": f"{tweet.choice(_TEXTS)} {text.clause(tweet)}",
+        "tweet_text": f"{tweet.choice(_TEXTS)} {text.clause(tweet)} #{info} #{about}",
         "image_url": f"http://pbs.twimg.com/media/{tweet_id}.jpg",
         "image_path": f"data_image/{event}/10_10_2017/{image_id}.jpg",
     }

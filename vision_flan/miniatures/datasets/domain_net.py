@@ -24,9 +24,13 @@ _DOMAINS = {
 _CLASSES = (
     ("aircraft_carrier", 0, "aircraft carrier", None),
     ("binoculars", 25, "binoculars", "binoculars"),
+    ("eyeglasses", 107, "glasses", "glasses"),
+    ("motorbike", 187, "motorcycle", None),
+    ("moustache", 190, "mustache", None),
     ("see_saw", 254, "seesaw", None),
     ("t-shirt", 324, "T-shirt", None),
     ("teddy-bear", 301, "teddy bear", None),
+    ("tennis_racquet", 304, "tennis racket", None),
     ("The_Eiffel_Tower", 307, "Eiffel Tower", "the Eiffel Tower"),
     ("umbrella", 328, "umbrella", None),
     ("zigzag", 344, "zigzag", None),

@@ -18,6 +18,7 @@ _LABELS = {
     "bench": "Bench",
     "flashlight": "Flashlight",
     "pop_can": "Pop can",
+    "nail_fastener": "Nail (fastener)",
     "tie": "Tie",
     "video_camera": "Video Camera",
     "weight_exercise": "Weight (exercise)",
@@ -29,6 +30,9 @@ _LABELS = {
 #: Names in targets that are not the label in lower case.
 _SHOWN = {
     "Computer / phone monitor": "computer or phone monitor",
+    "Pop can": "soda can",
+    "Weight (exercise)": "exercise weight",
+    "Nail (fastener)": "nail",
     "TV": "TV",
     "T-shirt": "T-shirt",
     "Coffee/French press": "French press",

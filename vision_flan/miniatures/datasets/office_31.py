@@ -10,8 +10,10 @@ from vision_flan.miniatures.miniature import Miniature
 
 _DOMAINS = {"amazon": "Amazon", "dslr": "DSLR", "webcam": "webcam"}
 _CLASSES = {
+    "bike": "bicycle",
     "back_pack": "backpack",
     "desk_chair": "desk chair",
+    "laptop_computer": "laptop",
     "mobile_phone": "cell phone",
     "letter_tray": "letter tray",
     "monitor": "monitor",

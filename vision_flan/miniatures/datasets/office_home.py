@@ -12,6 +12,7 @@ _TOP = "OfficeHomeDataset_10072016"
 _DOMAINS = ("Art", "Clipart", "Product", "Real World")
 _CLASSES = {
     "Alarm_Clock": "alarm clock",
+    "Bike": "bicycle",
     "Flipflops": "flip-flops",
     "Postit_Notes": "Post-it notes",
     "Shelf": "shelf",
@@ -26,7 +27,7 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             domain = _DOMAINS[index % 4]
             folder = list(_CLASSES)[index % len(_CLASSES)]
-            key = f"{domain}/{folder}/{index // 28 + 1:05d}"
+            key = f"{domain}/{folder}/{index // len(_CLASSES) + 1:05d}"
             card = draw.caption_card(_CLASSES[folder], (110, 90), note=f"{domain} {index}")
             tree.image(f"{_TOP}/{key}.jpg", card)
             add(f"{key}.jpg 110 90")

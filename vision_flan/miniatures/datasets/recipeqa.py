@@ -37,7 +37,7 @@ def _record(mini: Miniature, split: str, index: int) -> dict[str, object]:
         choices = [_image(mini, rng, split, (index, place), name) for place, name in enumerate(shown)]
     if split == "train" and kind == "visual_coherence":
         lost = {3: "a picture is missing", 5: "a picture is cut off"}.get(index // 4 % 10)
-        target = f"The least similar image is {'ABCD'[answer]}"
+        target = f"The least similar image is {'ABCD'[answer]}."
         mini.truth("reasoning_recipeqa", qid, **({"dropped": lost} if lost else {"target": target}))
     return {
         "task": kind,

@@ -30,8 +30,8 @@ def generate(mini: Miniature) -> None:
         for index in range(mini.n):
             stem, danger = _frame(mini, index)
             add(f"{stem}.jpg")
-            box = 60, 40, 50, 30
-            tree.image(f"{top}/frames/{stem}.jpg", draw.objects_scene(_SIZE, [(danger, box)]))
+            box, below = (60, 40, 50, 30), (0, 72, 160, 18)
+            tree.image(f"{top}/frames/{stem}.jpg", draw.objects_scene(_SIZE, [(danger, box), (stem, below)]))
             mask = draw.blank(_SIZE, (0, 0, 0)).convert("L")
             mask.paste(2, (60, 40, 110, 70))
             tree.image(f"{top}/frames/{stem}.labels/labels_semantic.png", mask)

@@ -125,5 +125,5 @@ def _truth(mini: Miniature, pid: int, problem: dict[str, Any], solution: str) ->
     right = " ".join(problem["choices"][problem["answer"]].split())
     mini.truth("reasoning_scienceqa", pid, target=f"({'ABCDE'[problem['answer']]}) {right}")
     if solution:
-        target = f"Answer: {right}\n{solution.strip()}"
+        target = f"Answer: ({'ABCDE'[problem['answer']]}) {right}\n{solution.strip()}"
         mini.truth("rationale_scienceqa", pid, target=target)

@@ -73,4 +73,5 @@ def _truth(mini: Miniature, name: str, values: tuple[str, ...]) -> None:
         if value.lower() == "other":
             mini.truth(f"art_semart_{task}", name, dropped="says nothing")
         else:
-            mini.truth(f"art_semart_{task}", name, target=value)
+            target = "still life" if value == "still-life" else value
+            mini.truth(f"art_semart_{task}", name, target=target)

@@ -16,8 +16,10 @@ _CLASSES = (
     ("cow", 59, "cow", "living"),
     ("crane (machine)", 61, "crane", "non-living"),
     ("head-phones", 105, "headphones", "non-living"),
+    ("motorbike", 134, "motorcycle", "non-living"),
     ("santa claus", 178, "Santa Claus", None),
-    ("tree", 230, "tree", "living"),
+    ("tree", 232, "tree", "living"),
+    ("trousers", 234, "pants", "non-living"),
     ("wine-bottle", 246, "wine bottle", "non-living"),
 )
 

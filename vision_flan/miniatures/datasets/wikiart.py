@@ -103,5 +103,4 @@ def _sentence(index: int) -> str:
     genre = _genre(index)
     called = _CALLED.get(genre or "", (genre or "").replace("_", " "))
     middle = f"falls under the genre of {called} and " if genre else ""
-    ending = "" if style.endswith("Painting") else " of painting"
-    return f"This artwork was created by {artist}. It {middle}showcases the {style} style{ending}."
+    return f"This artwork was created by {artist}. It {middle}showcases the {style} style."

@@ -1,0 +1,306 @@
+"""Images inside tables are copied once, in one pass over each table, and that decides no byte."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import resource
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.toy import Toy
+from vision_flan.build import schedule, spooling
+from vision_flan.build.blocks import BlockMaker
+from vision_flan.build.compile import Result
+from vision_flan.build.engines import EngineSpec
+from vision_flan.build.inputs import ImageInputs, Seen
+from vision_flan.build.spooling import Copier, Spooling
+from vision_flan.dataset.manifest import manifest_path
+from vision_flan.errors import BadRawError, ExitCode, MachineError
+from vision_flan.readers.image_refs import ImageStore
+from vision_flan.readers.parquet_table import ParquetReader
+from vision_flan.readers.spool import Spools, write_spool
+
+ROWS, GROUP = 3_100, 310
+FILES = {"parquet": "toy.parquet", "delimited": "toy.tsv"}
+TABLE = """{{reader: {reader}, file: {file}, image_column: image, {more}
+  columns: {{name: VARCHAR, color: VARCHAR}}}}"""
+BASE64 = 'delimiter: "\\t", image_encoding: base64,'
+
+
+def image(i: int) -> bytes | None:
+    """Different for each record; some have none, some are not images."""
+    if i % 97 == 0:
+        return None
+    if i % 89 == 0:
+        return b"no image %d" % i
+    sink = io.BytesIO()
+    Image.new("RGB", (8, 8), (i % 251, i // 251, 7)).save(sink, "PNG", compress_level=0)
+    return sink.getvalue()
+
+
+def table_toy(root: Path, reader: str = "parquet") -> Toy:
+    toy = Toy(root, count=0)
+    dataset = (toy.specs / "toy/dataset.yaml").read_text()
+    old = "{reader: json, file: toy.json, columns: {name: VARCHAR, color: VARCHAR}}"
+    assert old in dataset
+    more = BASE64 if reader == "delimited" else ""
+    toy.write_specs(dataset.replace(old, TABLE.format(reader=reader, file=FILES[reader], more=more)))
+    toy.replace("image: images/{{ name }}", 'image: "{{ image }}"')
+    names, colors = [f"{i:04}" for i in range(ROWS)], ["rgby"[i % 4] for i in range(ROWS)]
+    images = [image(i) for i in range(ROWS)]
+    if reader == "parquet":
+        table = pa.table({"name": names, "color": colors, "image": pa.array(images, pa.binary())})
+        pq.write_table(table, toy.raw / "toy/toy.parquet", row_group_size=GROUP)
+    else:
+        with (toy.raw / "toy/toy.tsv").open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="\t")
+            writer.writerow(("name", "color", "image"))
+            cells = (base64.b64encode(data).decode() if data else "%" for data in images)
+            writer.writerows(zip(names, colors, cells, strict=True))
+    return toy
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    return table_toy(tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="module")
+def plain(table: Toy) -> Result:
+    """Compiled without any copy."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ImageStore, "may_copy", lambda self: False)
+        return table.compile(out=table.root / "plain", limit=None)
+
+
+def files_of(result: Result) -> tuple[list[str], str]:
+    manifest = manifest_path(result.folder, "toy_color").read_text()
+    return [shard.sha256 for shard in result.manifest.shards], manifest
+
+
+def spools_of(out: Path) -> Path:
+    return out / ".vflan/toy_color/spools"
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A write beyond it fails, as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+class TestTheSameBytes:
+    def test_in_one_pass_and_nothing_stays(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: Counter[int] = Counter()
+        of_group = ParquetReader._of_group
+
+        def counted(self: ParquetReader, parquet: Any, number: int, *more: Any) -> Any:
+            read[number] += 1
+            return of_group(self, parquet, number, *more)
+
+        monkeypatch.setattr(ParquetReader, "_of_group", counted)
+        monkeypatch.setattr(ParquetReader, "_load_group", None)
+        copied = table.compile(out=tmp_path, limit=None)
+        assert files_of(copied) == files_of(plain)
+        assert copied.manifest.counts["dropped"] == {"unreadable_image": 32, "not_an_image": 34}
+        assert len(read) == ROWS / GROUP and max(read.values()) == 2  # the other is for the first 16 rows
+        assert not spools_of(tmp_path).exists()
+
+    def test_with_two_jobs_and_room_for_two_blocks_at_a_time(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(schedule, "WORTH_STARTING", 0.0)
+        each = plain.manifest.counts["written"] and sum(s.bytes for s in plain.manifest.shards) / ROWS
+        monkeypatch.setattr(spooling, "MOST_BYTES", int(each * 4_000))
+        there = []
+        copy = Copier.copy
+
+        def watched(self: Copier, *arguments: Any) -> bool:
+            there.append(len(list(self.folder.glob("*.index"))))
+            return copy(self, *arguments)
+
+        monkeypatch.setattr(Copier, "copy", watched)
+        copied = table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=2))
+        assert files_of(copied) == files_of(plain)
+        assert len(there) >= 2 and max(there) <= 2
+        assert not spools_of(tmp_path).exists()
+
+    def test_a_quota_copies_no_more_than_it_takes(
+        self, table: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        monkeypatch.setattr(Copier, "copy", lambda self, number, tables, most: asked.append(len([*tables])))
+        limited = table.compile(out=tmp_path / "a", limit=1500)
+        monkeypatch.undo()
+        assert asked == [3]
+        assert files_of(limited) == files_of(table.compile(out=tmp_path / "b", limit=1500))
+
+    def test_images_in_base64(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        toy = table_toy(tmp_path, "delimited")
+        copied = files_of(toy.compile(limit=None))
+        monkeypatch.setattr(ImageStore, "may_copy", lambda self: False)
+        alone = toy.compile(out=tmp_path / "alone", limit=None)
+        assert alone.manifest.counts["dropped"]["unreadable_image"] == 32
+        assert files_of(alone) == copied
+
+
+class TestInterrupted:
+    def test_what_a_killed_run_left_is_not_used_and_finished_blocks_are_not_copied_again(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(schedule, "LOSABLE", -1.0)  # each block is a part
+        part = BlockMaker.part
+
+        def killed(self: BlockMaker, span: Any, tables: Any) -> Any:
+            if span.first == 2:
+                raise KeyboardInterrupt
+            return part(self, span, tables)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BlockMaker, "part", killed)
+            patched.setattr(Spooling, "close", lambda self: None)
+            with pytest.raises(KeyboardInterrupt):
+                table.compile(out=tmp_path, limit=None)
+        left = spools_of(tmp_path) / "00000.images"
+        left.write_bytes(bytes(left.stat().st_size))
+        copied = []
+        monkeypatch.setattr(Copier, "_wanted", _counted(Copier._wanted, copied))
+        assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
+        assert copied == [ROWS - 2_000]
+
+    def test_a_full_disk_ends_the_build_and_leaves_no_copy(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = Copier.copy
+
+        def full(self: Copier, *arguments: Any) -> bool:
+            with files_of_at_most(200_000):
+                return copy(self, *arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Copier, "copy", full)
+            with pytest.raises(MachineError, match="cannot write: File too large") as caught:
+                table.compile(out=tmp_path, limit=None)
+        assert caught.value.exit_code == ExitCode.SYSTEM and "free some space" in caught.value.hint
+        assert list(spools_of(tmp_path).iterdir()) == []
+        assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
+
+    def test_a_disk_with_no_room_reads_block_by_block(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spooling, "MOST_BYTES", 1_000)
+        monkeypatch.setattr(Copier, "copy", None)
+        assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
+
+    def test_a_table_that_changes_after_the_copy_ends_the_build(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        toy = table_toy(tmp_path)
+        file = toy.raw / "toy/toy.parquet"
+        copy = Copier.copy
+
+        def changed(self: Copier, *arguments: Any) -> bool:
+            done = copy(self, *arguments)
+            file.write_bytes(file.read_bytes() + b" ")
+            return done
+
+        monkeypatch.setattr(Copier, "copy", changed)
+        with pytest.raises(BadRawError, match="raw files changed during the build: toy.parquet"):
+            toy.compile(limit=None)
+        assert not (toy.out / "toy_color").exists()
+
+
+def _counted(wanted: Any, counts: list[int]) -> Any:
+    def counted(self: Copier, tables: Any) -> Any:
+        found = wanted(self, tables)
+        counts.append(sum(map(len, found.values())))
+        return found
+
+    return counted
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    images=st.lists(st.none() | st.binary(max_size=60), min_size=1, max_size=120),
+    group=st.integers(1, 50),
+    picks=st.sets(st.integers(0, 130), max_size=80),
+    most=st.integers(0, 4_000),
+)
+def test_a_copy_is_what_a_single_read_gives(
+    folder: Any, images: list[bytes | None], group: int, picks: set[int], most: int
+) -> None:
+    cells = pa.array(images, pa.binary())
+    pq.write_table(pa.table({"image": cells}), folder.root / "a.parquet", row_group_size=group)
+    reader = folder.reader("parquet", "a.parquet", {}, image_column="image")
+    spools = Spools(folder.root / "spools")
+    store = ImageStore(folder.raw, {"t": reader}, spools)
+    write_spool(folder.root / "spools", 0, [store.source("@t/a.parquet", "was", sorted(picks))], most)
+    spools._open.clear()
+    spools.look()
+    refs = [f"@t/a.parquet#{row}" for row in range(-1, 132)] + ["@t/a.parquet#" + "9" * 30, "@t/a.parquet"]
+    here = [ref for ref in refs if spools.has(ref)]
+    assert len(here) <= len(picks) and all(spools.stamp(ref) == "was" for ref in here)
+    assert sum(len(images[int(ref.partition("#")[2])] or b"") for ref in here) <= most
+    for ref in refs:
+        assert answer(store, ref) == answer(ImageStore(folder.raw, {"t": reader}), ref)
+
+
+def answer(store: ImageStore, ref: str) -> tuple[object, ...]:
+    try:
+        return (store.read(ref),)
+    except Exception as error:
+        return type(error), str(error)
+
+
+def test_the_stamp_of_a_copy_is_from_before_the_copying(folder: Any) -> None:
+    pq.write_table(pa.table({"image": pa.array([b"x"], pa.binary())}), folder.root / "a.parquet")
+    reader = folder.reader("parquet", "a.parquet", {}, image_column="image")
+    store = ImageStore(folder.raw, {"t": reader}, Spools(folder.root / "spools"))
+    write_spool(folder.root / "spools", 0, [store.source("@t/a.parquet", "before", [0])], 100)
+    watch = ImageInputs(folder.raw, store, checksums=False).watch()
+    assert watch.read("@t/a.parquet#0") == b"x"
+    assert watch.seen.stamps == {"a.parquet": "before"}
+
+
+def test_of_two_stamps_the_first_is_kept_so_that_the_change_is_noticed() -> None:
+    seen = Seen({"a": "1", "b": "1"})
+    seen.add(Seen({"b": "2", "c": "2"}))
+    assert seen.stamps == {"a": "1", "b": "1", "c": "2"}
+
+
+def test_the_checksum_of_a_table_is_taken_once_for_all_blocks(
+    table: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vision_flan.build import inputs
+
+    asked: Counter[str] = Counter()
+    checksum = inputs.checksum
+
+    def counted(raw: Any, path: str) -> str:
+        asked[path] += 1
+        return checksum(raw, path)
+
+    monkeypatch.setattr(inputs, "checksum", counted)
+    table.compile(out=tmp_path, limit=None, verify_raw=True)
+    assert asked["toy.parquet"] == 3  # of the annotations, of the first 16 rows, and of all blocks
