@@ -114,9 +114,7 @@ def _unknown_keys(error: Any, document: Document, keys: tuple[str | int, ...]) -
         )
     if len(unknown) > _SHOWN:
         place = document.place(*keys, unknown[_SHOWN])
-        yield at(
-            place, "schema", f"{_name(keys)} has {len(unknown) - _SHOWN:,} more keys that it cannot have"
-        )
+        yield at(place, "schema", f"{_name(keys)} has {len(unknown) - _SHOWN:,} more keys like these")
 
 
 def _hint(error: Any) -> str:
