@@ -21,9 +21,9 @@ VARLEN = "varlen"
 def attention_for(parallel: Parallel, device: torch.device) -> str:
     """What keeps packed documents apart: a dense mask on CPU, `varlen` on a GPU, or what is asked for.
 
-    On a GPU a dense mask of 16,384 x 16,384 would cost half a gigabyte and all of flash attention's gain. Flex
-    attention computes blocks of 128, of which documents of 700 tokens fill few, and compiling what finds these
-    blocks took minutes on an H200; but `varlen` has no kernel for float32.
+    On a GPU a dense mask of 16,384 x 16,384 would cost half a gigabyte and all of flash attention's gain.
+    Flex attention computes blocks of 128, of which documents of 700 tokens fill few, and compiling what
+    finds these blocks took minutes on an H200; but `varlen` has no kernel for float32.
     """
     if parallel.attention != "auto":
         return parallel.attention
