@@ -20,7 +20,7 @@ from vision_flan.train.model import MEAN, normalize, text_of
 from vision_flan.train.report import Categories
 from vision_flan.train.update import row_loss
 
-#: All but cuDNN's, which plans anew for each length, that is for each token of an answer.
+#: All but cuDNN's, which makes a plan for each length, that is for each token of an answer.
 _PLAIN = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
