@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
-from vision_flan.build import schedule
+from vision_flan.build import inputs, schedule
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import LISTED_FILES, Watch
@@ -619,6 +620,7 @@ class TestDrops:
             return read(self, ref)
 
         monkeypatch.setattr(Watch, "read", counted)
+        monkeypatch.setattr(schedule, "WORTH_STARTING", 60.0)  # all are read here, on slow machines too
         toy.compile(limit=500, engine=EngineSpec(jobs=64))
         assert len(count) == 500 + schedule.PROBED
 
@@ -664,3 +666,13 @@ class TestTheMachine:
             env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         )  # fmt: skip
         assert done.returncode == 5 and "working directory is gone" in done.stderr
+
+
+def test_the_checksum_of_image_files_is_of_one_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "_AT_ONCE", 3)
+    for count in (0, 1, 3, 7):
+        stamps = {f"{i % 5}/é{i}.png": f"{i * 10} 123 toy" for i in range(count)}
+        listed = sorted([path, int(was.split()[0])] for path, was in stamps.items())
+        facts = inputs.image_files(inputs.Seen({**stamps, "missing.png": "", "../x": "refused"}))
+        sha256 = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        assert facts == {"files": count, "missing": 2, "sha256": sha256}

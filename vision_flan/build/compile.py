@@ -123,6 +123,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     seen = Seen()
     for block in blocks:
         seen.add(block.seen)
+        block.seen.stamps.clear()  # of a million images, one table of stamps is enough
     check_unchanged(build.raw, build.sources, identity.annotations, lambda: schedule.first_change(seen))
     manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks, seen))
     return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, VflanError
@@ -27,6 +28,8 @@ _LISTING = "\0listing "
 #: A text as JSON.
 _quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
+#: Paths that are written to a checksum at a time.
+_AT_ONCE = 10_000
 
 
 @dataclass
@@ -203,7 +206,12 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
         if len(paths) > LISTED_FILES:
             sizes = {path: size_of(seen.stamps.get(path, "")) for path in paths}
             total = sum(sizes.values())
-            found[pattern] = {"path": pattern, "files": len(paths), "bytes": total, "sha256": _digest(sizes)}
+            found[pattern] = {
+                "path": pattern,
+                "files": len(paths),
+                "bytes": total,
+                "sha256": _digest(sorted(sizes.items())),
+            }
             continue
         for path in paths:
             file = raw.stat(path)
@@ -219,8 +227,9 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
 def image_files(seen: Seen) -> dict[str, Any]:
     """Image files for the manifest: how many there are and how many are missing, and a checksum of paths and
     sizes. No times, which differ between machines."""
-    sizes = {path: was.partition(" ")[0] for path, was in seen.stamps.items() if was not in ("", _REFUSED)}
-    return {"files": len(sizes), "missing": len(seen.stamps) - len(sizes), "sha256": _digest(sizes)}
+    there = sorted(path for path, was in seen.stamps.items() if was not in ("", _REFUSED))
+    sizes = ((path, seen.stamps[path].partition(" ")[0]) for path in there)
+    return {"files": len(there), "missing": len(seen.stamps) - len(there), "sha256": _digest(sizes)}
 
 
 def check_unchanged(
@@ -272,7 +281,12 @@ def size_of(text: str) -> int:
     return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0
 
 
-def _digest(sizes: Mapping[str, int] | Mapping[str, str]) -> str:
-    """Checksum of paths and sizes, sorted: of the JSON list of [path, size]."""
-    listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in sorted(sizes.items())])
-    return hashlib.sha256(f"[{listed}]".encode()).hexdigest()
+def _digest(sizes: Iterable[tuple[str, int | str]]) -> str:
+    """Checksum of paths and sizes, sorted: of the JSON list of [path, size], made a part at a time."""
+    digest, rest, between = hashlib.sha256(b"["), iter(sizes), ""
+    while some := list(islice(rest, _AT_ONCE)):
+        listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in some])
+        digest.update(f"{between}{listed}".encode())
+        between = ", "
+    digest.update(b"]")
+    return digest.hexdigest()

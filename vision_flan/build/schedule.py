@@ -203,9 +203,11 @@ class Schedule:
         Raises:
             BadRawError, MachineError: as `RawDataset.stamp`.
         """
-        stamps = list(seen.stamps.items())
         jobs = 1 if self._all_here or not self._relayed else self._jobs
-        each = max(-(-len(stamps) // jobs), SHARED_LOOKS)
+        each = max(-(-len(seen.stamps) // jobs), SHARED_LOOKS)
+        if each >= len(seen.stamps):
+            return first_change(self._raw, seen)
+        stamps = list(seen.stamps.items())
         parts = [Seen(dict(stamps[at : at + each])) for at in range(0, len(stamps), each)]
         name = f"the second look at the images of {self._task}"
         others = [self._flight.start(name, changed_among, self._job, part) for part in parts[1:]]

@@ -13,7 +13,7 @@ from vision_flan.cli.output import echo, print_error, reporter
 from vision_flan.report import counted, duration
 
 if TYPE_CHECKING:
-    from vision_flan.errors import VflanError
+    from vision_flan.errors import VflanError, to_type
     from vision_flan.miniatures.many import Order
     from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.catalog import Catalog
@@ -95,7 +95,8 @@ def make(
     echo(f"{made.folder}: a miniature of {slug}, n = {n}, seed = {seed}")
     if made.tasks:
         echo(f"{out / TRUTH}: the instances to expect, for {', '.join(made.tasks)}")
-        echo(f"next: vflan compile --task {made.tasks[0]} --raw {out} --out vision-flan")
+        command = ("vflan", "compile", "--task", made.tasks[0], "--raw", out, "--out", "vision-flan")
+        echo(f"next: {to_type(*command)}")
 
 
 def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_flan.build.open_task import open_task
-from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError, to_type
 from vision_flan.instances.maker import Dropped
 from vision_flan.miniatures.cut_choice import Chosen, choose
 from vision_flan.miniatures.cut_folder import EXPECTED, Expected, copy_into, write_expected
@@ -83,7 +83,7 @@ def cut(
     """
     folder = catalog.home.miniatures / dataset
     if folder.exists():
-        hint = f"remove it first: rm -r {folder}"
+        hint = f"remove it first: {to_type('rm', '-r', folder)}"
         raise SpecError("there is a cut miniature already", where=Location(folder), hint=hint)
     tasks = tasks_of(catalog, dataset)
     spec = catalog.dataset(dataset)

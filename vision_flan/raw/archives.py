@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ class Mounted:
         return self.mtime_ns / 1e9
 
     def stamp(self, name: str, dataset: str) -> str:
-        """The stamp of a member (`RawDataset.stamp`)."""
-        return f"{self.members.size(name)} {self.mtime_ns} {dataset} {self.bytes} {self.path}"
+        """The stamp of a member (`RawDataset.stamp`). Of many members they are equal: one text."""
+        return sys.intern(f"{self.members.size(name)} {self.mtime_ns} {dataset} {self.bytes} {self.path}")
 
     def name_of(self, path: str, *, wrapped: bool = False) -> str | None:
         """The member behind a path of the layout."""

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Location, VflanError
+from vision_flan.errors import BadRawError, Location, VflanError, to_type
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.names import is_text
 from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
@@ -164,11 +164,12 @@ class Folders:
         """
         real = os.path.realpath(full)
         if real not in self._allowed and not real.startswith(self._below):
+            there = to_type("--raw", os.path.dirname(real))  # noqa: PTH120
             raise BadRawError(
                 f"path leaves the folder of dataset {self.dataset!r}: {path!r} is a link to {real}",
                 where=Location(self.root),
-                hint=f"declare that folder too (--raw {os.path.dirname(real)}), copy the files in, or "  # noqa: PTH120
-                "make the dataset's folder itself the link",
+                hint=f"declare that folder too ({there}), copy the files in, or make the dataset's folder "
+                "itself the link",
             )
         return real
 

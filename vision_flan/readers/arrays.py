@@ -185,7 +185,10 @@ class NpzReader(RowReader):
         name = self._images["array"]
         array = self._arrays.get(file, lambda: self._required(raw, file, name))
         order = self._images.get("order") or ("HWC" if array.ndim - bool(number) == 3 else "HW")
-        image = record_of(array, int(number), file) if number else array
+        if number:
+            image = record_of(array, int(number), file)
+        else:
+            image = array if isinstance(array, np.ndarray) else array[:]
         return encode_png(image_array(image, order, file), file)
 
     def _required(self, raw: RawDataset, file: str, name: str) -> Array:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,9 @@ Array = npt.NDArray[Any]
 
 #: zlib's own default, explicit so that the bytes do not depend on Pillow's.
 _COMPRESS_LEVEL = 6
-_CACHED_BYTES = 1 << 30
+_CACHED_BYTES = 256 << 20
+#: The part of the free temporary disk that arrays may take.
+_SHARE_OF_FREE = 4
 #: Order of the axes -> how to transpose to height, width, channel. CWH is column-major, as in STL-10.
 _TO_HWC = {"HWC": (0, 1, 2), "CHW": (1, 2, 0), "CWH": (2, 1, 0), "HW": (0, 1)}
 
@@ -75,7 +80,21 @@ def encode_png(image: Array, file: str) -> bytes:
     return out.getvalue()
 
 
-def record_of(records: Array, number: int, file: str) -> Array:
+class Records(Protocol):
+    """An array in memory, or one that is read from a disk a record at a time."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+def record_of(records: Records, number: int, file: str) -> Array:
     """Record `number` of an array.
 
     Raises:
@@ -100,7 +119,7 @@ Kept = TypeVar("Kept", bound=_Sized)
 
 
 class Cache(Generic[Kept]):
-    """Arrays or columns by name, up to a gigabyte: least recently used go first, one always stays.
+    """Arrays or columns by name, up to a limit: least recently used go first, one always stays.
 
     Two threads that want the same one wait for one another; those that want others do not.
     """
@@ -143,5 +162,69 @@ class Cache(Generic[Kept]):
         return found
 
 
-class ArrayCache(Cache[Array]):
-    """Arrays by file."""
+class ArrayCache(Cache[Records]):
+    """Arrays by file. One that is loaded for the second time had to make room before, and would again. So it
+    goes to an unnamed temporary file, from which its records are read.
+
+    Images are asked for in random order. So each file is loaded twice at most, however many there are.
+    """
+
+    def __init__(self, limit: int = _CACHED_BYTES) -> None:
+        super().__init__(limit)
+        self._loaded: set[str] = set()
+        self._on_disk: dict[str, Records] = {}
+        self._disk: IO[bytes] | None = None
+
+    def _kept(self, file: str) -> Records | None:
+        found = self._on_disk.get(file)
+        return super()._kept(file) if found is None else found
+
+    def _keep(self, file: str, found: Records) -> Records:
+        if file not in self._loaded:
+            self._loaded.add(file)
+            return super()._keep(file, found)
+        with self._lock:
+            moved = self._moved(found)
+            if moved is not None:
+                self._on_disk[file] = moved
+                return moved
+        return super()._keep(file, found)
+
+    def _moved(self, found: Records) -> Records | None:
+        """The array on the disk; None if there is no room for it."""
+        if not isinstance(found, np.ndarray) or found.dtype.hasobject or not found.ndim:
+            return None
+        try:
+            if self._disk is None:
+                self._disk = tempfile.TemporaryFile(prefix="vflan-", buffering=0)  # noqa: SIM115 - kept open
+            status = os.fstatvfs(self._disk.fileno())
+            if found.nbytes > status.f_bavail * status.f_frsize // _SHARE_OF_FREE:
+                return None
+            at = self._disk.seek(0, os.SEEK_END)
+            left = memoryview(np.ascontiguousarray(found).reshape(-1).view(np.uint8).data)
+            while left:
+                left = left[self._disk.write(left) :]
+        except OSError:
+            return None
+        return _OnDisk(self._disk, at, found.dtype, found.shape)
+
+
+class _OnDisk:
+    """An array in a file."""
+
+    def __init__(self, file: IO[bytes], at: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self._file, self._at, self._dtype, self._shape = file, at, dtype, shape
+        self._each = dtype.itemsize * math.prod(shape[1:])
+        self.ndim = len(shape)
+        self.nbytes = self._each * len(self)
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, index: int | slice) -> Array:
+        """A record, or consecutive ones."""
+        start, stop, _ = index.indices(len(self)) if isinstance(index, slice) else (index, index + 1, 1)
+        count = max(stop - start, 0)
+        data = os.pread(self._file.fileno(), count * self._each, self._at + start * self._each)
+        found: Array = np.frombuffer(data, self._dtype).reshape((count, *self._shape[1:]))
+        return found if isinstance(index, slice) else found[0]
