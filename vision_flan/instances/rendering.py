@@ -27,6 +27,7 @@ from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
 from vision_flan.limits import Step
 from vision_flan.spec.files import read_bytes
 from vision_flan.spec.model import TaskSpec
+from vision_flan.spec.text import refuse_turns
 
 MAX_TEMPLATE_BYTES = 20_000
 MAX_LOOP_STEPS = 50_000
@@ -312,6 +313,8 @@ def read_template(path: Path) -> str:
         raise SpecError("the instruction is missing", where=Location(path), hint=f"write it to {path}")
     raw = read_bytes(path, MAX_TEMPLATE_BYTES)
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SpecError("the instruction is not UTF-8", where=Location(path)) from error
+    refuse_turns(text, path)
+    return text
