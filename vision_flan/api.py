@@ -289,7 +289,7 @@ def load(folder: str | Place, id: str) -> Dataset:
         (56, 'OCR')
     """
     from vision_flan.dataset.manifest import FOLDER, manifest_path, read_manifest
-    from vision_flan.errors import Location, VflanError
+    from vision_flan.errors import Location, VflanError, to_type
     from vision_flan.spec.catalog import Catalog
 
     root = place_of(folder)
@@ -298,7 +298,10 @@ def load(folder: str | Place, id: str) -> Dataset:
     if not path.is_file():
         present = [other.stem for other in files_in(root / FOLDER, "*.json")]
         has = f"it has: {', '.join(present)}" if present else "it has none"
-        what, hint = f"no config {name!r} in this folder; {has}", f"vflan compile --task {name} --out {root}"
+        what, hint = (
+            f"no config {name!r} in this folder; {has}",
+            to_type("vflan", "compile", "--task", name, "--out", root),
+        )
         raise VflanError(what, where=Location(str(root)), hint=hint)
     manifest = read_manifest(path)
     from datasets import load_dataset

@@ -6,6 +6,9 @@ with its code. A traceback on the terminal is a bug.
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -17,6 +20,30 @@ REPOSITORY = "https://github.com/vision-flan/vision-flan"
 def install_command(extra: str = "") -> str:
     """The command that installs the package, with an extra."""
     return f'pip install "vision-flan{f"[{extra}]" if extra else ""} @ git+{REPOSITORY}"'
+
+
+#: What steers a terminal, or turns text around, instead of being shown; and bytes that are no UTF-8.
+UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: How a line begins that GitHub's runner takes for a command, and what it takes for one anywhere.
+_COMMAND = re.compile(r"^(\s*)::|##\[", re.MULTILINE)
+
+
+def escaped(text: str) -> str:
+    r"""Text with control characters escaped, as `\x1b`; line breaks and tabs stay."""
+    return UNSHOWN.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def plain(text: str) -> str:
+    """Text of others for a terminal or a log: `escaped`, and no command of a runner that logs it."""
+    shown = escaped(text)
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return shown
+    return _COMMAND.sub(lambda match: match[0].replace("::", ": :").replace("##[", "## ["), shown)
+
+
+def to_type(*words: object) -> str:
+    """A command to copy into a shell; a path or a name in it is one word there, whatever it holds."""
+    return shlex.join(map(str, words))
 
 
 class ExitCode(IntEnum):

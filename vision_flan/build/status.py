@@ -15,7 +15,7 @@ from vision_flan.build.job import Build, Options
 from vision_flan.build.locks import work_folder
 from vision_flan.build.work import installed_record
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest
-from vision_flan.errors import BadRawError, MissingRawError, VflanError
+from vision_flan.errors import BadRawError, MissingRawError, VflanError, to_type
 from vision_flan.places.place import Place
 from vision_flan.raw.fetch import is_unpacked
 from vision_flan.raw.folder import RawDataset
@@ -202,13 +202,13 @@ def _status(
     task: TaskSpec, raw: RawState, raw_note: str, build: BuildState, build_note: str, instances: int | None,
     roots: RawRoots, out: Place,
 ) -> TaskStatus:  # fmt: skip
-    given = " ".join(f"--raw {root}" for root in roots.roots)
+    given = [word for root in roots.roots for word in ("--raw", root)]
     if raw is not RawState.THERE:
-        step = "" if build is BuildState.BUILT else f"vflan fetch {task.dataset} {given}".rstrip()
+        step = "" if build is BuildState.BUILT else to_type("vflan", "fetch", task.dataset, *given)
     elif build is BuildState.BUILT:
         step = ""
     else:
-        step = f"vflan compile --task {task.id} {given} --out {out}"
+        step = to_type("vflan", "compile", "--task", task.id, *given, "--out", out)
     return TaskStatus(task.id, task.dataset, raw, raw_note, build, build_note, instances, step)
 
 

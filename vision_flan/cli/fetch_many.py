@@ -21,8 +21,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from vision_flan.cli.output import LOG_EVERY, echo, is_terminal, one_line, plain, print_table
-from vision_flan.errors import ExitCode, VflanError
+from vision_flan.cli.output import LOG_EVERY, echo, is_terminal, one_line, print_table
+from vision_flan.errors import ExitCode, VflanError, plain
 from vision_flan.raw.downloads import DatasetPlan, download_all, within
 from vision_flan.raw.fetch import Action, Step, check_space, total_bytes
 from vision_flan.raw.terms import Quota, Terms

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import FOLDER, raw_option, seed_option
-from vision_flan.cli.output import echo, print_error, reporter
+from vision_flan.cli.output import common_code, echo, print_error, reporter
 from vision_flan.report import counted, duration
 
 if TYPE_CHECKING:
-    from vision_flan.errors import VflanError
+    from vision_flan.errors import VflanError, to_type
     from vision_flan.miniatures.many import Order
     from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.catalog import Catalog
@@ -95,14 +95,15 @@ def make(
     echo(f"{made.folder}: a miniature of {slug}, n = {n}, seed = {seed}")
     if made.tasks:
         echo(f"{out / TRUTH}: the instances to expect, for {', '.join(made.tasks)}")
-        echo(f"next: vflan compile --task {made.tasks[0]} --raw {out} --out vision-flan")
+        command = ("vflan", "compile", "--task", made.tasks[0], "--raw", out, "--out", "vision-flan")
+        echo(f"next: {to_type(*command)}")
 
 
 def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
     from vision_flan.build.cores import usable_cores
     from vision_flan.miniatures.many import make_many
 
-    failed: VflanError | None = None
+    failed: list[VflanError] = []
     there = records = 0
     began = time.monotonic()
     with reporter() as report:
@@ -110,7 +111,7 @@ def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
         for made in make_many(orders, catalog, jobs or usable_cores()):
             report.advance(1)
             if made.error:
-                failed = made.error
+                failed.append(made.error)
                 print_error(made.error)
             elif made.tasks:
                 report.note(f"{made.dataset}: {made.records:,} records in {duration(made.seconds)}")
@@ -120,7 +121,7 @@ def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
     rate = records / max(time.monotonic() - began, 1e-9)
     echo(f"{counted(len(orders), 'miniature')}, {there} there already; {records:,} records, {rate:,.0f}/s")
     if failed:
-        raise SystemExit(failed.exit_code)
+        raise SystemExit(common_code(failed))
 
 
 @miniature.command("cut", epilog="\b\nExample:\n  vflan miniature cut snails --raw ~/raw --n 8")

@@ -13,6 +13,7 @@ import click
 
 from vision_flan.cli.options import json_option, raw_options
 from vision_flan.cli.output import echo, is_terminal, one_line, print_json, reporter
+from vision_flan.errors import to_type
 from vision_flan.report import counted
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _new_from_raw(catalog: Catalog, dataset: str, task: str, raw: RawRoots, wish
         what = f"{counted(len(made.expected), 'record')}, {made.bytes:,} bytes"
         echo(f"wrote {made.folder}: {what}; read its expected.jsonl once")
     echo(f"next: fill in what the comments ask for; then vflan validate --rendered {task}")
-    echo(f"      vflan preview {task} --raw {raw}")
+    echo(f"      {to_type('vflan', 'preview', task, '--raw', raw)}")
 
 
 def _miniature(catalog: Catalog, dataset: str, places: RawRoots, raw: RawRoots, wishes: _Wishes) -> CutResult:
@@ -184,7 +185,8 @@ def _miniature(catalog: Catalog, dataset: str, places: RawRoots, raw: RawRoots, 
             known = Catalog.of(catalog.roots)
             return cut(known, dataset, places, wishes.miniature, scrub=wishes.scrub, report=report)
     except VflanError as error:
-        after = f"the spec is written: fix it there, then vflan miniature cut {dataset} --raw {raw}"
+        cutting = to_type("vflan", "miniature", "cut", dataset, "--raw", raw)
+        after = f"the spec is written: fix it there, then {cutting}"
         error.hint = f"{error.hint}; {after}" if error.hint else after
         raise
 

@@ -6,11 +6,10 @@ Specs, raw files and arguments are untrusted: whatever reaches a terminal goes t
 from __future__ import annotations
 
 import json
-import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
@@ -32,21 +31,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.errors import UNSHOWN, ExitCode, Location, MachineError, VflanError, escaped, plain
 from vision_flan.report import Reporter, Silent, human_bytes
 
 #: Seconds between two lines of a log, where there is no terminal.
 LOG_EVERY = 10.0
-
-#: What steers a terminal, or turns text around, instead of being shown; and bytes that are no UTF-8.
-_UNSHOWN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def plain(text: str) -> str:
-    r"""Text with control characters escaped, as `\x1b`; line breaks and tabs stay."""
-    return _UNSHOWN.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def one_line(text: str) -> str:
@@ -57,6 +46,11 @@ def one_line(text: str) -> str:
 def echo(text: str, *, err: bool = False) -> None:
     """Print text and a line break, without the control characters in it."""
     click.echo(plain(text), err=err)
+
+
+def echo_commands(text: str) -> None:
+    """Print commands of GitHub's runner, whose texts are escaped as it wants them."""
+    click.echo(escaped(text))
 
 
 def write_page(path: Path, text: str) -> None:
@@ -79,7 +73,7 @@ def print_json(data: object) -> None:
     """One JSON document on standard output; ASCII only where its encoding is not UTF-8."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = json.dumps(data, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
-    click.echo(_UNSHOWN.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
+    click.echo(UNSHOWN.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -138,6 +132,12 @@ def error_facts(what: str, code: int, hint: str = "", where: Location | None = N
     """An error as `--json` prints it; a line or column of 0 is unknown."""
     place = {"file": str(where.file), "line": where.line, "column": where.column} if where else None
     return {"code": int(code), "message": what, "hint": hint, "where": place}
+
+
+def common_code(errors: Iterable[VflanError]) -> int:
+    """The exit code of several failures, in whatever order they came: that of all, or 1 where they differ."""
+    codes = {int(error.exit_code) for error in errors}
+    return ExitCode.OK if not codes else codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
 def facts_of(error: VflanError) -> Mapping[str, object]:

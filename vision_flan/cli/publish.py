@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import EXISTING_FOLDER, json_option, local_out_option, raw_option
-from vision_flan.cli.output import echo, plain, print_json, print_table, reporter
+from vision_flan.cli.output import echo, print_json, print_table, reporter
 
 if TYPE_CHECKING:
     from vision_flan.hub.plan import Choices, PublishPlan
@@ -120,7 +120,7 @@ def _publisher(repo_id: str, folder: Path, choices: Choices, branch: str, pull_r
     from vision_flan.hub.waiting import Patience
 
     progress = Progress()
-    patience = Patience(lambda text: progress.say(plain(text)))
+    patience = Patience(progress.say)
     return Publisher(client(), repo_id, folder, choices, branch, pull_request, patience, progress)
 
 

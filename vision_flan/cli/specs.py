@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import FILE, Command
-from vision_flan.cli.output import echo, print_json, reporter, write_page
+from vision_flan.cli.output import echo, echo_commands, print_json, reporter, write_page
 from vision_flan.errors import ExitCode
 from vision_flan.limits import CHECKING, use
 
@@ -160,7 +160,7 @@ def _print_findings(
     if form is Format.JSON:
         print_json({**facts, "findings": [asdict(one) for one in found]})
     elif form is Format.GITHUB:
-        echo(as_annotations(found))
+        echo_commands(as_annotations(found))
     else:
         echo("\n".join(line for line in (as_text(found), *lines) if line))
     if any(one.severity == "error" for one in found):

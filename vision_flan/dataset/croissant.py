@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TURNS, Turn
-from vision_flan.dataset.licenses import PAPER_BIBTEX, bibtex, by_source, limit_of
+from vision_flan.dataset.citations import bibtex
+from vision_flan.dataset.licenses import PAPER_BIBTEX, by_source, limit_of
 from vision_flan.dataset.publication import (
     MIXED,
     RECIPE,

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from vision_flan.dataset.citations import bibtex, citation_key
 from vision_flan.dataset.publication import FORMS, PublishedTask, terms_of
 from vision_flan.spec.license import License, evidence_from, license_from, withdrawn_from
-from vision_flan.spec.markdown import cell, flat, link, quoted, shown
+from vision_flan.spec.markdown import cell, link, quoted, shown
 
 #: The paper the tasks and their instructions come from (arXiv 2402.11690).
 PAPER_BIBTEX = """@inproceedings{xu2024visionflan,
@@ -164,23 +165,6 @@ def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:
                 seen.add(citation_key(entry))
                 entries.append(entry)
     return "\n\n".join(entries) + "\n"
-
-
-def bibtex(dataset: str, source: Mapping[str, Any]) -> str:
-    """A source's citation; one that is not BibTeX becomes a @misc entry."""
-    citation = str(source.get("citation", "")).strip()
-    if citation.startswith("@"):
-        return citation
-    note = f",\n  note  = {{{flat(citation)}}}" if citation else ""
-    return (
-        f"@misc{{{dataset},\n  title = {{{source['title']}}},\n  url   = {{{source['homepage']}}}{note}\n}}"
-    )
-
-
-def citation_key(entry: str) -> str:
-    """The key of a BibTeX entry."""
-    found = re.match(r"@\w+\s*\{\s*([^,\s]+)", entry)
-    return found[1] if found else ""
 
 
 def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:

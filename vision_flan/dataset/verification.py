@@ -13,6 +13,7 @@ from vision_flan.dataset.attribution import COLUMNS, FOLDER, NOTICES, attributio
 from vision_flan.dataset.card import CARD, is_current
 from vision_flan.dataset.manifest import Manifest, Problem, Verification, readable_manifests
 from vision_flan.dataset.publication import terms_of
+from vision_flan.errors import to_type
 from vision_flan.places.place import Place, files_in, source
 
 
@@ -37,7 +38,7 @@ def verify(folder: Place, tasks: list[str] | None = None) -> Iterator[tuple[int,
     manifests, broken = readable_manifests(folder)
     result.problems += _problems_of_credits(folder, manifests, [*manifests, *broken], tasks)
     if manifests and not is_current(folder, manifests):
-        message = f"is not what the manifests say; `vflan card {folder}` writes it again"
+        message = f"is not what the manifests say; `{to_type('vflan', 'card', folder)}` writes it again"
         result.problems.append(Problem("", CARD, message))
     yield 0, result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ MARKS = {
     OTHER_DATA: "the model was trained on another number of instances than the paper's",
 }
 _HINT = "vflan score NAME PATH --json > FOLDER/NAME.json"
+
+#: No benchmark counts that far.
+_MOST = 1e15
 
 #: What `vflan score --json` printed, by benchmark.
 Scores = Mapping[str, Mapping[str, object]]
@@ -82,7 +85,7 @@ def read_scores(folder: Path) -> dict[str, Mapping[str, object]]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
 
 
 def cell(model: ScoredModel, column: Column, run: RunSpec | None = None) -> Cell:
@@ -167,4 +170,4 @@ def has_other_data(folder: Path, run: RunSpec) -> bool:
     data: object = json_document(stored[-1])
     of = data.get("data") if isinstance(data, dict) else None
     counts = [str(text).split(" ", 1)[0] for text in of.values()] if isinstance(of, dict) else []
-    return sum(int(count) for count in counts if count.isdigit()) != planned
+    return sum(int(count) for count in counts if re.fullmatch(r"[0-9]{1,18}", count)) != planned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,18 @@ import httpx2
 
 from vision_flan.errors import VflanError
 from vision_flan.evaluate.judge import JudgeError, Prompt, RecordedJudge, Reply
+from vision_flan.evaluate.values import whole_characters
+from vision_flan.report import human_bytes
 
 #: Attempts at one prompt; with doubling pauses from 1 s to 60 s that is some five minutes.
 ATTEMPTS = 9
 MAX_PAUSE = 60.0
-#: Seconds a reply may take; a local model on a busy machine is slow.
+#: Seconds a reply may take until it begins, and again until it ends; a local model on a busy machine is slow.
 TIMEOUT = 300.0
+#: Bytes of a reply; of one that is asked for at most 1,024 tokens, thousands are the rule.
+MOST_REPLY = 4 * 2**20
 KEY_VARIABLE = "VFLAN_JUDGE_KEY"
+_MOST_VERSION = 200
 
 
 @dataclass
@@ -56,7 +62,7 @@ class ChatServer:
         for attempt in range(self.attempts):
             pause = min(MAX_PAUSE, 2.0**attempt)
             try:
-                response = self._client.post(f"{self.url}/chat/completions", json=self._body(prompt))
+                response = self._post(self._body(prompt))
             except httpx2.RequestError as error:  # lost, too slow, or not HTTP
                 said = f"lost connection ({type(error).__name__})"
             else:
@@ -73,6 +79,24 @@ class ChatServer:
         raise JudgeError(
             f"the judge at {self.url} did not answer {self.attempts} times: {said}",
             hint="run the same command again later; replies so far are kept",
+        )
+
+    def _post(self, body: dict[str, Any]) -> httpx2.Response:
+        """The whole answer, as far as it is of a size and in a time that a reply may have."""
+        with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
+            content, until = bytearray(), time.monotonic() + TIMEOUT
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MOST_REPLY:
+                    raise JudgeError(
+                        f"the judge at {self.url} sends more than {human_bytes(MOST_REPLY)} as a reply",
+                        hint="is this the URL of an OpenAI-compatible server?",
+                    )
+                if time.monotonic() > until:
+                    raise httpx2.ReadTimeout(f"the reply did not end in {TIMEOUT:.0f} s")
+        headers = [(n, v) for n, v in response.headers.multi_items() if n.lower() != "content-encoding"]
+        return httpx2.Response(
+            response.status_code, headers=headers, content=bytes(content), request=response.request
         )
 
     def stop(self) -> None:
@@ -92,13 +116,14 @@ class ChatServer:
         try:
             data = response.json()
             text = data["choices"][0]["message"]["content"]
-            version = " ".join(str(data[name]) for name in ("model", "system_fingerprint") if data.get(name))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            named = (str(data[name]) for name in ("model", "system_fingerprint") if data.get(name))
+            version = whole_characters(" ".join(named))[:_MOST_VERSION]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise JudgeError(
                 f"{self.url} does not reply as an OpenAI-compatible server: {response.text[:80]!r}",
                 hint="give the base URL, as in http://localhost:8000/v1",
             ) from error
-        return Reply(text if isinstance(text, str) else "", version)
+        return Reply(whole_characters(text) if isinstance(text, str) else "", version)
 
     def _refused(self, status: int, said: str) -> JudgeError:
         hints = {
@@ -116,7 +141,7 @@ def _message(response: httpx2.Response) -> str:
     try:
         error = response.json()["error"]
         text = str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         text = response.text
     key = response.request.headers.get("Authorization", "").removeprefix("Bearer ")
     return " ".join((text.replace(key, "***") if key else text).split())[:200]
@@ -124,7 +149,7 @@ def _message(response: httpx2.Response) -> str:
 
 def _retry_after(response: httpx2.Response, pause: float) -> float:
     asked = response.headers.get("Retry-After", "")
-    return min(3600.0, max(pause, float(asked))) if asked.isdecimal() else pause
+    return min(3600.0, max(pause, float(asked))) if re.fullmatch(r"[0-9]{1,300}", asked) else pause
 
 
 def open_judge(url: str, model: str, cache: Path | None, key_variable: str = KEY_VARIABLE) -> RecordedJudge:

@@ -196,19 +196,23 @@ def _make_score(plan: Evaluation, name: str, source: str) -> Outcome:
         return Outcome(name, "unjudged")
     made_of = {"answers": _sha256(answers), "judge": asdict(spec) if spec else None, "partial": plan.partial}
     kept = _stored(out)
-    if kept.get("made_of") == made_of and is_sealed(kept):
+    if kept.get("made_of") == made_of and is_sealed(kept) and _is_score(kept):
         return Outcome(name, "kept", kept["value"] * kept["percent"])
     tasks = plan.suite[source]
     partial = plan.partial or bool(plan.generator.limit)
     request = Request(answers, partial=partial, judge=_judge(plan, name, spec))
     request = replace(request, spacy_model=plan.spacy_model, reporter=plan.reporter)
     found = score(name, request)
-    facts = json.loads(answers.with_name("about.json").read_text(encoding="utf-8"))
-    if facts["empty"]:
-        found = found.with_notes(f"{facts['empty']:,} answers are empty")
+    empty = _stored(answers.with_name("about.json")).get("empty")
+    if empty and isinstance(empty, int):
+        found = found.with_notes(f"{empty:,} answers are empty")
     data = {**found.as_dict(), "prompt": _prompt(tasks), "made_of": made_of, "vision_flan": __version__}
     _write(out, json.dumps(sealed(json.loads(json.dumps(data))), indent=1, ensure_ascii=False) + "\n")
     return Outcome(name, "scored", found.value * found.percent)
+
+
+def _is_score(kept: Mapping[str, Any]) -> bool:
+    return all(isinstance(kept.get(key), int | float) for key in ("value", "percent"))
 
 
 def _prompt(tasks: Sequence[SuiteTask]) -> str:

@@ -1,22 +1,16 @@
-"""Reading answer files: JSON lines, JSON documents and tables, every fault with its file and line."""
+"""Reading answer files: JSON lines and JSON documents, every fault with its file and line."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import importlib
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_flan.errors import Location, VflanError, install_command
+from vision_flan.errors import Location, to_type
 from vision_flan.evaluate.values import Answer, AnswerError
-
-#: A cell may hold an image in base64, as MMBench's tables do.
-MAX_CELL = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ def json_document(path: Path) -> Any:
         AnswerError: it is not.
     """
     try:
-        return json.loads(read_text(path))
+        return _whole(json.loads(read_text(path)), Location(path))
     except json.JSONDecodeError as error:
         raise AnswerError(
             f"not JSON: {error.msg}", where=Location(path, error.lineno, error.colno)
@@ -119,6 +113,19 @@ def json_document(path: Path) -> Any:
         raise AnswerError(f"not JSON: {error}", where=Location(path)) from error
     except RecursionError:
         raise AnswerError("JSON nested too deep", where=Location(path)) from None
+
+
+def _whole(data: Any, place: Location) -> Any:
+    """JSON that can be written again.
+
+    Raises:
+        AnswerError: it names half a character.
+    """
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise AnswerError(f"half a character: {error.object[error.start]!r}", where=place) from error
+    return data
 
 
 def json_lines(path: Path) -> list[Record]:
@@ -138,6 +145,7 @@ def json_lines(path: Path) -> list[Record]:
             raise AnswerError(
                 f"not a JSON object: {line[:60]!r}", where=place, hint="one JSON object a line"
             ) from error
+        data = _whole(data, place)
         if not isinstance(data, dict):
             raise AnswerError(f"{line[:60]!r} is not an object", where=place, hint="one JSON object a line")
         found.append(Record(data, place))
@@ -157,93 +165,17 @@ def json_objects(path: Path) -> list[Record]:
         raise AnswerError("not a JSON array of objects", where=Location(path))
     text = read_text(path)
     decoder, at, found = json.JSONDecoder(), text.index("[") + 1, []
+    line, seen = 1, 0
     for number, item in enumerate(data, start=1):
         while text[at] in " \t\r\n,":
             at += 1
-        place = Location(path, text.count("\n", 0, at) + 1)
+        line, seen = line + text.count("\n", seen, at), at
+        place = Location(path, line)
         if not isinstance(item, dict):
             raise AnswerError(f"item {number} is not an object", where=place)
         found.append(Record(item, place))
         at = decoder.raw_decode(text, at)[1]
     return found
-
-
-def table(path: Path, columns: Sequence[str]) -> list[Record]:
-    """The rows of a .csv, .tsv or .xlsx table; empty cells are left out.
-
-    Args:
-        columns: those the table must have.
-
-    Raises:
-        AnswerError: a column is missing, a row has another length, or the kind of file is not known.
-    """
-    suffix = path.suffix.lower()
-    if suffix == ".xlsx":
-        rows = _xlsx(path)
-    elif suffix in (".csv", ".tsv"):
-        rows = _delimited(path, "," if suffix == ".csv" else "\t")
-    else:
-        raise AnswerError(f"{suffix or 'no'} ending", where=Location(path), hint="use .xlsx, .tsv or .csv")
-    header: list[str] | None = None
-    found = []
-    for line, cells in rows:
-        place = Location(path, line)
-        if header is None:
-            header = cells
-            if len(set(cells)) != len(cells):
-                raise AnswerError("a column stands twice in the header", where=place)
-            missing = [name for name in columns if name not in cells]
-            if missing:
-                raise AnswerError(
-                    f"no column {missing[0]!r}", where=place, hint=f"columns are {', '.join(cells)}"
-                )
-        elif len(cells) != len(header):
-            raise AnswerError(f"{len(cells)} cells, the header has {len(header)}", where=place)
-        else:
-            found.append(
-                Record({name: cell for name, cell in zip(header, cells, strict=True) if cell}, place)
-            )
-    if not found:
-        raise AnswerError("the table has no rows", where=Location(path))
-    return found
-
-
-def _delimited(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    before = csv.field_size_limit(MAX_CELL)
-    try:
-        reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-        line = 1
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise AnswerError(f"not a table: {error}", where=Location(path, reader.line_num)) from error
-    finally:
-        csv.field_size_limit(before)
-
-
-def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
-    read_bytes(path)
-    try:
-        openpyxl = importlib.import_module("openpyxl")
-    except ModuleNotFoundError as error:
-        raise VflanError("openpyxl is not installed", hint=install_command("evaluate")) from error
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-        book.close()
-    except Exception as error:  # a damaged file raises errors of zipfile, of the XML parser and of openpyxl
-        raise AnswerError(f"not an Excel table: {error}", where=Location(path)) from error
-    width = max(
-        (number for row in rows[:1] for number, cell in enumerate(row, 1) if cell is not None), default=0
-    )
-    for line, row in enumerate(rows, start=1):
-        if any(cell is not None for cell in row):
-            yield (
-                line,
-                ["" if cell is None else str(cell) for cell in row[:width]] + [""] * (width - len(row)),
-            )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -268,9 +200,9 @@ def answers_jsonl(path: Path, benchmark: str) -> list[Answer]:
         named = record.optional("benchmark")
         if named not in (None, benchmark):
             raise AnswerError(
-                f"an answer to {named!r}, not {benchmark!r}",
+                f"an answer to {named!r:.80}, not {benchmark!r}",
                 where=record.place,
-                hint=f"vflan score {named} {path}",
+                hint=to_type("vflan", "score", named, path),
             )
         tokens = record.data.get("tokens")
         if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):

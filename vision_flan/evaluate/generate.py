@@ -63,12 +63,21 @@ class Generator:
         return Path(done.stdout.strip().splitlines()[-1]) / "tasks"
 
     def command(self, model: str, tasks: Sequence[SuiteTask], folder: Path) -> list[str]:
-        """The call; task files are in `folder/tasks`, its log goes to `folder/log`."""
+        """The call; task files are in `folder/tasks`, its log goes to `folder/log`.
+
+        Raises:
+            GenerationError: a model's name that lmms-eval would read as options.
+        """
         start = [self.python, "-m"]
         where = f"device={self.device},device_map={self.device}"
         if self.gpus > 1:
             start += ["accelerate.commands.launch", f"--num_processes={self.gpus}", "-m"]
             where = ""
+        if "," in model:
+            raise GenerationError(
+                f"the model's name {model!r} has a comma, and lmms-eval reads options behind it",
+                hint="give its folder another name",
+            )
         arguments = f"pretrained={model},{where}".rstrip(",")
         command = [*start, "lmms_eval", "--model", "llava_hf", "--model_args", arguments]
         command += ["--include_path", str(folder / "tasks"), "--tasks", ",".join(t.name for t in tasks)]

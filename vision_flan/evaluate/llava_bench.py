@@ -46,13 +46,13 @@ class Review:
 
 
 def parse_marks(reply: str) -> tuple[float, float] | None:
-    """The two numbers of the first line, with a space or a comma between them."""
+    """The two numbers of the first line, with a space or a comma between them, if they are from 0 to 10."""
     words = reply.split("\n")[0].replace(",", " ").split(" ")
     try:
         first, second = (float(word) for word in words)
     except ValueError:
         return None
-    return (first, second) if math.isfinite(first) and math.isfinite(second) else None
+    return (first, second) if 0.0 <= first <= 10.0 and 0.0 <= second <= 10.0 else None
 
 
 def review_prompt(answer: Answer) -> Prompt:

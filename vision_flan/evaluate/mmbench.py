@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from string import ascii_uppercase
 
-from vision_flan.evaluate.files import Record, answers_jsonl, is_answers_jsonl, table
+from vision_flan.evaluate.files import Record, answers_jsonl, is_answers_jsonl
 from vision_flan.evaluate.judge import Judge, Prompt, ask_all, readable
 from vision_flan.evaluate.prompts import filled
 from vision_flan.evaluate.request import Request
+from vision_flan.evaluate.sheets import table
 from vision_flan.evaluate.values import (
     Answer,
     AnswerError,

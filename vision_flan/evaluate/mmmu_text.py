@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 Value = str | float
 
 _GROUPED = re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b")
-_SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
+#: As the official tool's `-?\d+(?:\.\d+)?[eE][+-]?\d+`, but never from the middle of a run of digits, which
+#: finds nothing that its start does not: an answer of 20,000 digits took 40 seconds.
+_SCIENTIFIC = re.compile(r"(?:-|(?<!\d))\d++(?:\.\d++)?[eE][+-]?\d+")
 _PLAIN = re.compile(r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])")
 #: A sentence ends at a line break, or at a period and white space before a capital. The text is in lower case
 #: by then, so that only line breaks split.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, to_type
 from vision_flan.evaluate.registry import BENCHMARKS
 from vision_flan.spec.text import own_yaml
 
@@ -66,7 +66,7 @@ class SuiteTask:
             raise SuiteError(
                 f"{self.compiled} is not compiled",
                 where=Location(compiled),
-                hint=f"vflan compile --task {self.compiled} --limit 0 --out {compiled}",
+                hint=to_type("vflan", "compile", "--task", self.compiled, "--limit", 0, "--out", compiled),
             )
         return {
             "task": self.name,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +132,10 @@ def markdown(table: Table) -> str:
 
 
 def in_spreadsheet(text: str) -> str:
-    """Text of a cell as text: an apostrophe in front where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Text of a cell as text: an apostrophe in front where a spreadsheet would take it for a formula, and on
+    one line, since some spreadsheets begin a row at each line break."""
+    line = re.sub(r"[\t\r\n]", " ", text)
+    return f"'{line}" if line.lstrip().startswith(("=", "+", "-", "@")) else line
 
 
 def _escaped(text: str) -> str:

@@ -96,6 +96,11 @@ class Score:
         return asdict(self)
 
 
+def whole_characters(text: str) -> str:
+    """Text that can be written: half a character, which JSON can name, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def mean(values: Iterable[float]) -> float:
     """The mean, 0.0 of nothing; exact summation, so that the order of values does not matter."""
     found = list(values)

@@ -15,7 +15,7 @@ from vision_flan.columns import TURNS, arrow_type
 from vision_flan.dataset.manifest import Manifest, read_manifests
 from vision_flan.dataset.publication import WHOLE
 from vision_flan.dataset.shards import ShardFacts
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, to_type
 from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import find_configs
@@ -140,7 +140,7 @@ class Source:
 
 
 def _unreadable(file: Path, why: str, name: str) -> ExportError:
-    return ExportError(f"not readable: {why}", where=Location(file), hint=f"vflan verify {name}")
+    return ExportError(f"not readable: {why}", where=Location(file), hint=to_type("vflan", "verify", name))
 
 
 def in_folder(folder: Path) -> Source:

@@ -26,7 +26,7 @@ from vision_flan.dataset.publication import (
     terms_of,
     write_recipes,
 )
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, to_type
 from vision_flan.hub.corrections import corrections, renewed, with_current_facts
 from vision_flan.hub.documents import Documents
 from vision_flan.hub.progress import listed
@@ -155,7 +155,7 @@ def local_tasks(
         raise VflanError(
             "no compiled task in this folder",
             where=Location(folder),
-            hint=f"vflan compile --task ocr_textocr --raw RAW --out {folder}",
+            hint=to_type("vflan", "compile", "--task", "ocr_textocr", "--raw", "RAW", "--out", folder),
         )
     _check_names(manifests, choices, folder)
     refresh_gallery(folder, manifests)
@@ -253,7 +253,7 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             raise VflanError(
                 f"shard of {manifest.task} {state}",
                 where=Location(path),
-                hint=f"vflan verify {folder}, then compile {manifest.task} again",
+                hint=f"{to_type('vflan', 'verify', folder)}, then compile {manifest.task} again",
             )
 
 

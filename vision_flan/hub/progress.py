@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from vision_flan.errors import plain
 from vision_flan.report import counted, duration, human_bytes
 
 #: Seconds between lines where there is no terminal.
@@ -41,7 +42,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a message on its own line."""
         self._end_line()
-        print(text, file=self.out, flush=True)
+        print(plain(text), file=self.out, flush=True)
 
     def close(self) -> None:
         self._end_line()

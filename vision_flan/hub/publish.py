@@ -15,7 +15,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from vision_flan.errors import HubError
+from vision_flan.errors import HubError, to_type
 from vision_flan.hub import access, changelog
 from vision_flan.hub.destination import Destination
 from vision_flan.hub.documents import CARD, Documents
@@ -168,7 +168,7 @@ class Publisher:
                 if operation.upload_info.sha256.hex() != upload.sha256:
                     raise HubError(
                         f"{upload.local} differs from its manifest (another sha256)",
-                        hint=f"vflan verify {self.folder}, then compile the task again",
+                        hint=f"{to_type('vflan', 'verify', self.folder)}, then compile the task again",
                     )
                 additions[upload.path] = operation
             self.progress.sent(len(batch), sum(upload.bytes for upload in batch))

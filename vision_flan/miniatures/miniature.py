@@ -38,7 +38,7 @@ from typing import IO
 
 import numpy as np
 
-from vision_flan.errors import MachineError
+from vision_flan.errors import MachineError, to_type
 from vision_flan.miniatures.tree import FolderTree, Tree, archive
 
 TRUTH = ".truth"
@@ -200,7 +200,7 @@ class Miniature(FolderTree):
         if not borrowed and not goes_on and state not in (None, {"borrowed": True}):
             raise MachineError(
                 f"{folder} holds a miniature already ({json.dumps(state)})",
-                hint=f"choose another --out, or remove it first: rm -r {folder} {marker}",
+                hint=f"choose another --out, or remove it first: {to_type('rm', '-r', folder, marker)}",
             )
         if state is None or not borrowed:
             self._mark(dataset, {"borrowed": True} if borrowed else {"unfinished": True, **self._facts})

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from vision_flan.dataset.manifest import Manifest, read_manifests
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, to_type
 from vision_flan.instances.images import BadImageError, check_image, decoded
 from vision_flan.places.place import Place, source
 
@@ -51,7 +51,7 @@ def stored_batches(
                 )
                 yield from file.iter_batches(batch_size=_ROWS, columns=chosen)
         except (OSError, pa.ArrowException) as error:
-            hint = f"vflan verify {folder}"
+            hint = to_type("vflan", "verify", folder)
             raise VflanError(f"cannot read: {error}", where=Location(str(path)), hint=hint) from error
 
 

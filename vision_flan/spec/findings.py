@@ -47,10 +47,15 @@ def as_text(findings: Iterable[Finding]) -> str:
 def as_annotations(findings: Iterable[Finding]) -> str:
     """Workflow commands that a pull request shows beside the line (GitHub's `::error file=...`)."""
     return "\n".join(
-        f"::{found.severity} file={found.file},line={found.line},col={found.column},title={found.rule}::"
-        + _escape(f"{found.message} {found.hint}".strip())
+        f"::{found.severity} file={_property(str(found.file))},line={found.line},col={found.column},"
+        f"title={_property(found.rule)}::" + _escape(f"{found.message} {found.hint}".strip())
         for found in sorted(findings)
     )
+
+
+def _property(value: str) -> str:
+    """A value before the message, which a comma or a colon would end."""
+    return _escape(value).replace(":", "%3A").replace(",", "%2C")
 
 
 def _escape(message: str) -> str:

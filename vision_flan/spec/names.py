@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from vision_flan.errors import Location, SpecError
+from vision_flan.errors import Location, SpecError, to_type
 from vision_flan.places.place import Place
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.nearest import did_you_mean
@@ -65,7 +65,7 @@ def _find_config(catalog: Catalog, name: str, present: Sequence[str], folder: Pl
     if task in present:
         return task
     if task in catalog.task_files:
-        what, hint = f"has no config {task}", f"vflan compile --task {task} --out {folder}"
+        what, hint = f"has no config {task}", to_type("vflan", "compile", "--task", task, "--out", folder)
     else:
         here = {one: one for one in present} | {a: t for a, t in catalog.aliases.items() if t in present}
         what = f"has no config {name!r}, and there is no task of that name"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from vision_flan.errors import VflanError
+from vision_flan.errors import VflanError, plain
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
 
         print(f"model: {run(load(arguments[0], arguments[1:]))}")
     except VflanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(plain(f"error: {error}"), file=sys.stderr)
         return int(error.exit_code)
     return 0
 

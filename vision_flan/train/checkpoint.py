@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 from transformers import LlavaForConditionalGeneration
 
-from vision_flan.errors import Location, MachineError
+from vision_flan.errors import Location, MachineError, plain
 from vision_flan.train.checkpoint_reader import CheckpointError, read_into
 from vision_flan.train.config import Config
 from vision_flan.train.identity import FILE, Identity, refuse_another
@@ -259,7 +259,7 @@ class Checkpoints:
 
 
 def _set_aside(path: Path, damage: str) -> None:
-    print(f"warning: {damage}; the checkpoint before it is taken", file=sys.stderr)
+    print(plain(f"warning: {damage}; the checkpoint before it is taken"), file=sys.stderr)
     aside = path.with_suffix(".damaged")
     shutil.rmtree(aside, ignore_errors=True)
     path.rename(aside)

@@ -23,7 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from huggingface_hub.repocard import metadata_load
 
 from vision_flan.columns import COLUMNS, IMAGE, TURNS, Turn
-from vision_flan.errors import Location, VflanError
+from vision_flan.errors import Location, VflanError, to_type
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import task_ids
 from vision_flan.train.config import Data
@@ -157,7 +157,9 @@ class _readable:  # noqa: N801  a context manager
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (pa.ArrowException, OSError)):
             raise CorpusError(
-                f"not readable: {error}", where=Location(self.file), hint=f"vflan verify {self.root}"
+                f"not readable: {error}",
+                where=Location(self.file),
+                hint=to_type("vflan", "verify", self.root),
             ) from error
 
 
@@ -258,7 +260,7 @@ class Folder:
             raise CorpusError(
                 f"task {task!r} has no file {' or '.join(patterns)}",
                 where=Location(path),
-                hint=f"vflan verify {self.name}",
+                hint=to_type("vflan", "verify", self.name),
             )
         return Table(path, task, files)
 

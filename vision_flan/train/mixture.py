@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vision_flan.errors import VflanError
+from vision_flan.errors import VflanError, to_type
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.names import task_ids
 from vision_flan.train.config import Source
@@ -65,7 +65,7 @@ def choose_tasks(
         if not matched:
             raise MixtureError(
                 f"no compiled task matches {pattern!r}",
-                hint=f"vflan compile --task {pattern}",
+                hint=to_type("vflan", "compile", "--task", pattern),
             )
         chosen.update(matched)
     excluded = task_ids(catalog, source.exclude)

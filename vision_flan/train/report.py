@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from transformers import LlavaConfig
 
+from vision_flan.errors import plain
 from vision_flan.train.batches import Row, Step
 from vision_flan.train.config import Config, ConfigError
 from vision_flan.train.model import patches_of, text_of, vision_of
@@ -149,7 +150,7 @@ class RunLog:
         _drop_lines_after(self.path, start)
         self._tracker = _open_tracker(config)
         self._progress = Progress(
-            TextColumn(config.name),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[logged]}"),
@@ -157,7 +158,7 @@ class RunLog:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._progress.add_task("", total=total, completed=start, logged="")
+        self._task = self._progress.add_task(plain(config.name), total=total, completed=start, logged="")
         self._progress.start()
 
     def line(self, step: int, figures: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from vision_flan.errors import VflanError
+from vision_flan.errors import VflanError, plain
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.license import FORBIDDEN
 
@@ -49,5 +49,5 @@ def permitted(
     known = forbidden(tasks, catalog)
     for name, why in known.items():
         said = f"taken all the same: {reason}" if name in include else "left out"
-        print(f"{name}: {said}. {why}", file=sys.stderr)
+        print(plain(f"{name}: {said}. {why}"), file=sys.stderr)
     return [name for name in tasks if name not in known or name in include]
