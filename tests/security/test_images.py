@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 
@@ -146,5 +147,5 @@ def test_no_header_is_believed(victim: Victim) -> None:
     )  # fmt: skip
     assert code == 0, said
     assert f"1 instances of {len(names)} records" in said
-    assert f"dropped {len(LIES)}: " in said
+    assert sum(map(int, re.findall(r"dropped (\d+): ", said))) == len(LIES), said
     victim.is_unharmed()
