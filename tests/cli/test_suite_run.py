@@ -133,7 +133,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_other_tasks_untried(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(build, "_make_blocks", full)
+    monkeypatch.setattr(build.Schedule, "run", full)
     code, _, errors = compile_suite()
     assert code == 5
     assert "toy_color: vision-flan: cannot write: No space left on device" in errors

@@ -32,6 +32,39 @@ def test_a_bare_name_is_the_field() -> None:
     assert render("caption", caption="A dog.") == "A dog."
 
 
+TEXT = st.text(st.sampled_from("ab\n {}%#é\0"), max_size=4)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.decimals(), st.dates(), st.text(max_size=5),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.just("k"), st.integers()),
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.one_of(TEXT, st.sampled_from(["{{ a }}", "{{b}}", "{{ a }}\n", "{{- b -}}", "{{ self }}"]))),
+    st.dictionaries(st.sampled_from(["a", "b"]), VALUES),
+)
+def test_a_template_of_fields_and_fixed_texts_is_rendered_as_jinja_does(
+    parts: list[str], row: dict[str, object]
+) -> None:
+    def outcome() -> str:
+        try:
+            return render("".join(parts), **row)
+        except SpecError as error:
+            return error.what
+
+    ours = outcome()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rendering, "plain_pieces", lambda _: None)
+        assert outcome() == ours
+
+
+def test_a_template_of_fields_is_no_longer_than_others_may_be() -> None:
+    long = "x" * (rendering.MAX_RENDERED_CHARS // 2)
+    assert len(render("{{ a }}{{ a }}", a=long)) == rendering.MAX_RENDERED_CHARS
+    with pytest.raises(SpecError, match="renders to more than 200,000 characters"):
+        render("{{ a }}.{{ a }}", a=long)
+
+
 def test_null_renders_as_nothing_not_as_none() -> None:
     assert render("caption", caption=None) == ""
     assert render("[{{ caption }}]", caption=None) == "[]"

@@ -61,10 +61,10 @@ class Victim(Toy):
                 if path.is_file():
                     assert SECRET.encode() not in path.read_bytes(), path
 
-    def refuses(self, *arguments: str, saying: str | Sequence[str] = ()) -> str:
-        """A command ends with 1 or 4 and a message, in time, and nothing came of it."""
-        code, said = self.vflan(*arguments) if arguments else self.compiled()
-        assert code in (1, 4), said
+    def refuses(self, *arguments: str, saying: str | Sequence[str] = (), code: int = 1) -> str:
+        """A command ends with a code (1: the spec, 4: a raw file) and a message, and nothing came of it."""
+        ended, said = self.vflan(*arguments) if arguments else self.compiled()
+        assert ended == code, said
         assert said.strip()
         assert "Traceback" not in said
         assert SECRET not in said

@@ -50,7 +50,7 @@ def test_no_other_file_is_read_by(victim: Victim, kind: str) -> None:
         "{reader: matlab, file: x.mat, variable: v, columns: {_value: DOUBLE}}",
         "SELECT _index::VARCHAR AS name, chr(_value::INT) AS color FROM records",
     )
-    victim.refuses(saying="x.mat")
+    victim.refuses(code=4, saying="x.mat")
 
 
 def lmdb_file(folder: Path) -> Path:
@@ -69,9 +69,11 @@ def test_an_lmdb_that_is_cut_does_not_crash(victim: Victim, kept: int) -> None:
     file = lmdb_file(victim.raw / "toy/x.lmdb")
     with file.open("r+b") as content:
         content.truncate(kept)
-    with_table(victim, "{reader: lmdb, file: x.lmdb}", "SELECT _key AS name, 'r' AS color FROM records")
+    with_table(
+        victim, "{reader: lmdb, file: x.lmdb/data.mdb}", "SELECT _key AS name, 'r' AS color FROM records"
+    )
     victim.replace("image: images/{{ name }}", "image: '@records/x.lmdb#{{ name }}'")
-    victim.refuses()
+    victim.refuses(code=4, saying="data.mdb")
 
 
 @pytest.mark.parametrize("at", [16, 40, 4096 + 20, 3 * 4096 + 4, 20 * 4096 + 10])
@@ -80,6 +82,8 @@ def test_an_lmdb_with_pages_of_nonsense_does_not_crash(victim: Victim, at: int) 
     with file.open("r+b") as content:
         content.seek(at)
         content.write(b"\xff" * 60)
-    with_table(victim, "{reader: lmdb, file: x.lmdb}", "SELECT _key AS name, 'r' AS color FROM records")
+    with_table(
+        victim, "{reader: lmdb, file: x.lmdb/data.mdb}", "SELECT _key AS name, 'r' AS color FROM records"
+    )
     victim.replace("image: images/{{ name }}", "image: '@records/x.lmdb#{{ name }}'")
-    victim.refuses()
+    victim.refuses(code=4, saying="data.mdb")

@@ -22,7 +22,7 @@ from vision_flan.cli.options import (
     raw_option,
     seed_option,
 )
-from vision_flan.cli.output import echo, facts_of, print_error, print_json, reporter, reporters
+from vision_flan.cli.output import common_code, echo, facts_of, print_error, print_json, reporter, reporters
 from vision_flan.errors import ExitCode, VflanError
 from vision_flan.places.place import Place, load_call
 from vision_flan.report import counted, human_bytes
@@ -193,7 +193,7 @@ def _compile_tasks(
     from vision_flan.build.many import compile_many
 
     results: list[dict[str, object]] = []
-    failed: VflanError | None = None
+    failed: list[VflanError] = []
     with reporters(quiet=as_json) as make:
         for outcome in compile_many(selection, raw, out, catalog, make):
             if outcome.error:
@@ -201,7 +201,7 @@ def _compile_tasks(
                     raise outcome.error
                 print_error(outcome.error)
                 results.append({"task": outcome.task, "error": facts_of(outcome.error)})
-                failed = outcome.error
+                failed.append(outcome.error)
             elif outcome.result:
                 results.append(_summary(outcome.result))
                 if not as_json:
@@ -210,7 +210,7 @@ def _compile_tasks(
         order = list(selection)  # tasks end in any order
         print_json(sorted(results, key=lambda result: order.index(str(result["task"]))))
     if failed:
-        raise SystemExit(failed.exit_code)
+        raise SystemExit(common_code(failed))
 
 
 def _summary(result: Result) -> dict[str, object]:

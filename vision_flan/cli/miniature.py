@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vision_flan.cli.options import FOLDER, raw_option, seed_option
-from vision_flan.cli.output import echo, print_error, reporter
+from vision_flan.cli.output import common_code, echo, print_error, reporter
 from vision_flan.report import counted, duration
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
     from vision_flan.build.cores import usable_cores
     from vision_flan.miniatures.many import make_many
 
-    failed: VflanError | None = None
+    failed: list[VflanError] = []
     there = records = 0
     began = time.monotonic()
     with reporter() as report:
@@ -111,7 +111,7 @@ def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
         for made in make_many(orders, catalog, jobs or usable_cores()):
             report.advance(1)
             if made.error:
-                failed = made.error
+                failed.append(made.error)
                 print_error(made.error)
             elif made.tasks:
                 report.note(f"{made.dataset}: {made.records:,} records in {duration(made.seconds)}")
@@ -121,7 +121,7 @@ def _make_many(orders: list[Order], catalog: Catalog, jobs: int | None) -> None:
     rate = records / max(time.monotonic() - began, 1e-9)
     echo(f"{counted(len(orders), 'miniature')}, {there} there already; {records:,} records, {rate:,.0f}/s")
     if failed:
-        raise SystemExit(failed.exit_code)
+        raise SystemExit(common_code(failed))
 
 
 @miniature.command("cut", epilog="\b\nExample:\n  vflan miniature cut snails --raw ~/raw --n 8")

@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
@@ -132,6 +132,12 @@ def error_facts(what: str, code: int, hint: str = "", where: Location | None = N
     """An error as `--json` prints it; a line or column of 0 is unknown."""
     place = {"file": str(where.file), "line": where.line, "column": where.column} if where else None
     return {"code": int(code), "message": what, "hint": hint, "where": place}
+
+
+def common_code(errors: Iterable[VflanError]) -> int:
+    """The exit code of several failures, in whatever order they came: that of all, or 1 where they differ."""
+    codes = {int(error.exit_code) for error in errors}
+    return ExitCode.OK if not codes else codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
 def facts_of(error: VflanError) -> Mapping[str, object]:

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from vision_flan.build.locks import machine_errors, work_folder
 from vision_flan.build.many import Selection, compile_many, stops_all
-from vision_flan.cli.output import echo, is_terminal, one_line
+from vision_flan.cli.output import common_code, echo, is_terminal, one_line
 from vision_flan.cli.run_state import Event, Run, Running, Sink, headline, line_of
-from vision_flan.errors import ExitCode, VflanError
+from vision_flan.errors import VflanError
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import counted, duration, human_bytes
@@ -90,8 +90,7 @@ def print_summary(run: Run, out: Place) -> None:
 
 def exit_code(run: Run) -> int:
     """0 if every task is built; else the code that all failures have, or 1 where they differ."""
-    codes = {int(error.exit_code) for error in run.failed.values()}
-    return ExitCode.OK if not codes else codes.pop() if len(codes) == 1 else ExitCode.FAILED
+    return common_code(run.failed.values())
 
 
 def _grouped(failed: Mapping[str, VflanError]) -> dict[tuple[str, str], list[str]]:

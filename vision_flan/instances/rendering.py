@@ -7,7 +7,6 @@ one budget of steps. Undefined names are errors.
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,13 +22,14 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Location, SpecError
+from vision_flan.instances.pieces import MAX_RENDERED_CHARS, Field, Pieces, plain_pieces, shown
 from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
 from vision_flan.limits import Step
 from vision_flan.spec.files import read_bytes
 from vision_flan.spec.model import TaskSpec
+from vision_flan.spec.text import refuse_turns
 
 MAX_TEMPLATE_BYTES = 20_000
-MAX_RENDERED_CHARS = 200_000
 MAX_LOOP_STEPS = 50_000
 
 _NO_GLOBALS: set[str] = set()
@@ -77,13 +77,6 @@ def _round(value: float, precision: int = 0) -> float:
     if abs(precision) > 15:
         raise SecurityError("round takes at most 15 digits")
     return round(float(value), precision)
-
-
-def _shown(value: Any) -> Any:
-    """The output of `{{ }}`: text and numbers; null is empty, lists and generators are errors."""
-    if no_text(value):
-        raise SecurityError(f"a {type(value).__name__} is not text; use `join`, or one of its items")
-    return "" if value is None else value
 
 
 class _Budget(threading.local):
@@ -135,7 +128,7 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=_shown,
+            finalize=shown,
         )
         env.globals.clear()
         env.filters = {name: env.filters[name] for name in JINJA_FILTERS} | FILTERS
@@ -171,6 +164,9 @@ class Renderer:
         try:
             tree = self._env.parse(text)
             _refuse_statements(tree, place)
+            pieces = plain_pieces(tree)
+            if pieces is not None:
+                return Pieces(pieces, place)
             names = frozenset(find_undeclared_variables(tree))
             for loop in tree.find_all(nodes.For):
                 loop.iter = nodes.Filter(loop.iter, "_counted", [], [], None, None)
@@ -230,27 +226,6 @@ def _inner(place: Location, line: int) -> Location:
     if str(place.file).endswith(".j2"):
         return Location(place.file, line)
     return place
-
-
-class Field:
-    """A bare field name, rendered without Jinja."""
-
-    def __init__(self, name: str, place: Location) -> None:
-        self.name = name
-        self.names = frozenset([name])
-        self.place = place
-
-    def render(self, row: Mapping[str, Any]) -> str:
-        """The field as text; None is empty. Raises SpecError for an unknown field, a list or a struct."""
-        if self.name not in row:
-            near = difflib.get_close_matches(self.name, row, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"fields are: {', '.join(sorted(row))}"
-            raise SpecError(f"there is no field {self.name!r} here", where=self.place, hint=hint)
-        value = row[self.name]
-        if no_text(value):
-            what = f"the field {self.name!r} is a {type(value).__name__}, not text"
-            raise SpecError(what, where=self.place, hint="use `join`, or one of its items")
-        return "" if value is None else str(value)
 
 
 class _RowContext(Context):
@@ -313,7 +288,7 @@ class Compiled:
         return "".join(text)
 
 
-Expression = Field | Compiled
+Expression = Field | Pieces | Compiled
 
 
 def instruction_of(task: TaskSpec, path: Path) -> str:
@@ -338,6 +313,8 @@ def read_template(path: Path) -> str:
         raise SpecError("the instruction is missing", where=Location(path), hint=f"write it to {path}")
     raw = read_bytes(path, MAX_TEMPLATE_BYTES)
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SpecError("the instruction is not UTF-8", where=Location(path)) from error
+    refuse_turns(text, path)
+    return text

@@ -22,7 +22,7 @@ from vision_flan.build.open_task import open_task
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError, to_type
 from vision_flan.instances.maker import Dropped
 from vision_flan.miniatures.cut_choice import Chosen, choose
-from vision_flan.miniatures.cut_folder import EXPECTED, Expected, copy_into, write_expected
+from vision_flan.miniatures.cut_folder import EXPECTED, LARGEST, Expected, copy_into, write_expected
 from vision_flan.miniatures.cut_write import (
     NAMED_IMAGES,
     Kept,
@@ -40,6 +40,7 @@ from vision_flan.records.needed import Row, RowFinder
 from vision_flan.records.tables import open_raw, task_sources
 from vision_flan.report import Reporter, Silent
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.files import read_text
 from vision_flan.spec.model import DatasetSpec
 from vision_flan.spec.names import tasks_of
 
@@ -265,7 +266,7 @@ def expect(catalog: Catalog, dataset: str) -> tuple[Path, list[str]]:
     if folder is None:
         hint = f"vflan miniature cut {dataset} --raw DIR makes one"
         raise SpecError(f"the dataset {dataset!r} has no cut miniature", hint=hint)
-    before = (folder / EXPECTED).read_text("utf-8").splitlines()
+    before = read_text(folder / EXPECTED, LARGEST).splitlines()  # a link is refused before it is written to
     (folder / EXPECTED).write_text("", "utf-8")
     try:
         lines = list(expected_of(catalog, dataset, folder))

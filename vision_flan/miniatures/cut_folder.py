@@ -8,14 +8,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vision_flan.errors import Location, SpecError
 from vision_flan.miniatures.miniature import Miniature
+from vision_flan.spec.files import read_bytes, read_text
 
 EXPECTED = "expected.jsonl"
+#: Bytes of a file of a miniature.
+LARGEST = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,11 @@ def read_expected(folder: Path) -> list[Expected]:
     """The lines of a cut miniature's expected.jsonl.
 
     Raises:
-        SpecError: a line is not one that `vflan miniature cut` writes.
+        SpecError: a line is not one that `vflan miniature cut` writes, or the file is a link.
     """
     found = []
     path = folder / EXPECTED
-    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+    for number, line in enumerate(read_text(path, LARGEST).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -73,13 +77,13 @@ def write_expected(folder: Path, lines: Iterable[Expected]) -> Path:
 
 def copy_into(folder: Path, mini: Miniature) -> None:
     """Write a cut miniature to a raw folder, with its expected instances as the truth."""
-    for path in _files(folder / "raw"):
-        mini.write_bytes(str(path.relative_to(folder / "raw")), path.read_bytes())
+    for path, data in _files(folder / "raw"):
+        mini.write_bytes(path, data)
     borrowed = folder / "borrowed"
     for slug in sorted(path.name for path in borrowed.iterdir()) if borrowed.is_dir() else ():
         tree = mini.borrow(slug)
-        for path in _files(borrowed / slug):
-            tree.write_bytes(str(path.relative_to(borrowed / slug)), path.read_bytes())
+        for path, data in _files(borrowed / slug):
+            tree.write_bytes(path, data)
     for line in read_expected(folder):
         if line.dropped:
             mini.truth(line.task, line.source_id, dropped=line.dropped)
@@ -88,5 +92,24 @@ def copy_into(folder: Path, mini: Miniature) -> None:
             mini.truth(line.task, line.source_id, prompt=line.prompt, **claim)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The files below a folder with their paths, sorted; a pull request brings them, links of git too.
+
+    Raises:
+        SpecError: a link, a device or a pipe, or a file that is no miniature's.
+    """
+    for each in (folder.parent.parent, folder.parent, folder):
+        _refuse_link(each)
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        for name in folders:
+            _refuse_link(Path(place, name))
+        found += (Path(place, name) for name in names)
+    for path in sorted(found):
+        yield str(path.relative_to(folder)), read_bytes(path, LARGEST)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        what = "this is a symbolic link, and those of miniatures are not followed"
+        raise SpecError(what, where=Location(path), hint="put the folder itself there")

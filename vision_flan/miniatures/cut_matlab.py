@@ -12,8 +12,9 @@ import numpy as np
 
 from vision_flan.errors import BadRawError, MachineError, install_command
 from vision_flan.miniatures.cut_arrays import Cut
-from vision_flan.readers.matlab_file import is_hdf5, member, refuse_elsewhere
+from vision_flan.readers.matlab_file import hdf5, is_hdf5, member, refuse_elsewhere
 from vision_flan.readers.pixels import Array
+from vision_flan.readers.unfolded import Again
 
 if TYPE_CHECKING:
     import h5py
@@ -134,12 +135,11 @@ def _elements(value: Array, cut: Cut) -> Array:
 
 
 def _cut_hdf5(data: bytes, cuts: list[Cut]) -> bytes:
-    import h5py
-
+    h5py = hdf5()
     start = 0 if data[:4] == b"\x89HDF" else 512
     with tempfile.TemporaryDirectory(prefix="vflan-") as work, h5py.File(io.BytesIO(data), "r") as old:
         path = Path(work) / "cut.mat"
-        copy = _Copy(old, _takes(old, cuts))
+        copy = _Copy(old, _takes(old, cuts), Again(len(data)))
         with h5py.File(path, "w", userblock_size=start) as new:
             copy.into(new)
         made = path.read_bytes()
@@ -221,8 +221,10 @@ def _is_text(item: h5py.Dataset) -> bool:
 class _Copy:
     """Copies an HDF5 file member by member, with fewer elements where records are left out."""
 
-    def __init__(self, old: h5py.File, takes: Mapping[str, tuple[Sequence[int], int | None]]) -> None:
-        self._old, self._takes = old, takes
+    def __init__(
+        self, old: h5py.File, takes: Mapping[str, tuple[Sequence[int], int | None]], again: Again
+    ) -> None:
+        self._old, self._takes, self._again = old, takes, again
         self._made: dict[str, h5py.Reference] = {}
 
     def into(self, new: h5py.File) -> None:
@@ -240,6 +242,7 @@ class _Copy:
         import h5py
 
         if isinstance(item, h5py.Group):
+            self._again.count(item)
             made = parent.create_group(name)
             for field in item:
                 self._copied(member(item, field), made, field, new)

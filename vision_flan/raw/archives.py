@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, DamagedFileError, Location
 from vision_flan.raw.gzip_stream import MAGIC as GZIP
 from vision_flan.raw.gzip_stream import GunzipStream
 from vision_flan.raw.members import OpenArchive, is_junk, reading
+from vision_flan.raw.names import is_odd, is_text, same_name
 from vision_flan.raw.opening import os_error
 from vision_flan.raw.patterns import Pattern
 from vision_flan.raw.tar_archive import GzipArchive, TarArchive
@@ -76,6 +78,16 @@ class Mounted:
             return None
         name = (self.wrapper if wrapped else "") + path[len(self.prefix) :]
         return name if name in self.members.rows else None
+
+    def odd(self, path: str) -> str | None:
+        """The spelling of a path whose member has an odd name (`is_odd`), None if there is none."""
+        return self._odd.get(same_name(path))
+
+    @cached_property
+    def _odd(self) -> dict[str, str]:
+        names = sorted((name for name in self.members.rows if is_odd(name) and is_text(name)), reverse=True)
+        below = {self.prefix + name.removeprefix(self.wrapper) for name in names}
+        return {same_name(path): path for path in (*below, *(self.prefix + name for name in names))}
 
     def why_unread(self, path: str) -> str | None:
         """Why a member cannot be read, or the folder it is in; None for any other path."""

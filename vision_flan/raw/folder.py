@@ -130,9 +130,8 @@ class RawDataset:
             MachineError: access is refused.
         """
         refuse_unsafe(path)
-        if (
-            status := self._disk.status(path)
-        ) is not None:  # where nearly all are; `_located` looks there too
+        status = self._disk.status(path)  # where nearly all are; `_located` looks there too
+        if status is not None:
             return self._stamp_of(status)
         for raw, found in self._located(path):
             return raw._stamp_of(found)
@@ -150,9 +149,8 @@ class RawDataset:
 
     def gone(self) -> Path | None:
         """A raw folder that has disappeared: this one, or one that it borrows from."""
-        return next(
-            (raw.root for raw in (self, *self.borrowed) if raw._was_there and not raw.root.exists()), None
-        )
+        there = (raw.root for raw in (self, *self.borrowed) if raw._was_there)
+        return next((root for root in there if not root.exists()), None)
 
     def changed_archive(self) -> Path | None:
         """An open archive that has changed on disk since it was opened."""
@@ -256,11 +254,13 @@ class RawDataset:
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
         """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
         all_raw = (self, *self.borrowed)
-        for raw in all_raw:
-            yield raw, path
+        yield from ((raw, path) for raw in all_raw)
         for spelling in other_spellings(path):
             for raw in all_raw:
                 yield raw, spelling
+        for raw in all_raw:
+            for places in ([raw._disk], raw._mounted or ()):
+                yield from ((raw, odd) for place in places if (odd := place.odd(path)))
 
     def _find(self, path: str) -> RawFile | None:
         for _, found in self._located(path):

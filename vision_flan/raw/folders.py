@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vision_flan.errors import BadRawError, Location, VflanError, to_type
 from vision_flan.raw.members import is_junk
-from vision_flan.raw.names import is_text
+from vision_flan.raw.names import is_odd, is_text, other_spellings, same_name
 from vision_flan.raw.opening import NO_SUCH_PATH, OPEN_FLAGS, is_folder, os_error
 from vision_flan.raw.patterns import Pattern
 from vision_flan.raw.roots import blobs_of
 from vision_flan.raw.walk import Found, Watch, walk
+
+#: The ASCII characters that others are composed to, as the sign of kelvin.
+_COMPOSED_TO = re.compile("[K;`]")
 
 
 class Folders:
@@ -42,6 +46,7 @@ class Folders:
         self._below = tuple(dict.fromkeys(one.rstrip("/") + "/" for one in allowed))
         self._remember_absent = remember_absent
         self._folders: dict[str, tuple[str, ...]] = {}
+        self._odd: dict[str, dict[str, str]] = {}
         self._wrapper_name: str | None = None
 
     def open(self, path: str) -> tuple[int, os.stat_result] | None:
@@ -135,6 +140,37 @@ class Folders:
         if found or self._remember_absent:
             self._folders[folder] = tuple(found)
         return tuple(found)
+
+    def odd(self, path: str) -> str | None:
+        """The spelling of a path whose names here are odd (`is_odd`), None if there is none."""
+        if path.isascii() and not _COMPOSED_TO.search(path):
+            return None
+        made = ""
+        for name in path.split("/"):
+            made += self._name_in(made.rstrip("/"), name) + "/"
+        return made[:-1] if made[:-1] != path else None
+
+    def _name_in(self, folder: str, name: str) -> str:
+        for known in self.of(folder, folder):
+            for spelling in (name, *other_spellings(name)):
+                if os.path.lexists(known + spelling):
+                    return spelling
+            odd = self._odd_in(known).get(same_name(name))
+            if odd:
+                return odd
+        return name
+
+    def _odd_in(self, full: str) -> dict[str, str]:
+        """The odd names of a folder on disk by the form they share with others."""
+        found = self._odd.get(full)
+        if found is None:
+            try:
+                with os.scandir(full) as entries:
+                    names = [each.name for each in entries if is_odd(each.name) and is_text(each.name)]
+            except OSError as error:
+                raise os_error(full, error, "list the folder") from error
+            found = self._odd[full] = {same_name(name): name for name in sorted(names, reverse=True)}
+        return found
 
     def _below_wrapper(self, folder: str) -> Sequence[str]:
         wrapper = self.wrapper()

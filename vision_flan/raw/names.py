@@ -44,6 +44,15 @@ def other_spellings(path: str) -> Iterator[str]:
     yield from given
 
 
+def is_odd(name: str) -> bool:
+    """Whether a name is neither composed nor decomposed, so that `other_spellings` never gives it.
+
+    Such are names with a letter that both forms replace, as U+212B (the unit) by U+00C5 (the letter), and
+    paths of names in different forms.
+    """
+    return not name.isascii() and name not in (normalize("NFC", name), normalize("NFD", name))
+
+
 def is_text(name: str) -> bool:
     """Whether a name is valid UTF-8; the disk or an archive may hold names in other bytes."""
     if name.isascii():

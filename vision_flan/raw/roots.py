@@ -13,14 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vision_flan.errors import Location, MissingRawError, SpecError
+from vision_flan.limits import Step
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.unpacked import FOLDER, Scratch
+from vision_flan.spec.files import read_bytes
 from vision_flan.spec.nearest import did_you_mean
 from vision_flan.spec.text import Document, load_yaml
 
 #: The map in the working folder, and the table of pyproject.toml that replaces it.
 MAP_FILE, PYPROJECT, TABLE = "raw.yaml", "pyproject.toml", ("tool", "vision-flan", "raw")
 
+_LONGEST_LINE, _MOST_PLACES = 20_000, 100
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".gz")
 
 
@@ -78,9 +81,9 @@ class RawRoots:
         mapped = self.mapped.get(dataset)
         if mapped:
             for path in mapped.paths:
-                if not path.exists():
+                if not os.path.exists(path):  # noqa: PTH110 - false for what no path can be
                     raise MissingRawError(
-                        f"{dataset} is mapped to {path}, which does not exist",
+                        f"{dataset} is mapped to {str(path)[:300]}, which does not exist",
                         where=mapped.place,
                         hint="mount it, or correct the map",
                     )
@@ -152,10 +155,16 @@ def read_map(path: Path | None, datasets: Collection[str], folder: Path | None =
 
 
 def _from_pyproject(path: Path, datasets: Collection[str]) -> dict[str, Mapped]:
+    Step("reading the raw map", Location(path)).begin()
     try:
-        data: object = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"cannot read the raw map: {error}", where=Location(path)) from error
+        text = read_bytes(path.resolve()).decode()
+        longest = max(map(len, text.splitlines()), default=0)
+        if longest > _LONGEST_LINE:  # keys of many dots take the square of their number
+            raise SpecError(f"a line of {longest:,} characters", where=Location(path), hint="break it")
+        data: object = tomllib.loads(text) if TABLE[1] in text else {}
+    except (OSError, ValueError, RecursionError) as error:
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SpecError(f"cannot read the raw map: {what}", where=Location(path)) from error
     for name in TABLE:
         data = data.get(name, {}) if isinstance(data, dict) else {}
     return _entries(Document(path, data, {}), data, datasets)
@@ -176,9 +185,17 @@ def _entries(document: Document, data: object, datasets: Collection[str]) -> dic
         paths = value if isinstance(value, list) else [value]
         if not paths or not all(isinstance(path, str) and path for path in paths):
             raise SpecError(f"{name}: not a folder or an archive: {value!r}", where=place, hint=hint)
-        base = document.path.parent
-        mapped[name] = Mapped(tuple(base / Path(path).expanduser() for path in paths), place)
+        if len(paths) > _MOST_PLACES:
+            raise SpecError(f"{name}: more than {_MOST_PLACES} places", where=place)
+        mapped[name] = Mapped(tuple(_place(document.path.parent, path, place) for path in paths), place)
     return mapped
+
+
+def _place(base: Path, path: str, place: Location) -> Path:
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise SpecError(f"{path[:200]!r}: {error}", where=place, hint="write the path out") from error
 
 
 def _in_root(root: Path, dataset: str) -> Path | None:

@@ -20,6 +20,7 @@ from vision_flan.readers.layout import BATCH_ROWS, Parts, Row, no_images, split_
 from vision_flan.readers.pickled import restricted_loads
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.unfolded import has_no_end, refuse_no_characters
 from vision_flan.readers.whole import read_unpacked, read_whole, refuse_bomb
 
 #: Type codes of the idx format, numbers big-endian (description on the MNIST page).
@@ -228,10 +229,11 @@ def _npy_member(archive: zipfile.ZipFile, name: str, file: str) -> Array:
         left = info.file_size - member.tell()
         if dtype.hasobject:  # a pickle: text arrays of old NumPy, say
             return np.asarray(restricted_loads(member.read(left), file))
-        if math.prod(shape) * dtype.itemsize != left or (not left and max(shape, default=0) > 1 << 20):
+        if math.prod(shape) * dtype.itemsize != left or (not left and has_no_end(shape)):
             raise ValueError(f"an array of shape {list(shape)} with {left} bytes")
         data = member.read(left)
     array: Array = np.frombuffer(data, dtype) if left else np.empty(math.prod(shape), dtype)
+    refuse_no_characters(array)
     return array.reshape(shape, order="F" if in_columns else "C")
 
 

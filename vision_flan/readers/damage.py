@@ -26,6 +26,8 @@ _HTML = (b"<!doctype html", b"<html")
 _OF_MACHINE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM)
 )
+#: Characters of what is said about a file.
+_LONGEST = 1000
 
 
 @contextmanager
@@ -43,6 +45,7 @@ def reading(raw: RawDataset, file: str, reader: str) -> Iterator[None]:
         raise
     except BadRawError as error:
         refuse_stand_in(raw, file)
+        error.what = error.what[:_LONGEST]  # libraries quote what they read
         raise error from None
     except VflanError:
         raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import pyarrow as pa
 
@@ -47,7 +48,7 @@ class Layout:
         schema: parts of the path, `columns`, `_file`, `_index`.
 
     Raises:
-        SpecError: a column has the name of a part of the path, or the path pattern is wrong.
+        SpecError: a column has the name of a part of the path or of another column, or the pattern is wrong.
     """
 
     def __init__(self, table: TableSpec, columns: Mapping[str, pa.DataType] | None = None) -> None:
@@ -62,8 +63,21 @@ class Layout:
                 where=table.place,
                 hint=f"rename {{{twice[0]}}} in `file:`, or drop the column",
             )
+        self._refuse_twins([*self.pattern.names, *self.columns, *own])
         names = {name: pa.string() for name in self.pattern.names} | self.columns | own
         self.schema = pa.schema(list(names.items()))
+
+    def _refuse_twins(self, names: Sequence[str]) -> None:
+        """SQL does not tell capitals, and a reader of the spec not two ways to write a letter."""
+        seen: dict[str, str] = {}
+        for name in names:
+            other = seen.setdefault(normalize("NFKC", name).casefold(), name)
+            if other != name:
+                raise SpecError(
+                    f"table {self.table.name!r}: the columns {other!r} and {name!r} are one name to SQL",
+                    where=self.table.place,
+                    hint="declare one of them",
+                )
 
     def files(self, raw: RawDataset) -> Iterator[tuple[str, Parts]]:
         """Files of the table, sorted.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from vision_flan.errors import BadRawError, Location, MachineError, install_comm
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.matlab_child import CrashError, MatlabParser
 from vision_flan.readers.pixels import Array
-from vision_flan.readers.whole import read_whole
+from vision_flan.readers.unfolded import Again
+from vision_flan.readers.whole import is_bomb, read_whole
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PARSER = MatlabParser()
@@ -98,12 +100,21 @@ def _load_v5(data: bytes, variable: str | None) -> dict[str, Array]:
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
-def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
+def hdf5() -> ModuleType:
+    """The package h5py, which loads no filters from shared libraries: a file says which it needs."""
     import h5py
 
-    with h5py.File(io.BytesIO(data), "r") as file:
+    package: ModuleType = h5py
+    while package.h5pl.size():
+        package.h5pl.remove(0)
+    return package
+
+
+def _load_hdf5(data: bytes, variable: str | None) -> dict[str, Array]:
+    with hdf5().File(io.BytesIO(data), "r") as file:
         names = [name for name in file if not name.startswith("#") and variable in (None, name)]
-        return {name: _from_hdf5(file, member(file, name)) for name in names}
+        values = _Values(file, len(data))
+        return {name: values.of(member(file, name)) for name in names}
 
 
 def member(group: Any, name: str) -> Any:
@@ -126,39 +137,54 @@ def refuse_elsewhere(dataset: Any) -> None:
         raise _ElsewhereError(f"the data of {dataset.name!r} is in another file")
 
 
-def _from_hdf5(file: Any, item: Any) -> Array:
-    """A dataset or group of an HDF5 file; its axes are reversed compared with MATLAB."""
-    import h5py
+class _Values:
+    """The values of an HDF5 file; their axes are reversed compared with MATLAB.
 
-    if isinstance(item, h5py.Group):
-        return _struct_from_hdf5(file, {name: member(item, name) for name in item})
-    refuse_elsewhere(item)
-    kind = item.attrs.get("MATLAB_class", b"").decode()
-    if "MATLAB_empty" in item.attrs:
-        return np.array([], dtype="<U1" if kind == "char" else "f8").reshape(0, 0)
-    values = item[()].T
-    if item.dtype == h5py.ref_dtype:
-        return _objects([_from_hdf5(file, file[ref]) for ref in values.ravel(order="F")], values.shape)
-    if kind == "char":
-        return np.array(["".join(map(chr, line)) for line in np.atleast_2d(values)])
-    return np.asarray(values.astype(np.bool_) if kind == "logical" else values)
+    Args:
+        size: bytes of the file, which what is in it must fit.
+    """
 
+    def __init__(self, file: Any, size: int) -> None:
+        self._file, self._size = file, size
+        self._again, self._bytes = Again(size), 0
 
-def _struct_from_hdf5(file: Any, fields: dict[str, Any]) -> Array:
-    """A struct is a group; an array of them has a dataset of references for each field."""
-    import h5py
+    def of(self, item: Any) -> Array:
+        """The value of a dataset or group."""
+        import h5py
 
-    def is_split(item: Any) -> bool:
-        is_references = isinstance(item, h5py.Dataset) and item.dtype == h5py.ref_dtype
-        return is_references and "MATLAB_class" not in item.attrs
+        if isinstance(item, h5py.Group):
+            self._again.count(item)
+            return self._struct({name: member(item, name) for name in item})
+        refuse_elsewhere(item)
+        kind = item.attrs.get("MATLAB_class", b"").decode()
+        if "MATLAB_empty" in item.attrs:
+            return np.array([], dtype="<U1" if kind == "char" else "f8").reshape(0, 0)
+        self._bytes += item.nbytes
+        if is_bomb(self._bytes, self._size):
+            raise ValueError(f"its values take {self._bytes:,} bytes or more, and it has {self._size:,}")
+        values = item[()].T
+        if item.dtype == h5py.ref_dtype:
+            self._again.count(item)
+            return _objects([self.of(self._file[ref]) for ref in values.ravel(order="F")], values.shape)
+        if kind == "char":
+            return np.array(["".join(map(chr, line)) for line in np.atleast_2d(values)])
+        return np.asarray(values.astype(np.bool_) if kind == "logical" else values)
 
-    values = {name: _from_hdf5(file, item) for name, item in fields.items()}
-    if not fields or not all(is_split(item) for item in fields.values()):
-        return _objects([values], (1, 1))
-    shape = next(iter(values.values())).shape
-    columns = {name: list(value.ravel(order="F")) for name, value in values.items()}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return _objects(rows, shape)
+    def _struct(self, fields: dict[str, Any]) -> Array:
+        """A struct is a group; an array of them has a dataset of references for each field."""
+        import h5py
+
+        def is_split(item: Any) -> bool:
+            is_references = isinstance(item, h5py.Dataset) and item.dtype == h5py.ref_dtype
+            return is_references and "MATLAB_class" not in item.attrs
+
+        values = {name: self.of(item) for name, item in fields.items()}
+        if not fields or not all(is_split(item) for item in fields.values()):
+            return _objects([values], (1, 1))
+        shape = next(iter(values.values())).shape
+        columns = {name: list(value.ravel(order="F")) for name, value in values.items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return _objects(rows, shape)
 
 
 def _objects(items: list[Any], shape: tuple[int, ...]) -> Array:

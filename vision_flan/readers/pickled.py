@@ -19,6 +19,7 @@ from vision_flan.readers.layout import Parts, Row, no_images, split_locator
 from vision_flan.readers.pickle_sizes import check_sizes
 from vision_flan.readers.pixels import Array, ArrayCache, encode_png, image_array, record_of
 from vision_flan.readers.reader import TableSpec
+from vision_flan.readers.unfolded import has_no_end, refuse_no_characters, refuse_unfolding
 from vision_flan.readers.values import shown
 from vision_flan.readers.whole import read_whole
 
@@ -38,12 +39,14 @@ def restricted_loads(data: bytes, file: str) -> Any:
     Text of Python 2 that is not ASCII is returned as bytes.
 
     Raises:
-        BadRawError: the pickle names anything else, or is damaged.
+        BadRawError: the pickle names anything else, is damaged, or holds a value so often that it is a bomb.
     """
     unpickler = _Restricted(io.BytesIO(data), file)
     try:
         check_sizes(data)
-        return unpickler.load()
+        loaded = unpickler.load()
+        refuse_unfolding(loaded, len(data), file)
+        return loaded
     except BadRawError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its callables raise
@@ -75,10 +78,6 @@ class _Restricted(pickle.Unpickler):
             where=Location(self._file),
             hint="a pickle can run any code: get the data in another format",
         )
-
-
-#: Empty arrays take no bytes in a file, but each row takes a list in memory.
-_EMPTY_ROWS = 1 << 20
 
 
 class _Type:
@@ -123,7 +122,7 @@ def _checked_array(data: Any, dtype: Any, shape: Any, order: str) -> Array:
         raise TypeError("an array without a type or a shape")
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"an array of shape {shape!r}"[:80])
-    if math.prod(shape) * dtype.plain.itemsize == 0 and max(shape, default=0) > _EMPTY_ROWS:
+    if math.prod(shape) * dtype.plain.itemsize == 0 and has_no_end(shape):
         raise ValueError(f"an empty array of shape {shape!r}"[:80])
     if dtype.plain.hasobject:
         if not isinstance(data, list) or len(data) != math.prod(shape):
@@ -141,7 +140,9 @@ def _checked_array(data: Any, dtype: Any, shape: Any, order: str) -> Array:
         raise ValueError(f"an array of shape {list(shape)} with {len(held)} bytes")
     if not dtype.plain.itemsize:
         return np.empty(shape, dtype.plain)
-    return np.frombuffer(held, dtype.plain).reshape(shape, order="F" if order == "F" else "C")
+    made = np.frombuffer(held, dtype.plain)
+    refuse_no_characters(made)
+    return made.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _reconstruct(_: Any, shape: Any, code: Any) -> Array:

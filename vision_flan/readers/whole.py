@@ -50,6 +50,11 @@ def read_unpacked(raw: RawDataset, file: str) -> bytes:
     return b"".join(parts)
 
 
+def is_bomb(size: int, packed: int) -> bool:
+    """Whether data are larger than `LARGEST`, or far larger than the bytes that they came from."""
+    return size > LARGEST or (size > _ANY_RATIO and size > packed * _HIGHEST_RATIO)
+
+
 def refuse_bomb(size: int, packed: int, what: str, file: str) -> None:
     """Refuse data too large for memory, or far larger than its compressed bytes can justify.
 
@@ -66,9 +71,9 @@ def refuse_bomb(size: int, packed: int, what: str, file: str) -> None:
             where=Location(file),
             hint="check that it is upstream's file; split it, or convert it to Parquet",
         )
-    if size > _ANY_RATIO and size > packed * _HIGHEST_RATIO:
+    if is_bomb(size, packed):
         raise BadRawError(
-            f"{what} decompresses to {size:,} bytes or more from {packed:,}",
+            f"{what} grows to {size:,} bytes or more from {packed:,}",
             where=Location(file),
             hint="this looks like a decompression bomb: check that it is upstream's file",
         )

@@ -341,5 +341,8 @@ def load_labels(owner: DatasetSpec | TaskSpec, folder: Path) -> dict[str, dict[s
             content, place = document.data, document.place()
         if not isinstance(content, dict) or any(isinstance(v, dict | list) for v in content.values()):
             raise SpecError("a label table maps raw values to names", where=place)
+        truth = next((key for key, value in content.items() if isinstance(value, bool)), None)
+        if truth is not None:
+            raise SpecError(f"the name of {truth!r} is true or false", where=place, hint="quote it")
         tables[name] = {str(key): "" if value is None else str(value) for key, value in content.items()}
     return tables

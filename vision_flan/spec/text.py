@@ -21,12 +21,19 @@ from vision_flan.limits import Step
 from vision_flan.spec.files import read_bytes
 
 MAX_DEPTH = 30
+#: Keys, values and items of a file: ten times those of the classes of ImageNet-21k.
+MAX_VALUES = 250_000
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 #: Indents or list items in a line that may nest deeper than MAX_DEPTH.
 _MAY_BE_DEEP = re.compile(rf"^(?:[-?:][ \t]+| ){{{MAX_DEPTH}}}", re.MULTILINE)
-_MAX_DIGITS = 300
+#: What SQL and Parquet hold as a whole number.
+_LARGEST = 2**63 - 1
+_LONGEST = 300
+#: What begins an anchor, an alias or a tag.
+_MARK = re.compile(r"[&*!]")
+_TURN = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -94,12 +101,19 @@ def own_yaml(path: Path, wrong: type[VflanError]) -> object:
 def parse_yaml(text: str, path: Path) -> Document:
     """Parse YAML text; `path` is used in errors only."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if text.count("\n") + text.count(",") + text.count("- ") > MAX_VALUES:
+        raise SpecError(f"more than {MAX_VALUES:,} lines and items", where=Location(path))
+    refuse_turns(text, path)
     try:
-        _refuse_anchors(text, path, loader)
-        _refuse_depth(text, path, loader)
+        _refuse_more_than_data(text, path, loader)
         node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, path) from error
+    except yaml.reader.ReaderError as error:
+        # its position counts characters or bytes
+        line = text.count("\n", 0, max(text.find(chr(error.character)), 0)) + 1
+        what = f"the character U+{error.character:04X} is not allowed"
+        raise SpecError(what, where=Location(path, line), hint="remove it") from error
     except yaml.YAMLError as error:
         raise SpecError(f"not YAML: {error}", where=Location(path)) from error
     places: dict[tuple[str | int, ...], Location] = {}
@@ -107,9 +121,28 @@ def parse_yaml(text: str, path: Path) -> Document:
     return Document(path, data, places)
 
 
-def _refuse_anchors(text: str, path: Path, loader: Any) -> None:
-    if "&" not in text and "*" not in text:
+def refuse_turns(text: str, path: Path) -> None:
+    """Refuse characters that turn the direction of what follows: a reviewer would see another text.
+
+    Raises:
+        SpecError: there is one; names its line.
+    """
+    found = None if text.isascii() else _TURN.search(text)
+    if found:
+        raise SpecError(
+            f"the character U+{ord(found[0]):04X} turns the direction of the text, and hides what it says",
+            where=Location(path, text.count("\n", 0, found.start()) + 1),
+            hint=f'remove it; in a quoted value of YAML it may be written as "\\u{ord(found[0]):04X}"',
+        )
+
+
+def _refuse_more_than_data(text: str, path: Path, loader: Any) -> None:
+    """Refuse anchors, aliases, tags, and deep nesting: composing recurses as deep as the text nests, which
+    may overflow the C library's stack. Texts that cannot have any, which most are, cost a search."""
+    is_deep = _MAY_BE_DEEP.search(text) or text.count("[") + text.count("{") > MAX_DEPTH
+    if not is_deep and not _MARK.search(text):
         return
+    depth = 0
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise SpecError(
@@ -117,14 +150,12 @@ def _refuse_anchors(text: str, path: Path, loader: Any) -> None:
                 where=_place(event.start_mark, path),
                 hint="write the value out, or quote it if it is text that starts with & or *",
             )
-
-
-def _refuse_depth(text: str, path: Path, loader: Any) -> None:
-    """Composing recurses as deep as the text nests, which may overflow the C library's stack."""
-    if not _MAY_BE_DEEP.search(text) and text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for event in yaml.parse(text, Loader=loader):
+        if tag := getattr(event, "tag", None):
+            raise SpecError(
+                f"the tag {str(tag)[:100]} is not allowed: specs are plain data",
+                where=_place(event.start_mark, path),
+                hint="drop it, or quote the value if it is text that starts with !",
+            )
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -150,10 +181,6 @@ def _construct(
     places.setdefault(keys, _place(node.start_mark, path))
     if len(keys) > MAX_DEPTH:
         raise SpecError(f"nested more than {MAX_DEPTH} deep", where=_place(node.start_mark, path))
-    if not node.tag.startswith("tag:yaml.org,2002:") or ":python/" in node.tag:
-        raise SpecError(
-            f"the tag {node.tag} is not allowed: specs are plain data", where=_place(node.start_mark, path)
-        )
     if isinstance(node, yaml.MappingNode):
         return _construct_mapping(node, keys, path, places)
     if isinstance(node, yaml.SequenceNode):
@@ -190,14 +217,15 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> object:
     lowered = text.lower()
     if lowered in _WORDS:
         return _WORDS[lowered]
-    is_number = _INT.match(text) or _FLOAT.match(text)
-    if is_number and (len(text) > _MAX_DIGITS or not math.isfinite(float(text))):
+    whole = _INT.match(text)
+    if not whole and not _FLOAT.match(text):
+        return text
+    if len(text) > _LONGEST or not math.isfinite(float(text)) or (whole and abs(int(text)) > _LARGEST):
         raise SpecError(
-            f"the number {text[:40]}... is too large",
+            f"the number {text[:40]}{'...' if len(text) > 40 else ''} is too large",
             where=_place(node.start_mark, path),
             hint="quote it if it is text",
         )
-    if _INT.match(text):
-        # "007" is an id, not seven: a label table must not lose its zeros
-        return text if len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0") else int(text)
-    return float(text) if _FLOAT.match(text) else text
+    # "007" is an id, not seven, and "1.10" no 1.1: a label table must not lose its zeros
+    number = int(text) if whole else float(text)
+    return number if str(number) == text else text
