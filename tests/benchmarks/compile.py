@@ -291,10 +291,14 @@ def measure(root: Path, name: str) -> dict[str, float]:
 _ONE = "import sys; from tests.benchmarks.compile import print_one; print_one(*sys.argv[1:])"
 
 
-def measured(root: Path, name: str) -> dict[str, float] | None:
-    """One run in a process of its own, whose imports are compiled; None if it fails."""
+def measured(root: Path, name: str, one: str = _ONE) -> dict[str, float] | None:
+    """One run in a process of its own, whose imports are compiled; None if it fails.
+
+    Args:
+        one: what that process does.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", _ONE, str(root), name]
+    command = [sys.executable, "-c", one, str(root), name]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
 

@@ -1,11 +1,13 @@
 """The trainer at LLaVA-7B's shapes with random weights on one device, next to TRL's SFTTrainer.
 
-    python -m tests.gpu.bench_train                     # a GPU with 140 GB: everything
-    python -m tests.gpu.bench_train --layers 8 --no-trl # a smaller one; MFU depends little on depth
-    python -m tests.gpu.bench_train --tiny              # a smoke test on CPU; its figures mean nothing
+    python -m tests.gpu.bench_train --rows full,trl              # a GPU with 140 GB
+    python -m tests.gpu.bench_train --layers 16 --rows full,none # fewer layers: MFU hardly changes
+    python -m tests.gpu.bench_train --tiny                       # a smoke test on CPU: no figures
 
 Prints one table for docs/performance.md: MFU, step time over the floor (needed operations over the measured
 matmul rate), padding, data wait, memory, samples/s. Images are drawn JPEGs of 400 x 300, answers are short.
+A row is `full`, `selective`, `none` or a number (what is recomputed), `lora`, or `trl`, TRL's SFTTrainer with
+full recomputation; `none:24` has 24 layers. `--trace FOLDER` says of each row where its time goes on the GPU.
 """
 
 from __future__ import annotations
@@ -19,18 +21,21 @@ import random
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import transformers
 from PIL import Image
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
-from tests.train.conftest import row, write_compiled
+from tests.gpu.kernels import traced
+from tests.train.drawn import row, write_compiled
 from vision_flan.exports.write import export
-from vision_flan.train.batches import steps_from
-from vision_flan.train.config import Config, Data, Log, Parallel, Train
+from vision_flan.train.batches import Step, steps_from
+from vision_flan.train.config import Config, Data, Log, Lora, Parallel, Train
 from vision_flan.train.corpus import open_corpus
 from vision_flan.train.fsdp import CompiledLayers
 from vision_flan.train.generate import Model, answer_samples
@@ -40,11 +45,12 @@ from vision_flan.train.model_folder import chat_template, save_around
 from vision_flan.train.processes import Processes, start_processes
 from vision_flan.train.report import Window, operations, peak_of
 from vision_flan.train.tiny import make_tokenizer
-from vision_flan.train.update import make_optimizer, update
+from vision_flan.train.update import Outcome, make_optimizer, update
 from vision_flan.train.weights import Weights
 
 QUESTION = "What is shown in the image? Choose from: a red square, a blue circle, a green line, nothing."
 WARM = 3
+TRACED = 2
 
 
 def draw_corpus(folder: Path, count: int) -> Path:
@@ -99,48 +105,96 @@ def matmul_rate(device: torch.device, size: int) -> float:
     return 20 * 2 * size**3 / (time.perf_counter() - began)
 
 
-def ours(config: Config, parts: Parts, processes: Processes, count: int, rate: float) -> dict[str, Any]:
-    """Figures of `count` steps after a few to warm up, as a run does them: it answers samples first."""
-    device = processes.device
-    llava = prepare(config, parts.architecture, processes)
-    llava.to_empty(device=device)
+@dataclass(frozen=True)
+class Bench:
+    """What all rows share."""
+
+    processes: Processes
+    tokenizer: Any
+    folder: Path
+    data: Data
+    rate: float
+    asked: argparse.Namespace
+
+    def config(self, row: str) -> Config:
+        """The configuration behind a row."""
+        asked = self.asked
+        parallel = Parallel(
+            checkpointing="full" if row in ("lora", "trl") else row,
+            max_tokens_per_rank=asked.tokens or (4096 if row == "none" else 16384),
+            precision="fp32" if asked.tiny else "bf16",
+            compile="" if asked.tiny else asked.compile,
+            attention=asked.attention,
+        )
+        train = Train(batch=asked.batch, lora=Lora(r=16 if row == "lora" else 0))
+        return Config(data=self.data, train=train, parallel=parallel, log=Log(samples=2))
+
+
+def random_model(config: Config, architecture: Any, processes: Processes) -> LlavaForConditionalGeneration:
+    """The model as a run prepares it, with random weights made where they lie."""
+    llava = prepare(config, architecture, processes)
+    llava.to_empty(device=processes.device)
     restore_buffers(llava)
     with torch.no_grad():
         for parameter in llava.parameters():
             parameter.normal_(0, 0.02) if parameter.dim() > 1 else parameter.fill_(1)
-    model = Model(llava.train(), CompiledLayers(llava, config.parallel.compile), device)
+    return llava.train()
+
+
+def ours(bench: Bench, row: str, layers: int) -> str:
+    """A line: `steps` steps after a few to warm up, as a run does them: it answers samples first."""
+    config, asked, device = bench.config(row), bench.asked, bench.processes.device
+    wanted = architecture(bench.tokenizer, layers, asked.tiny)
+    began = time.perf_counter()
+    llava = random_model(config, wanted, bench.processes)
+    model = Model(llava, CompiledLayers(llava, config.parallel.compile), device)
     optimizer = make_optimizer(llava, config.train, device)
-    steps = open_steps(config, open_corpus(config.data, config.seed), parts, processes)
+    corpus = open_corpus(config.data, config.seed)
+    steps = open_steps(config, corpus, Parts(wanted, bench.tokenizer, Weights({})), bench.processes)
     answer_samples(model, steps, config)
-    window, floor, sent = Window(), 0.0, None
-    arriving = steps_from(steps, 0, WARM + count, config.data.workers)
-    for number in range(WARM + count):
-        if number == WARM:
-            synchronize(device)
-            window = Window()
-        asked = time.perf_counter()
+    last = WARM + asked.steps
+    arriving = steps_from(steps, 0, last + TRACED + 1, config.data.workers)
+    sent: list[Outcome] = []
+
+    def advance() -> tuple[Step, float]:
+        asked_for = time.perf_counter()
         step = next(arriving)
-        waited = time.perf_counter() - asked
-        outcome = update(llava, optimizer, step, 1e-5, config)
-        if sent is not None:
-            sent.read()  # a step late, as in a run
-        sent = outcome
-        needed = operations(parts.architecture, step.rows, trains_llm=True)
+        waited = time.perf_counter() - asked_for
+        sent.append(update(llava, optimizer, step, 1e-5, config))
+        if len(sent) > 1:
+            sent.pop(0).read()  # a step late, as in a run
+        return step, waited
+
+    for number in range(WARM):
+        advance()
+        synchronize(device)
+        print(f"<!-- {row}: step {number} after {time.perf_counter() - began:.0f} s -->", flush=True)
+    window, floor = Window(), 0.0
+    for _ in range(asked.steps):
+        step, waited = advance()
+        needed = operations(wanted, step.rows, trains_llm=row != "lora")
         window.add(step, 0.0, waited, needed)
-        floor += needed / rate if number >= WARM else 0
+        floor += needed / bench.rate
     synchronize(device)
-    figures = window.figures(device)
-    return {**figures, "over_floor": float(figures["seconds_per_step"] or 0) * count / floor}
+    f = window.figures(device)
+    seconds = float(f["seconds_per_step"] or 0)
+    cells = [f"{f['mfu'] or 0:.3f}", f"{seconds:.2f}", f"{seconds * asked.steps / floor:.2f}"]
+    cells += [f"{f['padding']:.3f}", f"{f['data_wait']:.3f}", f"{f['memory_gib']:.1f}"]
+    if asked.trace:
+        lines = traced(lambda: [advance() for _ in range(TRACED)] and None, TRACED, asked.trace / row)
+        (asked.trace / f"{row}.txt").write_text("\n".join(lines) + "\n")
+    return f"| {row}, {layers} layers | {' | '.join(cells)} | {f['samples_per_s']:.1f} |"
 
 
-def trl_samples_per_s(
-    config: Config, wanted: Any, tokenizer: Any, folder: Path, count: int, device: torch.device
-) -> float:
+def trl_samples_per_s(bench: Bench, layers: int) -> float:
     """Samples a second of TRL on the same instances, batch, shapes and kind of recomputation."""
     import datasets
     import trl
     from transformers import AutoProcessor, TrainerCallback
 
+    config, folder, device = bench.config("trl"), bench.folder, bench.processes.device
+    tokenizer, count = bench.tokenizer, bench.asked.steps
+    wanted = architecture(tokenizer, layers, bench.asked.tiny)
     export(Path(config.data.root), folder / "trl", "trl")
     save_around(folder / "processor", wanted, tokenizer, chat_template("vicuna_v1"), torch.float32)
     with device:
@@ -178,16 +232,36 @@ def trl_samples_per_s(
     return count * config.train.batch / (ends[-1] - ends[WARM - 1])
 
 
-def main() -> int:
+def one_row(bench: Bench, text: str) -> str:
+    """A line of the table; a row that does not fit the device says so."""
+    row, _, number = text.partition(":")
+    layers = int(number or bench.asked.layers)
+    try:
+        if row == "trl":
+            rate = trl_samples_per_s(bench, layers)
+            return f"| TRL SFTTrainer, full, {layers} layers | | | | | | | {rate:.1f} |"
+        return ours(bench, row, layers)
+    except torch.OutOfMemoryError as error:
+        return f"| {row} | out of memory: {str(error).splitlines()[0][:100]} | | | | | | |"
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rows", default="full,trl,selective,none")
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=0, help="of a row; 0: 4,096 for `none`, else 16,384")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--compile", default="inductor", help="a torch.compile backend; empty for none")
+    parser.add_argument("--attention", default="auto")
+    parser.add_argument("--trace", type=Path, help="folder for traces of two steps of each row")
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--no-trl", action="store_true")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = arguments()
     if not asked.tiny and not torch.cuda.is_available():
         print("no GPU here; --tiny is a smoke test on CPU", file=sys.stderr)
         return 2
@@ -195,34 +269,23 @@ def main() -> int:
     device = processes.device
     rate = matmul_rate(device, 256 if asked.tiny else 8192)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    print(f"{datetime.date.today()}, {name}, torch {torch.__version__}")
+    print(
+        f"{datetime.date.today()}, {name}, torch {torch.__version__}, transformers {transformers.__version__}"
+    )
     print(f"matmul {rate / 1e12:.1f} TFLOP/s measured, peak {(peak_of(device) or 0) / 1e12:.0f}")
+    print(f"{asked.batch} samples a step")
     print("| | MFU | step s | over floor | padding | data wait | memory GiB | samples/s |")
-    print("|---|" + "---|" * 7)
+    print("|---|" + "---|" * 7, flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         data = Data(root=str(draw_corpus(folder / "data", 40 * asked.batch)), workers=asked.workers)
-        for how in ("full", "selective", "none"):
-            tokenizer = make_tokenizer([QUESTION])
-            wanted = architecture(tokenizer, asked.layers, asked.tiny)
-            parallel = Parallel(
-                checkpointing=how,
-                max_tokens_per_rank=4096 if how == "none" else 16384,
-                precision="fp32" if asked.tiny else "bf16",
-                compile="" if asked.tiny else asked.compile,
-            )
-            config = Config(data=data, train=Train(batch=asked.batch), parallel=parallel, log=Log(samples=4))
-            f = ours(config, Parts(wanted, tokenizer, Weights({})), processes, asked.steps, rate)
-            cells = [f"{f['mfu'] or 0:.3f}", f"{f['seconds_per_step']:.2f}", f"{f['over_floor']:.2f}"]
-            cells += [f"{f['padding']:.3f}", f"{f['data_wait']:.3f}", f"{f['memory_gib']:.1f}"]
-            print(f"| recompute {how} | {' | '.join(cells)} | {f['samples_per_s']:.1f} |")
+        bench = Bench(processes, make_tokenizer([QUESTION]), folder, data, rate, asked)
+        for row in asked.rows.split(","):
+            print(one_row(bench, row), flush=True)
             gc.collect()  # the model just measured
             if device.type == "cuda":
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats(device)
-            if how == "full" and not asked.no_trl:
-                theirs = trl_samples_per_s(config, wanted, tokenizer, folder / "t", asked.steps, device)
-                print(f"| TRL SFTTrainer, recompute full | | | | | | | {theirs:.1f} |")
     dist.destroy_process_group()
     return 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.train.conftest import digit_rows, write_compiled
+from tests.train.drawn import digit_rows, write_compiled
 from vision_flan.train.identity import AnotherRunError, Identity
 from vision_flan.train.loop import run
 from vision_flan.train.recipe import flat, is_free, is_path, load

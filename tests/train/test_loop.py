@@ -6,20 +6,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from click.testing import CliRunner
+from transformers import LlavaConfig
 
 from vision_flan.cli.main import vflan
 from vision_flan.cli.train import FORMATS
 from vision_flan.exports import write as exports
-from vision_flan.train.config import ConfigError
-from vision_flan.train.loop import run
+from vision_flan.train.batches import Step
+from vision_flan.train.config import Config, ConfigError
+from vision_flan.train.corpus import Sample
+from vision_flan.train.loop import Progress, Run, run
 from vision_flan.train.recipe import load
 from vision_flan.train.report import RunLog
-from vision_flan.train.update import LossError
+from vision_flan.train.update import LossError, Outcome
 
 Lines = Callable[[Path], list[dict[str, Any]]]
 
@@ -107,6 +111,27 @@ def test_a_run_that_explodes_keeps_whole_checkpoints(common: list[str], tmp_path
         kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
         assert kept == ["step-000001", "step-000002"]
     assert [line["step"] for line in lines(tmp_path)] == [1, 2]
+
+
+def test_steps_read_together_have_each_their_own_time() -> None:
+    """Before a checkpoint two steps are read at once; the second seemed to have taken no time."""
+    told: list[dict[str, Any]] = []
+    training = SimpleNamespace(
+        config=Config(),
+        model=SimpleNamespace(llava=SimpleNamespace(config=LlavaConfig()), device=torch.device("cpu")),
+        log=SimpleNamespace(line=lambda number, figures: told.append(figures)),
+        held_out=[],
+        steps=SimpleNamespace(corpus=SimpleNamespace(mixture=SimpleNamespace(length=8))),
+    )
+    progress = Progress(cast(Run, training), total=9)
+    began = progress.window.began
+    for number, sent in enumerate((0.5, 1.5, 1.75)):
+        sample = Sample("a", "", "", "", "", has_image=False)
+        step = Step(number, [], [sample], (4,), 4, tokens=100, dropped=0)
+        outcome = Outcome(step, torch.ones(2, dtype=torch.float64), torch.ones(()), lr=0.1)
+        progress.add(outcome, 0.0, began + sent)
+    assert [line["seconds_per_step"] for line in told] == pytest.approx([0.5, 1.0, 0.25])
+    assert [line["tokens_per_s"] for line in told] == pytest.approx([200, 100, 400])
 
 
 def test_a_killed_logs_last_lines_are_told_again(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
+from vision_flan.train.attention import attention_for
 from vision_flan.train.batches import Packing, Steps
 from vision_flan.train.config import Data, Init, Parallel, Source, Train
 from vision_flan.train.corpus import open_corpus
@@ -140,10 +141,10 @@ def test_an_attention_mask_would_let_documents_see_each_other(tiny: Path, step: 
     assert (apart[:, first:] - joined[:, first:]).abs().max() > 1e-2
 
 
-def test_the_gpus_flex_attention_keeps_documents_apart_too(
+def test_the_gpus_attentions_keep_documents_apart_too(
     tiny: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forward only and not compiled, which is what a CPU can do; rows filled up to 128 as on a GPU."""
+    """Without the GPU's kernels and forward only, which is what a CPU can do; also rows filled up to 128."""
     import transformers.integrations.flex_attention as integration
     from torch.nn.attention.flex_attention import flex_attention
 
@@ -155,7 +156,7 @@ def test_the_gpus_flex_attention_keeps_documents_apart_too(
     encoder = Encoder(load_tokenizer(tiny), data, 16)
     corpus = open_corpus(data, seed=0)
     found = []
-    for attention, multiple in (("sdpa", 1), ("flex_attention", 128)):
+    for attention, multiple in (("sdpa", 1), ("flex_attention", 128), ("varlen", 1), ("varlen", 128)):
         steps = Steps(
             corpus,
             encoder,
@@ -166,7 +167,19 @@ def test_the_gpus_flex_attention_keeps_documents_apart_too(
         fill(model, weights, CPU, seed=0)
         with torch.no_grad():
             found.append(row_loss(model.eval(), steps[0].rows[0], CPU, torch.float32))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "attention"),
+    [("cpu", "bf16", "sdpa"), ("cuda", "bf16", "varlen"), ("cuda", "fp32", "flex_attention")],
+)
+def test_attention_follows_the_device_unless_it_is_named(device: str, precision: str, attention: str) -> None:
+    """PyTorch has no flash attention for float32."""
+    assert attention_for(Parallel(precision=precision), torch.device(device)) == attention
+    named = Parallel(precision=precision, attention="sdpa")
+    assert attention_for(named, torch.device(device)) == "sdpa"
 
 
 def test_rows_of_the_vocabulary_beyond_the_text_take_no_part(process: None, tiny: Path, step: Any) -> None:

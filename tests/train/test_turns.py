@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.train.conftest import QUESTION, draw_digit, row, write_compiled
+from tests.train.drawn import QUESTION, draw_digit, row, write_compiled
 from tests.train.test_prompts import VICUNA
 from vision_flan.columns import Turn
 from vision_flan.train.config import Data, Source

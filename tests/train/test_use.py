@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.conftest import row, write_compiled
+from tests.train.drawn import row, write_compiled
 from vision_flan.exports.write import ExportChoices, export
 from vision_flan.spec.catalog import Catalog
 from vision_flan.train.config import Data, Source

@@ -10,10 +10,11 @@ import click
 
 from vision_flan.cli.options import FOLDER, raw_option, seed_option
 from vision_flan.cli.output import common_code, echo, print_error, reporter
+from vision_flan.errors import to_type
 from vision_flan.report import counted, duration
 
 if TYPE_CHECKING:
-    from vision_flan.errors import VflanError, to_type
+    from vision_flan.errors import VflanError
     from vision_flan.miniatures.many import Order
     from vision_flan.raw.roots import RawRoots
     from vision_flan.spec.catalog import Catalog

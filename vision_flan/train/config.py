@@ -150,7 +150,7 @@ class Parallel:
 
     max_tokens_per_rank: Positive = 16384
     precision: str = "bf16"  # bf16: compute in bf16 over fp32 weights | fp32
-    attention: str = "auto"  # auto | sdpa | flex_attention | flash_attention_2
+    attention: str = "auto"  # auto | sdpa | varlen | flex_attention | flash_attention_2
     checkpointing: str = (
         "full"  # none | selective: keep matrix products | full | a number n: every n-th layer
     )
@@ -211,7 +211,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "train.optimizer": ("adamw", "sgd"),
     "train.loss_norm": ("tokens", "device_mean"),
     "parallel.precision": ("bf16", "fp32"),
-    "parallel.attention": ("auto", "sdpa", "flex_attention", "flash_attention_2"),
+    "parallel.attention": ("auto", "sdpa", "varlen", "flex_attention", "flash_attention_2"),
     "checkpoint.export_dtype": ("bfloat16", "float16", "float32"),
     "log.tracker": ("", "tensorboard", "wandb", "trackio"),
 }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
+import torch.nn.attention.varlen  # defines its operation
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -30,6 +31,7 @@ _KEPT_OPERATIONS = frozenset(
         _ATEN._scaled_dot_product_cudnn_attention.default,
         _ATEN._scaled_dot_product_flash_attention_for_cpu.default,
         torch.ops.higher_order.flex_attention,
+        torch.ops.torch_attn._varlen_attn.default,
     }
 )
 
@@ -37,16 +39,6 @@ _KEPT_OPERATIONS = frozenset(
 def compute_dtype(parallel: Parallel) -> torch.dtype:
     """Type of activations, and of the weights while a layer runs."""
     return torch.bfloat16 if parallel.precision == "bf16" else torch.float32
-
-
-def attention_for(parallel: Parallel, device: torch.device) -> str:
-    """What keeps packed documents apart: a dense mask on CPU, flex attention on a GPU, or what is asked for.
-
-    On a GPU a dense mask of 16,384 x 16,384 would cost half a gigabyte and all of flash attention's gain.
-    """
-    if parallel.attention != "auto":
-        return parallel.attention
-    return "flex_attention" if device.type == "cuda" else "sdpa"
 
 
 def _policy(context: object, operation: object, *args: object, **kwargs: object) -> CheckpointPolicy:

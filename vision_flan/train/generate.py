@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LlavaForConditionalGeneration
 
+from vision_flan.train.attention import attention_for
 from vision_flan.train.batches import Steps, to_square
 from vision_flan.train.config import Config
-from vision_flan.train.fsdp import CompiledLayers, as_fsdp, attention_for, compute_dtype
+from vision_flan.train.fsdp import CompiledLayers, as_fsdp, compute_dtype
 from vision_flan.train.mixture import Ref
 from vision_flan.train.model import MEAN, normalize, text_of
 from vision_flan.train.report import Categories
 from vision_flan.train.update import row_loss
+
+#: All but cuDNN's, which makes a plan for each length, that is for each token of an answer.
+_PLAIN = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Model:
             self.llava.set_attn_implementation({"text_config": "sdpa"})  # one short prompt at a time
             as_fsdp(self.llava).unshard()  # `generate` runs the projector outside of forward
             try:
-                yield
+                with sdpa_kernel(_PLAIN):
+                    yield
             finally:
                 attention = attention_for(config.parallel, self.device)
                 self.llava.set_attn_implementation({"text_config": attention})

@@ -13,12 +13,13 @@ import torch.distributed as dist
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from vision_flan.errors import VflanError
+from vision_flan.train.attention import attention_for
 from vision_flan.train.balance import BalanceWindow
 from vision_flan.train.batches import Packing, Step, Steps, steps_from
 from vision_flan.train.checkpoint import Checkpoints, machine_errors
 from vision_flan.train.config import Config, ConfigError, Init
 from vision_flan.train.corpus import Corpus, Sample, open_corpus
-from vision_flan.train.fsdp import CompiledLayers, attention_for, checkpoint_activations, shard
+from vision_flan.train.fsdp import CompiledLayers, checkpoint_activations, shard
 from vision_flan.train.generate import Model, answer_samples, held_out_loss
 from vision_flan.train.identity import identify
 from vision_flan.train.lora import add_adapters
@@ -36,6 +37,8 @@ from vision_flan.train.weights import Weights
 
 #: So many samples in a row that are all dropped end a run: it would learn nothing to its end.
 HOPELESS = 2000
+#: Seconds within which the numbers of a step are read that has ended.
+AT_ONCE = 0.002
 
 
 class NothingLearnedError(VflanError):
@@ -175,18 +178,28 @@ class Progress:
         self.window, self.categories = Window(), Categories()
         self._seen, self._useful = 0, 0
 
-    def add(self, outcome: Outcome, waited: float) -> None:
-        """Counts a step that is done, and logs where a line is due.
+    def add(self, outcome: Outcome, waited: float, sent: float) -> None:
+        """Counts a step that was sent to the device then, and logs where a line is due.
+
+        Reading its numbers waits for its end; where it need not, the step had ended with its sending: on a
+        CPU, and on a GPU that the host cannot keep busy.
 
         Raises:
             LossError: its loss is not a number.
             NothingLearnedError: every sample so far was dropped.
         """
+        asked = time.perf_counter()
         config, step, figures = self.run.config, outcome.step, outcome.read()
+        read = time.perf_counter()
+        ended = read if read - asked > AT_ONCE else sent
         llava_config = self.run.model.llava.config
         trains_llm = not config.train.freeze_llm
         self.window.add(
-            step, figures.loss, waited, operations(llava_config, step.rows, trains_llm=trains_llm)
+            step,
+            figures.loss,
+            waited,
+            operations(llava_config, step.rows, trains_llm=trains_llm),
+            ended,
         )
         self.categories.add(step, figures.of_samples)
         done = step.number + 1
@@ -198,10 +211,11 @@ class Progress:
         line["epoch"] = done * config.train.batch / self.run.steps.corpus.mixture.length
         if done % config.log.categories_every == 0 or done == self.total:
             line["category_loss"] = self.categories.log()
-        if self.run.held_out and (done % config.log.held_out_every == 0 or done == self.total):
+        evaluates = bool(self.run.held_out) and (done % config.log.held_out_every == 0 or done == self.total)
+        if evaluates:
             line |= held_out_loss(self.run.model, self.run.steps, self.run.held_out, config)
         self.run.log.line(done, line)
-        self.window = Window()
+        self.window = Window(None if evaluates else self.window.ended)
 
     def _refuse_nothing(self, step: Step, done: int) -> None:
         self._seen += len(step.samples)
@@ -222,7 +236,7 @@ def train_steps(run: Run, start: int, total: int) -> None:
     """
     config, checkpoints, progress = run.config, run.checkpoints, Progress(run, total)
     arriving = steps_from(run.steps, start, total, config.data.workers)
-    sent: deque[tuple[Outcome, float]] = deque()
+    sent: deque[tuple[Outcome, float, float]] = deque()
     try:
         with profiled(config, run.model.device, is_main=run.log.is_main_process) as profiler:
             for number in range(start, total):
@@ -230,7 +244,8 @@ def train_steps(run: Run, start: int, total: int) -> None:
                 step = next(arriving)
                 waited = time.perf_counter() - asked
                 lr = learning_rate(number, total, config.train)
-                sent.append((update(run.model.llava, run.optimizer, step, lr, config), waited))
+                outcome = update(run.model.llava, run.optimizer, step, lr, config)
+                sent.append((outcome, waited, time.perf_counter()))
                 done = number + 1
                 saves = done % config.checkpoint.every == 0 or done == total
                 evaluates = bool(run.held_out) and done % config.log.held_out_every == 0

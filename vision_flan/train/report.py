@@ -74,16 +74,21 @@ def memory_gib(device: torch.device) -> float:
 
 
 class Window:
-    """Sums over the steps between two lines of the log."""
+    """Sums over the steps between two lines of the log.
 
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
+    Args:
+        began: when the step before ended, by `time.perf_counter`; now, if there was none.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
+        self.began = self.ended = time.perf_counter() if began is None else began
         self.steps, self.samples, self.tokens, self.dropped = 0, 0, 0, 0
         self.loss, self.waited, self.operations = 0.0, 0.0, 0.0
         self.tokens_with_padding, self.padding, self.balance = 0, 0, 0.0
 
-    def add(self, step: Step, loss: float, waited: float, done: float) -> None:
-        """Counts one step of this rank."""
+    def add(self, step: Step, loss: float, waited: float, done: float, ended: float | None = None) -> None:
+        """Counts one step of this rank, which ended then, or just now."""
+        self.ended = max(self.ended, time.perf_counter() if ended is None else ended)
         self.steps += 1
         self.samples += len(step.samples)
         self.tokens += step.tokens
@@ -97,7 +102,7 @@ class Window:
 
     def figures(self, device: torch.device) -> dict[str, float | int | None]:
         """The line's figures; shares are of this window's time or tokens."""
-        seconds = time.perf_counter() - self.began
+        seconds = max(self.ended - self.began, 1e-9)
         peak = peak_of(device)
         return {
             "loss": self.loss / self.steps,

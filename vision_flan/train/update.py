@@ -13,10 +13,11 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from vision_flan.errors import VflanError
+from vision_flan.train.attention import VARLEN, Bounds
 from vision_flan.train.batches import Row, Step
 from vision_flan.train.config import Config, Parallel, Train
 from vision_flan.train.fsdp import as_fsdp, compute_dtype
-from vision_flan.train.model import normalize
+from vision_flan.train.model import normalize, text_of
 
 
 class LossError(VflanError):
@@ -119,12 +120,15 @@ def row_loss(
     vocabulary beyond the text's (the image's token and llava-hf's padding) take no part, as in LLaVA.
     """
     images = row.images.to(device, non_blocking=True)
+    attention = text_of(model.config)._attn_implementation
+    bounds = Bounds.of(row.lengths, row.padding).arguments(device) if attention == VARLEN else {}
     logits = model(
         input_ids=row.token_ids[None].to(device, non_blocking=True),
         position_ids=row.positions[None].to(device, non_blocking=True),
         pixel_values=normalize(images, dtype) if len(images) else None,
         attention_mask=None,
         use_cache=False,
+        **bounds,
         logits_to_keep=row.predicting.to(device, non_blocking=True),
     ).logits[0, :, : model.config.image_token_id]
     return F.cross_entropy(logits.float(), row.labels.to(device, non_blocking=True), reduction="none")
