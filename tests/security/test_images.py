@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 
@@ -100,3 +101,51 @@ def test_an_image_does_not_stall_or_fill_as(victim: Victim, attempt: str) -> Non
     assert "6 instances of 6 records" in said or "dropped 1: " in said, said
     code, said = victim.vflan("stats", str(victim.out), "--out", str(victim.root / "here/stats.html"))
     assert "Traceback" not in said
+
+
+def bitmap(width: int, height: int) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 118, 0, 0, 54) + head + b"\0" * 64
+
+
+def webp(width: int, height: int) -> bytes:
+    size = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    return (
+        b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4 + size + b"\0" * 8
+    )
+
+
+def tiff(*tags: tuple[int, int, int, int]) -> bytes:
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 8) + b"\0" * 40
+
+
+#: Images whose headers lie, and formats that only Pillow has: one command reads them all, and drops each.
+LIES = [
+    bitmap(30_000, 30_000), bitmap(2**31 - 1, 2**31 - 1), bitmap(8, -(2**31)), bitmap(0, 0), webp(16_383, 16_383), webp(1 << 24, 1 << 24),
+    tiff((256, 4, 1, 2**32 - 1), (257, 4, 1, 2**32 - 1)), tiff((256, 4, 2**32 - 1, 8), (257, 4, 1, 8)),
+    square("r", "JPEG").replace(struct.pack(">BHH", 8, 8, 8), struct.pack(">BHH", 8, 65_500, 65_500), 1),
+    b"P3 20000 20000 255\n" + b"1 " * 1000, b"P6 8 8 99999999999\n" + b"\0" * 200, b"P5 " + b"9" * 100_000 + b" 1 255\n",
+    b"GIF89a\x08\0\x08\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\xff\xff\xff\xff\0\x02\x02\x44\x01\0;",
+    b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 " + b"\x7f" * 100, b"8BPS\0\1" + b"\0" * 6 + b"\0\3" + b"\x7f" * 100,
+    b"\x01\xda\1\1\0\3" + b"\xff" * 600, b"\0\0\2" + b"\0" * 9 + b"\xff" * 4 + b"\x18\0" + b"\0" * 10, b"DDS " + b"\x7f" * 200,
+    b"\0\0\1\0\1\0\0\0\0\0\1\0\x20\0" + struct.pack("<II", 1 << 20, 22) + png(width=30_000, height=30_000),
+    b"icns" + b"\x7f" * 100, b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + b"\xff" * 100, b"qoif" + b"\x7f" * 30,
+    b"#define x_width 99999999\n#define x_height 99999999\nstatic char x_bits[] = {\n0x00};", b"SIMPLE  =                    T".ljust(2880),
+    png(chunk(b"acTL", struct.pack(">II", 2, 0)), chunk(b"fcTL", FRAME))[:-20] + b"\xff" * 20,
+]  # fmt: skip
+
+
+def test_no_header_is_believed(victim: Victim) -> None:
+    for number, data in enumerate(LIES):
+        (victim.raw / f"toy/images/lie{number}.png").write_bytes(data)
+    names = ["0001.png", *(f"lie{number}.png" for number in range(len(LIES)))]
+    victim.write_records([{"name": name, "color": "r"} for name in names])
+    code, said = victim.vflan(
+        "compile", "--task", "toy_color", "--raw", str(victim.raw), "--out", str(victim.out),
+        "--check-images", "full",
+    )  # fmt: skip
+    assert code == 0, said
+    assert f"1 instances of {len(names)} records" in said
+    assert sum(map(int, re.findall(r"dropped (\d+): ", said))) == len(LIES), said
+    victim.is_unharmed()
