@@ -229,3 +229,16 @@ def test_a_shard_is_refused(
     api = HfApi(endpoint=hub.url, token=TOKEN)
     with pytest.raises(HubError, match=saying):
         remote.download(api, there, SHARD, Waits().patience(), str(tmp_path))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+def test_a_server_that_repeats_the_token_gets_it_into_no_message(
+    status: int, serve: Callable[[dict[str, Answer]], HostileHub]
+) -> None:
+    waits = Waits()
+    with pytest.raises(HubError) as caught:
+        read(
+            serve({"/refs": lambda a: a.say(b"{}", status, X_Error_Message=a.headers["Authorization"])}),
+            waits,
+        )
+    assert TOKEN not in str(caught.value) + "".join(waits.said)

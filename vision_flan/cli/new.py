@@ -68,10 +68,10 @@ def new(
 ) -> None:  # fmt: skip
     """Start a task: its spec and instruction, and with --raw a miniature.
 
-    With --raw, the files in DIR/DATASET are looked at: class folders, CSV, text lists, JSON, XML, MATLAB,
-    Parquet, pickle, npz, LMDB, idx, also in archives. What is written passes `vflan validate` as it stands;
-    comments say what to fill in. Without, a spec of class folders is written, or a task of the tables that
-    DATASET has. Nothing is overwritten.
+    With --raw, the files in DIR/DATASET, or in DIR if it has that name, are looked at: class folders, CSV,
+    text lists, JSON, XML, MATLAB, Parquet, pickle, npz, LMDB, idx, also in archives. What is written passes
+    `vflan validate` as it stands; comments say what to fill in. Without, a spec of class folders is written,
+    or a task of the tables that DATASET has. Nothing is overwritten.
     """
     from vision_flan.review.scaffold import begin
 

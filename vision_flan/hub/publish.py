@@ -154,6 +154,12 @@ class Publisher:
         uploads = [upload for change in group for upload in change.uploads]
         for batch in batches(uploads, self.limits):
             operations = [CommitOperationAdd(upload.path, upload.local) for upload in batch]
+            for upload, operation in zip(batch, operations, strict=True):  # before anything of it is sent
+                if operation.upload_info.sha256.hex() != upload.sha256:
+                    raise HubError(
+                        f"{upload.local} differs from its manifest (another sha256)",
+                        hint=f"{to_type('vflan', 'verify', self.folder)}, then compile the task again",
+                    )
             self.patience.call(
                 f"uploading {batch[0].path}",
                 lambda operations=operations: self.api.preupload_lfs_files(  # type: ignore[misc]
@@ -165,11 +171,6 @@ class Publisher:
                 ),
             )
             for upload, operation in zip(batch, operations, strict=True):
-                if operation.upload_info.sha256.hex() != upload.sha256:
-                    raise HubError(
-                        f"{upload.local} differs from its manifest (another sha256)",
-                        hint=f"{to_type('vflan', 'verify', self.folder)}, then compile the task again",
-                    )
                 additions[upload.path] = operation
             self.progress.sent(len(batch), sum(upload.bytes for upload in batch))
         return additions

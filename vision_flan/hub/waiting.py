@@ -242,7 +242,7 @@ def no_token() -> HubError:
 
 
 def server_message(error: HfHubHTTPError) -> str:
-    """The Hub's own message, in one line."""
-    return " ".join(
-        (error.server_message or error.response.headers.get("X-Error-Message") or "no reason given").split()
-    )
+    """The Hub's own message, in one line, without the token, which a server may repeat."""
+    said = error.server_message or error.response.headers.get("X-Error-Message") or "no reason given"
+    token = error.response.request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return " ".join((said.replace(token, "***") if token else said).split())[:500]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Location, MissingRawError
+from vision_flan.errors import BadRawError, Location, MissingRawError, to_type
 from vision_flan.raw.archives import Archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
@@ -60,10 +60,13 @@ def dataset_folder(raw: RawRoots, dataset: str) -> Path:
             return root.resolve()
     root = raw.roots[0] if raw.roots else Path("raw")
     there = sorted(path.name for path in root.iterdir())[:5] if root.is_dir() else []
+    whole = root.resolve()
+    link = to_type("ln", "-s", whole, whole.with_name(dataset))
     raise MissingRawError(
         f"there is no folder {dataset!r} here" + (f"; there are {', '.join(there)}" if there else ""),
         where=Location(root),
-        hint=f"put the files of {dataset} into {root / dataset}, or a link to their folder there",
+        hint=f"give --raw the folder that holds {dataset}/, or a folder that has this name; if the files are "
+        f"in {root}: {link}, then {to_type('--raw', whole.parent)}",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 import yaml
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from vision_flan.errors import Location, VflanError
@@ -96,6 +96,8 @@ def push(run: Path, repo: str, *, private: bool = True, api: HfApi | None = None
         )
     except _CLIENT_ERRORS as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        token = api.token if isinstance(api.token, str) else get_token()
+        text = text.replace(token, "***") if token else text  # a server may repeat it
         raise PushError(
             f"the Hub does not take {repo}: {text}",
             hint="a token that may write (hf auth login), a name as OWNER/NAME; then run it again",
