@@ -21,7 +21,7 @@ license:
     name: CC BY 4.0
     spdx: CC-BY-4.0
     verdict: "yes"
-    evidence: [{url: "https://example.org/", seen: 2026-01-02}]
+    evidence: [{url: "https://example.org/", quote: The squares are under CC BY 4.0., seen: 2026-01-02}]
   annotations: {name: CC BY 4.0, spdx: CC-BY-4.0, verdict: unclear}
 """
 DATASET = (

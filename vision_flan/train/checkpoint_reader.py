@@ -121,7 +121,7 @@ def _layout(name: object) -> torch.layout:
     return torch.strided
 
 
-class _Reader(FileSystemReader):
+class _Reader(FileSystemReader):  # type: ignore[misc,unused-ignore]
     """The files of a checkpoint; each is a regular one, beside the index, and no larger than it must be."""
 
     def __init__(self, folder: Path) -> None:
@@ -171,7 +171,7 @@ class _Reader(FileSystemReader):
 
     def _slice_file(self, file: IO[bytes], sinfo: filesystem._StorageInfo) -> IO[bytes]:
         """A value's part of a file; nothing in it inflates."""
-        part = super()._slice_file(file, sinfo)
+        part: IO[bytes] = super()._slice_file(file, sinfo)
         path = self.folder / sinfo.relative_path
         try:
             packed = any(_is_packed(_Part(file, sinfo.offset, sinfo.length)))
@@ -184,7 +184,8 @@ class _Reader(FileSystemReader):
 
 
 def _bytes_of(tensor: stored.TensorStorageMetadata) -> int:
-    return math.prod(tensor.size) * tensor.properties.dtype.itemsize
+    size: int = math.prod(tensor.size) * tensor.properties.dtype.itemsize
+    return size
 
 
 class _Part(io.RawIOBase):
@@ -220,7 +221,7 @@ def _is_packed(part: _Part) -> Iterator[bool]:
             yield member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
 
 
-class _Planner(DefaultLoadPlanner):
+class _Planner(DefaultLoadPlanner):  # type: ignore[misc,unused-ignore]
     """Loads values that are no tensors, such as a learning rate, as plain data."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
