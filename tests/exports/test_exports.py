@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from tests.train import conftest
+from tests.train import drawn
+from tests.train.conftest import environment
 from vision_flan.errors import SpecError
 from vision_flan.exports import sources
 from vision_flan.exports.formats import upright
@@ -94,9 +95,9 @@ TALK = (("What is it?", "A seven."), ("<image> Is it red?", "No."), ("What else?
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A compiled conversation of three turns about one image."""
     folder = tmp_path_factory.mktemp("talk")
-    image = conftest.draw_digit(7, random.Random(1), (32, 32))
-    rows = [conftest.row("chat", "1", image, *TALK[0], "Visual Dialogue", TALK[1:])]
-    return conftest.write_compiled(folder / "compiled", {"chat": rows})
+    image = drawn.draw_digit(7, random.Random(1), (32, 32))
+    rows = [drawn.row("chat", "1", image, *TALK[0], "Visual Dialogue", TALK[1:])]
+    return drawn.write_compiled(folder / "compiled", {"chat": rows})
 
 
 @pytest.mark.parametrize("form", ["llava", "messages", "axolotl", "nanovlm"])
@@ -136,7 +137,7 @@ def test_a_folder_of_an_older_version_is_refused(talk: Path, tmp_path: Path) -> 
     old = tmp_path / "old/chat"
     old.mkdir(parents=True)
     pq.write_table(pq.read_table(file).drop_columns(["turns"]), old / file.name)
-    conftest.write_manifest(tmp_path / "old", "chat")
+    drawn.write_manifest(tmp_path / "old", "chat")
     with pytest.raises(ExportError, match="no column 'turns'"):
         export(tmp_path / "old", tmp_path / "out", "llava")
 
@@ -175,9 +176,9 @@ def test_no_mark_is_left_however_it_is_put_together_and_nothing_is_lost(pieces: 
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
 def test_a_mark_of_upstream_reaches_no_trainer(tmp_path: Path, form: str) -> None:
-    image = conftest.draw_digit(7, random.Random(1))
-    rows = [conftest.row("t", "1", image, "See <ima<image>ge> <video>", "<image> <audio>", "Text")]
-    folder = conftest.write_compiled(tmp_path / "in", {"t": rows})
+    image = drawn.draw_digit(7, random.Random(1))
+    rows = [drawn.row("t", "1", image, "See <ima<image>ge> <video>", "<image> <audio>", "Text")]
+    folder = drawn.write_compiled(tmp_path / "in", {"t": rows})
     export(folder, tmp_path / "out", form)
     texts = [path.read_text() for path in (tmp_path / "out").glob("*.json*")]
     texts += [str(pq.read_table(p).drop_columns(["images"])) for p in (tmp_path / "out").rglob("*.parquet")]
@@ -189,13 +190,13 @@ def test_a_mark_of_upstream_reaches_no_trainer(tmp_path: Path, form: str) -> Non
 @pytest.fixture
 def splits(tmp_path: Path) -> Path:
     """A task for training and one for testing; five rows show one image."""
-    image = conftest.draw_digit(7, random.Random(1))
+    image = drawn.draw_digit(7, random.Random(1))
     rows = {
-        task: [conftest.row(task, f"{n}", image, "Which digit?", "7", "Text") for n in range(count)]
+        task: [drawn.row(task, f"{n}", image, "Which digit?", "7", "Text") for n in range(count)]
         for task, count in (("seen", 3), ("held_out", 2))
     }
-    folder = conftest.write_compiled(tmp_path / "in", rows)
-    conftest.write_manifest(folder, "held_out", "test")
+    folder = drawn.write_compiled(tmp_path / "in", rows)
+    drawn.write_manifest(folder, "held_out", "test")
     return folder
 
 
@@ -247,7 +248,7 @@ def test_an_export_killed_in_the_middle_goes_on_and_ends_the_same(
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-c", KILLED, str(compiled), str(out), "text_only"]
-    assert subprocess.run(command, env=conftest.environment(), timeout=60).returncode == -9
+    assert subprocess.run(command, env=environment(), timeout=60).returncode == -9
     assert not out.exists()
     again: list[str] = []
     real = sources.Source.rows
@@ -293,7 +294,7 @@ def test_a_truncated_shard_is_named(compiled: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "t").mkdir(parents=True)
     data = (compiled / "object_digits" / "train-00000-of-00001.parquet").read_bytes()
     (tmp_path / "in" / "t" / "train-0.parquet").write_bytes(data)
-    conftest.write_manifest(tmp_path / "in", "t")
+    drawn.write_manifest(tmp_path / "in", "t")
     (tmp_path / "in" / "t" / "train-0.parquet").write_bytes(data[:-100])
     with pytest.raises(ExportError, match="not readable"):
         export(tmp_path / "in", tmp_path / "out", "trl")

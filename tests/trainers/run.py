@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import click
 
-from tests.train import conftest
+from tests.train import drawn
 from vision_flan.exports.placeholders import harmless
 from vision_flan.exports.write import export
 
@@ -79,10 +79,10 @@ TALK = (
 
 def rows() -> dict[str, list[dict[str, Any]]]:
     """Digits with images, texts without, and a conversation whose texts hold trainers' marks."""
-    image = conftest.draw_digit(7, random.Random(1), (32, 32))
-    words = [conftest.row("text_only", f"{n}", None, f"Repeat {n}.", f"word {n}", "Text") for n in range(3)]
-    chat = [conftest.row("chat", "1", image, *TALK[0], "Visual Dialogue", TALK[1:])]
-    return {"object_digits": conftest.digit_rows("object_digits", 8, 0), "text_only": words, "chat": chat}
+    image = drawn.draw_digit(7, random.Random(1), (32, 32))
+    words = [drawn.row("text_only", f"{n}", None, f"Repeat {n}.", f"word {n}", "Text") for n in range(3)]
+    chat = [drawn.row("chat", "1", image, *TALK[0], "Visual Dialogue", TALK[1:])]
+    return {"object_digits": drawn.digit_rows("object_digits", 8, 0), "text_only": words, "chat": chat}
 
 
 def expected(form: str) -> list[Expected]:
@@ -192,7 +192,7 @@ def make_data(folder: Path) -> None:
     """The exports, each in a folder of its format's name, and a random model."""
     from vision_flan.train.tiny import create  # needs torch, which the comparison does not
 
-    conftest.write_compiled(folder / "compiled", rows())
+    drawn.write_compiled(folder / "compiled", rows())
     texts = [text for one in expected("messages") for text in one.said]
     create(folder / "model", texts * 3, layers=1)
     for form in sorted({trainer.form for trainer in TRAINERS.values()}):

@@ -119,6 +119,7 @@ def open_environment(folder: Path) -> Any:
     environment = _OPEN.get(name)
     if environment is not None and _FILES[name] != file:
         environment = None
+        gc.unfreeze()  # a build takes what is there before it out of the search
         gc.collect()  # who had it open may be done with it, and not collected yet
         environment = _OPEN.get(name)
     if environment is not None and _FILES[name] != file:
