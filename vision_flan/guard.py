@@ -7,6 +7,7 @@ methods of multiprocessing would run the user's script a second time.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -75,6 +76,7 @@ def run_guarded(limits: Limits) -> None:
     limits = limits.changed_by(os.environ)
     if not hasattr(os, "fork"):
         return
+    gc.freeze()  # the child's searches for garbage would write to the pages that it shares, and copy them
     notes, parent, child = Notes(), os.getpid(), os.fork()
     if child == 0:
         end_with_parent(parent)
