@@ -298,10 +298,8 @@ def load(folder: str | Place, id: str) -> Dataset:
     if not path.is_file():
         present = [other.stem for other in files_in(root / FOLDER, "*.json")]
         has = f"it has: {', '.join(present)}" if present else "it has none"
-        what, hint = (
-            f"no config {name!r} in this folder; {has}",
-            to_type("vflan", "compile", "--task", name, "--out", root),
-        )
+        what = f"no config {name!r} in this folder; {has}"
+        hint = to_type("vflan", "compile", "--task", name, "--out", root)
         raise VflanError(what, where=Location(str(root)), hint=hint)
     manifest = read_manifest(path)
     from datasets import load_dataset

@@ -255,9 +255,7 @@ class RawDataset:
         """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
         all_raw = (self, *self.borrowed)
         yield from ((raw, path) for raw in all_raw)
-        for spelling in other_spellings(path):
-            for raw in all_raw:
-                yield raw, spelling
+        yield from ((raw, spelling) for spelling in other_spellings(path) for raw in all_raw)
         for raw in all_raw:
             for places in ([raw._disk], raw._mounted or ()):
                 yield from ((raw, odd) for place in places if (odd := place.odd(path)))
