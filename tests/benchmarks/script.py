@@ -45,8 +45,12 @@ def instances(root: Path, part: int, of: int) -> Iterator[dict[str, object]]:
             Image.open(io.BytesIO(data)).close()
         except OSError:
             continue
-        image = {"bytes": data, "path": name}
-        yield {"id": name, "image": image, "instruction": template.render(what="image"), "target": note["caption"]}
+        yield {
+            "id": name,
+            "image": {"bytes": data, "path": name},
+            "instruction": template.render(what="image"),
+            "target": note["caption"],
+        }
 
 
 def write(root: Path, out: Path, part: int, of: int) -> None:
