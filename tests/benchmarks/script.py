@@ -1,7 +1,8 @@
 """What a straightforward script would be: pyarrow, the checks that matter, no package of ours.
 
-It joins the captions, opens each image's header with Pillow, renders a template a row, writes uncompressed Parquet
-and hashes each shard afterwards. It plans nothing, keeps no manifest, notices no changed file and can't resume.
+It joins the captions, opens each image's header with Pillow, renders a template a row, writes uncompressed
+Parquet and hashes each shard afterwards. It plans nothing, keeps no manifest, notices no changed file, and
+cannot resume.
 """
 
 from __future__ import annotations
