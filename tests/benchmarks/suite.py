@@ -1,8 +1,8 @@
 """A whole suite from nothing: `python -m tests.benchmarks.suite --folder /big/disk`.
 
 It makes the miniatures of a suite's datasets at full size, compiles the suite as a user would, and compares
-every row with what the generators know. Miniatures that are there already are left alone, the compiled folder is
-made anew, so the same folder serves for `--jobs 1,2,4`. For a few minutes of a smaller run take `--n 200`.
+every row with what the generators know. Miniatures that are there already are left alone, the compiled folder
+is made anew, so the same folder serves for `--jobs 1,2,4`. For a smaller run take `--n 200`.
 """
 
 from __future__ import annotations
