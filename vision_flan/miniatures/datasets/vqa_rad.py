@@ -56,8 +56,9 @@ def _copies(mini: Miniature, add: Callable[[object], None], image: str, index: i
         return
     mini.truth("knowledge_vqarad", index, target=target)
     if index % 20 == 6:
-        add(_record(mini.rng("again", index), 900_000_000 + index, image, index, "freeform"))
-        mini.truth("knowledge_vqarad", 900_000_000 + index, dropped="stands twice")
+        again = int(f"{index}0000")  # comes after the first as text, which is how qids are compared
+        add(_record(mini.rng("again", index), again, image, index, "freeform"))
+        mini.truth("knowledge_vqarad", again, dropped="stands twice")
 
 
 def _record(rng: Random, qid: int | str, image: str, index: int, kind: str) -> dict[str, object]:

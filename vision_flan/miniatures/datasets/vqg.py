@@ -50,19 +50,27 @@ def generate(mini: Miniature) -> None:
                     add(_row(mini, source, split, index))
 
 
+def _is_dead(index: int) -> bool:
+    return index % 10 == 7
+
+
 def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
     rng = mini.rng(source, split, index)
     if source == "bing":
         image_id = str(uuid.UUID(mini.hex_id(32, split, index)))
     else:
-        image_id = str(mini.number(index, 1, coco.MAX_ID, split, source))
+        # what COCO must not have is beyond its ids: a dead image, which another dataset of the raw folder
+        # might draw, and Flickr's
+        beyond = 2 * (source == "flickr") + _is_dead(index)
+        low = beyond * coco.MAX_ID + 1
+        image_id = str(mini.number(index, low, low + coco.MAX_ID - 1, split, source))
     who, what, where = rng.choice(_PEOPLE), text.subject(rng), rng.choice(_PLACES)
     questions = [question.format(who=who, what=what) for question in rng.sample(_QUESTIONS, 5)]
     scene = {"who": text.article(who), "what": text.article(what), "where": where}
     captions = [caption.format(**scene) for caption in _CAPTIONS]
     if index % 15 == 4:
         questions[3] = ""
-    dead = index % 10 == 7
+    dead = _is_dead(index)
     _image(mini, source, split, index, image_id, captions[0])
     if split == "train":
         for place, question in enumerate(questions):
@@ -83,7 +91,7 @@ def _row(mini: Miniature, source: str, split: str, index: int) -> list[str]:
 
 def _image(mini: Miniature, source: str, split: str, index: int, image_id: str, shown: str) -> None:
     card = partial(draw.caption_card, shown, (128, 96), note=image_id)
-    if index % 10 == 7:
+    if _is_dead(index):
         if index % 20 == 7:  # the response of a dead link, saved as if it were the image
             mini.image(f"images/{image_id}.jpg", quirks.not_an_image())
     elif source == "coco" and index % 2:
