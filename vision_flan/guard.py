@@ -25,19 +25,8 @@ from typing import Concatenate, Final, Literal, ParamSpec, TypeVar, cast
 
 from vision_flan.children import deaf_to_interrupts, end_with_other_end, end_with_parent
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
-from vision_flan.limits import (
-    COMPILING,
-    Limits,
-    Notes,
-    Step,
-    applied,
-    apply,
-    begin_worker,
-    death,
-    explained,
-    failure,
-    take_notes,
-)
+from vision_flan.faults import death, explained, failure
+from vision_flan.limits import COMPILING, Limits, Notes, Step, applied, apply, begin_worker, take_notes
 from vision_flan.report import Reporter, Silent
 
 P = ParamSpec("P")

@@ -1,4 +1,4 @@
-"""Ctrl-C reaches every process of a command: one answers it, the others are silent from their first moment."""
+"""Ctrl-C reaches every process of a command: one answers, the others are silent from their first moment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.security.test_limits import compile_with
+from tests.toy import Toy
 
 _AT_ONCE = """
 import os, signal
@@ -54,3 +57,20 @@ def test_a_process_that_is_interrupted_while_it_starts_goes_on(start: str, tmp_p
         check=False,
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+_QUERY = """
+import duckdb, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run under nohup
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+duckdb.sql("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+"""
+
+
+def test_a_query_that_ctrl_c_stops_is_no_fault(toy: Toy) -> None:
+    done = compile_with(toy, _QUERY)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        130,
+        "interrupted; the same command again resumes where this one stopped",
+    )
+    assert "unexpected" not in done.stderr
