@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: but without a circle.
 ORDER = [
     "errors", "limits", "faults", "children", "places", "columns", "report", "guard", "versions", "spec",
-    "raw", "readers", "records", "instances", "dataset", "build", "hub", "miniatures", "review", "propose", "train",
-    "exports", "evaluate", "api", "cli",
+    "raw", "readers", "records", "instances", "dataset", "build", "hub", "miniatures", "review",
+    "propose", "train", "exports", "evaluate", "api", "cli",
 ]  # fmt: skip
 
 
