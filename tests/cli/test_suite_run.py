@@ -11,7 +11,11 @@ import pytest
 
 from tests.cli.console import on_specs, on_terminal
 from tests.toy import Toy
+from vision_flan.build.many import Outcome
 from vision_flan.cli.main import run, vflan
+from vision_flan.cli.run_state import Run
+from vision_flan.errors import MissingRawError
+from vision_flan.report import WRITING
 from vision_flan.spec.catalog import Catalog
 
 Compile = Callable[..., tuple[int, str, str]]
@@ -121,6 +125,17 @@ def test_a_terminal_shows_the_state_of_the_run(suite: Toy) -> None:
     assert "1 cannot be built" in shown
     assert "toy_color: 11 instances, 1 dropped" in shown
     assert "2 of 3 tasks" in shown
+
+
+def test_the_time_left_does_not_wait_for_tasks_whose_raw_files_are_missing(suite: Toy) -> None:
+    state = Run({"toy_color": 11, "gone": 1_000, "away": 1_000, "toy_hue": 11}, [])
+    with state.task("toy_color") as report:
+        report.stage(f"{WRITING} toy_color", 11)
+        report.advance(11)
+    state.ended(Outcome("toy_color", suite.compile()))
+    assert state.seconds_left == pytest.approx(2_011 / 11 * state.seconds, rel=0.2)
+    state.ended(Outcome("gone", error=MissingRawError("no raw files")))
+    assert state.seconds_left == pytest.approx(state.seconds, rel=0.2)
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_other_tasks_untried(

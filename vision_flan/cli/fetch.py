@@ -222,6 +222,7 @@ def _download(steps: Sequence[Step], terms: Terms, *, quiet: bool) -> dict[str, 
 
 def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> None:
     from vision_flan.raw.fetch import Action
+    from vision_flan.raw.roots import fetch_command
 
     groups = {action: [step for step in steps if step.action is action] for action in Action}
     echo(f"{dataset.title}, {dataset.homepage}")
@@ -240,7 +241,7 @@ def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> N
         echo(f"by hand: {' '.join(dataset.how_to_get.split()) or 'see ' + dataset.homepage}")
         _print_files(by_hand)
     for other in dataset.borrows:
-        echo(f"images come from {other} too: vflan fetch {other}")
+        echo(f"images come from {other} too: {fetch_command(other, raw.home(other))}")
 
 
 def _print_group(title: str, steps: Sequence[Step]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vision_flan.errors import Location, MissingRawError, SpecError
+from vision_flan.errors import Location, MissingRawError, SpecError, to_type
 from vision_flan.limits import Step
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.unpacked import FOLDER, Scratch
@@ -196,6 +196,17 @@ def _place(base: Path, path: str, place: Location) -> Path:
         return base / Path(path).expanduser()
     except RuntimeError as error:  # there is no such user
         raise SpecError(f"{path[:200]!r}: {error}", where=place, hint="write the path out") from error
+
+
+def fetch_command(dataset: str, home: Path) -> str:
+    """The command that downloads a dataset's files to where they are looked for.
+
+    Args:
+        home: its folder; the raw folder is the one above it, unless a map names the folder.
+    """
+    root = home.parent
+    given = root != Path("raw") and _folded(home.name) == _folded(dataset)
+    return to_type("vflan", "fetch", dataset, *(("--raw", root) if given else ()))
 
 
 def _in_root(root: Path, dataset: str) -> Path | None:
