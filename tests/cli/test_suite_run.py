@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from tests.cli.console import on_specs, on_terminal
 from tests.toy import Toy
 from vision_flan.build.many import Outcome
 from vision_flan.cli.main import run, vflan
+from vision_flan.cli.run import exit_code
 from vision_flan.cli.run_state import Run
-from vision_flan.errors import MissingRawError
+from vision_flan.errors import ExitCode, MachineError, MissingRawError
 from vision_flan.report import WRITING
 from vision_flan.spec.catalog import Catalog
 
@@ -138,11 +140,19 @@ def test_the_time_left_does_not_wait_for_tasks_whose_raw_files_are_missing(suite
     assert state.seconds_left == pytest.approx(state.seconds, rel=0.2)
 
 
+def test_the_exit_code_is_that_of_what_stopped_the_run() -> None:
+    missing, full = MissingRawError("no raw files"), MachineError("no space")
+    full.errno = errno.ENOSPC
+    state = Run({"gone": 1, "first": 1, "next": 1}, [])
+    state.ended(Outcome("gone", error=missing))
+    assert exit_code(state) == ExitCode.MISSING_RAW
+    state.ended(Outcome("first", error=full))
+    assert exit_code(state) == ExitCode.SYSTEM
+
+
 def test_a_full_disk_ends_the_run_and_leaves_the_other_tasks_untried(
     compile_suite: Compile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     from vision_flan.build import compile as build
 
     def full(*_: object) -> None:
