@@ -23,7 +23,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnP
 from pathlib import Path
 from typing import Protocol, cast
 
-from vision_flan.children import without_threads
+from vision_flan.children import deaf_to_interrupts, without_threads
 
 Forked = ForkServerProcess | SpawnProcess
 
@@ -48,7 +48,9 @@ def start_server(*, whole_tasks: bool = False) -> bool:
     forkserver.set_forkserver_preload(loaded)
     with without_threads(), _copies(loaded) if _is_alone() else _new_interpreters():
         try:
-            forkserver.ensure_running()
+            resource_tracker.ensure_running()
+            with deaf_to_interrupts():
+                forkserver.ensure_running()
         except OSError:
             return False
     return True
@@ -131,8 +133,6 @@ def _copy(_interpreter: str, arguments: Sequence[str], kept: Sequence[int], /) -
         code = 0
     except SystemExit:
         code = 0
-    except KeyboardInterrupt:
-        pass
     except BaseException:
         traceback.print_exc()
     finally:

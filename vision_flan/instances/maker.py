@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from vision_flan.columns import TEXT_COLUMNS, Turn
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
+from vision_flan.faults import explained
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.derive import ORIENTATION, NoValueError, Pools, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
@@ -15,7 +16,7 @@ from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Renderer, UnknownLabelError, instruction_of
 from vision_flan.instances.text_filters import is_clean
-from vision_flan.limits import Step, explained
+from vision_flan.limits import Step
 from vision_flan.records.ordering import Draws
 from vision_flan.spec.model import TaskSpec
 

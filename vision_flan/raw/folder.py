@@ -253,9 +253,10 @@ class RawDataset:
 
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
         """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
+        yield self, path  # where nearly all are
         all_raw = (self, *self.borrowed)
-        yield from ((raw, path) for raw in all_raw)
-        yield from ((raw, spelling) for spelling in other_spellings(path) for raw in all_raw)
+        yield from ((raw, path) for raw in self.borrowed)
+        yield from ((raw, other) for other in other_spellings(path) for raw in all_raw)
         for raw in all_raw:
             for places in ([raw._disk], raw._mounted or ()):
                 yield from ((raw, odd) for place in places if (odd := place.odd(path)))
