@@ -1,8 +1,8 @@
 """The cost of compiling, as ratios within one run: `python -m tests.benchmarks.compile`.
 
 A is the time to read every image and write its bytes to one file, one process: the limit. Against it, each in
-a process of its own: our compile with one job, which has threads, with one on a single core, which says what the
-second core brings, and with two jobs; and what one would write without this package.
+a process of its own: our compile with one job, which has threads, with one job on a single core, from which
+the gain of the second core counts, and with two jobs; and what one would write without this package.
 It joins the captions of a COCO-style JSON to their images as we do, but for imagefolder, and checks nothing.
 What peers need is in no lock: `pip install webdataset mosaicml-streaming litdata` adds them.
 """

@@ -15,19 +15,21 @@ from typing import Self
 import pyarrow as pa
 import xxhash
 
+from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.hashed_file import HELD, HashedFile
 from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, record_batch
 from vision_flan.instances.maker import Instance
 
 
 class PartWriter:
-    """Writes one file; use as a context manager, then `checksum`."""
+    """Writes one file; use as a context manager, then `checksum`, and `contents` for what it holds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._pending: list[Instance] = []
         self._pending_bytes = 0
+        self.contents = Contents()
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
@@ -64,7 +66,9 @@ class PartWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._writer.write_batch(record_batch(self._pending))
+            batch = record_batch(self._pending)
+            self.contents.add(batch)
+            self._writer.write_batch(batch)
             self._pending, self._pending_bytes = [], 0
 
 
