@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict
 from vision_flan.dataset import hashed_file, shards
 from vision_flan.dataset.parts import PartWriter, part_checksum
-from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter, batches_of
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
+from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
 from vision_flan.instances.maker import Instance
 
 
