@@ -53,11 +53,12 @@ class Ahead:
                 while start < table.num_rows and matters:
                     piece = table.slice(start, wanted)
                     self._held = self._read(refs_in(piece), before)
-                    yield piece
-                    start += piece.num_rows
-                    at_most = None if at_most is None else at_most - piece.num_rows
                     matters = bool(self._held)
-                    wanted = self._rows_that_fit(piece.num_rows, at_most)
+                    if matters:
+                        yield piece
+                        start += piece.num_rows
+                        at_most = None if at_most is None else at_most - piece.num_rows
+                        wanted = self._rows_that_fit(piece.num_rows, at_most)
                 if start < table.num_rows:
                     yield table.slice(start)
         finally:
