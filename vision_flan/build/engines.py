@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 
 from vision_flan.build.cores import usable_cores
 from vision_flan.errors import MachineError
-from vision_flan.limits import Death, wait_for_others
+from vision_flan.faults import Death
+from vision_flan.limits import wait_for_others
 from vision_flan.report import Reporter
 
 T = TypeVar("T")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnProcess
+
+from vision_flan.children import deaf_to_interrupts
 
 Forked = ForkServerProcess | SpawnProcess
 
@@ -36,7 +38,9 @@ def start_server(*, whole_tasks: bool = False) -> bool:
     threads = os.environ.get(_NO_THREADS)
     os.environ[_NO_THREADS] = "1"
     try:
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()
+        with deaf_to_interrupts():
+            forkserver.ensure_running()
     except OSError:
         return False
     finally:

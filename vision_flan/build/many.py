@@ -25,7 +25,8 @@ from vision_flan.build.job import Options, Result
 from vision_flan.build.parsed import absolute
 from vision_flan.build.processes import report_of
 from vision_flan.errors import MachineError, StoreError, VflanError
-from vision_flan.limits import applied, explained, wait_for_others
+from vision_flan.faults import explained
+from vision_flan.limits import applied, wait_for_others
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.report import Reporter

@@ -24,7 +24,8 @@ from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
 from vision_flan.children import end_with_other_end
 from vision_flan.dataset.behind import every_core_is_taken, has_free_core
-from vision_flan.limits import Death, Limits, applied, current
+from vision_flan.faults import Death
+from vision_flan.limits import Limits, applied, current
 from vision_flan.report import Reporter, Silent
 
 T = TypeVar("T")

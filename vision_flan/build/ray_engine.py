@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.dataset.behind import every_core_is_taken
 from vision_flan.errors import MachineError, VflanError, install_command
-from vision_flan.limits import Death
+from vision_flan.faults import Death
 from vision_flan.report import Reporter
 
 if TYPE_CHECKING:

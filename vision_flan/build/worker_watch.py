@@ -22,7 +22,8 @@ from weakref import WeakValueDictionary
 
 from vision_flan.build.fork_server import Forked, Forking
 from vision_flan.errors import VflanError
-from vision_flan.limits import Death, Limits, Notes, begin_worker, current, death
+from vision_flan.faults import Death, death
+from vision_flan.limits import Limits, Notes, begin_worker, current
 
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ from typing import Self
 import pyarrow as pa
 import xxhash
 
+from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.hashed_file import HELD, HashedFile
 from vision_flan.dataset.row_groups import RowGroups
 from vision_flan.dataset.shards import SCHEMA, record_batch
@@ -22,12 +23,13 @@ from vision_flan.instances.instance import Instances
 
 
 class PartWriter:
-    """Writes one file; use as a context manager, then `checksum`."""
+    """Writes one file; use as a context manager, then `checksum`, and `contents` for what it holds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._groups = RowGroups[Instances](self._row_group)
+        self.contents = Contents()
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
@@ -60,7 +62,9 @@ class PartWriter:
         return self._file.hexdigest()
 
     def _row_group(self, pieces: list[Instances]) -> None:
-        self._writer.write_batch(record_batch(Instances.joined(pieces)))
+        batch = record_batch(Instances.joined(pieces))
+        self.contents.add(batch)
+        self._writer.write_batch(batch)
 
 
 def part_checksum(path: Path) -> str:

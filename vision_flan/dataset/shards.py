@@ -71,7 +71,7 @@ class ShardFacts:
 class _Shard:
     """One Parquet file that is being written."""
 
-    def __init__(self, path: Path, contents: Contents, beside: Executor | None) -> None:
+    def __init__(self, path: Path, contents: Contents | None, beside: Executor | None) -> None:
         self.path = path
         self.rows = 0
         self._contents = contents
@@ -89,7 +89,8 @@ class _Shard:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one row group."""
-        self._contents.add(batch)
+        if self._contents is not None:
+            self._contents.add(batch)
         self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
         self.rows += batch.num_rows
 
@@ -124,9 +125,10 @@ class ShardWriter:
 
     Args:
         behind: write in a thread of its own while rows are made.
+        counts: False leaves `contents` empty, for rows that were counted before.
     """
 
-    def __init__(self, folder: Path, name: str, *, behind: bool = True) -> None:
+    def __init__(self, folder: Path, name: str, *, behind: bool = True, counts: bool = True) -> None:
         self._folder = folder
         self._name = name
         self._groups = RowGroups[Instances | pa.RecordBatch](self._row_group)
@@ -135,6 +137,7 @@ class ShardWriter:
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()
+        self._counts = counts
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +181,8 @@ class ShardWriter:
         """Append a row group to the open shard, or to a new one."""
         if self._open is None:
             name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
-            self._open = _Shard(self._folder / name, self.contents, self._beside)
+            contents = self.contents if self._counts else None
+            self._open = _Shard(self._folder / name, contents, self._beside)
         self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
         if self._open.size >= SHARD_BYTES:
             self._end(whole=True)

@@ -11,6 +11,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
+from vision_flan.faults import explained
 from vision_flan.instances.compose import Composer
 from vision_flan.instances.conversation import conversation
 from vision_flan.instances.derive import ORIENTATION, Derived, Pools, plan_fields
@@ -21,7 +22,7 @@ from vision_flan.instances.orientation import orientation_of
 from vision_flan.instances.rendering import Expression, Renderer, instruction_of
 from vision_flan.instances.rows import Dropped, Row, Rows
 from vision_flan.instances.text_filters import is_clean
-from vision_flan.limits import Step, explained
+from vision_flan.limits import Step
 from vision_flan.records.ordering import Draws
 from vision_flan.spec.model import TaskSpec
 
