@@ -32,8 +32,8 @@ class Digest(Protocol):
 
 
 class HashedFile:
-    """A new file that Arrow writes by itself. What it wrote is read again at once, which the kernel still holds
-    in memory, and hashed: to hand it to Python instead takes as many copies, and large ones.
+    """A new file that Arrow writes by itself. What it wrote is read again at once, while the kernel holds it,
+    and hashed: to hand it to Python instead takes as many copies, and large ones.
 
     It is not synced, which would take longer than everything else. A killed process loses nothing; after a
     power cut, `vflan verify` finds what was lost.
