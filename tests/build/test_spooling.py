@@ -26,7 +26,7 @@ from vision_flan.build.blocks import BlockMaker
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import ImageInputs, Seen
-from vision_flan.build.spooling import Copier, Spooling
+from vision_flan.build.spooling import Copier, Piece, Spooling
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.errors import BadRawError, ExitCode, MachineError
 from vision_flan.readers.image_refs import ImageStore
@@ -134,13 +134,13 @@ class TestTheSameBytes:
         each = plain.manifest.counts["written"] and sum(s.bytes for s in plain.manifest.shards) / ROWS
         monkeypatch.setattr(spooling, "MOST_BYTES", int(each * 4_000))
         there = []
-        copy = Copier.copy
+        wanted = Copier.wanted
 
-        def watched(self: Copier, *arguments: Any) -> bool:
-            there.append(len(list(self.folder.glob("*.index"))))
-            return copy(self, *arguments)
+        def watched(self: Copier, tables: Any) -> Any:
+            there.append(len({path.name.partition("-")[0] for path in self.folder.glob("*.index")}))
+            return wanted(self, tables)
 
-        monkeypatch.setattr(Copier, "copy", watched)
+        monkeypatch.setattr(Copier, "wanted", watched)
         copied = table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=2))
         assert files_of(copied) == files_of(plain)
         assert len(there) >= 2 and max(there) <= 2
@@ -150,7 +150,7 @@ class TestTheSameBytes:
         self, table: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = []
-        monkeypatch.setattr(Copier, "copy", lambda self, number, tables, most: asked.append(len([*tables])))
+        monkeypatch.setattr(Copier, "wanted", lambda self, tables: asked.append(len([*tables])))
         limited = table.compile(out=tmp_path / "a", limit=1500)
         monkeypatch.undo()
         assert asked == [3]
@@ -182,10 +182,10 @@ class TestInterrupted:
             patched.setattr(Spooling, "close", lambda self: None)
             with pytest.raises(KeyboardInterrupt):
                 table.compile(out=tmp_path, limit=None)
-        left = spools_of(tmp_path) / "00000.images"
+        left = spools_of(tmp_path) / "00000-000.images"
         left.write_bytes(bytes(left.stat().st_size))
-        copied = []
-        monkeypatch.setattr(Copier, "_wanted", _counted(Copier._wanted, copied))
+        copied: list[int] = []
+        monkeypatch.setattr(Copier, "wanted", _counted(Copier.wanted, copied))
         assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
         assert copied == [ROWS - 2_000]
 
@@ -194,23 +194,23 @@ class TestInterrupted:
     ) -> None:
         copy = Copier.copy
 
-        def full(self: Copier, *arguments: Any) -> bool:
+        def full(self: Copier, piece: Piece) -> None:
             with files_of_at_most(200_000):
-                return copy(self, *arguments)
+                copy(self, piece)
 
         with monkeypatch.context() as patched:
             patched.setattr(Copier, "copy", full)
             with pytest.raises(MachineError, match="cannot write: File too large") as caught:
                 table.compile(out=tmp_path, limit=None)
         assert caught.value.exit_code == ExitCode.SYSTEM and "free some space" in caught.value.hint
-        assert list(spools_of(tmp_path).iterdir()) == []
+        assert not spools_of(tmp_path).exists()
         assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
 
     def test_a_disk_with_no_room_reads_block_by_block(
         self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(spooling, "MOST_BYTES", 1_000)
-        monkeypatch.setattr(Copier, "copy", None)
+        monkeypatch.setattr(Copier, "wanted", None)
         assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
 
     def test_a_table_that_changes_after_the_copy_ends_the_build(
@@ -220,10 +220,9 @@ class TestInterrupted:
         file = toy.raw / "toy/toy.parquet"
         copy = Copier.copy
 
-        def changed(self: Copier, *arguments: Any) -> bool:
-            done = copy(self, *arguments)
+        def changed(self: Copier, piece: Piece) -> None:
+            copy(self, piece)
             file.write_bytes(file.read_bytes() + b" ")
-            return done
 
         monkeypatch.setattr(Copier, "copy", changed)
         with pytest.raises(BadRawError, match="raw files changed during the build: toy.parquet"):
@@ -234,7 +233,7 @@ class TestInterrupted:
 def _counted(wanted: Any, counts: list[int]) -> Any:
     def counted(self: Copier, tables: Any) -> Any:
         found = wanted(self, tables)
-        counts.append(sum(map(len, found.values())))
+        counts.append(sum(len(one.rows) for one in found))
         return found
 
     return counted
@@ -253,9 +252,12 @@ def test_a_copy_is_what_a_single_read_gives(
     cells = pa.array(images, pa.binary())
     pq.write_table(pa.table({"image": cells}), folder.root / "a.parquet", row_group_size=group)
     reader = folder.reader("parquet", "a.parquet", {}, image_column="image")
+    (folder.root / "spools").mkdir(exist_ok=True)
     spools = Spools(folder.root / "spools")
     store = ImageStore(folder.raw, {"t": reader}, spools)
-    write_spool(folder.root / "spools", 0, [store.source("@t/a.parquet", "was", sorted(picks))], most)
+    write_spool(
+        folder.root / "spools", "00000-000", [store.source("@t/a.parquet", "was", sorted(picks))], most
+    )
     spools._open.clear()
     spools.look()
     refs = [f"@t/a.parquet#{row}" for row in range(-1, 132)] + ["@t/a.parquet#" + "9" * 30, "@t/a.parquet"]
@@ -276,8 +278,9 @@ def answer(store: ImageStore, ref: str) -> tuple[object, ...]:
 def test_the_stamp_of_a_copy_is_from_before_the_copying(folder: Any) -> None:
     pq.write_table(pa.table({"image": pa.array([b"x"], pa.binary())}), folder.root / "a.parquet")
     reader = folder.reader("parquet", "a.parquet", {}, image_column="image")
+    (folder.root / "spools").mkdir()
     store = ImageStore(folder.raw, {"t": reader}, Spools(folder.root / "spools"))
-    write_spool(folder.root / "spools", 0, [store.source("@t/a.parquet", "before", [0])], 100)
+    write_spool(folder.root / "spools", "00000-000", [store.source("@t/a.parquet", "before", [0])], 100)
     watch = ImageInputs(folder.raw, store, checksums=False).watch()
     assert watch.read("@t/a.parquet#0") == b"x"
     assert watch.seen.stamps == {"a.parquet": "before"}
