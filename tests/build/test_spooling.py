@@ -5,10 +5,16 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 import resource
 import signal
+import subprocess
+import sys
+import textwrap
+import time
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,15 +30,17 @@ from tests.toy import Toy
 from vision_flan.build import schedule, spooling
 from vision_flan.build.blocks import BlockMaker
 from vision_flan.build.compile import Result
-from vision_flan.build.engines import EngineSpec
+from vision_flan.build.engines import EngineSpec, InFlight, Unit
 from vision_flan.build.inputs import ImageInputs, Seen
-from vision_flan.build.spooling import Copier, Piece, Spooling
+from vision_flan.build.spooling import Copier, Piece, Spooling, Wanted
+from vision_flan.build.worker import copy_images
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.errors import BadRawError, ExitCode, MachineError
 from vision_flan.readers.image_refs import ImageStore
 from vision_flan.readers.parquet_table import ParquetReader
 from vision_flan.readers.spool import Spools, write_spool
 
+REPOSITORY = Path(__file__).parents[2]
 ROWS, GROUP = 3_100, 310
 FILES = {"parquet": "toy.parquet", "delimited": "toy.tsv"}
 TABLE = """{{reader: {reader}, file: {file}, image_column: image, {more}
@@ -84,6 +92,12 @@ def plain(table: Toy) -> Result:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ImageStore, "may_copy", lambda self: False)
         return table.compile(out=table.root / "plain", limit=None)
+
+
+@pytest.fixture
+def in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes for all work."""
+    monkeypatch.setattr(schedule, "WORTH_STARTING", 0.0)
 
 
 def files_of(result: Result) -> tuple[list[str], str]:
@@ -230,6 +244,143 @@ class TestInterrupted:
         assert not (toy.out / "toy_color").exists()
 
 
+@pytest.mark.usefixtures("in_processes")
+class TestManyJobs:
+    """Each job copies pieces of the table."""
+
+    @pytest.mark.parametrize("jobs", [2, 6])
+    def test_a_row_group_is_in_one_piece_and_the_bytes_are_the_same(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+    ) -> None:
+        passes: list[list[Piece]] = []
+        cut = Copier.pieces
+
+        def watched(self: Copier, *arguments: Any) -> list[Piece]:
+            passes.append(cut(self, *arguments))
+            return passes[-1]
+
+        monkeypatch.setattr(Copier, "pieces", watched)
+        copied = table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=jobs))
+        assert files_of(copied) == files_of(plain)
+        (pieces,) = passes
+        assert len(pieces) == min(2 * jobs, ROWS / GROUP / 2)
+        rows = [row for piece in pieces for wanted in piece.wanted for row in wanted.rows]
+        assert rows == list(range(ROWS))
+        assert all(piece.wanted[0].rows[0] % GROUP == 0 for piece in pieces)
+        assert not spools_of(tmp_path).exists()
+
+    def test_a_worker_that_is_killed_while_it_copies_costs_nothing(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        killed: list[int] = []
+
+        def kill(flight: Any, unit: Unit[None]) -> None:
+            while not list(spools_of(tmp_path).glob("*.tmp")) and not unit.future.done():
+                time.sleep(0.0005)
+            killed.extend(flight._engine._pool._processes)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+        _before_the_first_copy_is_taken(monkeypatch, kill)
+        copied = table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=6))
+        assert killed and files_of(copied) == files_of(plain)
+        assert not spools_of(tmp_path).exists()
+
+    def test_ctrl_c_while_workers_copy_leaves_nothing(
+        self, table: Toy, plain: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            _before_the_first_copy_is_taken(patched, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=6))
+        assert not spools_of(tmp_path).exists() and not (tmp_path / "toy_color").exists()
+        assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
+
+    def test_a_disk_that_fills_while_workers_copy_is_said(
+        self, table: Toy, plain: Result, tmp_path: Path
+    ) -> None:
+        full = in_a_process(table, tmp_path, "spooling.MOST_BYTES, at_most = 10**9, 80_000", jobs=6)
+        assert "in copy_images" in full.stderr  # of the worker's stack
+        assert f"MachineError: {tmp_path}: cannot write: File too large" in full.stderr
+        assert "free some space" in full.stderr
+        assert not spools_of(tmp_path).exists() and not (tmp_path / "toy_color").exists()
+        again = table.compile(out=tmp_path, limit=None, engine=EngineSpec(jobs=6))
+        assert files_of(again) == files_of(plain)
+
+
+class TestAProcessThatEndsWhileItCopies:
+    """The same command then ends in the same files."""
+
+    @pytest.mark.parametrize(("by", "left"), [("SIGKILL", ["00000-000.images.tmp"]), ("SIGINT", None)])
+    def test_by_a_signal(
+        self, table: Toy, plain: Result, tmp_path: Path, by: str, left: list[str] | None
+    ) -> None:
+        body = f"""
+            source = ImageStore.source
+            def ends(self, *wanted):
+                found = source(self, *wanted)
+                def images():
+                    for number, image in enumerate(found.images):
+                        if number == 1000:
+                            os.kill(os.getpid(), signal.{by})
+                        yield image
+                return found._replace(images=images())
+            ImageStore.source = ends
+        """
+        ended = in_a_process(table, tmp_path, textwrap.dedent(body), jobs=1)
+        assert ended.returncode == -signal.SIGKILL if by == "SIGKILL" else "KeyboardInterrupt" in ended.stderr
+        spools = spools_of(tmp_path)
+        assert ([path.name for path in spools.iterdir()] if spools.exists() else None) == left
+        assert not (tmp_path / "toy_color").exists()
+        assert files_of(table.compile(out=tmp_path, limit=None)) == files_of(plain)
+        assert not spools.exists()
+
+
+def in_a_process(toy: Toy, out: Path, before: str, jobs: int) -> subprocess.CompletedProcess[str]:
+    """Compile in a process of its own, after some code; `at_most` is the largest file it may write."""
+    code = """
+import os, resource, signal, sys
+from pathlib import Path
+from vision_flan.build import schedule, spooling
+from vision_flan.build.compile import Options, compile_task
+from vision_flan.build.engines import EngineSpec, InFlight, Unit
+from vision_flan.readers.image_refs import ImageStore
+from vision_flan.report import Silent
+from vision_flan.spec.catalog import Catalog
+root, out, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+schedule.WORTH_STARTING, at_most = 0.0, resource.RLIM_INFINITY
+BEFORE
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (at_most, resource.RLIM_INFINITY))
+catalog = Catalog(root / "task_specs", root / "instructions")
+options = Options(limit=None, engine=EngineSpec(jobs=jobs))
+if __name__ == "__main__":
+    compile_task("toy_color", root / "raw", out, catalog, options, Silent())
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code.replace("BEFORE", before), str(toy.root), str(out), str(jobs)],
+        cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=100,
+        # a job in the background, as some runners start us, ignores Ctrl-C, and its children with it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+def _before_the_first_copy_is_taken(patched: pytest.MonkeyPatch, do: Callable[[Any, Any], None]) -> None:
+    take = InFlight.take
+    done: list[object] = []
+
+    def taken(self: Any, unit: Any) -> Any:
+        if unit.work is copy_images and not done:
+            done.append(unit)
+            do(self, unit)
+        return take(self, unit)
+
+    patched.setattr(InFlight, "take", taken)
+
+
 def _counted(wanted: Any, counts: list[int]) -> Any:
     def counted(self: Copier, tables: Any) -> Any:
         found = wanted(self, tables)
@@ -307,3 +458,43 @@ def test_the_checksum_of_a_table_is_taken_once_for_all_blocks(
     monkeypatch.setattr(inputs, "checksum", counted)
     table.compile(out=tmp_path, limit=None, verify_raw=True)
     assert asked["toy.parquet"] == 3  # of the annotations, of the first 16 rows, and of all blocks
+
+
+@given(
+    files=st.lists(
+        st.tuples(st.sets(st.integers(0, 300), min_size=1), st.lists(st.integers(0, 310), unique=True)),
+        max_size=5,
+    ),
+    jobs=st.integers(1, 9),
+    least=st.integers(1, 50),
+)
+def test_pieces_have_each_image_once_in_order_and_begin_where_a_file_can_be_read(
+    files: list[tuple[set[int], list[int]]], jobs: int, least: int
+) -> None:
+    class Images:
+        def may_copy(self) -> bool:
+            return True
+
+        def entries(self, name: str) -> list[int]:
+            return sorted(files[int(name)][1])
+
+    class Inputs:
+        images, raw = Images(), None
+
+    wanted = [Wanted(str(i), "was", array("q", sorted(rows))) for i, (rows, _) in enumerate(files)]
+    copier = Copier(None, Inputs(), Path("spools"))  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spooling, "PIECE_ROWS", least)
+        pieces = copier.pieces(3, wanted, jobs, most=10**6)
+    found = [(one.file, row) for piece in pieces for one in piece.wanted for row in one.rows]
+    assert found == [(one.file, row) for one in wanted for row in one.rows]
+    assert len({piece.name for piece in pieces}) == len(pieces) <= max(2 * jobs, 1)
+    assert sum(piece.most for piece in pieces) <= 10**6
+    seen: set[str] = set()
+    for one in (one for piece in pieces for one in piece.wanted):
+        starts = files[int(one.file)][1]
+        first = min(files[int(one.file)][0])
+        before = max((row for row in files[int(one.file)][0] if row < one.rows[0]), default=-1)
+        assert one.rows[0] == first or any(before < start <= one.rows[0] for start in starts)
+        seen.add(one.file)
+    assert len(seen) == len(files)
