@@ -113,7 +113,7 @@ class Schedule:
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
-        free_core = self._all_here or self._jobs < usable_cores()
+        free_core = (1 if self._all_here else self._jobs) < usable_cores()
         self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
         self._job = job_of(build, making)
