@@ -82,12 +82,10 @@ class Copier:
         """The images of some candidates that are worth copying, by file."""
         found: dict[str, array[int]] = {}
         for table in tables:
-            used = [name for name in table.column_names if name in self._maker.reads]
-            for row in table.select(used).to_pylist():
-                for ref in self._maker.references(row):
-                    record = self._images.record_of(ref)
-                    if record is not None:
-                        found.setdefault(record[0], array("q")).append(record[1])
+            for ref in self._maker.references_in(table):
+                record = self._images.record_of(ref)
+                if record is not None:
+                    found.setdefault(record[0], array("q")).append(record[1])
         return [self._of_file(file, found[file]) for file in sorted(found)]
 
     def pieces(self, number: int, wanted: Sequence[Wanted], jobs: int, most: int) -> list[Piece]:
