@@ -49,6 +49,7 @@ class Limits:
 
     Attributes:
         memory: bytes of memory, beside files that are mapped.
+        sql_memory: bytes of them for SQL before it spills; what cannot spill is tried with a quarter.
         file: bytes of one file that is written.
         spill: bytes that SQL may spill to the disk.
         cpu: seconds of processor time for one step, of all its threads.
@@ -58,6 +59,7 @@ class Limits:
     """
 
     memory: int = _usual_memory()
+    sql_memory: int = 256 * 2**20
     file: int = 256 * GIB
     spill: int = 256 * GIB
     cpu: int = 8 * 3600
@@ -65,7 +67,7 @@ class Limits:
     sql: int = 2 * 3600
     rate: int = 1000
 
-    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "file", "spill", "rate"})
+    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "sql_memory", "file", "spill", "rate"})
 
     def changed_by(self, environment: Mapping[str, str]) -> Limits:
         """These limits with those that the environment sets.
@@ -272,8 +274,8 @@ def use(limits: Limits) -> None:
 
 
 def allow_memory(size: int) -> None:
-    """Let this process, and workers that it starts, take this much memory."""
-    limits = replace(_state.limits, memory=size)
+    """Let this process, and workers that it starts, take this much memory, and SQL a quarter of it."""
+    limits = replace(_state.limits, memory=size, sql_memory=max(size // 4, COMPILING.sql_memory))
     if _state.applied:
         apply(limits)
     else:

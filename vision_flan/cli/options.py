@@ -288,7 +288,7 @@ memory_option = click.option(
     expose_value=False,
     callback=_allow_memory,
     help="Memory that each process may take, as 32GB; SQL has a quarter of it before tables spill to disk. "
-    "Default: three quarters of the machine's, 16 GiB at most.",
+    "Default: three quarters of the machine's, 16 GiB at most, and 256 MiB for SQL.",
 )
 bits_option = click.option(
     "--bits",
