@@ -18,8 +18,9 @@ import pyarrow as pa
 from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
-from vision_flan.build.inputs import Seen, first_change
+from vision_flan.build.inputs import first_change_among
 from vision_flan.build.job import Build
+from vision_flan.build.looked_up import Gathering, LookedUp
 from vision_flan.build.parsed import job_of, making_of
 from vision_flan.build.spooling import Spooling
 from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
@@ -32,8 +33,6 @@ PROBED = 16
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
 WORTH_STARTING = 0.5
-#: Files that are looked at again by one job before another helps.
-SHARED_LOOKS = 2_000
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
@@ -104,6 +103,7 @@ class _Runs:
     Args:
         joining: makes the shards of a run here; None: in a worker.
         join: starts a unit that makes them in a worker.
+        gathering: gets the files that the runs looked up.
     """
 
     def __init__(
@@ -111,8 +111,10 @@ class _Runs:
         joining: Callable[[Span], Joining] | None,
         join: Callable[[Span, Sequence[Made]], Unit[Made]],
         flight: InFlight,
+        gathering: Gathering,
     ) -> None:
         self._joining, self._join, self._flight = joining, join, flight
+        self._gathering, self._gathered = gathering, 0
         self._done: list[Made | Unit[Made]] = []
         self._parts: list[Made] = []
         self._open: Joining | None = None
@@ -120,6 +122,7 @@ class _Runs:
     def add(self, made: Made) -> None:
         """A run that was made in one piece."""
         self._done.append(made)
+        self._gather(wait=False)
 
     def add_part(self, part: Made, run: Span) -> None:
         """The next part of a run."""
@@ -138,10 +141,23 @@ class _Runs:
             self._done.append(self._open.finish())
         self._parts = []
         self.close()
+        self._gather(wait=False)
 
     def all(self) -> list[Made]:
         """Wait for those that workers join."""
-        return [made if isinstance(made, Made) else self._flight.take(made) for made in self._done]
+        self._gather(wait=True)
+        return [made for made in self._done if isinstance(made, Made)]
+
+    def _gather(self, *, wait: bool) -> None:
+        """Take over the files of finished runs, in order; those of all runs would not fit in memory."""
+        while self._gathered < len(self._done):
+            made = self._done[self._gathered]
+            if not isinstance(made, Made):
+                if not wait and not made.future.done():
+                    return
+                made = self._done[self._gathered] = self._flight.take(made)
+            self._gathering.add(made.seen)
+            self._gathered += 1
 
     def close(self) -> None:
         """Give up the run that is being joined here, if it is not finished."""
@@ -155,9 +171,10 @@ class Schedule:
 
     Args:
         engine: where they are made if that is worth it.
+        gathering: gets the files that they looked up.
     """
 
-    def __init__(self, build: Build, candidates: Candidates, engine: Engine) -> None:
+    def __init__(self, build: Build, candidates: Candidates, engine: Engine, gathering: Gathering) -> None:
         self._task = build.task.id
         self._candidates = candidates
         self._quota = build.quota
@@ -171,7 +188,7 @@ class Schedule:
         self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
         joins_here = self._all_here or self._engine.helped
-        self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
+        self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight, gathering)
         self._job = job_of(build, making)
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
@@ -196,22 +213,20 @@ class Schedule:
             self._flight.cancel()
             self._spooling.close()
 
-    def first_change(self, seen: Seen) -> str | None:
+    def first_change(self, images: LookedUp) -> str | None:
         """The first of the image files that has changed since it was looked up. If there are many, all jobs
         of this machine look; another's may see a shared disk as it was a moment ago.
 
         Raises:
             BadRawError, MachineError: as `RawDataset.stamp`.
         """
-        jobs = 1 if self._all_here or not self._relayed else self._jobs
-        each = max(-(-len(seen.stamps) // jobs), SHARED_LOOKS)
-        if each >= len(seen.stamps):
-            return first_change(self._raw, seen)
-        stamps = list(seen.stamps.items())
-        parts = [Seen(dict(stamps[at : at + each])) for at in range(0, len(stamps), each)]
+        jobs = min(1 if self._all_here or not self._relayed else self._jobs, max(images.pieces, 1))
         name = f"the second look at the images of {self._task}"
-        others = [self._flight.start(name, changed_among, self._job, part) for part in parts[1:]]
-        here = first_change(self._raw, parts[0]) if parts else None
+        others = [
+            self._flight.start(name, changed_among, self._job, images, which, jobs)
+            for which in range(1, jobs)
+        ]
+        here = first_change_among(self._raw, images.share(0, jobs))
         found = [here, *map(self._flight.take, others)]
         return next(filter(None, found), None)
 
