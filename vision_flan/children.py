@@ -22,6 +22,23 @@ from vision_flan.limits import Limits, applied, apply, current
 
 _Prctl = Callable[[int, int], int]
 
+#: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
+_NO_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+@contextmanager
+def without_threads() -> Iterator[None]:
+    """What is loaded meanwhile, here or in a process that is started, starts no thread."""
+    threads = os.environ.get(_NO_THREADS)
+    os.environ[_NO_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if threads is None:
+            del os.environ[_NO_THREADS]
+        else:
+            os.environ[_NO_THREADS] = threads
+
 
 def end_with_other_end(pipe: int) -> None:
     """In a child: end when nobody holds the other end of a pipe any more, to which nothing is written."""

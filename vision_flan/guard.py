@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar, cast
 
-from vision_flan.children import deaf_to_interrupts, end_with_other_end, end_with_parent
+from vision_flan.children import deaf_to_interrupts, end_with_other_end, end_with_parent, without_threads
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
 from vision_flan.faults import death, explained, failure
 from vision_flan.limits import COMPILING, Limits, Notes, Step, applied, apply, begin_worker, take_notes
@@ -240,7 +240,8 @@ def serve() -> None:
     answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # what libraries print must not come between answers
     requests = Connection(os.dup(0), writable=False)
-    path, limits, work, arguments, named = pickle.loads(requests.recv_bytes())
+    with without_threads():  # it may start processes
+        path, limits, work, arguments, named = pickle.loads(requests.recv_bytes())
     end_with_other_end(requests.fileno())
     begin_worker(Notes(path), limits)
     told = _Told(answers)

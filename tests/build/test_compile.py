@@ -360,7 +360,7 @@ class TestInterruption:
         monkeypatch.setattr(schedule, "LOSABLE", 0.0)
         opened: list[int] = []
         monkeypatch.setattr(
-            "vision_flan.build.blocks.batches_of",
+            "vision_flan.build.joining.batches_of",
             lambda path: (opened.append(path.stat().st_ino), batches_of(path))[1],
         )
         assert shas(toy.compile()) == shas(undisturbed)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -61,10 +63,12 @@ class TestTheSameBytes:
         monkeypatch.setattr(schedule, "LOSABLE", 0.0)
         parts = large.compile(out=tmp_path / "parts", limit=limit)
         two = large.compile(out=tmp_path / "two", limit=limit, engine=EngineSpec(jobs=2))
+        six = large.compile(out=tmp_path / "six", limit=limit, engine=EngineSpec(jobs=6))
         assert len(shas(whole)) == (3 if limit is None else 2)
-        assert shas(whole) == shas(parts) == shas(two)
-        texts = [manifest_path(tmp_path / out, "toy_color").read_text() for out in ("whole", "parts", "two")]
-        assert texts[0] == texts[1] == texts[2]
+        assert shas(whole) == shas(parts) == shas(two) == shas(six)
+        outs = ("whole", "parts", "two", "six")
+        assert len({manifest_path(tmp_path / out, "toy_color").read_text() for out in outs}) == 1
+        assert parts.manifest.contents["images"] == whole.manifest.contents["images"] != 0
 
     def test_runs_in_one_piece_in_processes(
         self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +111,23 @@ class TestWorkers:
                 assert "toy_color.yaml:8" in str(caught.value)
         finally:
             large.replace("image: images/{{ nam }}", "image: images/{{ name }}")
+
+    def test_a_disk_that_fills_while_parts_are_joined_is_said_and_the_parts_are_kept(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(path: Path) -> Iterator[pa.RecordBatch]:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        out = tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr("vision_flan.build.joining.batches_of", full)
+            with pytest.raises(MachineError, match="No space left"):
+                large.compile(out=out, engine=EngineSpec(jobs=6))
+        assert list(out.glob(".vflan/toy_color/blocks/*.arrow"))
+        assert not (out / "toy_color").exists()
+        assert shas(large.compile(out=out, engine=EngineSpec(jobs=6))) == shas(
+            large.compile(out=tmp_path / "undisturbed")
+        )
 
     def test_progress_of_workers_arrives(self, large: Toy, tmp_path: Path) -> None:
         class Report(Silent):

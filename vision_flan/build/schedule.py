@@ -3,26 +3,26 @@
 What decides bytes is how many blocks are cut into shards together: a run. Its length follows from the first
 candidates. A run is made in one piece, straight into its shards, or its blocks are made side by side as parts
 and joined; the second writes images twice, so it is for runs that would keep other workers waiting. Of few
-jobs this process is one: it makes a block whenever the next one in order is not done, and joins parts as they
-come.
+jobs this process is one: it makes a block whenever the next one in order is not done. Parts are joined as
+they come: between two blocks, or, of many jobs, in threads of this process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
+from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.inputs import first_change_among
 from vision_flan.build.job import Build
+from vision_flan.build.joining import Joining
 from vision_flan.build.looked_up import Gathering, LookedUp
 from vision_flan.build.parsed import job_of, making_of
 from vision_flan.build.spooling import Spooling
+from vision_flan.build.tables import BlockTables, packed
 from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
@@ -37,6 +37,8 @@ WORTH_STARTING = 0.5
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
 _RUNS_PER_WORKER = 4
+#: Jobs that make parts as fast as one thread joins them.
+_MAKING_TO_JOINING = 4
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,10 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     wanted = min(candidates.count, quota or candidates.count)
     if blocks <= 1:
         return Layout(blocks, 0.0, 1, 0.0, blocks)
-    size, seconds = maker.probe(candidates.block(0, PROBED))
+    size, seconds = maker.probe(candidates.table(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
     return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))
-
-
-class _Tables:
-    """The candidates of some blocks, read from the database when they are needed."""
-
-    def __init__(self, candidates: Candidates, span: Span) -> None:
-        self._candidates = candidates
-        self._span = span
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        for block in range(self._span.first, self._span.first + self._span.blocks):
-            yield self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
 
 
 @dataclass(frozen=True)
@@ -101,28 +91,30 @@ class _Runs:
     """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
 
     Args:
-        joining: makes the shards of a run here; None: in a worker.
+        joining: makes the shards of a run in this process; None: in a worker.
         join: starts a unit that makes them in a worker.
         gathering: gets the files that the runs looked up.
+        at_once: runs that may be joined at one time.
     """
 
     def __init__(
         self,
         joining: Callable[[Span], Joining] | None,
-        join: Callable[[Span, Sequence[Made]], Unit[Made]],
-        flight: InFlight,
+        join: Callable[[Span, Sequence[Made]], Callable[[], Made]],
         gathering: Gathering,
+        at_once: int,
     ) -> None:
-        self._joining, self._join, self._flight = joining, join, flight
-        self._gathering, self._gathered = gathering, 0
-        self._done: list[Made | Unit[Made]] = []
+        self._joining, self._join, self._at_once = joining, join, at_once
+        self._gathering = gathering
+        self._made: list[Made] = []
+        self._ended: deque[tuple[Callable[[], Made], Joining | None]] = deque()
         self._parts: list[Made] = []
         self._open: Joining | None = None
 
     def add(self, made: Made) -> None:
         """A run that was made in one piece."""
-        self._done.append(made)
-        self._gather(wait=False)
+        self._ended.append((lambda: made, None))
+        self._take(self._at_once)
 
     def add_part(self, part: Made, run: Span) -> None:
         """The next part of a run."""
@@ -136,34 +128,31 @@ class _Runs:
     def end(self, run: Span) -> None:
         """A run has all parts it will have, if it was made in parts at all."""
         if self._parts:
-            self._done.append(self._join(run, self._parts))
-        elif self._open is not None:
-            self._done.append(self._open.finish())
-        self._parts = []
-        self.close()
-        self._gather(wait=False)
+            self._ended.append((self._join(run, self._parts), None))
+            self._parts = []
+        if self._open is not None:
+            self._open.end()
+            self._ended.append((self._open.made, self._open))
+            self._open = None
+        self._take(self._at_once)
 
     def all(self) -> list[Made]:
-        """Wait for those that workers join."""
-        self._gather(wait=True)
-        return [made for made in self._done if isinstance(made, Made)]
+        """Wait for those that are being joined."""
+        self._take(1)
+        return self._made
 
-    def _gather(self, *, wait: bool) -> None:
-        """Take over the files of finished runs, in order; those of all runs would not fit in memory."""
-        while self._gathered < len(self._done):
-            made = self._done[self._gathered]
-            if not isinstance(made, Made):
-                if not wait and not made.future.done():
-                    return
-                made = self._done[self._gathered] = self._flight.take(made)
+    def _take(self, at_once: int) -> None:
+        """Wait for the oldest until fewer are being joined. Files of all runs would not fit in memory."""
+        while len(self._ended) >= at_once:
+            made = self._ended.popleft()[0]()
             self._gathering.add(made.seen)
-            self._gathered += 1
+            self._made.append(made)
 
     def close(self) -> None:
-        """Give up the run that is being joined here, if it is not finished."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Give up the runs that are not finished."""
+        for joining in (self._open, *(joining for _, joining in self._ended)):
+            if joining is not None:
+                joining.close()
 
 
 class Schedule:
@@ -177,6 +166,7 @@ class Schedule:
     def __init__(self, build: Build, candidates: Candidates, engine: Engine, gathering: Gathering) -> None:
         self._task = build.task.id
         self._candidates = candidates
+        self._tables = BlockTables(candidates)
         self._quota = build.quota
         making = making_of(build)
         self._layout = layout_of(making.blocks(candidates), candidates, build.quota)
@@ -184,20 +174,20 @@ class Schedule:
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
-        free_core = self._all_here or self._jobs < usable_cores()
+        free_core = (1 if self._all_here else self._jobs) < usable_cores()
         self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
-        joins_here = self._all_here or self._engine.helped
-        self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight, gathering)
         self._job = job_of(build, making)
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
+        joining, to_joining = (self._joining, _MAKING_TO_JOINING) if self._relayed else (None, 1)
+        self._runs = _Runs(joining, self._join, gathering, 1 + self._jobs // to_joining)
         if not self._all_here:
             StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
         self._spooling = Spooling(
-            self._maker.copier(), self._table, self._may_have, self._layout.blocks, self._layout.each
+            self._maker.copier(), self._tables.of, self._may_have, self._layout.blocks, self._layout.each
         )
         if self._spooling.active:
             build.report.stage(f"copying images of {self._task}")
@@ -221,11 +211,8 @@ class Schedule:
             BadRawError, MachineError: as `RawDataset.stamp`.
         """
         jobs = min(1 if self._all_here or not self._relayed else self._jobs, max(images.pieces, 1))
-        name = f"the second look at the images of {self._task}"
-        others = [
-            self._flight.start(name, changed_among, self._job, images, which, jobs)
-            for which in range(1, jobs)
-        ]
+        name, job = f"the second look at the images of {self._task}", self._job
+        others = [self._flight.start(name, changed_among, job, images, at, jobs) for at in range(1, jobs)]
         here = first_change_among(self._raw, images.share(0, jobs))
         found = [here, *map(self._flight.take, others)]
         return next(filter(None, found), None)
@@ -304,9 +291,6 @@ class Schedule:
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
 
-    def _table(self, block: int) -> pa.Table:
-        return self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
-
     def _may_have(self, block: int) -> bool:
         return self._maker.may_have(block, block - block % self._layout.run)
 
@@ -322,15 +306,21 @@ class Schedule:
         return self._engine.workers + self._engine.helped
 
     def _start(self, span: Span, is_part: bool, *, here: bool = False) -> Unit[Made]:
-        tables = _Tables(self._candidates, span)
+        tables = map(self._tables.of, range(span.first, span.first + span.blocks))
         if here or self._all_here:
             return self._flight.do("", self._maker.part if is_part else self._maker.shards, span, tables)
         work = make_part if is_part else make_shards
-        return self._flight.start(self._name(span), work, self._job, span, tuple(tables))
+        return self._flight.start(self._name(span), work, self._job, span, tuple(map(packed, tables)))
 
-    def _join(self, run: Span, parts: Sequence[Made]) -> Unit[Made]:
-        """Start joining the parts of a run, of which the quota may have left fewer."""
-        return self._flight.start(self._name(run), join_parts, self._job, run, parts)
+    def _joining(self, run: Span) -> Joining:
+        """What joins a run here: as one of the jobs between two blocks, else in threads."""
+        apart = not (self._all_here or self._engine.helped)
+        return Joining(self._maker.folder, run, behind=self._maker.behind or apart, apart=apart)
+
+    def _join(self, run: Span, parts: Sequence[Made]) -> Callable[[], Made]:
+        """Start joining the parts of a run, of which the quota may have left fewer, in a worker."""
+        unit = self._flight.start(self._name(run), join_parts, self._job, run, parts)
+        return lambda: self._flight.take(unit)
 
     def _name(self, span: Span) -> str:
         last = span.first + span.blocks - 1

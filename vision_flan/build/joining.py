@@ -1,0 +1,85 @@
+"""The shards of a run of blocks, joined from the parts in which it was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from vision_flan.build.blocks import Made, Span, facts_file, part_file
+from vision_flan.build.inputs import Seen
+from vision_flan.dataset.behind import Behind
+from vision_flan.dataset.contents import Contents
+from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
+
+
+class Joining:
+    """Makes the shards of a run from its parts, which come one by one in selection order. Close it at last.
+
+    Args:
+        folder: where blocks are stored.
+        span: the whole run.
+        behind: shards are written in a thread of its own.
+        apart: parts are joined in another, so that who hands them over goes on at once; errors are raised by
+            the next call, or by `made`.
+    """
+
+    def __init__(self, folder: Path, span: Span, *, behind: bool, apart: bool = False) -> None:
+        self._folder = folder
+        self._span = span
+        self._parts: list[Made] = []
+        self._calls = Behind(apart=apart, ahead=None)
+        self._writer = ShardWriter(folder, f"{span.first:05}", behind=behind, counts=False)
+        self._made: Made | None = None
+
+    def add(self, part: Made) -> None:
+        """Append the next part."""
+        self._calls.run(partial(self._append, part))
+
+    def end(self) -> None:
+        """There are no more parts: complete the shards, and remove the parts."""
+        self._calls.run(self._finish)
+
+    def made(self) -> Made:
+        """The run, when it is complete. Raises what went wrong."""
+        try:
+            self._calls.wait()
+        finally:
+            self.close()
+        if self._made is None:
+            raise RuntimeError("a run of blocks was asked for before its end")
+        return self._made
+
+    def close(self) -> None:
+        """Give up the shards if they are not complete."""
+        self._calls.close()
+        self._writer.give_up()
+
+    def _append(self, part: Made) -> None:
+        for batch in batches_of(part_file(self._folder, part.span)):
+            self._writer.add_batch(batch)
+        self._parts.append(part)
+
+    def _finish(self) -> None:
+        self._writer.finish()
+        made = _joined(self._span, self._writer.facts, self._parts)
+        made.write(facts_file(self._folder, self._span.first, part=False))
+        for part in self._parts:
+            facts_file(self._folder, part.span.first, part=True).unlink(missing_ok=True)
+            part_file(self._folder, part.span).unlink(missing_ok=True)
+        self._made = made
+
+
+def _joined(span: Span, shards: tuple[ShardFacts, ...], parts: Sequence[Made]) -> Made:
+    """The facts of blocks whose parts were joined."""
+    dropped: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    seen, contents = Seen(), Contents()
+    for part in parts:
+        dropped.update(part.dropped)
+        examples = part.examples | examples  # keep the first in selection order
+        seen.add(part.seen)
+        contents.merge(part.contents)
+    rows, size = sum(part.rows for part in parts), sum(part.content_bytes for part in parts)
+    return Made(span, rows, shards, "", size, dict(dropped), examples, seen, contents)
