@@ -10,7 +10,7 @@ they come: between two blocks, or, of many jobs, in threads of this process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
@@ -18,12 +18,19 @@ from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.inputs import first_change_among
 from vision_flan.build.job import Build
-from vision_flan.build.joining import Joining
+from vision_flan.build.joining import Joining, Runs
 from vision_flan.build.looked_up import Gathering, LookedUp
 from vision_flan.build.parsed import job_of, making_of
-from vision_flan.build.spooling import Spooling
+from vision_flan.build.spooling import Piece, Spooling
 from vision_flan.build.tables import BlockTables, packed
-from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
+from vision_flan.build.worker import (
+    StoredPools,
+    changed_among,
+    copy_images,
+    join_parts,
+    make_part,
+    make_shards,
+)
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
 
@@ -87,74 +94,6 @@ class _Item:
         return not self.unit.future.done()
 
 
-class _Runs:
-    """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
-
-    Args:
-        joining: makes the shards of a run in this process; None: in a worker.
-        join: starts a unit that makes them in a worker.
-        gathering: gets the files that the runs looked up.
-        at_once: runs that may be joined at one time.
-    """
-
-    def __init__(
-        self,
-        joining: Callable[[Span], Joining] | None,
-        join: Callable[[Span, Sequence[Made]], Callable[[], Made]],
-        gathering: Gathering,
-        at_once: int,
-    ) -> None:
-        self._joining, self._join, self._at_once = joining, join, at_once
-        self._gathering = gathering
-        self._made: list[Made] = []
-        self._ended: deque[tuple[Callable[[], Made], Joining | None]] = deque()
-        self._parts: list[Made] = []
-        self._open: Joining | None = None
-
-    def add(self, made: Made) -> None:
-        """A run that was made in one piece."""
-        self._ended.append((lambda: made, None))
-        self._take(self._at_once)
-
-    def add_part(self, part: Made, run: Span) -> None:
-        """The next part of a run."""
-        if self._joining is None:
-            self._parts.append(part)
-            return
-        if self._open is None:
-            self._open = self._joining(run)
-        self._open.add(part)
-
-    def end(self, run: Span) -> None:
-        """A run has all parts it will have, if it was made in parts at all."""
-        if self._parts:
-            self._ended.append((self._join(run, self._parts), None))
-            self._parts = []
-        if self._open is not None:
-            self._open.end()
-            self._ended.append((self._open.made, self._open))
-            self._open = None
-        self._take(self._at_once)
-
-    def all(self) -> list[Made]:
-        """Wait for those that are being joined."""
-        self._take(1)
-        return self._made
-
-    def _take(self, at_once: int) -> None:
-        """Wait for the oldest until fewer are being joined. Files of all runs would not fit in memory."""
-        while len(self._ended) >= at_once:
-            made = self._ended.popleft()[0]()
-            self._gathering.add(made.seen)
-            self._made.append(made)
-
-    def close(self) -> None:
-        """Give up the runs that are not finished."""
-        for joining in (self._open, *(joining for _, joining in self._ended)):
-            if joining is not None:
-                joining.close()
-
-
 class Schedule:
     """Makes the blocks of a task in selection order until the quota is full.
 
@@ -181,17 +120,23 @@ class Schedule:
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
         joining, to_joining = (self._joining, _MAKING_TO_JOINING) if self._relayed else (None, 1)
-        self._runs = _Runs(joining, self._join, gathering, 1 + self._jobs // to_joining)
+        self._runs = Runs(joining, self._join, gathering, 1 + self._jobs // to_joining)
         if not self._all_here:
             StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
+        self._copier = self._maker.copier()
+        layout, copiers = self._layout, 1 if self._all_here else self._jobs
         self._spooling = Spooling(
-            self._maker.copier(), self._tables.of, self._may_have, self._layout.blocks, self._layout.each
+            self._copier, self._tables.of, self._may_have, self._copy, copiers, layout.blocks, layout.each
         )
         if self._spooling.active:
             build.report.stage(f"copying images of {self._task}")
-            self._spooling.reach(1, self._quota)
+            try:
+                self._spooling.reach(1, self._quota)
+            except BaseException:
+                self._end()
+                raise
 
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
@@ -199,9 +144,7 @@ class Schedule:
         try:
             return self._collect()
         finally:
-            self._runs.close()
-            self._flight.cancel()
-            self._spooling.close()
+            self._end()
 
     def first_change(self, images: LookedUp) -> str | None:
         """The first of the image files that has changed since it was looked up. If there are many, all jobs
@@ -290,6 +233,31 @@ class Schedule:
         self._spooling.reach(self._next, left)
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
+
+    def _end(self) -> None:
+        """Start nothing more, and leave no copy of an image."""
+        self._runs.close()
+        self._flight.cancel()
+        self._spooling.close()
+
+    def _copy(self, pieces: Sequence[Piece]) -> None:
+        """Copy pieces of a pass, in all jobs of this task."""
+        left, started = deque(pieces), deque[Unit[None]]()
+        while left or started:
+            while left and self._takes_more(started):
+                piece = left.popleft()
+                name = f"the copy of images of {self._task}"
+                started.append(self._flight.start(name, copy_images, self._job, piece))
+            if left and (self._all_here or self._engine.helped):
+                self._copier.copy(left.popleft())
+            else:
+                self._flight.take(started.popleft())
+
+    def _takes_more(self, started: Collection[Unit[None]]) -> bool:
+        """Whether workers can begin on more pieces soon."""
+        if self._all_here or (self._engine.helped and not self._engine.started):
+            return False
+        return sum(not unit.future.done() for unit in started) <= self._engine.workers
 
     def _may_have(self, block: int) -> bool:
         return self._maker.may_have(block, block - block % self._layout.run)

@@ -25,6 +25,7 @@ from vision_flan.build.joining import Joining
 from vision_flan.build.locks import machine_errors
 from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.processes import report_of
+from vision_flan.build.spooling import Piece
 from vision_flan.build.tables import unpacked
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
@@ -132,6 +133,12 @@ def join_parts(job: Job, span: Span, parts: Sequence[Made]) -> Made:
             run.add(part)
         run.end()
         return run.made()
+
+
+def copy_images(job: Job, piece: Piece) -> None:
+    """`Copier.copy` in a worker. Raises MachineError."""
+    with machine_errors(job.out):
+        _maker(job).copier().copy(piece)
 
 
 def changed_among(job: Job, images: LookedUp, which: int, of: int) -> str | None:
