@@ -86,7 +86,7 @@ def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
             f"no image of {task.id} was found ({reasons}); {build.raw.looked_in()}\n"
             + how_to_get(dataset, dataset.files),
             where=Location(build.raw.root),
-            hint=next_step(dataset),
+            hint=next_step(dataset, build.raw.root),
         )
     return SpecError(
         f"{task.id} yields no instance ({reasons})",

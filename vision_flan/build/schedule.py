@@ -72,6 +72,7 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     """The layout of a task, by its first candidates: a run is to give half of the largest shard."""
     blocks = -(-candidates.count // BLOCK_ROWS)
     wanted = min(candidates.count, quota or candidates.count)
+    candidates.expect(wanted)
     if blocks <= 1:
         return Layout(blocks, 0.0, 1, 0.0, blocks)
     size, seconds = maker.probe(candidates.table(0, PROBED))
