@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vision_flan.columns import IMAGE, IMAGE_TYPE
+from vision_flan.dataset import image_arrays
 from vision_flan.dataset.image_arrays import (
     VIEWED_IMAGE,
     image_sizes,
@@ -24,9 +26,11 @@ def batch_of(images: list[bytes]) -> pa.RecordBatch:
     return pa.record_batch([pa.StructArray.from_arrays(fields, fields=list(VIEWED_IMAGE))], names=[IMAGE])
 
 
-@given(IMAGES)
-def test_views_are_an_array_as_arrow_makes_it(images: list[bytes]) -> None:
-    views = view_array(images)
+@given(IMAGES, st.sampled_from([0, 2**20]))
+def test_views_are_an_array_as_arrow_makes_it(images: list[bytes], little: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(image_arrays, "_LITTLE", little)
+        views = view_array(images)
     views.validate(full=True)
     assert views.equals(pa.array(images, pa.binary_view()))
 
@@ -35,7 +39,9 @@ def test_views_are_an_array_as_arrow_makes_it(images: list[bytes]) -> None:
 def test_images_are_found_where_they_lie_in_slices_and_joined_batches(
     one: list[bytes], other: list[bytes], start: int, rows: int
 ) -> None:
-    batches = [batch_of(one).slice(start, rows), batch_of(other)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(image_arrays, "_LITTLE", 2_000)
+        batches = [batch_of(one).slice(start, rows), batch_of(other)]
     expected = one[start : start + rows] + other
     batch = pa.concat_batches(batches)
     assert list(map(bytes, viewed_images(batch))) == expected
