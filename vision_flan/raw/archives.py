@@ -113,7 +113,7 @@ class Mounted:
             return
         folders: set[str] = set()
         others: list[str] = []
-        for name in sorted(self.members.rows):
+        for name in self.members.rows.in_order():
             path = self.prefix + name[len(cut) :]
             parts = pattern.match(path)
             if parts is not None:
