@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,18 @@ def test_taking_fewer_rows_takes_the_first_of_the_same_order() -> None:
         candidates = store.prepare("SELECT * FROM t", "k", 0, HERE)
         blocks = [row["_key"] for start in (0, 20, 40) for row in candidates.block(start, 20)]
     assert blocks == keys(rows)
+
+
+@pytest.mark.parametrize("expected", [None, 0, 30_000, 90_000])
+def test_how_many_rows_are_expected_changes_none(expected: int | None) -> None:
+    rows = [{"k": str(i)} for i in range(50_000)]
+    with store_with(rows) as store:
+        candidates = store.prepare("SELECT * FROM t", "k", 0, HERE)
+        candidates.expect(expected)
+        found = [row["_key"] for start in (0, 25_000) for row in candidates.block(start, 25_000)]
+    assert found == sorted(
+        (row["k"] for row in rows), key=lambda k: hashlib.md5(f"0\x1f{k}".encode()).hexdigest()
+    )
 
 
 def test_a_key_of_the_readers_own_gives_way_to_the_tasks() -> None:

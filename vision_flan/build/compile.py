@@ -114,6 +114,7 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
         candidates = load_records(
             build.task, build.sources, build.raw, build.options.seed, store, build.report, kept
         )
+        candidates.expect(build.quota)
         schedule = Schedule(build, candidates, engine)
         build.report.stage(
             f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count)
