@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from vision_flan.build.facts import SPOOLS, is_whole, write_facts
-from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
+from vision_flan.build.inputs import ImageInputs, Seen, Watch, changed_while_built, first_change
 from vision_flan.build.spooling import Copier
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.parts import PartWriter, part_checksum
 from vision_flan.dataset.shards import ShardFacts, ShardWriter
-from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
+from vision_flan.instances.maker import GROUP_ROWS, Dropped, InstanceMaker, Instances
 from vision_flan.report import Reporter
 
 MISSING_IMAGE = "missing_image"
@@ -32,7 +31,6 @@ _REPORT_EVERY = 50
 #: Characters of an example: names in records may be long.
 _EXAMPLE_LENGTH = 300
 
-Row = dict[str, Any]
 #: Candidates of some blocks.
 Tables = Iterable[pa.Table]
 
@@ -129,17 +127,19 @@ class BlockMaker:
         self._report = report
         self.behind = behind
 
-    def probe(self, rows: Sequence[Row]) -> tuple[float, float]:
+    def probe(self, table: pa.Table) -> tuple[float, float]:
         """Bytes that a candidate adds to a shard, and the seconds it takes without what is read ahead; on
         average, dropped ones included. Nothing is written."""
-        watch, size = self._inputs.watch(), 0
-        coming = watch.ahead(map(dict, rows), self._maker.references, None)
+        watch, count = self._inputs.watch(), max(table.num_rows, 1)
+        coming = watch.ahead([table], self._maker.references_in, None)
         first = list(islice(coming, 1))
         begun = time.perf_counter()
-        for row in chain(first, coming):
-            made = self._maker.make(row, watch.read, full_check=self._full_check)
-            size += made.num_bytes if isinstance(made, Instance) else 0
-        return size / max(len(rows), 1), (time.perf_counter() - begun) / max(len(rows), 1)
+        size = sum(
+            made.num_bytes
+            for piece in chain(first, coming)
+            for made in self._maker.make_all(piece, watch.read, full_check=self._full_check)
+        )
+        return size / count, (time.perf_counter() - begun) / count
 
     def copier(self) -> Copier:
         """What copies the images of coming blocks out of tables."""
@@ -191,15 +191,10 @@ class BlockMaker:
     def _make(self, span: Span, tables: Tables, writer: ShardWriter | PartWriter) -> Made:
         watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
         with writer:
-            for row in watch.ahead(_rows(tables), self._maker.references, span.at_most):
-                if progress.rows == span.at_most:
-                    break
-                instance = self._maker.make(row, watch.read, full_check=self._full_check)
-                if isinstance(instance, Dropped):
-                    drops.add(instance, row)
-                else:
-                    writer.add(instance)
-                    progress.add(instance)
+            for instances in self._instances(span, tables, watch, progress):
+                writer.add(instances)
+                drops.add(instances.dropped)
+                progress.add(instances)
         progress.report()
         if MISSING_IMAGE in drops.counts:
             self._check_still_there(watch.seen)
@@ -219,17 +214,26 @@ class BlockMaker:
         made.write(facts_file(self.folder, span.first, part=bool(part)))
         return made
 
+    def _instances(
+        self, span: Span, tables: Tables, watch: Watch, progress: _Progress
+    ) -> Iterator[Instances]:
+        """What comes of the candidates, a group at a time: none is looked at that the limit does not need."""
+        for piece in watch.ahead(tables, self._maker.references_in, span.at_most):
+            start = 0
+            while start < piece.num_rows:
+                left = GROUP_ROWS if span.at_most is None else span.at_most - progress.rows
+                if not left:
+                    return
+                group = piece.slice(start, min(left, GROUP_ROWS))
+                start += group.num_rows
+                yield from self._maker.make_all(group, watch.read, full_check=self._full_check)
+
     def _check_still_there(self, seen: Seen) -> None:
         """A missing image may mean that the disk is gone: then other files have changed too."""
         raw = self._inputs.raw
         changed = str(raw.gone() or first_change(raw, seen) or "")
         if changed:
             raise changed_while_built(raw, changed)
-
-
-def _rows(tables: Tables) -> Iterator[Row]:
-    for table in tables:
-        yield from table.to_pylist()
 
 
 def facts_file(folder: Path, first: int, *, part: bool) -> Path:
@@ -249,12 +253,13 @@ class _Drops:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
 
-    def add(self, dropped: Dropped, row: Row) -> None:
-        self.counts[dropped.reason] += 1
-        if dropped.reason not in self.examples:
-            record = f"record {row['_key']}"
-            text = f"{dropped.detail} ({record})" if dropped.detail else record
-            self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
+    def add(self, candidates: Iterable[tuple[str, Dropped]]) -> None:
+        for key, dropped in candidates:
+            self.counts[dropped.reason] += 1
+            if dropped.reason not in self.examples:
+                record = f"record {key}"
+                text = f"{dropped.detail} ({record})" if dropped.detail else record
+                self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
 
 
 class _Progress:
@@ -265,9 +270,9 @@ class _Progress:
         self._reported_rows = self._reported_bytes = 0
         self.rows = self.bytes = 0
 
-    def add(self, instance: Instance) -> None:
-        self.rows += 1
-        self.bytes += instance.num_bytes
+    def add(self, instances: Instances) -> None:
+        self.rows += instances.rows
+        self.bytes += instances.num_bytes
         if self.rows - self._reported_rows >= _REPORT_EVERY:
             self.report()
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
+
+import pyarrow as pa
 
 from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, VflanError
 from vision_flan.raw.folder import RawDataset
@@ -90,12 +92,12 @@ class Watch:
 
     def ahead(
         self,
-        rows: Iterable[dict[str, Any]],
-        refs_of: Callable[[dict[str, Any]], Sequence[str]],
+        tables: Iterable[pa.Table],
+        refs_in: Callable[[pa.Table], Iterable[str]],
         at_most: int | None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[pa.Table]:
         """The same rows; images that are quicker to read together are read before. See `readers.ahead`."""
-        return self._ahead.rows(rows, refs_of, at_most, self._stamp_early)
+        return self._ahead.tables(tables, refs_in, at_most, self._stamp_early)
 
     def _stamp_early(self, ref: str) -> None:
         file = self._inputs.images.file_of(ref)

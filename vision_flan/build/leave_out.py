@@ -31,7 +31,8 @@ from vision_flan.dataset.attribution import attribution_path, read_attribution, 
 from vision_flan.dataset.contents import contents_of
 from vision_flan.dataset.drop_list import Drop, DropList, read_list, write_list
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
-from vision_flan.dataset.shards import ROW_GROUP_ROWS, SCHEMA, ShardFacts, ShardWriter
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
+from vision_flan.dataset.shards import SCHEMA, ShardFacts, ShardWriter
 from vision_flan.errors import Location, VflanError
 from vision_flan.report import Reporter
 

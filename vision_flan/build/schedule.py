@@ -67,7 +67,7 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     wanted = min(candidates.count, quota or candidates.count)
     if blocks <= 1:
         return Layout(blocks, 0.0, 1, 0.0, blocks)
-    size, seconds = maker.probe(candidates.block(0, PROBED))
+    size, seconds = maker.probe(candidates.table(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
     return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))

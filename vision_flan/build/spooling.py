@@ -60,12 +60,10 @@ class Copier:
         """Records by file."""
         wanted: dict[str, array[int]] = {}
         for table in tables:
-            used = [name for name in table.column_names if name in self._maker.reads]
-            for row in table.select(used).to_pylist():
-                for ref in self._maker.references(row):
-                    found = self._images.record_of(ref)
-                    if found is not None:
-                        wanted.setdefault(found[0], array("q")).append(found[1])
+            for ref in self._maker.references_in(table):
+                found = self._images.record_of(ref)
+                if found is not None:
+                    wanted.setdefault(found[0], array("q")).append(found[1])
         return wanted
 
     def _source(self, name: str, rows: array[int]) -> Source:

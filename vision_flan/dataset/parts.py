@@ -17,8 +17,9 @@ import xxhash
 
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.hashed_file import HELD, HashedFile
-from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, record_batch
-from vision_flan.instances.maker import Instance
+from vision_flan.dataset.row_groups import RowGroups
+from vision_flan.dataset.shards import SCHEMA, record_batch
+from vision_flan.instances.instance import Instances
 
 
 class PartWriter:
@@ -27,8 +28,7 @@ class PartWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        self._pending: list[Instance] = []
-        self._pending_bytes = 0
+        self._groups = RowGroups[Instances](self._row_group)
         self.contents = Contents()
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class PartWriter:
     ) -> None:
         try:
             if kind is None:
-                self._flush()
+                self._groups.end()
                 self._writer.close()
                 self._sink.flush()
         finally:
@@ -52,24 +52,19 @@ class PartWriter:
         if kind is None:
             self._temporary.replace(self._path)
 
-    def add(self, instance: Instance) -> None:
-        """Append one row."""
-        self._pending.append(instance)
-        self._pending_bytes += len(instance.image)
-        if len(self._pending) >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+    def add(self, instances: Instances) -> None:
+        """Append rows."""
+        self._groups.add(instances, list(map(len, instances.images)))
 
     @property
     def checksum(self) -> str:
         """XXH3 of the closed file; it guards against a power cut, not against people."""
         return self._file.hexdigest()
 
-    def _flush(self) -> None:
-        if self._pending:
-            batch = record_batch(self._pending)
-            self.contents.add(batch)
-            self._writer.write_batch(batch)
-            self._pending, self._pending_bytes = [], 0
+    def _row_group(self, pieces: list[Instances]) -> None:
+        batch = record_batch(Instances.joined(pieces))
+        self.contents.add(batch)
+        self._writer.write_batch(batch)
 
 
 def part_checksum(path: Path) -> str:
