@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +69,64 @@ class Joining:
             facts_file(self._folder, part.span.first, part=True).unlink(missing_ok=True)
             part_file(self._folder, part.span).unlink(missing_ok=True)
         self._made = made
+
+
+class Runs:
+    """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
+
+    Args:
+        joining: makes the shards of a run in this process; None: in a worker.
+        join: starts a unit that makes them in a worker.
+        at_once: runs that may be joined at one time.
+    """
+
+    def __init__(
+        self,
+        joining: Callable[[Span], Joining] | None,
+        join: Callable[[Span, Sequence[Made]], Callable[[], Made]],
+        at_once: int,
+    ) -> None:
+        self._joining, self._join, self._at_once = joining, join, at_once
+        self._done: list[Callable[[], Made]] = []
+        self._parts: list[Made] = []
+        self._open: Joining | None = None
+        self._ended: deque[Joining] = deque()
+
+    def add(self, made: Made) -> None:
+        """A run that was made in one piece."""
+        self._done.append(lambda: made)
+
+    def add_part(self, part: Made, run: Span) -> None:
+        """The next part of a run."""
+        if self._joining is None:
+            self._parts.append(part)
+            return
+        if self._open is None:
+            self._open = self._joining(run)
+        self._open.add(part)
+
+    def end(self, run: Span) -> None:
+        """A run has all parts it will have, if it was made in parts at all."""
+        if self._parts:
+            self._done.append(self._join(run, self._parts))
+            self._parts = []
+        if self._open is not None:
+            self._open.end()
+            self._done.append(self._open.made)
+            self._ended.append(self._open)
+            self._open = None
+        while len(self._ended) >= self._at_once:
+            self._ended.popleft().made()
+
+    def all(self) -> list[Made]:
+        """Wait for those that are being joined."""
+        return [made() for made in self._done]
+
+    def close(self) -> None:
+        """Give up the runs that are not finished."""
+        for joining in (self._open, *self._ended):
+            if joining is not None:
+                joining.close()
 
 
 def _joined(span: Span, shards: tuple[ShardFacts, ...], parts: Sequence[Made]) -> Made:

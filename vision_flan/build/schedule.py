@@ -10,7 +10,7 @@ they come: between two blocks, or, of many jobs, in threads of this process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
@@ -18,11 +18,18 @@ from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
 from vision_flan.build.inputs import Seen, first_change
 from vision_flan.build.job import Build
-from vision_flan.build.joining import Joining
+from vision_flan.build.joining import Joining, Runs
 from vision_flan.build.parsed import job_of, making_of
-from vision_flan.build.spooling import Spooling
+from vision_flan.build.spooling import Piece, Spooling
 from vision_flan.build.tables import BlockTables, packed
-from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
+from vision_flan.build.worker import (
+    StoredPools,
+    changed_among,
+    copy_images,
+    join_parts,
+    make_part,
+    make_shards,
+)
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
 
@@ -88,64 +95,6 @@ class _Item:
         return not self.unit.future.done()
 
 
-class _Runs:
-    """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
-
-    Args:
-        joining: makes the shards of a run in this process; None: in a worker.
-        join: starts a unit that makes them in a worker.
-        at_once: runs that may be joined at one time.
-    """
-
-    def __init__(
-        self,
-        joining: Callable[[Span], Joining] | None,
-        join: Callable[[Span, Sequence[Made]], Callable[[], Made]],
-        at_once: int,
-    ) -> None:
-        self._joining, self._join, self._at_once = joining, join, at_once
-        self._done: list[Callable[[], Made]] = []
-        self._parts: list[Made] = []
-        self._open: Joining | None = None
-        self._ended: deque[Joining] = deque()
-
-    def add(self, made: Made) -> None:
-        """A run that was made in one piece."""
-        self._done.append(lambda: made)
-
-    def add_part(self, part: Made, run: Span) -> None:
-        """The next part of a run."""
-        if self._joining is None:
-            self._parts.append(part)
-            return
-        if self._open is None:
-            self._open = self._joining(run)
-        self._open.add(part)
-
-    def end(self, run: Span) -> None:
-        """A run has all parts it will have, if it was made in parts at all."""
-        if self._parts:
-            self._done.append(self._join(run, self._parts))
-            self._parts = []
-        if self._open is not None:
-            self._open.end()
-            self._done.append(self._open.made)
-            self._ended.append(self._open)
-            self._open = None
-        while len(self._ended) >= self._at_once:
-            self._ended.popleft().made()
-
-    def all(self) -> list[Made]:
-        """Wait for those that are being joined."""
-        return [made() for made in self._done]
-
-    def close(self) -> None:
-        """Give up the runs that are not finished."""
-        for joining in (self._open, *self._ended):
-            if joining is not None:
-                joining.close()
-
-
 class Schedule:
     """Makes the blocks of a task in selection order until the quota is full.
 
@@ -171,17 +120,23 @@ class Schedule:
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
         joins_at_once = 1 + self._jobs // _MAKING_TO_JOINING
-        self._runs = _Runs(self._joining if self._relayed else None, self._join, joins_at_once)
+        self._runs = Runs(self._joining if self._relayed else None, self._join, joins_at_once)
         if not self._all_here:
             StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
+        self._copier = self._maker.copier()
+        layout, copiers = self._layout, 1 if self._all_here else self._jobs
         self._spooling = Spooling(
-            self._maker.copier(), self._tables.of, self._may_have, self._layout.blocks, self._layout.each
+            self._copier, self._tables.of, self._may_have, self._copy, copiers, layout.blocks, layout.each
         )
         if self._spooling.active:
             build.report.stage(f"copying images of {self._task}")
-            self._spooling.reach(1, self._quota)
+            try:
+                self._spooling.reach(1, self._quota)
+            except BaseException:
+                self._end()
+                raise
 
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
@@ -189,9 +144,7 @@ class Schedule:
         try:
             return self._collect()
         finally:
-            self._runs.close()
-            self._flight.cancel()
-            self._spooling.close()
+            self._end()
 
     def first_change(self, seen: Seen) -> str | None:
         """The first of the image files that has changed since it was looked up. If there are many, all jobs
@@ -285,6 +238,31 @@ class Schedule:
         self._spooling.reach(self._next, left)
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
+
+    def _end(self) -> None:
+        """Start nothing more, and leave no copy of an image."""
+        self._runs.close()
+        self._flight.cancel()
+        self._spooling.close()
+
+    def _copy(self, pieces: Sequence[Piece]) -> None:
+        """Copy pieces of a pass, in all jobs of this task."""
+        left, started = deque(pieces), deque[Unit[None]]()
+        while left or started:
+            while left and self._takes_more(started):
+                piece = left.popleft()
+                name = f"the copy of images of {self._task}"
+                started.append(self._flight.start(name, copy_images, self._job, piece))
+            if left and (self._all_here or self._engine.helped):
+                self._copier.copy(left.popleft())
+            else:
+                self._flight.take(started.popleft())
+
+    def _takes_more(self, started: Collection[Unit[None]]) -> bool:
+        """Whether workers can begin on more pieces soon."""
+        if self._all_here or (self._engine.helped and not self._engine.started):
+            return False
+        return sum(not unit.future.done() for unit in started) <= self._engine.workers
 
     def _may_have(self, block: int) -> bool:
         return self._maker.may_have(block, block - block % self._layout.run)

@@ -24,6 +24,7 @@ from vision_flan.build.job import Options
 from vision_flan.build.joining import Joining
 from vision_flan.build.locks import machine_errors
 from vision_flan.build.processes import report_of
+from vision_flan.build.spooling import Piece
 from vision_flan.build.tables import unpacked
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
@@ -131,6 +132,12 @@ def join_parts(job: Job, span: Span, parts: Sequence[Made]) -> Made:
             run.add(part)
         run.end()
         return run.made()
+
+
+def copy_images(job: Job, piece: Piece) -> None:
+    """`Copier.copy` in a worker. Raises MachineError."""
+    with machine_errors(job.out):
+        _maker(job).copier().copy(piece)
 
 
 def changed_among(job: Job, seen: Seen) -> str | None:
