@@ -33,8 +33,8 @@ STEPS: dict[str, list[tuple[Any, str]]] = {
     "rows from DuckDB to Python": [(Candidates, "table")],
     "Arrow": [(shards, "record_batch")],
     "distinct images, tokens": [(Contents, "add")],
-    "Parquet": [(shards._Shard, "write"), (shards._Shard, "close")],
-    "SHA-256 and kernel write": [(hashed_file.HashedFile, "write")],
+    "Parquet and kernel write": [(shards._Shard, "write"), (shards._Shard, "close")],
+    "SHA-256": [(hashed_file.HashedFile, "_hash")],
     "size and time looked up again": [(schedule.Schedule, "first_change")],
     "blocks, stamps, progress": [(schedule.Schedule, "run")],
 }

@@ -441,7 +441,7 @@ class TestInterruption:
             text=True,
         )
         assert full.returncode == 5, full.stderr
-        assert "cannot write" in full.stderr and "Traceback" not in full.stderr
+        assert "cannot write: File too large" in full.stderr and "Traceback" not in full.stderr
         assert not (toy.out / "toy_color").exists()
         assert toy.compile().manifest.rows == 12
 

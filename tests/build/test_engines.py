@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 
 from tests.toy import Toy
-from vision_flan.build import schedule
+from vision_flan.build import looked_up, schedule
 from vision_flan.build.blocks import BlockMaker, Made, Span, Tables
 from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
-from vision_flan.build.inputs import Seen
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.schedule import Schedule
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
@@ -237,11 +237,12 @@ class TestTroubleInTheMiddle:
         """Do something to the image that is looked at last, when all are read; each job looks at some."""
         look = Schedule.first_change
 
-        def late(made: Schedule, seen: Seen) -> str | None:
-            before(made, list(seen.stamps)[-1])
-            return look(made, seen)
+        def late(made: Schedule, images: LookedUp) -> str | None:
+            assert images.pieces > 100
+            before(made, [path for seen in images for path in seen.stamps][-1])
+            return look(made, images)
 
-        monkeypatch.setattr(schedule, "SHARED_LOOKS", 1)
+        monkeypatch.setattr(looked_up, "PIECE", 10)
         monkeypatch.setattr(Schedule, "first_change", late)
 
     def test_a_worker_too_sees_that_an_image_has_changed(

@@ -41,7 +41,7 @@ def test_the_facts_are_those_of_the_file(tmp_path: Path) -> None:
 def test_a_checksum_is_that_of_the_file_in_whatever_thread_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
 ) -> None:
-    monkeypatch.setattr(hashed_file, "_WORTH_A_THREAD", 5_000)  # pages of images, not the other pieces
+    monkeypatch.setattr(hashed_file, "_WORTH_A_CALL", 400_000)  # in several calls
     with ShardWriter(tmp_path, "a", behind=behind) as writer:
         for i in range(350):
             writer.add(Instances.of([instance(i, b"x" * 3_000)]))

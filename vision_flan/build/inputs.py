@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -30,8 +29,8 @@ _LISTING = "\0listing "
 #: A text as JSON.
 _quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
-#: Paths that are written to a checksum at a time.
-_AT_ONCE = 10_000
+#: Stamps of what no file is behind.
+NOT_THERE = frozenset({"", _REFUSED})
 
 
 @dataclass
@@ -165,6 +164,12 @@ def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str
     return None
 
 
+def first_change_among(raw: RawDataset, pieces: Iterable[Seen], *, checksums: bool = False) -> str | None:
+    """The same of many files, a piece at a time."""
+    found = (first_change(raw, seen, checksums=checksums) for seen in pieces)
+    return next((path for path in found if path is not None), None)
+
+
 def annotation_files(sources: TaskSources, raw: RawDataset) -> Seen:
     """The files that a task's tables are read from; for tables of file names, only the names."""
     seen = Seen()
@@ -207,12 +212,13 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
         paths = [path for path, _ in raw.list(pattern)]
         if len(paths) > LISTED_FILES:
             sizes = {path: size_of(seen.stamps.get(path, "")) for path in paths}
-            total = sum(sizes.values())
+            total, digest_of_sizes = sum(sizes.values()), SizesDigest()
+            digest_of_sizes.add(sorted(sizes.items()))
             found[pattern] = {
                 "path": pattern,
                 "files": len(paths),
                 "bytes": total,
-                "sha256": _digest(sorted(sizes.items())),
+                "sha256": digest_of_sizes.finish(),
             }
             continue
         for path in paths:
@@ -224,14 +230,6 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
                 "archive": file.archive,
             }
     return tuple(found[key] for key in sorted(found))
-
-
-def image_files(seen: Seen) -> dict[str, Any]:
-    """Image files for the manifest: how many there are and how many are missing, and a checksum of paths and
-    sizes. No times, which differ between machines."""
-    there = sorted(path for path, was in seen.stamps.items() if was not in ("", _REFUSED))
-    sizes = ((path, seen.stamps[path].partition(" ")[0]) for path in there)
-    return {"files": len(there), "missing": len(seen.stamps) - len(there), "sha256": _digest(sizes)}
 
 
 def check_unchanged(
@@ -283,12 +281,21 @@ def size_of(text: str) -> int:
     return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0
 
 
-def _digest(sizes: Iterable[tuple[str, int | str]]) -> str:
-    """Checksum of paths and sizes, sorted: of the JSON list of [path, size], made a part at a time."""
-    digest, rest, between = hashlib.sha256(b"["), iter(sizes), ""
-    while some := list(islice(rest, _AT_ONCE)):
-        listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in some])
-        digest.update(f"{between}{listed}".encode())
-        between = ", "
-    digest.update(b"]")
-    return digest.hexdigest()
+class SizesDigest:
+    """Checksum of paths and sizes, which come sorted: of the JSON list of [path, size]."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256(b"[")
+        self._between = ""
+
+    def add(self, sizes: Sequence[tuple[str, int | str]]) -> None:
+        """The next files."""
+        if sizes:
+            listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in sizes])
+            self._digest.update(f"{self._between}{listed}".encode())
+            self._between = ", "
+
+    def finish(self) -> str:
+        """The checksum, in hex."""
+        self._digest.update(b"]")
+        return self._digest.hexdigest()

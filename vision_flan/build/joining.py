@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vision_flan.build.blocks import Made, Span, facts_file, part_file
 from vision_flan.build.inputs import Seen
+from vision_flan.build.looked_up import Gathering
 from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
@@ -77,6 +78,7 @@ class Runs:
     Args:
         joining: makes the shards of a run in this process; None: in a worker.
         join: starts a unit that makes them in a worker.
+        gathering: gets the files that the runs looked up.
         at_once: runs that may be joined at one time.
     """
 
@@ -84,17 +86,20 @@ class Runs:
         self,
         joining: Callable[[Span], Joining] | None,
         join: Callable[[Span, Sequence[Made]], Callable[[], Made]],
+        gathering: Gathering,
         at_once: int,
     ) -> None:
         self._joining, self._join, self._at_once = joining, join, at_once
-        self._done: list[Callable[[], Made]] = []
+        self._gathering = gathering
+        self._made: list[Made] = []
+        self._ended: deque[tuple[Callable[[], Made], Joining | None]] = deque()
         self._parts: list[Made] = []
         self._open: Joining | None = None
-        self._ended: deque[Joining] = deque()
 
     def add(self, made: Made) -> None:
         """A run that was made in one piece."""
-        self._done.append(lambda: made)
+        self._ended.append((lambda: made, None))
+        self._take(self._at_once)
 
     def add_part(self, part: Made, run: Span) -> None:
         """The next part of a run."""
@@ -108,23 +113,29 @@ class Runs:
     def end(self, run: Span) -> None:
         """A run has all parts it will have, if it was made in parts at all."""
         if self._parts:
-            self._done.append(self._join(run, self._parts))
+            self._ended.append((self._join(run, self._parts), None))
             self._parts = []
         if self._open is not None:
             self._open.end()
-            self._done.append(self._open.made)
-            self._ended.append(self._open)
+            self._ended.append((self._open.made, self._open))
             self._open = None
-        while len(self._ended) >= self._at_once:
-            self._ended.popleft().made()
+        self._take(self._at_once)
 
     def all(self) -> list[Made]:
         """Wait for those that are being joined."""
-        return [made() for made in self._done]
+        self._take(1)
+        return self._made
+
+    def _take(self, at_once: int) -> None:
+        """Wait for the oldest until fewer are being joined. Files of all runs would not fit in memory."""
+        while len(self._ended) >= at_once:
+            made = self._ended.popleft()[0]()
+            self._gathering.add(made.seen)
+            self._made.append(made)
 
     def close(self) -> None:
         """Give up the runs that are not finished."""
-        for joining in (self._open, *self._ended):
+        for joining in (self._open, *(joining for _, joining in self._ended)):
             if joining is not None:
                 joining.close()
 

@@ -25,6 +25,7 @@ from vision_flan.build.inputs import Seen
 from vision_flan.build.install import finished_shards, install, refresh_readme
 from vision_flan.build.job import Build
 from vision_flan.build.locks import machine_errors, task_lock
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.work import COMPLETE, installed_record, reset, tidy
 from vision_flan.columns import IMAGE, TEXT_COLUMNS, TURNS
 from vision_flan.dataset.attribution import attribution_path, read_attribution, write_attribution
@@ -74,7 +75,7 @@ def drop_installed(
         manifest = replace(
             manifest, drop_list=complete.facts(), attribution=_credits(out, manifest, complete)
         )
-        record = BuildRecord.read(installed_record(out, task)) or BuildRecord({}, Seen(), Seen(), "")
+        record = BuildRecord.read(installed_record(out, task)) or BuildRecord({}, Seen(), LookedUp(), "")
         recipe = {**record.recipe, "drop_list": complete.facts()}
         replaced = tuple(shard.path for shard in before.shards)
         record = replace(record, recipe=recipe, manifest=manifest.to_json(), replaces=replaced, shards={})

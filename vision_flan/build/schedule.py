@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
-from vision_flan.build.inputs import Seen, first_change
+from vision_flan.build.inputs import first_change_among
 from vision_flan.build.job import Build
 from vision_flan.build.joining import Joining, Runs
+from vision_flan.build.looked_up import Gathering, LookedUp
 from vision_flan.build.parsed import job_of, making_of
 from vision_flan.build.spooling import Piece, Spooling
 from vision_flan.build.tables import BlockTables, packed
@@ -39,8 +40,6 @@ PROBED = 16
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
 WORTH_STARTING = 0.5
-#: Files that are looked at again by one job before another helps.
-SHARED_LOOKS = 2_000
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
@@ -72,6 +71,7 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     """The layout of a task, by its first candidates: a run is to give half of the largest shard."""
     blocks = -(-candidates.count // BLOCK_ROWS)
     wanted = min(candidates.count, quota or candidates.count)
+    candidates.expect(wanted)
     if blocks <= 1:
         return Layout(blocks, 0.0, 1, 0.0, blocks)
     size, seconds = maker.probe(candidates.table(0, PROBED))
@@ -100,9 +100,10 @@ class Schedule:
 
     Args:
         engine: where they are made if that is worth it.
+        gathering: gets the files that they looked up.
     """
 
-    def __init__(self, build: Build, candidates: Candidates, engine: Engine) -> None:
+    def __init__(self, build: Build, candidates: Candidates, engine: Engine, gathering: Gathering) -> None:
         self._task = build.task.id
         self._candidates = candidates
         self._tables = BlockTables(candidates)
@@ -119,8 +120,8 @@ class Schedule:
         self._job = job_of(build, making)
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
-        joins_at_once = 1 + self._jobs // _MAKING_TO_JOINING
-        self._runs = Runs(self._joining if self._relayed else None, self._join, joins_at_once)
+        joining, to_joining = (self._joining, _MAKING_TO_JOINING) if self._relayed else (None, 1)
+        self._runs = Runs(joining, self._join, gathering, 1 + self._jobs // to_joining)
         if not self._all_here:
             StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
@@ -146,22 +147,17 @@ class Schedule:
         finally:
             self._end()
 
-    def first_change(self, seen: Seen) -> str | None:
+    def first_change(self, images: LookedUp) -> str | None:
         """The first of the image files that has changed since it was looked up. If there are many, all jobs
         of this machine look; another's may see a shared disk as it was a moment ago.
 
         Raises:
             BadRawError, MachineError: as `RawDataset.stamp`.
         """
-        jobs = 1 if self._all_here or not self._relayed else self._jobs
-        each = max(-(-len(seen.stamps) // jobs), SHARED_LOOKS)
-        if each >= len(seen.stamps):
-            return first_change(self._raw, seen)
-        stamps = list(seen.stamps.items())
-        parts = [Seen(dict(stamps[at : at + each])) for at in range(0, len(stamps), each)]
-        name = f"the second look at the images of {self._task}"
-        others = [self._flight.start(name, changed_among, self._job, part) for part in parts[1:]]
-        here = first_change(self._raw, parts[0]) if parts else None
+        jobs = min(1 if self._all_here or not self._relayed else self._jobs, max(images.pieces, 1))
+        name, job = f"the second look at the images of {self._task}", self._job
+        others = [self._flight.start(name, changed_among, job, images, at, jobs) for at in range(1, jobs)]
+        here = first_change_among(self._raw, images.share(0, jobs))
         found = [here, *map(self._flight.take, others)]
         return next(filter(None, found), None)
 

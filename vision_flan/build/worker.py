@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.facts import BLOCKS, POOLS, SPOOLS
-from vision_flan.build.inputs import ImageInputs, Seen, first_change
+from vision_flan.build.inputs import ImageInputs, first_change_among
 from vision_flan.build.job import Options
 from vision_flan.build.joining import Joining
 from vision_flan.build.locks import machine_errors
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.processes import report_of
 from vision_flan.build.spooling import Piece
 from vision_flan.build.tables import unpacked
@@ -140,11 +141,11 @@ def copy_images(job: Job, piece: Piece) -> None:
         _maker(job).copier().copy(piece)
 
 
-def changed_among(job: Job, seen: Seen) -> str | None:
-    """`first_change` in a worker. Raises what `RawDataset.stamp` raises."""
+def changed_among(job: Job, images: LookedUp, which: int, of: int) -> str | None:
+    """`first_change_among` a share of the images, in a worker. Raises what `RawDataset.stamp` raises."""
     with machine_errors(job.out):
         _maker(job)
-        return first_change(_open[job.run][0], seen)
+        return first_change_among(_open[job.run][0], images.share(which, of))
 
 
 _open: OrderedDict[str, tuple[RawDataset, BlockMaker]] = OrderedDict()

@@ -18,7 +18,7 @@ import click
 from vision_flan import __version__
 from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
-from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.errors import ExitCode, Location, MachineError, VflanError, system_words
 from vision_flan.faults import explained
 from vision_flan.guard import EndedError, run_guarded
 from vision_flan.limits import COMPILING, TRANSFERRING
@@ -235,9 +235,9 @@ def _refused(error: OSError, as_json: bool) -> int:
         return _reader_gone()
     if isinstance(error.filename, str | bytes):
         where = Location(os.fsdecode(error.filename))
-        return _failed(MachineError(error.strerror or str(error), where=where), as_json)
+        return _failed(MachineError(system_words(error), where=where), as_json)
     _discard(err=False)
-    return _failed(MachineError(f"cannot write: {error.strerror or error}"), as_json=False)
+    return _failed(MachineError(f"cannot write: {system_words(error)}"), as_json=False)
 
 
 def _flush() -> None:

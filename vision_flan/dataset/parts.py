@@ -7,7 +7,6 @@ memory. They exist in the work folder only.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from vision_flan.dataset.contents import Contents
-from vision_flan.dataset.hashed_file import HELD, HashedFile
+from vision_flan.dataset.hashed_file import HashedFile
 from vision_flan.dataset.row_groups import RowGroups
 from vision_flan.dataset.shards import SCHEMA, record_batch
 from vision_flan.instances.instance import Instances
@@ -33,8 +32,7 @@ class PartWriter:
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._file, "w"), HELD)
-        self._writer = pa.ipc.new_file(self._sink, SCHEMA)
+        self._writer = pa.ipc.new_file(self._file.sink, SCHEMA)
         return self
 
     def __exit__(
@@ -44,10 +42,8 @@ class PartWriter:
             if kind is None:
                 self._groups.end()
                 self._writer.close()
-                self._sink.flush()
+                self._file.finish()
         finally:
-            with suppress(Exception):  # of a part that is given up; a whole one has nothing left to write
-                self._sink.close()
             self._file.close()
         if kind is None:
             self._temporary.replace(self._path)
@@ -65,6 +61,7 @@ class PartWriter:
         batch = record_batch(Instances.joined(pieces))
         self.contents.add(batch)
         self._writer.write_batch(batch)
+        self._file.hash_written()
 
 
 def part_checksum(path: Path) -> str:

@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,7 +37,7 @@ from vision_flan.columns import (
 )
 from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
-from vision_flan.dataset.hashed_file import HELD, HashedFile
+from vision_flan.dataset.hashed_file import HashedFile
 from vision_flan.dataset.row_groups import ROW_GROUP_ROWS, RowGroups
 from vision_flan.instances.instance import Instances
 
@@ -76,9 +75,8 @@ class _Shard:
         self.rows = 0
         self._contents = contents
         self.file = HashedFile(path, hashlib.sha256(), beside)
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), HELD)
         self._writer = pq.ParquetWriter(
-            self._sink,
+            self.file.sink,
             SCHEMA,
             compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
@@ -92,6 +90,7 @@ class _Shard:
         if self._contents is not None:
             self._contents.add(batch)
         self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+        self.file.hash_written()
         self.rows += batch.num_rows
 
     def close(self, *, whole: bool) -> None:
@@ -99,17 +98,15 @@ class _Shard:
         try:
             if whole:
                 self._writer.close()
-                self._sink.flush()
+                self.file.finish()
         finally:
             self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
-            with suppress(Exception):  # of a file that is given up; a whole one has nothing left to write
-                self._sink.close()
             self.file.close()
 
     @property
     def size(self) -> int:
         """Bytes so far, those that wait included."""
-        return int(self._sink.tell())
+        return int(self.file.sink.tell())
 
     def facts(self, name: str) -> ShardFacts:
         """Rows, size and checksum, with the final name."""

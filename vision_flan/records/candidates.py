@@ -26,10 +26,6 @@ def machine_errors() -> Iterator[None]:
         raise machine_error(error) from error
 
 
-#: Rows that are sorted before the first is read, at most: that takes a tenth of a second.
-_AT_ONCE = 200_000
-
-
 class Candidates:
     """Rows in selection order: by MD5 of seed and key, whatever the order in the files.
 
@@ -59,9 +55,9 @@ class Candidates:
         self._sorted = self._expected = 0
         self._has_order = False
 
-    def expect(self, rows: int | None) -> None:
-        """So many first rows will be asked for, None: all. To sort them at once is cheaper than twice."""
-        self._expected = min(self.count if rows is None else rows, _AT_ONCE)
+    def expect(self, rows: int) -> None:
+        """So many rows will be asked for if none is dropped: they are put in order at once."""
+        self._expected = rows
 
     def block(self, start: int, rows: int) -> list[dict[str, Any]]:
         """Rows [start, start + rows) of the selection order, as dicts; `_key` is upstream's key."""

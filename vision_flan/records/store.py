@@ -23,6 +23,7 @@ from vision_flan.limits import Step, current, current_step
 from vision_flan.records.candidates import Candidates, machine_errors
 from vision_flan.records.memory import memory_limit, spilling_limit
 from vision_flan.records.parse import sql_error
+from vision_flan.records.sorted_names import SortedNames
 from vision_flan.records.sql import check_key, check_tables
 
 #: Characters of an example: a record may be long.
@@ -163,6 +164,10 @@ class RecordStore:
         check_tables(sql, place, self._tables)
         self._run(f'CREATE VIEW "{name}" AS {sql}', place)
         self._tables.add(name)
+
+    def names(self) -> SortedNames:
+        """A table of the names of files."""
+        return SortedNames(self._con)
 
     def describe(self, sql: str, place: Location) -> dict[str, str]:
         """Columns and SQL types of a SELECT, without running it.

@@ -250,7 +250,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
         f"raw files of {dataset.title} are missing: {', '.join(missing)}\n"
         + how_to_get(dataset, wanted or dataset.files),
         where=Location(raw.root),
-        hint=next_step(dataset),
+        hint=next_step(dataset, raw.root),
     )
 
 
