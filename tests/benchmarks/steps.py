@@ -29,7 +29,7 @@ from vision_flan.records.candidates import Candidates
 STEPS: dict[str, list[tuple[Any, str]]] = {
     "read, with size and time": [(ImageStore, "read_stamped")],
     "header check": [(maker, "check_image")],
-    "text and the row itself": [(maker.InstanceMaker, "_together"), (maker.InstanceMaker, "_instances")],
+    "text and the row itself": [(maker.InstanceMaker, "_render"), (maker.InstanceMaker, "_instances")],
     "rows from DuckDB to Python": [(Candidates, "table")],
     "Arrow": [(shards, "record_batch")],
     "distinct images, tokens": [(Contents, "add")],

@@ -41,6 +41,7 @@ TASKS = {
     "an input after the instruction": PLAIN + "input: '{{ caption }}: {{ color }}'\n",
     "an input first": PLAIN + "input: caption\nfirst: input\n",
     "labels": PLAIN + "input: \"{{ color | label('colors') }}\"\n",
+    "a template that fails": PLAIN.replace("target: caption", "target: '{{ 6 // n }}'"),
     "two images": PLAIN.replace("images/{{ name }}", "['{{ color }}', 'images/{{ name }}']"),
     "options": PLAIN.replace("target: caption", "target: \"{{ color | label('colors') }}\"").replace(
         "free_text", "options"
@@ -146,17 +147,33 @@ def test_each_task_of_this_test_makes_instances(made: dict[str, InstanceMaker]) 
         assert (len(instances), dropped, errors) == (3, [], []), one.task
 
 
-def test_the_error_is_that_of_the_first_row_and_what_comes_before_is_made(
+def test_the_error_is_that_of_the_first_row_after_what_comes_before_it(
     made: dict[str, InstanceMaker],
 ) -> None:
-    rows = [{"_key": str(i), "name": "r.png", "caption": "fine", "box": []} for i in range(5)]
-    table = pa.Table.from_pylist(rows, schema=TABLE).drop_columns("color")
+    rows = [{"_key": str(i), "name": f"{'rg'[i % 2]}.png", "n": 1 - i // 3} for i in range(5)]
     asked: list[str] = []
 
     def counted(ref: str) -> bytes:
         asked.append(ref)
         return read(ref)
 
-    with pytest.raises(SpecError, match="'color' is undefined"):
-        list(made["an input after the instruction"].make_all(table, counted, full_check=False))
-    assert asked == []
+    coming = made["a template that fails"].make_all(
+        pa.Table.from_pylist(rows, schema=TABLE), counted, full_check=False
+    )
+    assert [next(coming).one(0).image_path for _ in range(3)] == [
+        "images/r.png",
+        "images/g.png",
+        "images/r.png",
+    ]
+    with pytest.raises(SpecError, match="by zero"):
+        next(coming)
+    assert asked == ["images/r.png", "images/g.png", "images/r.png"]
+
+
+def test_a_single_row_is_made_however_large_its_image_is(
+    made: dict[str, InstanceMaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maker, "GROUP_BYTES", 1)
+    row = {"_key": "k", "name": "r.png", "caption": "A square."}
+    instance = made["texts alone"].make(row, read, full_check=False)
+    assert isinstance(instance, Instance) and instance.image == square("r")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,8 @@ __all__ = ["GROUP_ROWS", "Dropped", "Instance", "InstanceMaker", "Instances", "T
 
 #: Rows that are best made together, and bytes of images with which they are handed on at the latest.
 GROUP_ROWS, GROUP_BYTES = 100, 64 * 2**20
+#: Rows of a group whose images are all read before their texts are made.
+_IMAGES_FIRST = 10
 
 #: Random stream of the options; no derived field can have this name (it starts with a space).
 _OPTIONS_DRAW = " options"
@@ -119,7 +122,7 @@ class InstanceMaker:
     def make(self, row: Row, read: Read, *, full_check: bool) -> Instance | Dropped:
         """`make_all` of a single row, to which derived fields are added. Raises the same errors."""
         with _explaining():
-            (made,) = self._made(Rows.one(row), read, full_check)
+            made = next(self._made(Rows.one(row), read, full_check))
         return made.one(0) if made.rows else made.dropped[0][1]
 
     def make_all(self, table: pa.Table, read: Read, *, full_check: bool) -> Iterator[Instances]:
@@ -137,36 +140,31 @@ class InstanceMaker:
             BadRawError: the fault is not one of a single image: a link out of the folder, an encrypted
                 archive. A missing or damaged file only drops the candidate.
         """
+        at_once = _IMAGES_FIRST if self._image_first else GROUP_ROWS
         with _explaining():
-            together = None if self._image_first else self._together(table)
-            if together is not None:
-                yield from self._with_images(together, self._images(together, read, full_check))
-                return
-            for at in range(table.num_rows):
-                yield from self._made(Rows.of(table.slice(at, 1)), read, full_check)
-
-    def _together(self, table: pa.Table) -> Rows | None:
-        """Rendered rows; None if there is an error: it is to be that of the first such row, made alone."""
-        rows = Rows.of(table)
-        try:
-            self._render(rows)
-            self._refer(rows)
-        except Exception:
-            return None
-        return rows
+            for at in range(0, table.num_rows, at_once):
+                group = table.slice(at, at_once)
+                try:
+                    made = self._made(Rows.of(group), read, full_check)
+                except Exception:  # it is to be that of the first such row, after what comes before it
+                    alone = (Rows.of(group.slice(row, 1)) for row in range(group.num_rows))
+                    made = chain.from_iterable(self._made(row, read, full_check) for row in alone)
+                yield from made
 
     def _made(self, rows: Rows, read: Read, full_check: bool) -> Iterator[Instances]:
-        """What comes of a single row."""
+        """Render rows; what comes of them when their images are read, if that is not done first."""
         if not self._image_first:
             self._render(rows)
             self._refer(rows)
             return self._with_images(rows, self._images(rows, read, full_check))
         self._refer(rows)
-        images = list(self._images(rows, read, full_check))
-        turns = [None if isinstance(image, Dropped) else orientation_of(image[0]) for image in images]
+        images = dict(zip(rows.places, self._images(rows, read, full_check), strict=True))
+        turns = [
+            None if isinstance(image, Dropped) else orientation_of(image[0]) for image in images.values()
+        ]
         rows.put(ORIENTATION, turns)
         self._render(rows)
-        return self._with_images(rows, images)
+        return self._with_images(rows, [images[place] for place in rows.places])
 
     def render(self, row: Row) -> Text | Dropped:
         """The text of an instance. Adds the derived fields to the row.
