@@ -15,9 +15,9 @@ PACKAGE = Path(__file__).parent.parent / "vision_flan"
 #: The data's way. A folder stands for all its modules, which import among themselves as they like,
 #: but without a circle.
 ORDER = [
-    "errors", "limits", "children", "places", "columns", "report", "guard", "versions", "spec", "raw",
-    "readers", "records", "instances", "dataset", "build", "hub", "miniatures", "review", "propose", "train",
-    "exports", "evaluate", "api", "cli",
+    "errors", "limits", "faults", "children", "places", "columns", "report", "guard", "versions", "spec",
+    "raw", "readers", "records", "instances", "dataset", "build", "hub", "miniatures", "review",
+    "propose", "train", "exports", "evaluate", "api", "cli",
 ]  # fmt: skip
 
 

@@ -7,7 +7,6 @@ thread too. So the system ends the child, by a signal that nothing here handles.
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import select
 import signal
@@ -15,11 +14,50 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 
 from vision_flan.limits import Limits, applied, apply, current
 
 _Prctl = Callable[[int, int], int]
+
+#: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
+_NO_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+#: The thread of pyarrow's allocator, which it stops where a process forks, and starts again in both.
+_ALLOCATOR = "jemalloc_bg_thd"
+
+
+def is_alone() -> bool:
+    """Whether this process has no thread that a fork would cut off; False where the system does not say."""
+    if threading.active_count() > 1:
+        return False
+    try:
+        names = [
+            (Path("/proc/self/task") / number / "comm").read_text().strip()
+            for number in os.listdir("/proc/self/task")  # noqa: PTH208 - names
+            if int(number) != os.getpid()
+        ]
+    except OSError:
+        return False
+    return set(names) <= {_ALLOCATOR}
+
+
+@contextmanager
+def without_threads() -> Iterator[None]:
+    """What is loaded meanwhile, here or in a process that is started, starts no thread."""
+    threads = os.environ.get(_NO_THREADS)
+    os.environ[_NO_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if threads is None:
+            del os.environ[_NO_THREADS]
+        else:
+            os.environ[_NO_THREADS] = threads
 
 
 def end_with_other_end(pipe: int) -> None:
@@ -70,12 +108,38 @@ def _prctl() -> _Prctl | None:
 
 
 @contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """A process that is started within never receives Ctrl-C; this one does, at the end of the block.
+
+    A terminal sends Ctrl-C to all processes of a command, and only the first one answers it. A child that
+    ignores it once it has loaded Python prints a traceback if it comes before. A resource tracker, as
+    multiprocessing needs one, is to run before: to start it takes the mask away.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Deaf(SpawnProcess):
+    def start(self) -> None:
+        resource_tracker.ensure_running()
+        with deaf_to_interrupts():
+            super().start()
+
+
+class _Spawning(SpawnContext):
+    Process = _Deaf
+
+
+@contextmanager
 def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes with the limits of this one, for functions of modules; they end with the block.
 
     They are spawned: a fork would copy the threads and locks of this process.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _Spawning()
     alive, life = context.Pipe(duplex=False)
     limits = current() if applied() else None
     with alive, life, ProcessPoolExecutor(workers, context, _begin, (alive, limits)) as executor:

@@ -22,6 +22,11 @@ def install_command(extra: str = "") -> str:
     return f'pip install "vision-flan{f"[{extra}]" if extra else ""} @ git+{REPOSITORY}"'
 
 
+def system_words(error: OSError) -> str:
+    """What the system says of an error; Arrow puts its own words around that."""
+    return os.strerror(error.errno) if error.errno else error.strerror or str(error)
+
+
 #: What steers a terminal, or turns text around, instead of being shown; and bytes that are no UTF-8.
 UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: How a line begins that GitHub's runner takes for a command, and what it takes for one anywhere.

@@ -23,21 +23,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar, cast
 
-from vision_flan.children import end_with_other_end, end_with_parent
+from vision_flan.children import deaf_to_interrupts, end_with_other_end, end_with_parent, without_threads
 from vision_flan.errors import ExitCode, Location, MachineError, VflanError
-from vision_flan.limits import (
-    COMPILING,
-    Limits,
-    Notes,
-    Step,
-    applied,
-    apply,
-    begin_worker,
-    death,
-    explained,
-    failure,
-    take_notes,
-)
+from vision_flan.faults import death, explained, failure
+from vision_flan.limits import COMPILING, Limits, Notes, Step, applied, apply, begin_worker, take_notes
 from vision_flan.report import Reporter, Silent
 
 P = ParamSpec("P")
@@ -178,13 +167,14 @@ def _interpreter() -> subprocess.Popen[bytes]:
             "there is no Python interpreter to start", hint="pass limits=None to work without limits"
         )
     modules = os.pathsep.join(path or os.curdir for path in sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-c", _START],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        env=os.environ | {"PYTHONPATH": modules},
-    )
+    with deaf_to_interrupts():  # the caller gets them, and ends this process
+        return subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=os.environ | {"PYTHONPATH": modules},
+        )
 
 
 class _Call:
@@ -249,9 +239,9 @@ def serve() -> None:
     """In the new interpreter: take one request from standard input, and answer it on standard output."""
     answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # what libraries print must not come between answers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller gets it too, and ends this process
     requests = Connection(os.dup(0), writable=False)
-    path, limits, work, arguments, named = pickle.loads(requests.recv_bytes())
+    with without_threads():  # it may start processes
+        path, limits, work, arguments, named = pickle.loads(requests.recv_bytes())
     end_with_other_end(requests.fileno())
     begin_worker(Notes(path), limits)
     told = _Told(answers)

@@ -13,7 +13,6 @@ import mmap
 import os
 import re
 import resource
-import signal
 import struct
 import threading
 import time
@@ -31,7 +30,6 @@ GIB: Final = 2**30
 _RENEW_EVERY = 5.0
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
 
 
 def _usual_memory() -> int:
@@ -51,6 +49,7 @@ class Limits:
 
     Attributes:
         memory: bytes of memory, beside files that are mapped.
+        sql_memory: bytes of them for SQL before it spills; what cannot spill is tried with a quarter.
         file: bytes of one file that is written.
         spill: bytes that SQL may spill to the disk.
         cpu: seconds of processor time for one step, of all its threads.
@@ -60,6 +59,7 @@ class Limits:
     """
 
     memory: int = _usual_memory()
+    sql_memory: int = 256 * 2**20
     file: int = 256 * GIB
     spill: int = 256 * GIB
     cpu: int = 8 * 3600
@@ -67,7 +67,7 @@ class Limits:
     sql: int = 2 * 3600
     rate: int = 1000
 
-    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "file", "spill", "rate"})
+    SIZES: ClassVar[frozenset[str]] = frozenset({"memory", "sql_memory", "file", "spill", "rate"})
 
     def changed_by(self, environment: Mapping[str, str]) -> Limits:
         """These limits with those that the environment sets.
@@ -274,8 +274,8 @@ def use(limits: Limits) -> None:
 
 
 def allow_memory(size: int) -> None:
-    """Let this process, and workers that it starts, take this much memory."""
-    limits = replace(_state.limits, memory=size)
+    """Let this process, and workers that it starts, take this much memory, and SQL a quarter of it."""
+    limits = replace(_state.limits, memory=size, sql_memory=max(size // 4, COMPILING.sql_memory))
     if _state.applied:
         apply(limits)
     else:
@@ -292,58 +292,3 @@ def _set(kind: int, most: int | None) -> None:
         resource.setrlimit(kind, (wanted, hard))
     except (OSError, ValueError):
         return  # not on this system; what the parent watches remains
-
-
-def death(code: int, step: Step | None, limits: Limits | None = None) -> VflanError:
-    """The error that says why a worker died.
-
-    Args:
-        code: its exit code, negative for a signal.
-        step: what it was working on.
-        limits: those it had.
-    """
-    limits, step = limits or current(), step or Step("starting", Location(""))
-    if code == -signal.SIGXCPU:
-        return step.too_much(f"more than {limits.cpu:,} s of processor time", "cpu")
-    if code == -signal.SIGKILL:
-        return step.too_much("the system ended the process, most likely for its memory,", "memory")
-    if -code in _CRASHES:
-        return step.too_much(f"a library crashed ({signal.Signals(-code).name})")
-    return step.too_much(f"the process ended with code {code}")
-
-
-@dataclass(frozen=True)
-class Death:
-    """Why a worker of a pool died; not `certain` if the system may have killed it for another's memory."""
-
-    error: VflanError
-    certain: bool
-
-
-def explained(error: Exception) -> Exception:
-    """An exception of this thread as one of ours, with what it was doing; ours and the system's stay."""
-    step = current_step()
-    if isinstance(error, MemoryError):
-        return out_of_memory(step)
-    if isinstance(error, VflanError | OSError) or step is None or os.environ.get("VFLAN_TRACEBACK"):
-        return error
-    return failure(error, step)
-
-
-def out_of_memory(step: Step | None) -> VflanError:
-    """The error of a process that reached its limit of memory."""
-    step = step or Step("starting", Location(""))
-    return step.too_much(f"more than {current().memory / GIB:.1f} GiB of memory", "memory")
-
-
-def failure(error: Exception, step: Step) -> VflanError:
-    """The error for an exception that nothing foresaw: a fault of ours, found by a file or a spec."""
-    kind = BadRawError if step.of_raw else SpecError
-    said = (
-        "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
-    )
-    return kind(
-        f"unexpected while {step.what}: {said[:500]}",
-        where=step.place,
-        hint="please report it, with what VFLAN_TRACEBACK=1 shows",
-    )

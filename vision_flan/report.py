@@ -60,3 +60,14 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Something a user should know."""
+
+
+class OnlyNotes(Silent):
+    """Passes on what a user should know, of work that is itself one step of a stage."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+
+    def note(self, message: str) -> None:
+        """Something a user should know."""
+        self._report.note(message)

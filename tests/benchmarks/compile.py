@@ -1,7 +1,8 @@
 """The cost of compiling, as ratios within one run: `python -m tests.benchmarks.compile`.
 
 A is the time to read every image and write its bytes to one file, one process: the limit. Against it, each in
-a process of its own: our compile with one and with two jobs, and what one would write without this package.
+a process of its own: our compile with one job, which has threads, with one job on a single core, from which
+the gain of the second core counts, and with two jobs; and what one would write without this package.
 It joins the captions of a COCO-style JSON to their images as we do, but for imagefolder, and checks nothing.
 What peers need is in no lock: `pip install webdataset mosaicml-streaming litdata` adds them.
 """
@@ -100,7 +101,9 @@ def limit(root: Path, out: Path) -> None:
                 file.write(source.read())
 
 
-def vflan(jobs: int) -> Work:
+def vflan(jobs: int, cores: int | None = None) -> Work:
+    """Our compile, on the first of the cores that this process may use, if not on all of them."""
+
     def compile_it(root: Path, out: Path) -> None:
         from vision_flan.build.compile import Options, compile_task
         from vision_flan.build.engines import EngineSpec
@@ -108,6 +111,8 @@ def vflan(jobs: int) -> Work:
         from vision_flan.report import Silent
         from vision_flan.spec.catalog import Catalog
 
+        if cores is not None:  # one job has a second thread where there is a core for it
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
         go_without_pandas()  # as the command does
         catalog = Catalog(root / "specs", root / "instructions")
         options = Options(engine=EngineSpec(jobs=jobs))
@@ -242,6 +247,7 @@ def litdata(jobs: int) -> Work:
 RUNS: dict[str, tuple[str, Work]] = {
     "limit: read and write": ("os", limit),
     "vflan, 1 job": ("os", vflan(1)),
+    "vflan, 1 job on one core": ("os", vflan(1, cores=1)),
     "vflan, 2 jobs": ("os", vflan(2)),
     "a script with pyarrow": ("pyarrow", _side_by_side(script.write, 1)),
     "a script with pyarrow, 2 processes": ("pyarrow", _side_by_side(script.write, 2)),
@@ -311,6 +317,7 @@ def measured(root: Path, name: str, one: str = _ONE) -> dict[str, float] | None:
         one: what that process does.
     """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # numpy starts no threads that nobody needs, as in the command
     command = [sys.executable, "-c", one, str(root), name]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None

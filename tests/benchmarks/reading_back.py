@@ -29,7 +29,8 @@ from PIL import Image
 
 from tests.benchmarks.compile import cpu_seconds, mosaic, vflan, webdataset, write_corpus
 from tests.benchmarks.memory import peak_gib
-from vision_flan.dataset.shards import _DICTIONARY, COMPRESSION, ROW_GROUP_ROWS
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
+from vision_flan.dataset.shards import _DICTIONARY, COMPRESSION
 
 BATCH, BUFFER, CONFIGS = 32, 1000, 187
 #: Rows of a row group, and whether there is a page index.

@@ -29,12 +29,12 @@ from vision_flan.records.candidates import Candidates
 STEPS: dict[str, list[tuple[Any, str]]] = {
     "read, with size and time": [(ImageStore, "read_stamped")],
     "header check": [(maker, "check_image")],
-    "text and the row itself": [(maker.InstanceMaker, "make")],
+    "text and the row itself": [(maker.InstanceMaker, "_render"), (maker.InstanceMaker, "_instances")],
     "rows from DuckDB to Python": [(Candidates, "table")],
     "Arrow": [(shards, "record_batch")],
     "distinct images, tokens": [(Contents, "add")],
-    "Parquet": [(shards._Shard, "write"), (shards._Shard, "close")],
-    "SHA-256 and kernel write": [(hashed_file.HashedFile, "write")],
+    "Parquet and kernel write": [(shards._Shard, "write"), (shards._Shard, "close")],
+    "SHA-256": [(hashed_file.HashedFile, "_hash")],
     "size and time looked up again": [(schedule.Schedule, "first_change")],
     "blocks, stamps, progress": [(schedule.Schedule, "run")],
 }

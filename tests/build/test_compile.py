@@ -360,7 +360,7 @@ class TestInterruption:
         monkeypatch.setattr(schedule, "LOSABLE", 0.0)
         opened: list[int] = []
         monkeypatch.setattr(
-            "vision_flan.build.blocks.batches_of",
+            "vision_flan.build.joining.batches_of",
             lambda path: (opened.append(path.stat().st_ino), batches_of(path))[1],
         )
         assert shas(toy.compile()) == shas(undisturbed)
@@ -441,7 +441,7 @@ class TestInterruption:
             text=True,
         )
         assert full.returncode == 5, full.stderr
-        assert "cannot write" in full.stderr and "Traceback" not in full.stderr
+        assert "cannot write: File too large" in full.stderr and "Traceback" not in full.stderr
         assert not (toy.out / "toy_color").exists()
         assert toy.compile().manifest.rows == 12
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from tests.toy import Toy
-from vision_flan.build import schedule
+from vision_flan.build import looked_up, schedule
 from vision_flan.build.blocks import BlockMaker, Made, Span, Tables
 from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
-from vision_flan.build.inputs import Seen
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.schedule import Schedule
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
@@ -61,10 +63,12 @@ class TestTheSameBytes:
         monkeypatch.setattr(schedule, "LOSABLE", 0.0)
         parts = large.compile(out=tmp_path / "parts", limit=limit)
         two = large.compile(out=tmp_path / "two", limit=limit, engine=EngineSpec(jobs=2))
+        six = large.compile(out=tmp_path / "six", limit=limit, engine=EngineSpec(jobs=6))
         assert len(shas(whole)) == (3 if limit is None else 2)
-        assert shas(whole) == shas(parts) == shas(two)
-        texts = [manifest_path(tmp_path / out, "toy_color").read_text() for out in ("whole", "parts", "two")]
-        assert texts[0] == texts[1] == texts[2]
+        assert shas(whole) == shas(parts) == shas(two) == shas(six)
+        outs = ("whole", "parts", "two", "six")
+        assert len({manifest_path(tmp_path / out, "toy_color").read_text() for out in outs}) == 1
+        assert parts.manifest.contents["images"] == whole.manifest.contents["images"] != 0
 
     def test_runs_in_one_piece_in_processes(
         self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +111,23 @@ class TestWorkers:
                 assert "toy_color.yaml:8" in str(caught.value)
         finally:
             large.replace("image: images/{{ nam }}", "image: images/{{ name }}")
+
+    def test_a_disk_that_fills_while_parts_are_joined_is_said_and_the_parts_are_kept(
+        self, large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(path: Path) -> Iterator[pa.RecordBatch]:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        out = tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr("vision_flan.build.joining.batches_of", full)
+            with pytest.raises(MachineError, match="No space left"):
+                large.compile(out=out, engine=EngineSpec(jobs=6))
+        assert list(out.glob(".vflan/toy_color/blocks/*.arrow"))
+        assert not (out / "toy_color").exists()
+        assert shas(large.compile(out=out, engine=EngineSpec(jobs=6))) == shas(
+            large.compile(out=tmp_path / "undisturbed")
+        )
 
     def test_progress_of_workers_arrives(self, large: Toy, tmp_path: Path) -> None:
         class Report(Silent):
@@ -216,11 +237,12 @@ class TestTroubleInTheMiddle:
         """Do something to the image that is looked at last, when all are read; each job looks at some."""
         look = Schedule.first_change
 
-        def late(made: Schedule, seen: Seen) -> str | None:
-            before(made, list(seen.stamps)[-1])
-            return look(made, seen)
+        def late(made: Schedule, images: LookedUp) -> str | None:
+            assert images.pieces > 100
+            before(made, [path for seen in images for path in seen.stamps][-1])
+            return look(made, images)
 
-        monkeypatch.setattr(schedule, "SHARED_LOOKS", 1)
+        monkeypatch.setattr(looked_up, "PIECE", 10)
         monkeypatch.setattr(Schedule, "first_change", late)
 
     def test_a_worker_too_sees_that_an_image_has_changed(
@@ -268,7 +290,7 @@ class TestTroubleInTheMiddle:
             cwd=REPOSITORY, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert full.returncode == 5, full.stderr
-        assert "cannot write" in full.stderr and "Traceback" not in full.stderr
+        assert "cannot write: File too large" in full.stderr and "Traceback" not in full.stderr
         assert not (small.out / "toy_color").exists()
         assert small.compile().manifest.rows == 2 * BLOCK_ROWS + 50
 

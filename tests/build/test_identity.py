@@ -24,14 +24,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
-from vision_flan.build import inputs, schedule
+from vision_flan.build import inputs, looked_up, schedule
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
-from vision_flan.build.inputs import LISTED_FILES, Watch
+from vision_flan.build.inputs import LISTED_FILES, Seen, Watch
+from vision_flan.build.looked_up import Gathering
 from vision_flan.cli.main import run, vflan
 from vision_flan.dataset.manifest import manifest_path, verify, write_atomically
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.errors import BadRawError, MachineError, MissingRawError
+from vision_flan.records.store import RecordStore
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
 
@@ -668,11 +670,25 @@ class TestTheMachine:
         assert done.returncode == 5 and "working directory is gone" in done.stderr
 
 
-def test_the_checksum_of_image_files_is_of_one_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "_AT_ONCE", 3)
+def test_the_checksum_of_image_files_is_of_one_json_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looked_up, "PIECE", 3)
     for count in (0, 1, 3, 7):
         stamps = {f"{i % 5}/é{i}.png": f"{i * 10} 123 toy" for i in range(count)}
         listed = sorted([path, int(was.split()[0])] for path, was in stamps.items())
-        facts = inputs.image_files(inputs.Seen({**stamps, "missing.png": "", "../x": "refused"}))
+        with RecordStore() as store:
+            gathering = Gathering(store)
+            gathering.add(Seen({**stamps, "missing.png": "", "../x": "refused"}))
+            _, facts = gathering.finish(tmp_path / f"{count}.jsonl")
         sha256 = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
         assert facts == {"files": count, "missing": 2, "sha256": sha256}
+
+
+def test_the_checksum_of_a_listing_does_not_depend_on_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [f"images/é{number}.png" for number in range(7)]
+    whole = hashlib.sha256("\0".join(paths).encode()).hexdigest()
+    for at_once in (1, 3, 7, 10):
+        monkeypatch.setattr(inputs, "_AT_ONCE", at_once)
+        assert inputs._listing(iter(paths)) == f"7 {whole}"
+    assert inputs._listing(iter(())) == f"0 {hashlib.sha256().hexdigest()}"

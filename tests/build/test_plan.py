@@ -258,8 +258,18 @@ def test_a_plan_says_in_one_line_how_its_total_comes_about() -> None:
     rows = [supply("poor", 400), supply("even", 10_000), supply("rich", 20_000), supply("richer", 90_000)]
     strict = allocate(rows, suite="small")
     assert strict.explained == "30,400 = 2 tasks give all they have, 2 the cap of 10,000"
-    filled = allocate(rows, suite="vision_flan", wanted=32_400)
-    assert filled.explained.startswith(
-        "32,400 = 2 tasks give all they have, 0 the cap of 10,000, 2 up to 11,000 to reach the total; the "
+    rows = [supply("poor", 400), supply("even", 10_000), supply("rich", 20_000), supply("richer", 10**7)]
+    filled = allocate(rows, suite="vision_flan", wanted=PAPER_INSTANCES)
+    assert filled.explained == (
+        "1,664,261 = 2 tasks give all they have, 0 the cap of 10,000, 2 up to 1,633,861 to reach the total; "
+        "the paper draws from more splits; --cap 10000 alone gives 30,400 here"
     )
-    assert f"{PAPER_INSTANCES:,}" in filled.explained and "a strict cap gives 30,400" in filled.explained
+
+
+def test_counting_the_records_of_a_suite_is_one_stage_with_a_step_a_task(
+    tmp_path: Path, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = pets_raw(tmp_path / "raw")
+    assert run(vflan, ["suite", "plan", "small", "--raw", str(raw)]) == ExitCode.OK
+    stages = [line for line in capsys.readouterr().err.splitlines() if line.endswith(" ...")]
+    assert stages == [f"counting records of tasks: {len(catalog.suite('small'))} ..."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,12 @@ import pytest
 
 from tests.cli.console import on_specs, on_terminal
 from tests.toy import Toy
+from vision_flan.build.many import Outcome
 from vision_flan.cli.main import run, vflan
+from vision_flan.cli.run import exit_code
+from vision_flan.cli.run_state import Run
+from vision_flan.errors import ExitCode, MachineError, MissingRawError
+from vision_flan.report import WRITING
 from vision_flan.spec.catalog import Catalog
 
 Compile = Callable[..., tuple[int, str, str]]
@@ -123,11 +129,30 @@ def test_a_terminal_shows_the_state_of_the_run(suite: Toy) -> None:
     assert "2 of 3 tasks" in shown
 
 
+def test_the_time_left_does_not_wait_for_tasks_whose_raw_files_are_missing(suite: Toy) -> None:
+    state = Run({"toy_color": 11, "gone": 1_000, "away": 1_000, "toy_hue": 11}, [])
+    with state.task("toy_color") as report:
+        report.stage(f"{WRITING} toy_color", 11)
+        report.advance(11)
+    state.ended(Outcome("toy_color", suite.compile()))
+    assert state.seconds_left == pytest.approx(2_011 / 11 * state.seconds, rel=0.2)
+    state.ended(Outcome("gone", error=MissingRawError("no raw files")))
+    assert state.seconds_left == pytest.approx(state.seconds, rel=0.2)
+
+
+def test_the_exit_code_is_that_of_what_stopped_the_run() -> None:
+    missing, full = MissingRawError("no raw files"), MachineError("no space")
+    full.errno = errno.ENOSPC
+    state = Run({"gone": 1, "first": 1, "next": 1}, [])
+    state.ended(Outcome("gone", error=missing))
+    assert exit_code(state) == ExitCode.MISSING_RAW
+    state.ended(Outcome("first", error=full))
+    assert exit_code(state) == ExitCode.SYSTEM
+
+
 def test_a_full_disk_ends_the_run_and_leaves_the_other_tasks_untried(
     compile_suite: Compile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     from vision_flan.build import compile as build
 
     def full(*_: object) -> None:

@@ -21,7 +21,7 @@ from vision_flan.dataset.contents import (
     tokens_of,
 )
 from vision_flan.dataset.shards import ShardWriter, record_batch
-from vision_flan.instances.maker import Instance
+from vision_flan.instances.maker import Instance, Instances
 
 
 def instance(i: int, image: bytes, target: str = "a dog.") -> Instance:
@@ -32,14 +32,14 @@ def instance(i: int, image: bytes, target: str = "a dog.") -> Instance:
 def counted(images: list[bytes]) -> Contents:
     contents = Contents()
     if images:
-        contents.add(record_batch([instance(i, image) for i, image in enumerate(images)]))
+        contents.add(record_batch(Instances.of([instance(i, image) for i, image in enumerate(images)])))
     return contents
 
 
 def test_a_writer_counts_distinct_images_and_answer_tokens(tmp_path: Path) -> None:
     with ShardWriter(tmp_path, "a") as writer:
         for i in range(250):
-            writer.add(instance(i, b"image %d" % (i // 2), "Two dogs, and a cat."))
+            writer.add(Instances.of([instance(i, b"image %d" % (i // 2), "Two dogs, and a cat.")]))
     facts = writer.contents.facts()
     assert images_of(facts) == 125
     assert tokens_of(facts) == 250 * len(["Two", "dogs", ",", "and", "a", "cat", "."])
@@ -47,7 +47,8 @@ def test_a_writer_counts_distinct_images_and_answer_tokens(tmp_path: Path) -> No
 
 
 def test_a_slice_of_a_batch_is_counted_as_its_own_rows() -> None:
-    batch = record_batch([instance(i, b"%d" % i, "one two" if i < 5 else "three") for i in range(9)])
+    rows = [instance(i, b"%d" % i, "one two" if i < 5 else "three") for i in range(9)]
+    batch = record_batch(Instances.of(rows))
     contents = Contents()
     contents.add(batch.slice(4, 3))
     assert (len(contents.hashes), contents.tokens) == (3, 2 + 1 + 1)

@@ -7,16 +7,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_flan.columns import COLUMNS, TEXT_COLUMNS, arrow_schema, features_dict
-from vision_flan.dataset import hashed_file, shards
+from vision_flan.dataset import hashed_file, row_groups, shards
 from vision_flan.dataset.parts import PartWriter, part_checksum
-from vision_flan.dataset.shards import ROW_GROUP_ROWS, ShardFacts, ShardWriter, batches_of
-from vision_flan.instances.maker import Instance
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
+from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
+from vision_flan.instances.maker import Instance, Instances
 
 
 def instance(i: int, image: bytes = b"picture") -> Instance:
@@ -26,8 +28,7 @@ def instance(i: int, image: bytes = b"picture") -> Instance:
 
 def write(folder: Path, instances: list[Instance]) -> tuple[ShardFacts, ...]:
     with ShardWriter(folder, "a") as writer:
-        for one in instances:
-            writer.add(one)
+        writer.add(Instances.of(instances))
     return writer.facts
 
 
@@ -41,10 +42,10 @@ def test_the_facts_are_those_of_the_file(tmp_path: Path) -> None:
 def test_a_checksum_is_that_of_the_file_in_whatever_thread_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
 ) -> None:
-    monkeypatch.setattr(hashed_file, "_WORTH_A_THREAD", 5_000)  # pages of images, not the other pieces
+    monkeypatch.setattr(hashed_file, "_WORTH_A_CALL", 400_000)  # in several calls
     with ShardWriter(tmp_path, "a", behind=behind) as writer:
         for i in range(350):
-            writer.add(instance(i, b"x" * 3_000))
+            writer.add(Instances.of([instance(i, b"x" * 3_000)]))
     (facts,) = writer.facts
     assert facts.sha256 == hashlib.sha256((tmp_path / facts.path).read_bytes()).hexdigest()
 
@@ -67,6 +68,31 @@ def test_the_schema_carries_the_features_that_datasets_reads(tmp_path: Path) -> 
     assert json.loads(schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
 
 
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=20))
+def test_a_shard_has_the_bytes_that_arrow_writes_of_a_binary_column(sizes: list[int]) -> None:
+    rows = [instance(i, b"x" * size) for i, size in enumerate(sizes)]
+    values = [
+        dict(zip(TEXT_COLUMNS, one.values, strict=True))
+        | {
+            "image": {"bytes": one.image, "path": one.image_path},
+            "options": one.options,
+            "turns": [turn._asdict() for turn in one.turns],
+        }
+        for one in rows
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        (facts,) = write(Path(folder), rows)
+        pq.write_table(
+            pa.Table.from_pylist(values, shards.SCHEMA),
+            Path(folder, "plain"),
+            compression=shards.COMPRESSION,
+            use_dictionary=shards._DICTIONARY,
+            write_statistics=["id", "source_id"],
+            write_page_index=True,
+        )
+        assert Path(folder, facts.path).read_bytes() == Path(folder, "plain").read_bytes()
+
+
 def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path) -> None:
     write(tmp_path, [instance(i, b"x" * 5000) for i in range(2 * ROW_GROUP_ROWS + 1)])
     metadata = pq.read_metadata(tmp_path / "a.0.parquet")
@@ -79,7 +105,7 @@ def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path)
 
 
 def test_a_row_group_ends_before_it_fills_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 10_000)
+    monkeypatch.setattr(row_groups, "ROW_GROUP_BYTES", 10_000)
     write(tmp_path, [instance(i, b"x" * 4000) for i in range(9)])
     assert pq.read_metadata(tmp_path / "a.0.parquet").num_row_groups == 3
 
@@ -104,7 +130,7 @@ def test_parts_of_any_length_are_joined_to_the_bytes_of_one_piece(sizes: list[in
     rows = [instance(i, b"x" * size) for i, size in enumerate(sizes)]
     bounds = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(shards, "ROW_GROUP_BYTES", 20_000)
+        patched.setattr(row_groups, "ROW_GROUP_BYTES", 20_000)
         patched.setattr(shards, "SHARD_BYTES", 60_000)
         whole = write(Path(folder), rows)
         with ShardWriter(Path(folder), "a") as joining:
@@ -112,7 +138,7 @@ def test_parts_of_any_length_are_joined_to_the_bytes_of_one_piece(sizes: list[in
                 part = Path(folder, f"{number}.arrow")
                 with PartWriter(part) as writer:
                     for row in rows[start:stop]:
-                        writer.add(row)
+                        writer.add(Instances.of([row]))
                 assert part_checksum(part) == writer.checksum
                 for batch in batches_of(part):
                     joining.add_batch(batch)
@@ -122,7 +148,7 @@ def test_parts_of_any_length_are_joined_to_the_bytes_of_one_piece(sizes: list[in
 def test_an_exception_in_the_middle_leaves_no_open_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"), ShardWriter(tmp_path, "a") as writer:
         for i in range(ROW_GROUP_ROWS):
-            writer.add(instance(i))
+            writer.add(Instances.of([instance(i)]))
         raise RuntimeError("stop")
     open_files = {str(path.resolve()) for path in Path("/proc/self/fd").iterdir() if path.exists()}
     assert not [path for path in open_files if path.startswith(str(tmp_path))]

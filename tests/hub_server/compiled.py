@@ -15,7 +15,7 @@ from vision_flan.dataset.card import write_card
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.manifest import Manifest, manifest_path, write_atomically
 from vision_flan.dataset.shards import ShardFacts, ShardWriter
-from vision_flan.instances.maker import Instance
+from vision_flan.instances.maker import Instance, Instances
 from vision_flan.spec.model import CATEGORIES
 
 SOURCE: dict[str, Any] = {
@@ -140,7 +140,8 @@ def _shard(
                 "task": task,
                 "source": dataset,
             }
-            writer.add(instance(task, key, texts, image(f"{task} {version} {key}", noise)))
+            one = instance(task, key, texts, image(f"{task} {version} {key}", noise))
+            writer.add(Instances.of([one]))
     contents.merge(writer.contents)
     (shard,) = writer.facts
     (folder / task / shard.path).rename(folder / path)

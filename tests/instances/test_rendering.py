@@ -58,6 +58,31 @@ def test_a_template_of_fields_and_fixed_texts_is_rendered_as_jinja_does(
         assert outcome() == ours
 
 
+@given(
+    st.lists(
+        st.one_of(TEXT, st.sampled_from(["{{ a }}", "{{b}}", "{{ a }}\n", "{{- b -}}", "a", "{% if a %}"]))
+    ),
+    st.lists(st.fixed_dictionaries({"a": TEXT, "b": VALUES | st.integers()}), max_size=4),
+)
+def test_the_texts_of_a_column_are_those_of_its_rows(parts: list[str], rows: list[dict[str, Any]]) -> None:
+    try:
+        template = Renderer().compile("".join(parts), HERE)
+    except SpecError:
+        return
+    columns = {name: [row[name] for row in rows] for name in ("a", "b")}
+    column = template.column(columns, len(rows))
+    assert column is None or column == [template.render(row) for row in rows]
+
+
+def test_a_column_of_texts_or_whole_numbers_needs_no_rows() -> None:
+    columns = {"a": ["x", "y "], "n": [1, 2], "m": ["x", None]}
+    for template, texts in {
+        "a": ["x", "y "], "n": ["1", "2"], "{{ a }}": ["x", "y"], "{{ n }}: {{ a }}.": ["1: x.", "2: y ."],
+        "Say it. ": ["Say it."] * 2, "m": None, "{{ m }}": None, "{{ a | upper }}": None,
+    }.items():  # fmt: skip
+        assert Renderer().compile(template, HERE).column(columns, 2) == texts
+
+
 def test_a_template_of_fields_is_no_longer_than_others_may_be() -> None:
     long = "x" * (rendering.MAX_RENDERED_CHARS // 2)
     assert len(render("{{ a }}{{ a }}", a=long)) == rendering.MAX_RENDERED_CHARS

@@ -149,3 +149,25 @@ def test_on_a_terminal_it_asks_for_form_and_category(tmp_path: Path, monkeypatch
     other = [*arguments[:-1], str(tmp_path / "other")]
     refused = CliRunner().invoke(vflan, other, input="\n\nn\n")
     assert refused.exit_code == ExitCode.FAILED and not (tmp_path / "other").exists()
+
+
+def test_a_map_may_name_a_dataset_that_is_not_known_yet(typed: Any, compiled: Any, tmp_path: Path) -> None:
+    snails(tmp_path / "raw")
+    (tmp_path / "raw/snails").rename(tmp_path / "elsewhere")
+    (tmp_path / "raw.yaml").write_text("snails: elsewhere\n", "utf-8")
+    typed("new", "snails", "animal_snails", "--raw-map", "raw.yaml", "--yes")
+    assert len(compiled("animal_snails")) == 30
+
+
+def test_files_in_a_folder_of_another_name_are_to_be_mapped(
+    typed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snails(tmp_path / "raw")
+    folder = (tmp_path / "raw/snails").rename(tmp_path / "gastropods")
+    assert (
+        run(vflan, ["new", "snails", "animal_snails", "--raw", "gastropods", "--yes"]) == ExitCode.MISSING_RAW
+    )
+    advice = f"write `snails: {folder}` into raw.yaml and pass --raw-map raw.yaml"
+    assert advice in capsys.readouterr().err
+    (tmp_path / "raw.yaml").write_text(f"snails: {folder}\n", "utf-8")
+    typed("new", "snails", "animal_snails", "--raw-map", "raw.yaml", "--yes")

@@ -20,10 +20,11 @@ from vision_flan.cli.main import vflan
 from vision_flan.errors import BadRawError, ExitCode, MachineError, MissingRawError, SpecError
 from vision_flan.raw import fetch as fetching
 from vision_flan.raw import transfer
-from vision_flan.raw.fetch import check_space, download, plan
+from vision_flan.raw.fetch import Action, Step, amount, check_space, download, plan
 from vision_flan.raw.web import PRIVATE_HOSTS, is_public
 from vision_flan.report import Silent
 from vision_flan.spec.catalog import Catalog
+from vision_flan.spec.model import UpstreamFile
 
 
 @pytest.fixture
@@ -509,7 +510,7 @@ def test_a_dry_run_downloads_nothing(
     )
     assert result.exit_code == ExitCode.OK
     assert "downloads:\n  images.zip  3.0 MB (not there yet)\n    from http://" in result.stdout
-    assert "  total: 1 file, 3.0 MB still to come\n" in result.stdout
+    assert "  still to come: 1 file, 3.0 MB\n" in result.stdout
     assert upstream.seen == []
     assert not (tmp_path / "raw").exists()
 
@@ -542,7 +543,7 @@ def test_a_dry_run_groups_what_is_there_what_comes_and_what_a_person_gets(
         f"    from {upstream.url}/images.zip",
         "  labels.csv  size unknown (not there yet)",
         f"    from {upstream.url}/labels.csv",
-        "  total: 2 files, 2.0 MB still to come, and 1 of unknown size",
+        "  still to come: 2 files, 2.0 MB and 1 of unknown size",
         "by hand: Write to pets@example.org.",
         "  faces.zip  size unknown (Ask for it.)",
         "  boxes.zip  5 B (access is direct)",
@@ -586,3 +587,13 @@ def test_another_file_in_its_place_is_said_and_left_alone(
     assert result.exit_code == ExitCode.BAD_RAW
     assert "it has 4 bytes, upstream's has 3,000,000" in result.stdout
     assert (raw / "pets" / "images.zip").read_bytes() == b"mine"
+
+
+def test_an_amount_says_no_bytes_of_files_whose_sizes_are_all_unknown(tmp_path: Path) -> None:
+    def step(size: int | None) -> Step:
+        return Step(UpstreamFile("a.zip", bytes=size), tmp_path / "a.zip", Action.DOWNLOAD, "")
+
+    assert amount([step(None)]) == "1 file of unknown size"
+    assert amount([step(None), step(None)]) == "2 files of unknown size"
+    assert amount([step(2_000_000), step(None)]) == "2 files, 2.0 MB and 1 of unknown size"
+    assert amount([]) == "0 files, 0 B"

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_flan.errors import Location, SpecError
-from vision_flan.raw.patterns import LinePattern, Pattern
+from vision_flan.errors import DamagedFileError, Location, SpecError
+from vision_flan.raw.names import is_text
+from vision_flan.raw.patterns import LinePattern, Pattern, is_inside, refuse_unsafe
 
 PART = st.text(st.characters(codec="utf-8", exclude_characters="/\\{}*:\0\n"), min_size=1, max_size=8).filter(
     lambda part: part not in (".", "..")
@@ -97,3 +98,13 @@ def test_line_pattern_gives_the_rest_to_the_last_field(
 @given(st.from_regex(re.compile(r"[a-z]([a-z./ ]*[a-z])?", re.ASCII), fullmatch=True), st.integers(-99, 99))
 def test_a_written_list_line_reads_back(path: str, label: int) -> None:
     assert LinePattern("{path} {label:d}").match(f"{path} {label}") == {"path": path, "label": str(label)}
+
+
+@given(st.one_of(st.text(st.sampled_from("a_C1:/\\. -é\0\n\udc80"), max_size=8), st.text(max_size=8)))
+def test_a_path_is_refused_unless_it_is_text_and_inside(path: str) -> None:
+    try:
+        refuse_unsafe(path)
+        refused = False
+    except DamagedFileError:
+        refused = True
+    assert refused == (not is_inside(path) or not is_text(path))

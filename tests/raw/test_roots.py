@@ -232,3 +232,22 @@ def test_fetch_finds_files_in_every_root_and_adds_to_the_first(textocr: Path, tm
     done = vflan("fetch", "textocr", "--raw", "a", "--raw", "b", "--dry-run", "--json", cwd=tmp_path)
     states = {file["path"]: file["state"] for file in json.loads(done.stdout)["files"]}
     assert states["train_val_images.zip"] == "unpacked"
+
+
+@pytest.mark.parametrize(
+    ("root", "command"),
+    [
+        ("raw", "vflan fetch textocr,"),
+        ("disk", "vflan fetch textocr --raw disk,"),
+        ("big disk", "vflan fetch textocr --raw 'big disk',"),
+    ],
+)
+def test_missing_files_are_to_fetch_into_the_folder_that_was_given(
+    root: str, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / root).mkdir()
+    done = vflan("compile", "--task", "ocr_textocr", "--raw", root, cwd=tmp_path)
+    assert f"next: {command} or put the files there" in done.stderr
+    (tmp_path / root / "TextOCR").mkdir()
+    done = vflan("compile", "--task", "ocr_textocr", "--raw", root, cwd=tmp_path)
+    assert f"next: {command} or put the files there" in done.stderr

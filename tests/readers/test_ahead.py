@@ -4,7 +4,7 @@ import io
 import random
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,22 @@ PARQUET = (
 )
 
 
-def refs_of(row: dict[str, Any]) -> list[str]:
-    return [row["ref"]]
-
-
 def nothing(ref: str) -> None:
     """Before a file is read."""
 
 
-def rows_of(refs: list[str]) -> Iterator[dict[str, Any]]:
-    return ({"ref": ref} for ref in refs)
+def rows_of(refs: list[str]) -> list[pa.Table]:
+    return [
+        pa.table({"ref": pa.array(refs[at : at + 1000], pa.string())}) for at in range(0, len(refs), 1000)
+    ]
+
+
+def refs_in(table: pa.Table) -> list[str]:
+    return [str(ref) for ref in table["ref"].to_pylist()]
+
+
+def taken_from(pieces: Iterable[pa.Table]) -> Iterator[str]:
+    return (ref for piece in pieces for ref in refs_in(piece))
 
 
 def write_images(folder: Path, images: list[bytes | None], group: int) -> None:
@@ -66,11 +72,11 @@ def test_what_is_held_is_what_a_single_read_gives(
     refs = [f"@t/a.parquet#{row}" for row in picks]
     random.Random(seed).shuffle(refs)
     taken = []
-    for row in early.rows(rows_of(refs), refs_of, at_most, nothing):
-        taken.append(row["ref"])
-        held = early.held(row["ref"])
-        number = int(row["ref"].partition("#")[2])
-        assert held is None or held == images[number] == store.read(row["ref"])
+    for ref in taken_from(early.tables(rows_of(refs), refs_in, at_most, nothing)):
+        taken.append(ref)
+        held = early.held(ref)
+        number = int(ref.partition("#")[2])
+        assert held is None or held == images[number] == store.read(ref)
         if number >= len(images) or images[number] is None:
             assert held is None
     assert taken == refs
@@ -91,8 +97,8 @@ def test_a_row_group_is_read_once_for_a_chunk(folder: Any, monkeypatch: pytest.M
     monkeypatch.setattr(ParquetReader, "_of_group", counted)
     refs = [f"@t/a.parquet#{row}" for row in random.Random(1).sample(range(3000), 1016)]
     early = Ahead(store)
-    assert all(early.held(row["ref"]) for row in early.rows(rows_of(refs), refs_of, None, nothing))
-    assert max(read.values()) == 2  # for the first 16 rows, and for the thousand after them
+    assert all(map(early.held, taken_from(early.tables(rows_of(refs), refs_in, None, nothing))))
+    assert max(read.values()) == 3  # for the first 16 rows, for the rest of the thousand, and for 16 more
 
 
 def test_no_more_is_held_than_fits(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +107,8 @@ def test_no_more_is_held_than_fits(folder: Any, monkeypatch: pytest.MonkeyPatch)
     reader = folder.reader("parquet", "a.parquet", {"id": N}, image_column="image")
     early = Ahead(ImageStore(folder.raw, {"t": reader}))
     held = []
-    for _ in early.rows(rows_of([f"@t/a.parquet#{row}" for row in range(300)]), refs_of, None, nothing):
+    refs = [f"@t/a.parquet#{row}" for row in range(300)]
+    for _ in taken_from(early.tables(rows_of(refs), refs_in, None, nothing)):
         held.append(sum(map(len, early._held.values())))
     assert len(held) == 300
     assert max(held) <= 41_000
@@ -114,13 +121,13 @@ def test_plain_files_are_passed_through_after_a_few_rows(folder: Any) -> None:
     store = ImageStore(folder.raw, {})
     asked = []
 
-    def refs(row: dict[str, Any]) -> list[str]:
-        asked.append(row["ref"])
-        return [row["ref"]]
+    def refs(table: pa.Table) -> list[str]:
+        asked.extend(refs_in(table))
+        return refs_in(table)
 
     early = Ahead(store)
     names = [f"{i}.jpg" for i in range(40)]
-    assert [row["ref"] for row in early.rows(rows_of(names), refs, None, nothing)] == names
+    assert list(taken_from(early.tables(rows_of(names), refs, None, nothing))) == names
     assert asked == names[:16]
 
 
@@ -145,8 +152,8 @@ def test_members_of_a_tar_gz_are_read_in_the_order_of_the_archive(
     with RawDataset(tmp_path / "raw", "toy", [Archive("a.tar.gz")]) as raw:
         early = Ahead(ImageStore(raw, {}))
         refs = random.Random(2).sample(sorted(files), 100)
-        for row in early.rows(rows_of(refs), refs_of, None, nothing):
-            assert early.held(row["ref"]) == files[row["ref"]]
+        for ref in taken_from(early.tables(rows_of(refs), refs_in, None, nothing)):
+            assert early.held(ref) == files[ref]
     assert order == sorted(refs[:16]) + sorted(refs[16:])
 
 
@@ -184,9 +191,9 @@ def test_the_stamp_of_what_is_read_ahead_is_from_before_the_reading(toy: Toy) ->
         readers = all_readers(toy.catalog.dataset("toy"))
         watch = ImageInputs(raw, ImageStore(raw, readers), checksums=False).watch()
         before = raw.stamp("toy.parquet")
-        for row in watch.ahead(rows_of(["@records/toy.parquet#3"]), refs_of, None):
+        for ref in taken_from(watch.ahead(rows_of(["@records/toy.parquet#3"]), refs_in, None)):
             assert watch.seen.stamps == {}, "a row that is dropped looks up no file"
             file.write_bytes(file.read_bytes() + b" ")
-            assert watch.read(row["ref"]) == square("y")
+            assert watch.read(ref) == square("y")
         assert watch.seen.stamps == {"toy.parquet": before}
         assert raw.stamp("toy.parquet") != before

@@ -8,9 +8,22 @@ import pytest
 
 from tests.cli.console import on_specs, vflan
 from tests.toy import Toy
+from vision_flan import limits
 from vision_flan.limits import GIB, Limits
 from vision_flan.records import memory
 from vision_flan.records.store import RecordStore
+from vision_flan.report import Silent
+
+
+class Noted(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
 
 #: A list that takes more than a gigabyte, whatever spills.
 GREEDY = "sql: SELECT name, color, (SELECT list(range) FROM range(200000000)) AS numbers FROM records\n"
@@ -22,6 +35,21 @@ def test_sql_has_a_quarter_of_what_a_process_may_take(
 ) -> None:
     monkeypatch.setattr(memory, "current", lambda: Limits(memory=allowed))
     assert memory.memory_limit() == limit
+    assert memory.spilling_limit() == 256 * 2**20, "unless somebody gives more, its tables spill before"
+
+
+def test_what_memory_says_is_for_tables_that_would_spill_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits._state, "limits", Limits())
+    limits.allow_memory(32 * GIB)
+    assert memory.spilling_limit() == memory.memory_limit() == 8 * GIB
+
+
+def test_sql_that_cannot_spill_is_run_again_with_all_the_memory_it_may_have(toy: Toy) -> None:
+    number = "len((SELECT list(range) FROM range(30000000)))"  # 230 MB, which have to be in one piece
+    toy.replace("table: records\n", f"sql: SELECT name, color, {number} AS numbers FROM records\n")
+    notes = Noted()
+    assert toy.compile(report=notes).manifest.counts["written"] == 12
+    assert "toy_color needs more than 268.4 MB of memory at once: it has" in notes.notes[0]
 
 
 def test_running_out_of_memory_says_how_much_there_was_and_how_to_give_more(toy: Toy) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.toy import Toy
 from vision_flan.dataset.manifest import manifest_path, read_manifest
 from vision_flan.errors import BadRawError, Location, SpecError
+from vision_flan.records.ordering import order_sql
 from vision_flan.records.sql import arrow_type, check_select, unordered
 from vision_flan.records.store import RecordStore
 
@@ -53,6 +54,27 @@ def test_taking_fewer_rows_takes_the_first_of_the_same_order() -> None:
         candidates = store.prepare("SELECT * FROM t", "k", 0, HERE)
         blocks = [row["_key"] for start in (0, 20, 40) for row in candidates.block(start, 20)]
     assert blocks == keys(rows)
+
+
+def test_as_many_rows_as_are_expected_are_put_in_order_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorts: list[str] = []
+
+    def counted(seed: int, key: str) -> str:
+        sorts.append(key)
+        return order_sql(seed, key)
+
+    monkeypatch.setattr("vision_flan.records.candidates.order_sql", counted)
+    table = pa.table({"k": [f"k{i}" for i in range(30_000)]})
+    found = {}
+    for expected in (0, 30_000):
+        with RecordStore() as store:
+            store.load("t", table.schema, iter(table.to_batches()))
+            sorts.clear()
+            prepared = store.prepare("SELECT * FROM t", "k", 0, HERE)
+            prepared.expect(expected)
+            found[expected] = prepared.block(0, 16) + prepared.block(29_990, 10)
+            assert len(sorts) == (1 if expected else 2)
+    assert found[0] == found[30_000]
 
 
 def test_a_key_of_the_readers_own_gives_way_to_the_tasks() -> None:

@@ -332,7 +332,7 @@ def test_check_warns_of_labels_that_have_another_name(
     run(vflan, ["check", "--since", "main"])
     shown = capsys.readouterr().out
     assert "warning: the label 'pink' of 'colors' was 'pink', and is 'purple' now [relabeled]" in shown
-    assert "relabeled: 1 findings" in shown
+    assert "relabeled: 1 finding\n" in shown
     spec.write_text(spec.read_text("utf-8").replace("pink: purple", "more: pink"), "utf-8")
     run(vflan, ["check", "--since", "main"])
     shown = capsys.readouterr().out

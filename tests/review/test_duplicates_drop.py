@@ -223,7 +223,7 @@ def test_shards_that_lose_all_rows_disappear_and_the_others_are_renamed(
     toy: Toy, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vision_flan.dataset.shards.SHARD_BYTES", 1)
-    monkeypatch.setattr("vision_flan.dataset.shards.ROW_GROUP_ROWS", 1)
+    monkeypatch.setattr("vision_flan.dataset.row_groups.ROW_GROUP_ROWS", 1)
     out = compiled(toy, IMAGES)
     assert len(read_manifest(manifest_path(out, "toy_color")).shards) == 5
     typed(str(out), "--drop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def test_a_task_can_be_begun_over_every_dataset_there_is(dataset: str, tmp_path:
     begin(catalog, dataset, "begun_task")
     errors = [f for f in validate(fresh(catalog), ["begun_task"]).findings if f.severity == "error"]
     assert errors == []
+
+
+def test_another_task_has_the_key_and_the_images_of_one_that_there_is(tmp_path: Path) -> None:
+    source = Catalog.default()
+    catalog = Catalog(
+        shutil.copytree(source.specs, tmp_path / "task_specs"),
+        shutil.copytree(source.instructions, tmp_path / "instructions"),
+    )
+    for dataset in catalog.dataset_files:
+        begin(catalog, dataset, f"begun_{dataset}")
+    catalog = fresh(catalog)
+    begun = [f"begun_{dataset}" for dataset in catalog.dataset_files]
+    assert [f for f in validate(catalog, begun).findings if f.severity == "error"] == []
+    new, like = catalog.task("begun_cinic_10"), source.task("object_cinic10_animal")
+    assert (new.table, new.key, new.image) == (like.table, like.key, like.image)
+    assert "object_cinic10_animal\n" in catalog.task_files["begun_cinic_10"].read_text("utf-8")
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

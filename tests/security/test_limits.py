@@ -14,7 +14,8 @@ from tests.cli.console import environment, on_specs
 from tests.security.conftest import until
 from tests.toy import Toy
 from vision_flan.errors import BadRawError, Location, MachineError, SpecError
-from vision_flan.limits import COMPILING, GIB, Limits, Step, death
+from vision_flan.faults import death
+from vision_flan.limits import COMPILING, GIB, Limits, Step
 
 #: What a worker does in place of reading its first image.
 FAULTS = {

@@ -9,22 +9,20 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from vision_flan.build.facts import SPOOLS, is_whole, write_facts
-from vision_flan.build.inputs import ImageInputs, Seen, changed_while_built, first_change
+from vision_flan.build.inputs import ImageInputs, Seen, Watch, changed_while_built, first_change
 from vision_flan.build.spooling import Copier
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.parts import PartWriter, part_checksum
-from vision_flan.dataset.shards import ShardFacts, ShardWriter, batches_of
-from vision_flan.instances.maker import Dropped, Instance, InstanceMaker
+from vision_flan.dataset.shards import ShardFacts, ShardWriter
+from vision_flan.instances.maker import GROUP_ROWS, Dropped, InstanceMaker, Instances
 from vision_flan.report import Reporter
 
 MISSING_IMAGE = "missing_image"
@@ -33,8 +31,7 @@ _REPORT_EVERY = 50
 #: Characters of an example: names in records may be long.
 _EXAMPLE_LENGTH = 300
 
-Row = dict[str, Any]
-#: Candidates of some blocks; may be gone through again.
+#: Candidates of some blocks.
 Tables = Iterable[pa.Table]
 
 
@@ -59,7 +56,7 @@ class Made:
         dropped: reason -> number of candidates dropped, up to the limit.
         examples: reason -> the first candidate dropped for it.
         seen: the image files that were looked up.
-        contents: what the shards hold; nothing for a part.
+        contents: what the rows hold.
     """
 
     span: Span
@@ -125,34 +122,36 @@ class BlockMaker:
     ) -> None:
         self._maker = maker
         self._inputs = inputs
-        self._folder = folder
+        self.folder = folder
         self._full_check = full_check
         self._report = report
-        self._behind = behind
+        self.behind = behind
 
-    def probe(self, rows: Sequence[Row]) -> tuple[float, float]:
+    def probe(self, table: pa.Table) -> tuple[float, float]:
         """Bytes that a candidate adds to a shard, and the seconds it takes without what is read ahead; on
         average, dropped ones included. Nothing is written."""
-        watch, size = self._inputs.watch(), 0
-        coming = watch.ahead(map(dict, rows), self._maker.references, None)
+        watch, count = self._inputs.watch(), max(table.num_rows, 1)
+        coming = watch.ahead([table], self._maker.references_in, None)
         first = list(islice(coming, 1))
         begun = time.perf_counter()
-        for row in chain(first, coming):
-            made = self._maker.make(row, watch.read, full_check=self._full_check)
-            size += made.num_bytes if isinstance(made, Instance) else 0
-        return size / max(len(rows), 1), (time.perf_counter() - begun) / max(len(rows), 1)
+        size = sum(
+            made.num_bytes
+            for piece in chain(first, coming)
+            for made in self._maker.make_all(piece, watch.read, full_check=self._full_check)
+        )
+        return size / count, (time.perf_counter() - begun) / count
 
     def copier(self) -> Copier:
         """What copies the images of coming blocks out of tables."""
-        return Copier(self._maker, self._inputs, self._folder.with_name(SPOOLS))
+        return Copier(self._maker, self._inputs, self.folder.with_name(SPOOLS))
 
     def may_have(self, block: int, run: int) -> bool:
         """Whether an earlier run finished a block, alone or in the run that begins with `run`."""
-        return self.may_have_shards(run) or _facts_file(self._folder, block, part=True).exists()
+        return self.may_have_shards(run) or facts_file(self.folder, block, part=True).exists()
 
     def may_have_shards(self, first: int) -> bool:
         """Whether an earlier run finished shards from this block on; they may be of no use."""
-        return _facts_file(self._folder, first, part=False).exists()
+        return facts_file(self.folder, first, part=False).exists()
 
     def shards(self, span: Span, tables: Tables) -> Made:
         """Make blocks straight into shards.
@@ -160,36 +159,25 @@ class BlockMaker:
         Raises:
             MissingRawError, BadRawError: images disappeared or changed during the build.
         """
-        writer = ShardWriter(self._folder, f"{span.first:05}", behind=self._behind)
+        writer = ShardWriter(self.folder, f"{span.first:05}", behind=self.behind)
         return self._finished(span, part=False) or self._make(span, tables, writer)
 
     def part(self, span: Span, tables: Tables) -> Made:
         """Make one block into a part. Raises the same errors."""
         return self._finished(span, part=True) or self._make(
-            span, tables, PartWriter(_part_file(self._folder, span))
+            span, tables, PartWriter(part_file(self.folder, span))
         )
-
-    def joining(self, span: Span) -> Joining:
-        """What makes the shards of a run of blocks from the parts it is made in."""
-        return Joining(self._folder, span, self._behind)
-
-    def join(self, span: Span, parts: Sequence[Made]) -> Made:
-        """Make the shards of a run of blocks from its parts, which are then removed."""
-        with closing(self.joining(span)) as run:
-            for part in parts:
-                run.add(part)
-            return run.finish()
 
     def _finished(self, span: Span, *, part: bool) -> Made | None:
         """Blocks that an earlier run finished, if they would come out the same now."""
         try:
-            made = Made.read(_facts_file(self._folder, span.first, part=part))
+            made = Made.read(facts_file(self.folder, span.first, part=part))
             if made.span.blocks != span.blocks or not made.can_reuse_for(span.at_most):
                 return None
             if part:
-                whole = part_checksum(_part_file(self._folder, span)) == made.part
+                whole = part_checksum(part_file(self.folder, span)) == made.part
             else:
-                whole = all(is_whole(self._folder / shard.path, shard.sha256) for shard in made.shards)
+                whole = all(is_whole(self.folder / shard.path, shard.sha256) for shard in made.shards)
         except (OSError, ValueError, TypeError, KeyError):
             return None
         sums = self._inputs.checksums
@@ -203,21 +191,15 @@ class BlockMaker:
     def _make(self, span: Span, tables: Tables, writer: ShardWriter | PartWriter) -> Made:
         watch, drops, progress = self._inputs.watch(), _Drops(), _Progress(self._report)
         with writer:
-            for row in watch.ahead(_rows(tables), self._maker.references, span.at_most):
-                if progress.rows == span.at_most:
-                    break
-                instance = self._maker.make(row, watch.read, full_check=self._full_check)
-                if isinstance(instance, Dropped):
-                    drops.add(instance, row)
-                else:
-                    writer.add(instance)
-                    progress.add(instance)
+            for instances in self._instances(span, tables, watch, progress):
+                writer.add(instances)
+                drops.add(instances.dropped)
+                progress.add(instances)
         progress.report()
         if MISSING_IMAGE in drops.counts:
             self._check_still_there(watch.seen)
         part = writer.checksum if isinstance(writer, PartWriter) else ""
         shards = () if isinstance(writer, PartWriter) else writer.facts
-        contents = Contents() if isinstance(writer, PartWriter) else writer.contents
         made = Made(
             span,
             progress.rows,
@@ -227,10 +209,24 @@ class BlockMaker:
             dict(drops.counts),
             drops.examples,
             watch.seen,
-            contents,
+            writer.contents,
         )
-        made.write(_facts_file(self._folder, span.first, part=bool(part)))
+        made.write(facts_file(self.folder, span.first, part=bool(part)))
         return made
+
+    def _instances(
+        self, span: Span, tables: Tables, watch: Watch, progress: _Progress
+    ) -> Iterator[Instances]:
+        """What comes of the candidates, a group at a time: none is looked at that the limit does not need."""
+        for piece in watch.ahead(tables, self._maker.references_in, span.at_most):
+            start = 0
+            while start < piece.num_rows:
+                left = GROUP_ROWS if span.at_most is None else span.at_most - progress.rows
+                if not left:
+                    return
+                group = piece.slice(start, min(left, GROUP_ROWS))
+                start += group.num_rows
+                yield from self._maker.make_all(group, watch.read, full_check=self._full_check)
 
     def _check_still_there(self, seen: Seen) -> None:
         """A missing image may mean that the disk is gone: then other files have changed too."""
@@ -240,66 +236,14 @@ class BlockMaker:
             raise changed_while_built(raw, changed)
 
 
-def _rows(tables: Tables) -> Iterator[Row]:
-    for table in tables:
-        yield from table.to_pylist()
-
-
-class Joining:
-    """Makes the shards of a run of blocks from its parts, which may come one by one. Close it in the end.
-
-    Args:
-        folder: where blocks are stored.
-        span: the whole run.
-        behind: shards are written in a thread of its own.
-    """
-
-    def __init__(self, folder: Path, span: Span, behind: bool) -> None:
-        self._folder = folder
-        self._span = span
-        self._parts: list[Made] = []
-        self._writer = ShardWriter(folder, f"{span.first:05}", behind=behind)
-
-    def add(self, part: Made) -> None:
-        """Append the next part in selection order."""
-        for batch in batches_of(_part_file(self._folder, part.span)):
-            self._writer.add_batch(batch)
-        self._parts.append(part)
-
-    def finish(self) -> Made:
-        """Complete the shards, and remove the parts."""
-        self._writer.finish()
-        made = _joined(self._span, self._writer, self._parts)
-        made.write(_facts_file(self._folder, self._span.first, part=False))
-        for part in self._parts:
-            _facts_file(self._folder, part.span.first, part=True).unlink(missing_ok=True)
-            _part_file(self._folder, part.span).unlink(missing_ok=True)
-        return made
-
-    def close(self) -> None:
-        """Give up the shards if they are not complete."""
-        self._writer.give_up()
-
-
-def _facts_file(folder: Path, first: int, *, part: bool) -> Path:
+def facts_file(folder: Path, first: int, *, part: bool) -> Path:
+    """Where the facts of blocks are: of a part, or of the shards that begin with a block."""
     return folder / (f"{first:05}.part.json" if part else f"{first:05}.json")
 
 
-def _part_file(folder: Path, span: Span) -> Path:
+def part_file(folder: Path, span: Span) -> Path:
+    """Where the rows of a part are."""
     return folder / f"{span.first:05}.arrow"
-
-
-def _joined(span: Span, writer: ShardWriter, parts: Sequence[Made]) -> Made:
-    """The facts of blocks whose parts were joined."""
-    dropped: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    seen = Seen()
-    for part in parts:
-        dropped.update(part.dropped)
-        examples = part.examples | examples  # keep the first in selection order
-        seen.add(part.seen)
-    rows, size = sum(part.rows for part in parts), sum(part.content_bytes for part in parts)
-    return Made(span, rows, writer.facts, "", size, dict(dropped), examples, seen, writer.contents)
 
 
 class _Drops:
@@ -309,12 +253,13 @@ class _Drops:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
 
-    def add(self, dropped: Dropped, row: Row) -> None:
-        self.counts[dropped.reason] += 1
-        if dropped.reason not in self.examples:
-            record = f"record {row['_key']}"
-            text = f"{dropped.detail} ({record})" if dropped.detail else record
-            self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
+    def add(self, candidates: Iterable[tuple[str, Dropped]]) -> None:
+        for key, dropped in candidates:
+            self.counts[dropped.reason] += 1
+            if dropped.reason not in self.examples:
+                record = f"record {key}"
+                text = f"{dropped.detail} ({record})" if dropped.detail else record
+                self.examples[dropped.reason] = text[:_EXAMPLE_LENGTH]
 
 
 class _Progress:
@@ -325,9 +270,9 @@ class _Progress:
         self._reported_rows = self._reported_bytes = 0
         self.rows = self.bytes = 0
 
-    def add(self, instance: Instance) -> None:
-        self.rows += 1
-        self.bytes += instance.num_bytes
+    def add(self, instances: Instances) -> None:
+        self.rows += instances.rows
+        self.bytes += instances.num_bytes
         if self.rows - self._reported_rows >= _REPORT_EVERY:
             self.report()
 

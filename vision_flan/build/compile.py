@@ -15,16 +15,17 @@ from threading import Thread
 
 from vision_flan.build.engines import Engine, open_engine
 from vision_flan.build.identity import BuildRecord, Identity, identity_of, with_sums
-from vision_flan.build.inputs import Seen, check_unchanged
+from vision_flan.build.inputs import check_unchanged
 from vision_flan.build.install import finished_config, install, refresh_readme, renew, shards_to_replace
 from vision_flan.build.job import Build, Options, Result
 from vision_flan.build.leave_out import without_dropped
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
+from vision_flan.build.looked_up import Gathering
 from vision_flan.build.memory import ready_for_images
 from vision_flan.build.outcome import manifest_of
 from vision_flan.build.schedule import Schedule
 from vision_flan.build.up_to_date import up_to_date
-from vision_flan.build.work import COMPLETE, open_or_reset, tidy
+from vision_flan.build.work import COMPLETE, IMAGES, open_or_reset, tidy
 from vision_flan.dataset.card import prepare as prepare_card
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
@@ -64,8 +65,10 @@ def compile_task(
     raw = RawRoots.for_build(raw, work_folder(out))
     task = catalog.task(name)
     with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
-        if isinstance(out, Path) and not os.path.exists(manifest_path(out, task.id)):  # noqa: PTH110 - never fails
-            _expect_work(workers, task, options)
+        if _may_be_long(task, options):
+            workers.prepare()  # before there are locks, and threads of DuckDB
+            if isinstance(out, Path) and not os.path.exists(manifest_path(out, task.id)):  # noqa: PTH110 - never fails
+                workers.expect_work()
         sources = task_sources(task, catalog)
         with closing(open_raw(sources.dataset, catalog, raw)) as opened:
             problem = missing_files(sources, opened)
@@ -76,11 +79,10 @@ def compile_task(
                 return _compile(build, workers)
 
 
-def _expect_work(engine: Engine, task: TaskSpec, options: Options) -> None:
-    """Tell the engine of a build of more than one block."""
+def _may_be_long(task: TaskSpec, options: Options) -> bool:
+    """Whether a build may have more than one block."""
     quota = options.quota_of(task)
-    if quota is None or quota > BLOCK_ROWS:
-        engine.expect_work()
+    return quota is None or quota > BLOCK_ROWS
 
 
 def _compile(build: Build, engine: Engine) -> Result:
@@ -107,23 +109,22 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
-    _expect_work(engine, build.task, build.options)
+    if _may_be_long(build.task, build.options):
+        engine.expect_work()
     with RecordStore(build.work) as store:
         fresh = build.options.force or build.options.verify_raw  # trust no size and time
         kept = TableCache(work_folder(build.out) / FOLDER, fresh=fresh)
         candidates = load_records(
             build.task, build.sources, build.raw, build.options.seed, store, build.report, kept
         )
-        schedule = Schedule(build, candidates, engine)
+        gathering = Gathering(store)
+        schedule = Schedule(build, candidates, engine, gathering)
         build.report.stage(
             f"{WRITING} {build.task.id}", min(build.quota or candidates.count, candidates.count)
         )
         Thread(target=prepare_card, name="card", daemon=True).start()  # while images are read
         blocks = schedule.run()
-    seen = Seen()
-    for block in blocks:
-        seen.add(block.seen)
-        block.seen.stamps.clear()  # of a million images, one table of stamps is enough
-    check_unchanged(build.raw, build.sources, identity.annotations, lambda: schedule.first_change(seen))
-    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks, seen))
-    return BuildRecord(identity.recipe, identity.annotations, seen, manifest.to_json(), replaces)
+        images, counted = gathering.finish(build.work / IMAGES)
+    check_unchanged(build.raw, build.sources, identity.annotations, lambda: schedule.first_change(images))
+    manifest = without_dropped(build, manifest_of(build, identity, candidates, blocks, counted))
+    return BuildRecord(identity.recipe, identity.annotations, images, manifest.to_json(), replaces)

@@ -21,7 +21,7 @@ from vision_flan.build.open_task import OpenTask, open_task
 from vision_flan.build.plan import SuitePlan
 from vision_flan.dataset.shards import ShardWriter
 from vision_flan.errors import MissingRawError, VflanError
-from vision_flan.instances.maker import Instance
+from vision_flan.instances.maker import Instance, Instances
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.table_cache import TableCache
 from vision_flan.records.tables import open_raw, task_sources
@@ -123,8 +123,7 @@ class _Sample:
         with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
             began = time.perf_counter()
             with ShardWriter(Path(folder), "probe") as writer:
-                for instance in self.instances:
-                    writer.add(instance)
+                writer.add(Instances.of(self.instances))
             return (time.perf_counter() - began) / self.bytes
 
 

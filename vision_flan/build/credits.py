@@ -62,7 +62,7 @@ def attribution_of(build: Build, manifest: Manifest) -> dict[str, object]:
         return dict(manifest.attribution)
     facts: dict[str, object] = {"missing": missing}
     if sources:
-        build.report.stage(f"looking up the authors of {manifest.task}")
+        build.report.stage(f"writing the authors of the images of {manifest.task}")
         entries: _Entries = {}
         wanted = dict(_images(build.out, manifest))
         for source, raw in sources:

@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 
 from vision_flan.build.cores import usable_cores
 from vision_flan.errors import MachineError
-from vision_flan.limits import Death, wait_for_others
+from vision_flan.faults import Death
+from vision_flan.limits import wait_for_others
 from vision_flan.report import Reporter
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ T = TypeVar("T")
 PROCESSES, RAY = "processes", "ray"
 #: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
 #: are more, it could keep the others waiting.
-_HELPED = 4
+HELPED = 4
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Engine(Protocol):
     @property
     def started(self) -> bool: ...
 
+    def prepare(self) -> None:
+        """Units may come. Called before this process has threads, locks and open files: a worker that is
+        forked then costs next to nothing."""
+        ...
+
     def expect_work(self) -> None:
         """Units may come: begin what would keep them waiting and costs little if none come."""
         ...
@@ -105,6 +111,9 @@ class Inline:
     workers = 1
     helped = False
     started = True
+
+    def prepare(self) -> None:
+        """Nothing has to start."""
 
     def expect_work(self) -> None:
         """Nothing has to start."""
@@ -167,7 +176,7 @@ def engine_of(
         return Inline()
     from vision_flan.build.processes import Processes
 
-    helped = not apart and cores <= _HELPED
+    helped = not apart and cores <= HELPED
     return Processes(cores - 1 if helped else cores, helped=helped, jobs=jobs)
 
 

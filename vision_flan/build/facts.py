@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
 from vision_flan.dataset.manifest import write_bytes_atomically
 from vision_flan.places.place import Place
+from vision_flan.places.remote import RemotePath
 
 #: Folder of finished blocks.
 BLOCKS = "blocks"
@@ -33,8 +38,38 @@ def write_facts(path: Place, facts: object, *, sync: bool = True) -> None:
     Args:
         sync: see `write_bytes_atomically`.
     """
+    write_bytes_atomically(path, encoded(facts), sync=sync)
+
+
+def encoded(facts: object) -> bytes:
+    """Dicts, lists and data classes as JSON in one line."""
     try:
-        content = msgspec.json.encode(facts)
+        return msgspec.json.encode(facts)
     except UnicodeEncodeError:  # the name of a file that is not UTF-8
-        content = json.dumps(facts, default=vars).encode()
-    write_bytes_atomically(path, content, sync=sync)
+        return json.dumps(facts, default=vars).encode()
+
+
+def write_lines(path: Place, lines: Iterable[bytes], *, sync: bool = True) -> int:
+    """Write lines atomically as they come, however many; returns their number.
+
+    Args:
+        sync: see `write_bytes_atomically`.
+    """
+    folder = Path(tempfile.gettempdir()) if isinstance(path, RemotePath) else path.parent
+    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    written = 0
+    try:
+        with temporary.open("wb") as file:
+            for line in lines:
+                file.write(line)
+                written += 1
+            if sync and not isinstance(path, RemotePath):
+                file.flush()
+                os.fsync(file.fileno())
+        if isinstance(path, RemotePath):
+            path.upload(temporary)
+        else:
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return written

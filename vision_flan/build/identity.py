@@ -11,12 +11,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from vision_flan import __version__
-from vision_flan.build.facts import is_whole, write_facts
-from vision_flan.build.inputs import Seen, annotation_files, checksum, differing, first_change, with_checksums
+from vision_flan.build.facts import encoded, is_whole, write_lines
+from vision_flan.build.inputs import (
+    Seen,
+    annotation_files,
+    checksum,
+    differing,
+    first_change_among,
+    with_checksums,
+)
 from vision_flan.build.job import Build
+from vision_flan.build.looked_up import DamagedRecordError, LookedUp
 from vision_flan.dataset.drop_list import read_list
 from vision_flan.dataset.manifest import FOLDER, Manifest, source_block
 from vision_flan.instances.rendering import instruction_of
@@ -106,7 +115,8 @@ def spec_sha256(build: Build) -> str:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """What is stored in the work folder of a config, to tell whether it is up to date.
+    """What is stored in the work folder of a config, to tell whether it is up to date: a line of JSON, and
+    the image files in lines of their own.
 
     Attributes:
         recipe, annotations: the identity it was built from.
@@ -118,7 +128,7 @@ class BuildRecord:
 
     recipe: Mapping[str, Any]
     annotations: Seen
-    images: Seen
+    images: LookedUp
     manifest: str
     replaces: tuple[str, ...] = ()
     shards: Mapping[str, list[int]] = field(default_factory=dict)
@@ -128,16 +138,22 @@ class BuildRecord:
         return Identity(self.recipe, self.annotations)
 
     def write(self, path: Place) -> None:
-        """Write the record atomically."""
-        write_facts(path, self)
+        """Write the record atomically; the images may be those of the record that it replaces."""
+        head = encoded({**vars(self), "images": self.images.pieces})
+        write_lines(path, chain([head + b"\n"], self.images.lines()))
 
     @classmethod
     def read(cls, path: Place) -> BuildRecord | None:
         """The record in a file, None if it is missing or broken."""
         try:
-            data = json.loads(path.read_text("utf-8"))
-            seen = {name: Seen(**data[name]) for name in ("annotations", "images")}
-            return cls(**{**data, **seen, "replaces": tuple(data["replaces"])})
+            with path.open("rb") as file:
+                data = json.loads(file.readline())
+            typed = {
+                "annotations": Seen(**data["annotations"]),
+                "images": LookedUp(path, 1, int(data["images"])),
+                "replaces": tuple(data["replaces"]),
+            }
+            return cls(**{**data, **typed})
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -147,7 +163,10 @@ class BuildRecord:
         Args:
             verify: compare contents by checksum too.
         """
-        changed = self.identity.change(now) or first_change(raw, self.images, checksums=verify)
+        try:
+            changed = self.identity.change(now) or first_change_among(raw, self.images, checksums=verify)
+        except DamagedRecordError:
+            return "the record of image files"
         if changed or not verify:
             return changed
         if not self.annotations.sums:

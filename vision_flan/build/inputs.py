@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+
 from vision_flan.errors import BadRawError, DamagedFileError, Location, MissingRawError, VflanError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.readers.ahead import Ahead
@@ -30,6 +32,8 @@ _quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
 #: Paths that are written to a checksum at a time.
 _AT_ONCE = 10_000
+#: Stamps of what no file is behind.
+NOT_THERE = frozenset({"", _REFUSED})
 
 
 @dataclass
@@ -90,12 +94,12 @@ class Watch:
 
     def ahead(
         self,
-        rows: Iterable[dict[str, Any]],
-        refs_of: Callable[[dict[str, Any]], Sequence[str]],
+        tables: Iterable[pa.Table],
+        refs_in: Callable[[pa.Table], Iterable[str]],
         at_most: int | None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[pa.Table]:
         """The same rows; images that are quicker to read together are read before. See `readers.ahead`."""
-        return self._ahead.rows(rows, refs_of, at_most, self._stamp_early)
+        return self._ahead.tables(tables, refs_in, at_most, self._stamp_early)
 
     def _stamp_early(self, ref: str) -> None:
         file = self._inputs.images.file_of(ref)
@@ -163,18 +167,32 @@ def first_change(raw: RawDataset, seen: Seen, *, checksums: bool = False) -> str
     return None
 
 
+def first_change_among(raw: RawDataset, pieces: Iterable[Seen], *, checksums: bool = False) -> str | None:
+    """The same of many files, a piece at a time."""
+    found = (first_change(raw, seen, checksums=checksums) for seen in pieces)
+    return next((path for path in found if path is not None), None)
+
+
 def annotation_files(sources: TaskSources, raw: RawDataset) -> Seen:
     """The files that a task's tables are read from; for tables of file names, only the names."""
     seen = Seen()
     for name in sources.readers:
         table = sources.dataset.tables[name]
-        paths = [path for path, _ in raw.list(table["file"])]
+        paths = (path for path, _ in raw.list(table["file"]))
         if table["reader"] == "files":
-            digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
-            seen.stamps[_LISTING + table["file"]] = f"{len(paths)} {digest}"
+            seen.stamps[_LISTING + table["file"]] = _listing(paths)
         else:
             seen.stamps.update((path, stamp(raw, path)) for path in paths)
     return seen
+
+
+def _listing(paths: Iterator[str]) -> str:
+    """The number of paths and a checksum, a part at a time: there may be millions."""
+    count, digest = 0, hashlib.sha256()
+    while some := list(islice(paths, _AT_ONCE)):
+        digest.update((("\0" if count else "") + "\0".join(some)).encode("utf-8", "surrogateescape"))
+        count += len(some)
+    return f"{count} {digest.hexdigest()}"
 
 
 def with_checksums(raw: RawDataset, seen: Seen) -> Seen:
@@ -205,12 +223,13 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
         paths = [path for path, _ in raw.list(pattern)]
         if len(paths) > LISTED_FILES:
             sizes = {path: size_of(seen.stamps.get(path, "")) for path in paths}
-            total = sum(sizes.values())
+            total, digest_of_sizes = sum(sizes.values()), SizesDigest()
+            digest_of_sizes.add(sorted(sizes.items()))
             found[pattern] = {
                 "path": pattern,
                 "files": len(paths),
                 "bytes": total,
-                "sha256": _digest(sorted(sizes.items())),
+                "sha256": digest_of_sizes.finish(),
             }
             continue
         for path in paths:
@@ -222,14 +241,6 @@ def raw_files(sources: TaskSources, raw: RawDataset, seen: Seen) -> tuple[dict[s
                 "archive": file.archive,
             }
     return tuple(found[key] for key in sorted(found))
-
-
-def image_files(seen: Seen) -> dict[str, Any]:
-    """Image files for the manifest: how many there are and how many are missing, and a checksum of paths and
-    sizes. No times, which differ between machines."""
-    there = sorted(path for path, was in seen.stamps.items() if was not in ("", _REFUSED))
-    sizes = ((path, seen.stamps[path].partition(" ")[0]) for path in there)
-    return {"files": len(there), "missing": len(seen.stamps) - len(there), "sha256": _digest(sizes)}
 
 
 def check_unchanged(
@@ -281,12 +292,21 @@ def size_of(text: str) -> int:
     return int(text.split(" ", 1)[0]) if text not in ("", _REFUSED) else 0
 
 
-def _digest(sizes: Iterable[tuple[str, int | str]]) -> str:
-    """Checksum of paths and sizes, sorted: of the JSON list of [path, size], made a part at a time."""
-    digest, rest, between = hashlib.sha256(b"["), iter(sizes), ""
-    while some := list(islice(rest, _AT_ONCE)):
-        listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in some])
-        digest.update(f"{between}{listed}".encode())
-        between = ", "
-    digest.update(b"]")
-    return digest.hexdigest()
+class SizesDigest:
+    """Checksum of paths and sizes, which come sorted: of the JSON list of [path, size]."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256(b"[")
+        self._between = ""
+
+    def add(self, sizes: Sequence[tuple[str, int | str]]) -> None:
+        """The next files."""
+        if sizes:
+            listed = ", ".join([f"[{_quoted(path)}, {size}]" for path, size in sizes])
+            self._digest.update(f"{self._between}{listed}".encode())
+            self._between = ", "
+
+    def finish(self) -> str:
+        """The checksum, in hex."""
+        self._digest.update(b"]")
+        return self._digest.hexdigest()

@@ -25,13 +25,16 @@ from vision_flan.build.inputs import Seen
 from vision_flan.build.install import finished_shards, install, refresh_readme
 from vision_flan.build.job import Build
 from vision_flan.build.locks import machine_errors, task_lock
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.work import COMPLETE, installed_record, reset, tidy
 from vision_flan.columns import IMAGE, TEXT_COLUMNS, TURNS
 from vision_flan.dataset.attribution import attribution_path, read_attribution, write_attribution
 from vision_flan.dataset.contents import contents_of
 from vision_flan.dataset.drop_list import Drop, DropList, read_list, write_list
+from vision_flan.dataset.image_arrays import with_views
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
-from vision_flan.dataset.shards import ROW_GROUP_ROWS, SCHEMA, ShardFacts, ShardWriter
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
+from vision_flan.dataset.shards import SCHEMA, ShardFacts, ShardWriter
 from vision_flan.errors import Location, VflanError
 from vision_flan.report import Reporter
 
@@ -73,7 +76,7 @@ def drop_installed(
         manifest = replace(
             manifest, drop_list=complete.facts(), attribution=_credits(out, manifest, complete)
         )
-        record = BuildRecord.read(installed_record(out, task)) or BuildRecord({}, Seen(), Seen(), "")
+        record = BuildRecord.read(installed_record(out, task)) or BuildRecord({}, Seen(), LookedUp(), "")
         recipe = {**record.recipe, "drop_list": complete.facts()}
         replaced = tuple(shard.path for shard in before.shards)
         record = replace(record, recipe=recipe, manifest=manifest.to_json(), replaces=replaced, shards={})
@@ -167,14 +170,14 @@ def _present(drops: DropList, there: Sequence[Sequence[str]]) -> dict[str, Drop]
 def _filtered(
     path: Path, wanted: Mapping[str, Drop], folder: Path, name: str, taken: _Dropped
 ) -> tuple[ShardFacts, ...]:
-    with pq.ParquetFile(path) as file, ShardWriter(folder, name) as writer:
+    with pq.ParquetFile(path) as file, ShardWriter(folder, name, counts=False) as writer:
         for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
             goes = pc.is_in(batch.column("source_id"), pa.array(list(wanted), pa.string()))
             for row in batch.filter(goes).to_pylist():
                 _count(taken, row, wanted[row["source_id"]])
             rest = batch.filter(pc.invert(goes))
             if rest.num_rows:
-                writer.add_batch(pa.RecordBatch.from_arrays(rest.columns, schema=SCHEMA))
+                writer.add_batch(with_views(rest))
     return writer.facts
 
 

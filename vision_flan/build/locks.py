@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vision_flan.build.store_lock import held, is_held
-from vision_flan.errors import Location, MachineError
+from vision_flan.errors import Location, MachineError, system_words
 from vision_flan.places.place import P, Place
 from vision_flan.places.remote import RemotePath
 
@@ -138,7 +138,7 @@ def machine_errors(out: Place) -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of our output is gone: not a fault of the disk
     except OSError as error:
-        what = error.strerror or str(error)
+        what = system_words(error)
         hint = _HINTS.get(error.errno or 0, f"check the disk, {_AGAIN}")
         disk = str(out if isinstance(out, Path) else out.work)  # a store is never full
         where = disk if error.errno in _FULL else error.filename or disk

@@ -9,7 +9,7 @@ from typing import Any
 
 from vision_flan.build.blocks import MISSING_IMAGE, Made
 from vision_flan.build.identity import Identity, facts_of
-from vision_flan.build.inputs import Seen, image_files, raw_files
+from vision_flan.build.inputs import raw_files
 from vision_flan.build.job import Build
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.manifest import Manifest
@@ -21,12 +21,16 @@ from vision_flan.records.sources import how_to_get, next_step
 
 
 def manifest_of(
-    build: Build, identity: Identity, candidates: Candidates, finished: list[Made], seen: Seen
+    build: Build,
+    identity: Identity,
+    candidates: Candidates,
+    finished: list[Made],
+    images: Mapping[str, object],
 ) -> Manifest:
     """The manifest of the config that these blocks make up.
 
     Args:
-        seen: the image files that they looked up.
+        images: what `Gathering.finish` says of the image files that they looked up.
 
     Raises:
         MissingRawError, SpecError: not one instance was written.
@@ -47,7 +51,7 @@ def manifest_of(
         num_bytes=sum(block.content_bytes for block in finished),
         instruction=instruction_of(task, build.instruction),
         raw_files=raw_files(build.sources, build.raw, identity.annotations),
-        images=image_files(seen),
+        images=images,
         contents=contents.facts(),
         **facts_of(task, build.sources),
         **identity.recipe,
@@ -86,7 +90,7 @@ def _nothing_written(build: Build, dropped: Mapping[str, int]) -> VflanError:
             f"no image of {task.id} was found ({reasons}); {build.raw.looked_in()}\n"
             + how_to_get(dataset, dataset.files),
             where=Location(build.raw.root),
-            hint=next_step(dataset),
+            hint=next_step(dataset, build.raw.root),
         )
     return SpecError(
         f"{task.id} yields no instance ({reasons})",

@@ -21,7 +21,7 @@ from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.table_cache import FOLDER, TableCache
-from vision_flan.report import Reporter
+from vision_flan.report import OnlyNotes, Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT
 
@@ -109,13 +109,10 @@ class SuitePlan:
         given = f"{whole} tasks give all they have, {len(self.shares) - whole - over} the cap of {self.cap:,}"
         more = f", {over} up to {self.level:,} to reach the total" if over else ""
         line = f"{self.total:,} = {given}{more}"
-        if self.suite != PAPER_SUITE:
+        if self.wanted != PAPER_INSTANCES:
             return line
         strict = sum(min(share.available, self.cap) for share in self.shares)
-        return (
-            f"{line}; the paper draws 10,000 at random from each dataset, all of a smaller one, and reaches "
-            f"{PAPER_INSTANCES:,}: its draws are of more splits; a strict cap gives {strict:,} here (--cap)"
-        )
+        return f"{line}; the paper draws from more splits; --cap {self.cap} alone gives {strict:,} here"
 
     @property
     def missing(self) -> int:
@@ -308,9 +305,13 @@ def supplies(
         SpecError: no such suite, or one of its tasks has no valid spec.
     """
     found = []
-    for name in sorted(catalog.suite(suite)):
+    names = sorted(catalog.suite(suite))
+    if raw is not None:
+        report.stage("counting records of tasks", len(names))
+    for name in names:
         task = catalog.task(name)
-        counted, note = (None, "") if raw is None else _count(name, raw, catalog, report, kept)
+        counted, note = (None, "") if raw is None else _count(name, raw, catalog, OnlyNotes(report), kept)
+        report.advance(1)
         limit = task.limit if task.limit is not None and task.limit < DEFAULT_LIMIT else None
         found.append(Supply(task.id, task.category, task.available, task.confidence, counted, limit, note))
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vision_flan.build.memory import keep_freed_memory
 from vision_flan.dataset.behind import every_core_is_taken
 from vision_flan.errors import MachineError, VflanError, install_command
-from vision_flan.limits import Death
+from vision_flan.faults import Death
 from vision_flan.report import Reporter
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Cluster:
         self.workers = jobs or cluster_cores(address)
         self._run = ray.remote(num_cpus=cores_each, max_retries=0)(_run)
         self._running: dict[ObjectRef[object], None] = {}
+
+    def prepare(self) -> None:
+        """Ray has its workers."""
 
     def expect_work(self) -> None:
         """Ray has its workers."""

@@ -3,26 +3,34 @@
 What decides bytes is how many blocks are cut into shards together: a run. Its length follows from the first
 candidates. A run is made in one piece, straight into its shards, or its blocks are made side by side as parts
 and joined; the second writes images twice, so it is for runs that would keep other workers waiting. Of few
-jobs this process is one: it makes a block whenever the next one in order is not done, and joins parts as they
-come.
+jobs this process is one: it makes a block whenever the next one in order is not done. Parts are joined as
+they come: between two blocks, or, of many jobs, in threads of this process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from vision_flan.build.blocks import BlockMaker, Joining, Made, Span
+from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import Engine, InFlight, Inline, Unit
-from vision_flan.build.inputs import Seen, first_change
+from vision_flan.build.inputs import first_change_among
 from vision_flan.build.job import Build
+from vision_flan.build.joining import Joining, Runs
+from vision_flan.build.looked_up import Gathering, LookedUp
 from vision_flan.build.parsed import job_of, making_of
-from vision_flan.build.spooling import Spooling
-from vision_flan.build.worker import StoredPools, changed_among, join_parts, make_part, make_shards
+from vision_flan.build.spooling import Piece, Spooling
+from vision_flan.build.tables import BlockTables, packed
+from vision_flan.build.worker import (
+    StoredPools,
+    changed_among,
+    copy_images,
+    join_parts,
+    make_part,
+    make_shards,
+)
 from vision_flan.dataset.shards import BLOCK_ROWS, SHARD_BYTES
 from vision_flan.records.candidates import Candidates
 
@@ -32,12 +40,12 @@ PROBED = 16
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
 WORTH_STARTING = 0.5
-#: Files that are looked at again by one job before another helps.
-SHARED_LOOKS = 2_000
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
 _RUNS_PER_WORKER = 4
+#: Jobs that make parts as fast as one thread joins them.
+_MAKING_TO_JOINING = 4
 
 
 @dataclass(frozen=True)
@@ -63,24 +71,13 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     """The layout of a task, by its first candidates: a run is to give half of the largest shard."""
     blocks = -(-candidates.count // BLOCK_ROWS)
     wanted = min(candidates.count, quota or candidates.count)
+    candidates.expect(wanted)
     if blocks <= 1:
         return Layout(blocks, 0.0, 1, 0.0, blocks)
-    size, seconds = maker.probe(candidates.block(0, PROBED))
+    size, seconds = maker.probe(candidates.table(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
     return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))
-
-
-class _Tables:
-    """The candidates of some blocks, read from the database when they are needed."""
-
-    def __init__(self, candidates: Candidates, span: Span) -> None:
-        self._candidates = candidates
-        self._span = span
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        for block in range(self._span.first, self._span.first + self._span.blocks):
-            yield self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
 
 
 @dataclass(frozen=True)
@@ -98,68 +95,18 @@ class _Item:
         return not self.unit.future.done()
 
 
-class _Runs:
-    """The finished runs, in order; parts are joined to one as they come, or in a worker when all are there.
-
-    Args:
-        joining: makes the shards of a run here; None: in a worker.
-        join: starts a unit that makes them in a worker.
-    """
-
-    def __init__(
-        self,
-        joining: Callable[[Span], Joining] | None,
-        join: Callable[[Span, Sequence[Made]], Unit[Made]],
-        flight: InFlight,
-    ) -> None:
-        self._joining, self._join, self._flight = joining, join, flight
-        self._done: list[Made | Unit[Made]] = []
-        self._parts: list[Made] = []
-        self._open: Joining | None = None
-
-    def add(self, made: Made) -> None:
-        """A run that was made in one piece."""
-        self._done.append(made)
-
-    def add_part(self, part: Made, run: Span) -> None:
-        """The next part of a run."""
-        if self._joining is None:
-            self._parts.append(part)
-            return
-        if self._open is None:
-            self._open = self._joining(run)
-        self._open.add(part)
-
-    def end(self, run: Span) -> None:
-        """A run has all parts it will have, if it was made in parts at all."""
-        if self._parts:
-            self._done.append(self._join(run, self._parts))
-        elif self._open is not None:
-            self._done.append(self._open.finish())
-        self._parts = []
-        self.close()
-
-    def all(self) -> list[Made]:
-        """Wait for those that workers join."""
-        return [made if isinstance(made, Made) else self._flight.take(made) for made in self._done]
-
-    def close(self) -> None:
-        """Give up the run that is being joined here, if it is not finished."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
-
 class Schedule:
     """Makes the blocks of a task in selection order until the quota is full.
 
     Args:
         engine: where they are made if that is worth it.
+        gathering: gets the files that they looked up.
     """
 
-    def __init__(self, build: Build, candidates: Candidates, engine: Engine) -> None:
+    def __init__(self, build: Build, candidates: Candidates, engine: Engine, gathering: Gathering) -> None:
         self._task = build.task.id
         self._candidates = candidates
+        self._tables = BlockTables(candidates)
         self._quota = build.quota
         making = making_of(build)
         self._layout = layout_of(making.blocks(candidates), candidates, build.quota)
@@ -167,24 +114,30 @@ class Schedule:
         self._engine = engine if worth else Inline()
         self._engine.start()
         self._all_here = isinstance(self._engine, Inline)
-        free_core = self._all_here or self._jobs < usable_cores()
+        free_core = (1 if self._all_here else self._jobs) < usable_cores()
         self._maker = making.blocks(candidates, behind=free_core)
         self._flight = InFlight(self._engine)
-        joins_here = self._all_here or self._engine.helped
-        self._runs = _Runs(self._maker.joining if joins_here else None, self._join, self._flight)
         self._job = job_of(build, making)
         self._report, self._raw = build.report, build.raw
         self._relayed = self._engine.listen(self._task, build.report)
+        joining, to_joining = (self._joining, _MAKING_TO_JOINING) if self._relayed else (None, 1)
+        self._runs = Runs(joining, self._join, gathering, 1 + self._jobs // to_joining)
         if not self._all_here:
             StoredPools(build.work).store(build.task, candidates)
         self._next = 0  # the first block that is not started
         self._waiting: deque[_Item] = deque()
+        self._copier = self._maker.copier()
+        layout, copiers = self._layout, 1 if self._all_here else self._jobs
         self._spooling = Spooling(
-            self._maker.copier(), self._table, self._may_have, self._layout.blocks, self._layout.each
+            self._copier, self._tables.of, self._may_have, self._copy, copiers, layout.blocks, layout.each
         )
         if self._spooling.active:
             build.report.stage(f"copying images of {self._task}")
-            self._spooling.reach(1, self._quota)
+            try:
+                self._spooling.reach(1, self._quota)
+            except BaseException:
+                self._end()
+                raise
 
     def run(self) -> list[Made]:
         """The finished runs, in order. It ends after a first run without a single image: the raw folder is
@@ -192,26 +145,19 @@ class Schedule:
         try:
             return self._collect()
         finally:
-            self._runs.close()
-            self._flight.cancel()
-            self._spooling.close()
+            self._end()
 
-    def first_change(self, seen: Seen) -> str | None:
+    def first_change(self, images: LookedUp) -> str | None:
         """The first of the image files that has changed since it was looked up. If there are many, all jobs
         of this machine look; another's may see a shared disk as it was a moment ago.
 
         Raises:
             BadRawError, MachineError: as `RawDataset.stamp`.
         """
-        jobs = 1 if self._all_here or not self._relayed else self._jobs
-        each = max(-(-len(seen.stamps) // jobs), SHARED_LOOKS)
-        if each >= len(seen.stamps):
-            return first_change(self._raw, seen)
-        stamps = list(seen.stamps.items())
-        parts = [Seen(dict(stamps[at : at + each])) for at in range(0, len(stamps), each)]
-        name = f"the second look at the images of {self._task}"
-        others = [self._flight.start(name, changed_among, self._job, part) for part in parts[1:]]
-        here = first_change(self._raw, parts[0]) if parts else None
+        jobs = min(1 if self._all_here or not self._relayed else self._jobs, max(images.pieces, 1))
+        name, job = f"the second look at the images of {self._task}", self._job
+        others = [self._flight.start(name, changed_among, job, images, at, jobs) for at in range(1, jobs)]
+        here = first_change_among(self._raw, images.share(0, jobs))
         found = [here, *map(self._flight.take, others)]
         return next(filter(None, found), None)
 
@@ -289,8 +235,30 @@ class Schedule:
         count = min(self._next * BLOCK_ROWS, self._candidates.count) - first * BLOCK_ROWS
         return _Item(span, count, not whole, self._next == end, self._start(span, not whole, here=here))
 
-    def _table(self, block: int) -> pa.Table:
-        return self._candidates.table(block * BLOCK_ROWS, BLOCK_ROWS)
+    def _end(self) -> None:
+        """Start nothing more, and leave no copy of an image."""
+        self._runs.close()
+        self._flight.cancel()
+        self._spooling.close()
+
+    def _copy(self, pieces: Sequence[Piece]) -> None:
+        """Copy pieces of a pass, in all jobs of this task."""
+        left, started = deque(pieces), deque[Unit[None]]()
+        while left or started:
+            while left and self._takes_more(started):
+                piece = left.popleft()
+                name = f"the copy of images of {self._task}"
+                started.append(self._flight.start(name, copy_images, self._job, piece))
+            if left and (self._all_here or self._engine.helped):
+                self._copier.copy(left.popleft())
+            else:
+                self._flight.take(started.popleft())
+
+    def _takes_more(self, started: Collection[Unit[None]]) -> bool:
+        """Whether workers can begin on more pieces soon."""
+        if self._all_here or (self._engine.helped and not self._engine.started):
+            return False
+        return sum(not unit.future.done() for unit in started) <= self._engine.workers
 
     def _may_have(self, block: int) -> bool:
         return self._maker.may_have(block, block - block % self._layout.run)
@@ -307,15 +275,21 @@ class Schedule:
         return self._engine.workers + self._engine.helped
 
     def _start(self, span: Span, is_part: bool, *, here: bool = False) -> Unit[Made]:
-        tables = _Tables(self._candidates, span)
+        tables = map(self._tables.of, range(span.first, span.first + span.blocks))
         if here or self._all_here:
             return self._flight.do("", self._maker.part if is_part else self._maker.shards, span, tables)
         work = make_part if is_part else make_shards
-        return self._flight.start(self._name(span), work, self._job, span, tuple(tables))
+        return self._flight.start(self._name(span), work, self._job, span, tuple(map(packed, tables)))
 
-    def _join(self, run: Span, parts: Sequence[Made]) -> Unit[Made]:
-        """Start joining the parts of a run, of which the quota may have left fewer."""
-        return self._flight.start(self._name(run), join_parts, self._job, run, parts)
+    def _joining(self, run: Span) -> Joining:
+        """What joins a run here: as one of the jobs between two blocks, else in threads."""
+        apart = not (self._all_here or self._engine.helped)
+        return Joining(self._maker.folder, run, behind=self._maker.behind or apart, apart=apart)
+
+    def _join(self, run: Span, parts: Sequence[Made]) -> Callable[[], Made]:
+        """Start joining the parts of a run, of which the quota may have left fewer, in a worker."""
+        unit = self._flight.start(self._name(run), join_parts, self._job, run, parts)
+        return lambda: self._flight.take(unit)
 
     def _name(self, span: Span) -> str:
         last = span.first + span.blocks - 1

@@ -16,6 +16,7 @@ from vision_flan.build.inputs import Seen
 from vision_flan.build.install import install, refresh_readme, shards_to_replace
 from vision_flan.build.job import Options
 from vision_flan.build.locks import WORK_FOLDER, machine_errors, task_lock, work_folder
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.many import Selection
 from vision_flan.build.notices import write_notices
 from vision_flan.build.work import COMPLETE, installed_record, reset, tidy
@@ -138,7 +139,8 @@ def _add(task: str, folder: Place, manifest: Manifest, out: Place, report: Repor
             _link(folder / shard.path, work / BLOCKS / name)
             shards.append(replace(shard, path=name))
         (work / BLOCKS / "merged.json").write_text(json.dumps({"shards": [asdict(s) for s in shards]}))
-        record = kept or BuildRecord({}, Seen(), Seen(), "")  # without one, the next compile builds it again
+        # without one, the next compile builds it again
+        record = kept or BuildRecord({}, Seen(), LookedUp(), "")
         replaces = shards_to_replace(out, task)
         record = replace(record, manifest=manifest.to_json(), replaces=replaces, shards={})
         record.write(work / COMPLETE)

@@ -1,17 +1,21 @@
 """Copies the images of coming blocks out of tables, in one pass, before the blocks are made.
 
-See `readers.spool` for why. A spool holds the images of as many blocks as the quota is expected to take, and
-an eighth of the free disk at most; a few more passes then read the rest. Spools lie in the work folder of the
-task while it is built, two at most. They decide no byte, so a run that was killed leaves nothing to resume:
-the next one removes them, and copies what the blocks that are left need.
+See `readers.spool` for why. The spools of a pass hold the images of as many blocks as the quota is expected
+to take, and an eighth of the free disk at most; a few more passes then read the rest. A pass is cut into
+pieces where a file can be read from, as a row group, and each job copies some of them, into a spool each.
+Spools lie in the work folder of the task while it is built, those of two passes at most. They decide no byte,
+so a run that was killed leaves nothing to resume: the next one removes them, and copies what the blocks that
+are left need.
 """
 
 from __future__ import annotations
 
 import shutil
 from array import array
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +24,42 @@ from vision_flan.build.inputs import ImageInputs, stamp
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.readers.image_refs import ImageStore
-from vision_flan.readers.spool import Source, remove_spool, write_spool
+from vision_flan.readers.spool import remove_spools, spool_name, write_spool
 
-#: Bytes of a spool at most.
+#: Bytes of a pass at most.
 MOST_BYTES = 64 * 10**9
 #: The part of the free disk that one may take: shards of the same images come beside it.
 _SHARE_OF_FREE = 8
+#: Pieces of a pass for each job, so that all end at about the same time; in all, as each process opens all of
+#: them; and images that are worth a piece.
+_PIECES_A_JOB, _MOST_PIECES, PIECE_ROWS = 2, 64, 500
+
+
+class Wanted(NamedTuple):
+    """Images to copy from one file.
+
+    Attributes:
+        file: as references begin with it: `@table/file`.
+        stamp: of the file, from before any piece of it is read.
+        rows: its records, sorted.
+    """
+
+    file: str
+    stamp: str
+    rows: array[int]
+
+
+class Piece(NamedTuple):
+    """What becomes one spool.
+
+    Attributes:
+        name: of the spool.
+        most: bytes of images at most.
+    """
+
+    name: str
+    wanted: tuple[Wanted, ...]
+    most: int
 
 
 class Copier:
@@ -44,33 +78,61 @@ class Copier:
         self.folder = folder
         self.useful = self._images.may_copy()
 
-    def copy(self, number: int, tables: Iterable[pa.Table], most: int) -> bool:
-        """Make a spool of the images of some candidates; False, and none, if none is worth copying.
+    def wanted(self, tables: Iterable[pa.Table]) -> list[Wanted]:
+        """The images of some candidates that are worth copying, by file."""
+        found: dict[str, array[int]] = {}
+        for table in tables:
+            for ref in self._maker.references_in(table):
+                record = self._images.record_of(ref)
+                if record is not None:
+                    found.setdefault(record[0], array("q")).append(record[1])
+        return [self._of_file(file, found[file]) for file in sorted(found)]
+
+    def pieces(self, number: int, wanted: Sequence[Wanted], jobs: int, most: int) -> list[Piece]:
+        """The pieces of a pass, about equal in images.
+
+        Args:
+            number: of the pass.
+            most: bytes of all together.
+        """
+        rows = sum(len(one.rows) for one in wanted)
+        count = min(jobs * _PIECES_A_JOB, _MOST_PIECES, rows // PIECE_ROWS) if jobs > 1 else 1
+        cut = list(self._cut(wanted, -(-rows // max(count, 1))))
+        share = most / max(rows, 1)
+        return [
+            Piece(spool_name(number, at), parts, int(share * sum(len(part.rows) for part in parts)))
+            for at, parts in enumerate(cut)
+        ]
+
+    def copy(self, piece: Piece) -> None:
+        """Make a spool in the folder, which is there.
 
         Raises:
             OSError: a full disk, no permission.
         """
-        wanted = self._wanted(tables)
-        if wanted:
-            sources = (self._source(name, wanted[name]) for name in sorted(wanted))
-            write_spool(self.folder, number, sources, most)
-        return bool(wanted)
+        sources = (self._images.source(*one) for one in piece.wanted)
+        write_spool(self.folder, piece.name, sources, piece.most)
 
-    def _wanted(self, tables: Iterable[pa.Table]) -> dict[str, array[int]]:
-        """Records by file."""
-        wanted: dict[str, array[int]] = {}
-        for table in tables:
-            used = [name for name in table.column_names if name in self._maker.reads]
-            for row in table.select(used).to_pylist():
-                for ref in self._maker.references(row):
-                    found = self._images.record_of(ref)
-                    if found is not None:
-                        wanted.setdefault(found[0], array("q")).append(found[1])
-        return wanted
+    def _of_file(self, file: str, rows: array[int]) -> Wanted:
+        was = stamp(self._raw, self._images.file_of(f"{file}#0"))
+        return Wanted(file, was, array("q", np.unique(np.frombuffer(rows, np.int64)).tobytes()))
 
-    def _source(self, name: str, rows: array[int]) -> Source:
-        was = stamp(self._raw, self._images.file_of(f"{name}#0"))
-        return self._images.source(name, was, np.unique(np.frombuffer(rows, np.int64)).data)
+    def _cut(self, wanted: Iterable[Wanted], least: int) -> Iterator[tuple[Wanted, ...]]:
+        """Cut where a file can be read by itself from, as soon as there are so many rows."""
+        parts: list[Wanted] = []
+        size = 0
+        for one in wanted:
+            begun = 0
+            for start in (*self._images.entries(one.file), None):
+                end = len(one.rows) if start is None else bisect_left(one.rows, start)
+                if end > begun and (start is None or size + end - begun >= least):
+                    parts.append(one._replace(rows=one.rows[begun:end]))
+                    size, begun = size + end - begun, end
+                if size >= least:
+                    yield tuple(parts)
+                    parts, size = [], 0
+        if parts:
+            yield tuple(parts)
 
 
 class Spooling:
@@ -79,6 +141,8 @@ class Spooling:
     Args:
         table: the candidates of a block.
         is_made: whether a block may be finished already.
+        copy_all: copies pieces, several at a time.
+        jobs: pieces that are copied at one time.
         blocks: number of blocks of the task.
         each: bytes of a candidate's image, about.
     """
@@ -88,12 +152,15 @@ class Spooling:
         copier: Copier,
         table: Callable[[int], pa.Table],
         is_made: Callable[[int], bool],
+        copy_all: Callable[[Sequence[Piece]], None],
+        jobs: int,
         blocks: int,
         each: float,
     ) -> None:
         self._copier = copier
         self._table = table
         self._is_made = is_made
+        self._copy_all, self._jobs = copy_all, jobs
         self._blocks = blocks
         self._each = each
         self._number = self._until = 0
@@ -106,7 +173,7 @@ class Spooling:
             left: instances still to be made, None for all candidates.
 
         Raises:
-            OSError: a full disk, no permission.
+            OSError, MachineError: a full disk, no permission.
         """
         if not self.active or until <= self._until:
             return
@@ -119,13 +186,19 @@ class Spooling:
         blocks = [block for block in range(first, self._until) if not self._is_made(block)]
         if wanted <= 1 or len(blocks) <= 1:
             return  # a block reads its own images in one pass too
-        self.active = self._copier.copy(self._number, map(self._table, blocks), room)
-        remove_spool(self._copier.folder, self._number - 2)
-        self._number += 1
+        self._copy(self._copier.wanted(map(self._table, blocks)), room)
 
     def close(self) -> None:
-        """Remove the spools."""
+        """Remove the spools. Who is still writing one finds the folder gone."""
         shutil.rmtree(self._copier.folder, ignore_errors=True)
+
+    def _copy(self, wanted: Sequence[Wanted], room: int) -> None:
+        self.active = bool(wanted)
+        if wanted:
+            self._copier.folder.mkdir(exist_ok=True)
+            self._copy_all(self._copier.pieces(self._number, wanted, self._jobs, room))
+        remove_spools(self._copier.folder, self._number - 2)
+        self._number += 1
 
     def _room(self) -> int:
         return min(MOST_BYTES, shutil.disk_usage(self._copier.folder.parent).free // _SHARE_OF_FREE)

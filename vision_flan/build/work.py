@@ -7,14 +7,16 @@ from pathlib import Path
 
 from vision_flan.build.facts import BLOCKS
 from vision_flan.build.identity import BuildRecord, Identity
-from vision_flan.build.inputs import Seen
 from vision_flan.build.locks import records_folder, remove_litter
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.dataset.manifest import FOLDER
 from vision_flan.places.place import P, Place
 from vision_flan.places.remote import RemotePath
 
 #: What the blocks in the folder are being made from.
 STARTED = "build.json"
+#: The image files that its blocks looked up.
+IMAGES = "images.jsonl"
 #: The config is complete but not yet installed.
 COMPLETE = "complete.json"
 #: The config in the compiled folder; see `installed_record`.
@@ -46,7 +48,7 @@ def open_or_reset(work: Path, identity: Identity) -> None:
     started = BuildRecord.read(work / STARTED)
     if started is None or started.identity.change(identity):
         reset(work)
-        BuildRecord(identity.recipe, identity.annotations, Seen(), "").write(work / STARTED)
+        BuildRecord(identity.recipe, identity.annotations, LookedUp(), "").write(work / STARTED)
     (work / BLOCKS).mkdir(exist_ok=True)
 
 

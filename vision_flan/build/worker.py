@@ -11,6 +11,7 @@ import hashlib
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,14 @@ import pyarrow as pa
 
 from vision_flan.build.blocks import BlockMaker, Made, Span
 from vision_flan.build.facts import BLOCKS, POOLS, SPOOLS
-from vision_flan.build.inputs import ImageInputs, Seen, first_change
+from vision_flan.build.inputs import ImageInputs, first_change_among
 from vision_flan.build.job import Options
+from vision_flan.build.joining import Joining
 from vision_flan.build.locks import machine_errors
+from vision_flan.build.looked_up import LookedUp
 from vision_flan.build.processes import report_of
+from vision_flan.build.spooling import Piece
+from vision_flan.build.tables import unpacked
 from vision_flan.instances.derive import POOL_ROWS, Pools
 from vision_flan.instances.maker import InstanceMaker
 from vision_flan.places.place import Place
@@ -104,33 +109,43 @@ class Making:
         )
 
 
-def make_shards(job: Job, span: Span, tables: Sequence[pa.Table]) -> Made:
-    """`BlockMaker.shards` in a worker.
+def make_shards(job: Job, span: Span, tables: Sequence[pa.Buffer]) -> Made:
+    """`BlockMaker.shards` in a worker, of tables that were `packed`.
 
     Raises:
         MachineError: and what `BlockMaker` raises.
     """
     with machine_errors(job.out):
-        return _maker(job).shards(span, tables)
+        return _maker(job).shards(span, unpacked(tables))
 
 
-def make_part(job: Job, span: Span, tables: Sequence[pa.Table]) -> Made:
-    """`BlockMaker.part` in a worker. Raises the same errors."""
+def make_part(job: Job, span: Span, tables: Sequence[pa.Buffer]) -> Made:
+    """`BlockMaker.part` in a worker, likewise. Raises the same errors."""
     with machine_errors(job.out):
-        return _maker(job).part(span, tables)
+        return _maker(job).part(span, unpacked(tables))
 
 
 def join_parts(job: Job, span: Span, parts: Sequence[Made]) -> Made:
-    """`BlockMaker.join` in a worker. Raises the same errors."""
+    """`Joining` in a worker, which may be on another machine than this process. Raises the same errors."""
+    maker = _maker(job)
+    with machine_errors(job.out), closing(Joining(maker.folder, span, behind=maker.behind)) as run:
+        for part in parts:
+            run.add(part)
+        run.end()
+        return run.made()
+
+
+def copy_images(job: Job, piece: Piece) -> None:
+    """`Copier.copy` in a worker. Raises MachineError."""
     with machine_errors(job.out):
-        return _maker(job).join(span, parts)
+        _maker(job).copier().copy(piece)
 
 
-def changed_among(job: Job, seen: Seen) -> str | None:
-    """`first_change` in a worker. Raises what `RawDataset.stamp` raises."""
+def changed_among(job: Job, images: LookedUp, which: int, of: int) -> str | None:
+    """`first_change_among` a share of the images, in a worker. Raises what `RawDataset.stamp` raises."""
     with machine_errors(job.out):
         _maker(job)
-        return first_change(_open[job.run][0], seen)
+        return first_change_among(_open[job.run][0], images.share(which, of))
 
 
 _open: OrderedDict[str, tuple[RawDataset, BlockMaker]] = OrderedDict()

@@ -192,11 +192,10 @@ def _print_answer(answer: LinkAnswer) -> None:
 
 
 def _confirmed(steps: Sequence[Step]) -> bool:
-    from vision_flan.raw.fetch import total_bytes
+    from vision_flan.raw.fetch import amount
 
     try:
-        size = human_bytes(total_bytes(steps))
-        return click.confirm(f"Download {counted(len(steps), 'file')}, {size} still to come?", err=True)
+        return click.confirm(f"Download {amount(steps)}?", err=True)
     except click.Abort as error:
         raise click.UsageError("no terminal to confirm on; pass --yes, or --dry-run") from error
 
@@ -221,7 +220,8 @@ def _download(steps: Sequence[Step], terms: Terms, *, quiet: bool) -> dict[str, 
 
 
 def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> None:
-    from vision_flan.raw.fetch import Action
+    from vision_flan.raw.fetch import Action, amount
+    from vision_flan.raw.roots import fetch_command
 
     groups = {action: [step for step in steps if step.action is action] for action in Action}
     echo(f"{dataset.title}, {dataset.homepage}")
@@ -234,13 +234,13 @@ def _print_plan(dataset: DatasetSpec, steps: Sequence[Step], raw: RawRoots) -> N
         echo("  left as it is; remove it to fetch upstream's")
     _print_group("downloads", groups[Action.DOWNLOAD])
     if groups[Action.DOWNLOAD]:
-        _print_total(groups[Action.DOWNLOAD])
+        echo(f"  still to come: {amount(groups[Action.DOWNLOAD])}")
     by_hand = groups[Action.BY_HAND]
     if by_hand:
         echo(f"by hand: {' '.join(dataset.how_to_get.split()) or 'see ' + dataset.homepage}")
         _print_files(by_hand)
     for other in dataset.borrows:
-        echo(f"images come from {other} too: vflan fetch {other}")
+        echo(f"images come from {other} too: {fetch_command(other, raw.home(other))}")
 
 
 def _print_group(title: str, steps: Sequence[Step]) -> None:
@@ -258,15 +258,6 @@ def _print_files(steps: Sequence[Step]) -> None:
         echo(f"  {step.file.path}  {size}" + (f" ({reason})" if reason else ""))
         if step.action in (Action.BY_HAND, Action.DOWNLOAD) and step.file.url:
             echo(f"    from {step.file.url}")
-
-
-def _print_total(steps: Sequence[Step]) -> None:
-    from vision_flan.raw.fetch import total_bytes
-
-    unknown = sum(step.file.bytes is None for step in steps)
-    files = counted(len(steps), "file")
-    more = f", and {unknown} of unknown size" if unknown else ""
-    echo(f"  total: {files}, {human_bytes(total_bytes(steps))} still to come{more}")
 
 
 def _document(

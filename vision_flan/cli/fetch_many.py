@@ -24,7 +24,7 @@ from rich.progress import (
 from vision_flan.cli.output import LOG_EVERY, echo, is_terminal, one_line, print_table
 from vision_flan.errors import ExitCode, VflanError, plain
 from vision_flan.raw.downloads import DatasetPlan, download_all, within
-from vision_flan.raw.fetch import Action, Step, check_space, total_bytes
+from vision_flan.raw.fetch import Action, Step, amount, check_space, total_bytes
 from vision_flan.raw.terms import Quota, Terms
 from vision_flan.report import Reporter, counted, duration, human_bytes
 
@@ -97,15 +97,9 @@ def fetch_datasets(
 
 def _confirmed(steps: Sequence[Step]) -> bool:
     try:
-        return click.confirm(f"Download {_amount(steps)}?", err=True)
+        return click.confirm(f"Download {amount(steps)}?", err=True)
     except click.Abort as error:
         raise click.UsageError("no terminal to confirm on; pass --yes, or --dry-run") from error
-
-
-def _amount(steps: Sequence[Step]) -> str:
-    unknown = sum(step.file.bytes is None for step in steps)
-    more = f" and {unknown} of unknown size" if unknown else ""
-    return f"{counted(len(steps), 'file')}, {human_bytes(total_bytes(steps))}{more}"
 
 
 def _print_plan(chosen: Sequence[DatasetPlan], left_out: Sequence[DatasetPlan], coming: list[Step]) -> None:
@@ -116,7 +110,7 @@ def _print_plan(chosen: Sequence[DatasetPlan], left_out: Sequence[DatasetPlan], 
             [
                 one.dataset.dataset,
                 str(len(one.of(Action.PRESENT, Action.UNPACKED)) or ""),
-                _amount(down) if down else "",
+                amount(down) if down else "",
                 str(len(one.of(Action.BY_HAND)) or ""),
                 "too large for --max-size" if one in left_out else _noted(one),
             ]
@@ -124,7 +118,7 @@ def _print_plan(chosen: Sequence[DatasetPlan], left_out: Sequence[DatasetPlan], 
     columns = ("dataset", "files there", "to download", "by hand", "note")
     print_table(counted(len(rows), "dataset"), columns, rows)
     _print_by_hand([*chosen, *left_out])
-    echo(f"to download: {_amount(coming)}", err=True)
+    echo(f"to download: {amount(coming)}", err=True)
 
 
 def _noted(one: DatasetPlan) -> str:

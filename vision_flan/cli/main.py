@@ -18,9 +18,10 @@ import click
 from vision_flan import __version__
 from vision_flan.cli.options import with_root
 from vision_flan.cli.output import echo, error_facts, facts_of, print_error, print_json
-from vision_flan.errors import ExitCode, Location, MachineError, VflanError
+from vision_flan.errors import ExitCode, Location, MachineError, VflanError, system_words
+from vision_flan.faults import explained
 from vision_flan.guard import EndedError, run_guarded
-from vision_flan.limits import COMPILING, TRANSFERRING, explained
+from vision_flan.limits import COMPILING, TRANSFERRING
 from vision_flan.spec.nearest import did_you_mean
 
 #: command -> (module, attribute); loaded on use, so that completion and errors are quick
@@ -178,7 +179,7 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
     stdout, stderr = sys.stdout, sys.stderr
     try:
         _check_working_directory()
-        result = command.main(args=arguments, standalone_mode=False)
+        result = _result(command, arguments)
         _flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
     except VflanError as error:
@@ -195,11 +196,19 @@ def _run(command: click.Command, arguments: Sequence[str] | None, as_json: bool)
             sys.stdout, sys.stderr = stdout, stderr
             return _reader_gone()
         return int(end.code or 0) if isinstance(end.code, int) or end.code is None else ExitCode.FAILED
+
+
+def _result(command: click.Command, arguments: Sequence[str] | None) -> object:
+    """What a command returns. Errors that nothing foresaw are ours where it is known what was being done."""
+    try:
+        return command.main(args=arguments, standalone_mode=False)
+    except (VflanError, OSError, click.ClickException, click.Abort):
+        raise
     except Exception as error:
         said = explained(error)
-        if not isinstance(said, VflanError):
+        if said is error:
             raise
-        return _failed(said, as_json)
+        raise said from error
 
 
 def _failed(error: VflanError, as_json: bool) -> int:
@@ -226,9 +235,9 @@ def _refused(error: OSError, as_json: bool) -> int:
         return _reader_gone()
     if isinstance(error.filename, str | bytes):
         where = Location(os.fsdecode(error.filename))
-        return _failed(MachineError(error.strerror or str(error), where=where), as_json)
+        return _failed(MachineError(system_words(error), where=where), as_json)
     _discard(err=False)
-    return _failed(MachineError(f"cannot write: {error.strerror or error}"), as_json=False)
+    return _failed(MachineError(f"cannot write: {system_words(error)}"), as_json=False)
 
 
 def _flush() -> None:

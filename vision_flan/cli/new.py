@@ -44,16 +44,21 @@ def _role(name: str, what: str) -> click.Option:
 
 
 @click.command(
+    short_help="Start a task, from raw files or from nothing.",
     epilog="""\b
 Examples:
   vflan new pets animal_pets && vflan validate animal_pets
   vflan new snails animal_snails --raw ~/raw --yes
   vflan new harbor count_harbor --raw ~/raw --form number --category "General Object"
-  vflan new harbor count_harbor --raw ~/raw --dry-run --json"""
+  vflan new harbor count_harbor --raw ~/raw --dry-run --json""",
 )
 @click.argument("dataset")
 @click.argument("task")
-@raw_options(help="Look at the dataset's files in this folder, and propose the task.")
+@raw_options(
+    help="Folder that holds DATASET/ as upstream ships it, or a folder of that name: look at its files, and "
+    "propose the task.",
+    for_new=True,
+)
 @click.option("--form", type=click.Choice(_FORMS), help="With --raw: what the answer is. Default: what fits.")
 @click.option("--category", default="General Object", show_default=True, help="With --raw: the category.")
 @click.option("--n", type=click.IntRange(0, 100), default=8, show_default=True,
@@ -68,7 +73,7 @@ def new(
 ) -> None:  # fmt: skip
     """Start a task: its spec and instruction, and with --raw a miniature.
 
-    With --raw, the files in DIR/DATASET, or in DIR if it has that name, are looked at: class folders, CSV,
+    With --raw, the files of DATASET are looked at: class folders, CSV,
     text lists, JSON, XML, MATLAB, Parquet, pickle, npz, LMDB, idx, also in archives. What is written passes
     `vflan validate` as it stands; comments say what to fill in. Without, a spec of class folders is written,
     or a task of the tables that DATASET has. Nothing is overwritten.

@@ -135,12 +135,18 @@ _RAW_HELP = "Folder with one subfolder per dataset, in upstream's own layout; ma
 
 
 def raw_options(
-    name: str = "--raw", default: str | None = None, help: str = "", metavar: str | None = None
+    name: str = "--raw",
+    default: str | None = None,
+    help: str = "",
+    metavar: str | None = None,
+    *,
+    for_new: bool = False,
 ) -> Callable[[Command], Command]:
     """`--raw` and `--raw-map`: the command gets `RawRoots`, or None if nothing is given.
 
     Args:
         default: the root if none is given; None if the command does without raw files.
+        for_new: the map may name datasets that have no spec yet.
     """
 
     def read_map(context: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -148,7 +154,7 @@ def raw_options(
 
     def roots(context: click.Context, _: click.Parameter, given: tuple[Path, ...]) -> RawRoots | None:
         path: Path | None = context.meta[_MAP]
-        return _roots(given, default, path) if given or path or default else None
+        return _roots(given, default, path, for_new) if given or path or default else None
 
     raw_option = click.option(
         name,
@@ -171,11 +177,11 @@ def raw_options(
     return lambda command: raw_option(map_option(command))
 
 
-def _roots(given: tuple[Path, ...], default: str | None, path: Path | None) -> RawRoots:
+def _roots(given: tuple[Path, ...], default: str | None, path: Path | None, for_new: bool) -> RawRoots:
     from vision_flan.raw.roots import RawRoots, read_map
     from vision_flan.spec.catalog import Catalog
 
-    mapped = read_map(path, Catalog.default().dataset_files)
+    mapped = read_map(path, None if for_new else Catalog.default().dataset_files)
     folders = given or ((Path(default),) if default else ())
     return RawRoots(folders, mapped)
 
@@ -282,7 +288,7 @@ memory_option = click.option(
     expose_value=False,
     callback=_allow_memory,
     help="Memory that each process may take, as 32GB; SQL has a quarter of it before tables spill to disk. "
-    "Default: three quarters of the machine's, 16 GiB at most.",
+    "Default: three quarters of the machine's, 16 GiB at most, and 256 MiB for SQL.",
 )
 bits_option = click.option(
     "--bits",

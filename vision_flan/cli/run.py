@@ -89,8 +89,10 @@ def print_summary(run: Run, out: Place) -> None:
 
 
 def exit_code(run: Run) -> int:
-    """0 if every task is built; else the code that all failures have, or 1 where they differ."""
-    return common_code(run.failed.values())
+    """0 if every task is built; else the code of what stopped the run, or that of all failures, or 1 where
+    they differ."""
+    stopped = [error for error in run.failed.values() if stops_all(error)]
+    return common_code(stopped or run.failed.values())
 
 
 def _grouped(failed: Mapping[str, VflanError]) -> dict[tuple[str, str], list[str]]:

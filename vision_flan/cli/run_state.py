@@ -86,11 +86,26 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """From the instances per second so far; None as long as none is written."""
-        ended = {*self.built, *self.failed}
-        open_ones = {task: count for task, count in self.expected.items() if task not in ended}
-        left = sum(open_ones.values()) - sum(one.done for one in list(self.running.values()) if one.writes)
-        return max(left, 0) * self.seconds / self._written if self._written else None
+        """From the instances per second so far; None as long as none is written.
+
+        A task that waits is expected to yield what those that ended yielded, in proportion: the raw files of
+        some may be missing, or fewer than upstream's.
+        """
+        if not self._written:
+            return None
+        rows = sum(result.manifest.rows for result in self.built.values())
+        promised = sum(self.expected[task] for task in (*self.built, *self.failed))
+        share = min(rows / promised, 1.0) if rows and promised else 1.0
+        left = 0.0
+        for task, count in self.expected.items():
+            if task in self.built or task in self.failed:
+                continue
+            one = self.running.get(task)
+            if one is not None and one.writes:
+                left += max((count * share if one.total is None else one.total) - one.done, 0)
+            else:
+                left += count * share
+        return left * self.seconds / self._written
 
     @contextmanager
     def task(self, name: str) -> Iterator[Reporter]:

@@ -14,6 +14,7 @@ from vision_flan.cli.options import FILE, Command
 from vision_flan.cli.output import echo, echo_commands, print_json, reporter, write_page
 from vision_flan.errors import ExitCode
 from vision_flan.limits import CHECKING, use
+from vision_flan.report import counted
 
 if TYPE_CHECKING:
     from vision_flan.spec.findings import Finding
@@ -108,7 +109,14 @@ Examples:
   vflan check --since main --page diff.html
   vflan check --since origin/main --format github"""
 )
-@click.option("--since", "ref", metavar="REF", required=True, help="What the change will be merged into.")
+@click.option(
+    "--since",
+    "ref",
+    metavar="REF",
+    default="main",
+    show_default=True,
+    help="What the change will be merged into.",
+)
 @click.option(
     "--page", type=FILE, help="Also write what the change does to instances: the page of `vflan diff`."
 )
@@ -135,7 +143,7 @@ def check(ref: str, page: Path | None, shape: str, as_json: bool) -> None:
     steps = {name: len(found) for name, found in result.steps.items()}
     counts = {"tasks": len(result.tasks), "datasets": len(result.datasets), "errors": result.errors}
     changes = [summary(task) for task in result.diff.tasks if task.differs] if result.diff else []
-    lines = [f"{name}: {'ok' if not found else f'{found} findings'}" for name, found in steps.items()]
+    lines = [f"{name}: {counted(found, 'finding') if found else 'ok'}" for name, found in steps.items()]
     facts = {**counts, "checks": steps, "diff": as_facts(result.diff) if result.diff else None}
     _print_findings(form, result.findings, facts, [*changes, *lines, _counted(counts)])
 

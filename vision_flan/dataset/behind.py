@@ -35,23 +35,27 @@ class Behind:
 
     Args:
         apart: False runs each call at once, in the thread that asks for it.
+        ahead: calls that may wait or run; None for calls that hold little, any number of which may wait, in a
+            thread of their own whether or not there is a core for it: who asks has other work.
 
     Attributes:
         apart: whether it has a thread.
     """
 
-    def __init__(self, *, apart: bool = True) -> None:
-        self.apart = apart and _free_core
+    def __init__(self, *, apart: bool = True, ahead: int | None = AHEAD) -> None:
+        self.apart = apart and (_free_core or ahead is None)
+        self._ahead = ahead
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="behind")
         self._calls: deque[Future[None]] = deque()
         self._failed = False
 
     def run(self, call: Callable[[], None]) -> None:
-        """Run it after the calls before; waits while two are not done. Raises an earlier call's error."""
+        """Run it after the calls before; waits while as many as may be ahead are not done. Raises an earlier
+        call's error."""
         if not self.apart:
             call()
             return
-        while len(self._calls) >= AHEAD:
+        while self._calls and (self._calls[0].done() or len(self._calls) == self._ahead):
             self._calls.popleft().result()
         self._calls.append(self._thread.submit(self._run, call))
 

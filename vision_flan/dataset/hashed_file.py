@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-#: Bytes that wait for one call of a Python function: text columns are many small pieces.
-HELD = 128 * 2**10
-#: Bytes that are hashed in a thread: handing over fewer takes longer than it saves.
-_WORTH_A_THREAD = 2**20
+import pyarrow as pa
+
+#: Bytes that wait for one call of the system: text columns are many small pieces.
+_HELD = 128 * 2**10
+#: Bytes that are read again at a time: they are in the processor's cache when they are hashed.
+_PIECE = 256 * 2**10
+#: Bytes that are hashed at a time while a file is written: fewer are not worth a thread's while.
+_WORTH_A_CALL = 2**20
 
 
 class Digest(Protocol):
@@ -26,65 +32,78 @@ class Digest(Protocol):
 
 
 class HashedFile:
-    """A new file that Arrow writes to, hashed on the way: it is not read a second time.
+    """A new file that Arrow writes by itself. What it wrote is read again at once, while the kernel holds it,
+    and hashed: to hand it to Python instead takes as many copies, and large ones.
 
     It is not synced, which would take longer than everything else. A killed process loses nothing; after a
     power cut, `vflan verify` finds what was lost.
 
     Args:
-        beside: one thread that hashes large pieces while they are written, and the next is made.
+        beside: one thread that hashes what is written, while more is made and written.
+
+    Attributes:
+        sink: what Arrow writes to.
+        bytes: size of the file, once it is finished.
     """
 
-    closed = False
-
     def __init__(self, path: Path, digest: Digest, beside: Executor | None = None) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        # made here, so that an error names it
+        self._written: int | None = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self.sink = pa.BufferedOutputStream(pa.OSFile(os.fsencode(path), "w"), _HELD)
         self._digest = digest
         self._beside = beside
         self._hashing: Future[None] | None = None
+        self._asked = self._hashed = 0
         self.bytes = 0
 
-    def write(self, data: bytes) -> int:
-        """Write all of it."""
-        self._hashed()
-        if self._beside is not None and len(data) >= _WORTH_A_THREAD:
-            self._hashing = self._beside.submit(self._digest.update, data)
+    def hash_written(self) -> None:
+        """Hash what was written, if that is much."""
+        if self._written is None or self.sink.tell() - self._asked < _WORTH_A_CALL:
+            return
+        self._wait()
+        self._asked = os.fstat(self._written).st_size
+        if self._beside is None:
+            self._hash(self._written, self._asked)
         else:
-            self._digest.update(data)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        self.bytes += len(data)
-        return len(data)
+            self._hashing = self._beside.submit(self._hash, self._written, self._asked)
 
-    def tell(self) -> int:
-        """Bytes written."""
-        return self.bytes
+    def finish(self) -> None:
+        """Write what waits, and hash the rest.
 
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
+        Raises:
+            OSError: it cannot be written, or is not as long as it should be.
+        """
+        self.bytes = self.sink.tell()
+        self.sink.close()
+        self._wait()
+        if self._written is not None:
+            self._hash(self._written, self.bytes)
 
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            os.close(self._descriptor)
+        """Close the file, also one that is given up. Raises nothing."""
+        with suppress(Exception):  # of a file that is given up; a finished one waits for nothing
+            self._wait()
+        with suppress(Exception):
+            self.sink.close()
+        if self._written is not None:
+            os.close(self._written)
+            self._written = None
 
     def hexdigest(self) -> str:
-        """Checksum of the file."""
-        self._hashed()
+        """Checksum of the finished file."""
         return self._digest.hexdigest()
 
-    def _hashed(self) -> None:
-        """Wait until all that was written is hashed."""
+    def _hash(self, file: int, end: int) -> None:
+        """Hash what is before `end` and was not hashed yet."""
+        while self._hashed < end:
+            piece = os.pread(file, min(_PIECE, end - self._hashed), self._hashed)
+            if not piece:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))  # something else made it shorter
+            self._digest.update(piece)
+            self._hashed += len(piece)
+
+    def _wait(self) -> None:
+        """Wait until what was asked for is hashed."""
         hashing, self._hashing = self._hashing, None
         if hashing is not None:
             hashing.result()

@@ -7,7 +7,6 @@ memory. They exist in the work folder only.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,24 +14,25 @@ from typing import Self
 import pyarrow as pa
 import xxhash
 
-from vision_flan.dataset.hashed_file import HELD, HashedFile
-from vision_flan.dataset.shards import ROW_GROUP_BYTES, ROW_GROUP_ROWS, SCHEMA, record_batch
-from vision_flan.instances.maker import Instance
+from vision_flan.dataset.contents import Contents
+from vision_flan.dataset.hashed_file import HashedFile
+from vision_flan.dataset.row_groups import RowGroups
+from vision_flan.dataset.shards import ROWS, record_batch
+from vision_flan.instances.instance import Instances
 
 
 class PartWriter:
-    """Writes one file; use as a context manager, then `checksum`."""
+    """Writes one file; use as a context manager, then `checksum`, and `contents` for what it holds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        self._pending: list[Instance] = []
-        self._pending_bytes = 0
+        self._groups = RowGroups[Instances](self._row_group)
+        self.contents = Contents()
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._file, "w"), HELD)
-        self._writer = pa.ipc.new_file(self._sink, SCHEMA)
+        self._writer = pa.ipc.new_file(self._file.sink, ROWS)
         return self
 
     def __exit__(
@@ -40,32 +40,28 @@ class PartWriter:
     ) -> None:
         try:
             if kind is None:
-                self._flush()
+                self._groups.end()
                 self._writer.close()
-                self._sink.flush()
+                self._file.finish()
         finally:
-            with suppress(Exception):  # of a part that is given up; a whole one has nothing left to write
-                self._sink.close()
             self._file.close()
         if kind is None:
             self._temporary.replace(self._path)
 
-    def add(self, instance: Instance) -> None:
-        """Append one row."""
-        self._pending.append(instance)
-        self._pending_bytes += len(instance.image)
-        if len(self._pending) >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+    def add(self, instances: Instances) -> None:
+        """Append rows."""
+        self._groups.add(instances, list(map(len, instances.images)))
 
     @property
     def checksum(self) -> str:
         """XXH3 of the closed file; it guards against a power cut, not against people."""
         return self._file.hexdigest()
 
-    def _flush(self) -> None:
-        if self._pending:
-            self._writer.write_batch(record_batch(self._pending))
-            self._pending, self._pending_bytes = [], 0
+    def _row_group(self, pieces: list[Instances]) -> None:
+        batch = record_batch(Instances.joined(pieces))
+        self.contents.add(batch)
+        self._writer.write_batch(batch)
+        self._file.hash_written()
 
 
 def part_checksum(path: Path) -> str:

@@ -7,11 +7,11 @@ before it is too large to move about.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,12 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vision_flan.columns import (
     COLUMNS,
     IMAGE,
-    IMAGE_TYPE,
     OPTIONS,
     OPTIONS_TYPE,
     TEXT_COLUMNS,
@@ -38,17 +36,21 @@ from vision_flan.columns import (
 )
 from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
-from vision_flan.dataset.hashed_file import HELD, HashedFile
-from vision_flan.instances.maker import Instance
+from vision_flan.dataset.hashed_file import HashedFile
+from vision_flan.dataset.image_arrays import VIEWED_IMAGE, image_sizes, view_array
+from vision_flan.dataset.row_groups import ROW_GROUP_ROWS, RowGroups
+from vision_flan.instances.instance import Instances
 
 #: Candidates per block, the unit of work.
 BLOCK_ROWS = 1_000
-ROW_GROUP_ROWS = 100
-ROW_GROUP_BYTES = 64 * 2**20
 #: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
 SHARD_BYTES = 256 * 2**20
 
+#: What files say that they hold, and what the rows in memory do.
 SCHEMA = arrow_schema()
+ROWS = SCHEMA.set(SCHEMA.get_field_index(IMAGE), pa.field(IMAGE, VIEWED_IMAGE))
+#: As `store_schema` would write it of SCHEMA.
+_METADATA = {**SCHEMA.metadata, b"ARROW:schema": base64.b64encode(SCHEMA.serialize())}
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
@@ -72,44 +74,44 @@ class ShardFacts:
 class _Shard:
     """One Parquet file that is being written."""
 
-    def __init__(self, path: Path, contents: Contents, beside: Executor | None) -> None:
+    def __init__(self, path: Path, contents: Contents | None, beside: Executor | None) -> None:
         self.path = path
         self.rows = 0
         self._contents = contents
         self.file = HashedFile(path, hashlib.sha256(), beside)
-        self._sink = pa.BufferedOutputStream(pa.PythonFile(self.file, "w"), HELD)
         self._writer = pq.ParquetWriter(
-            self._sink,
-            SCHEMA,
+            self.file.sink,
+            ROWS,
             compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,
-            store_schema=True,
+            store_schema=False,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one row group."""
-        self._contents.add(batch)
+        if self._contents is not None:
+            self._contents.add(batch)
         self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+        self.file.hash_written()
         self.rows += batch.num_rows
 
     def close(self, *, whole: bool) -> None:
         """Write the footer of a whole shard and close the file."""
         try:
             if whole:
+                self._writer.add_key_value_metadata(_METADATA)
                 self._writer.close()
-                self._sink.flush()
+                self.file.finish()
         finally:
             self._writer.is_open = False  # else it writes a footer into the closed file when it is collected
-            with suppress(Exception):  # of a file that is given up; a whole one has nothing left to write
-                self._sink.close()
             self.file.close()
 
     @property
     def size(self) -> int:
         """Bytes so far, those that wait included."""
-        return int(self._sink.tell())
+        return int(self.file.sink.tell())
 
     def facts(self, name: str) -> ShardFacts:
         """Rows, size and checksum, with the final name."""
@@ -117,26 +119,27 @@ class _Shard:
 
 
 class ShardWriter:
-    """Writes rows to shards `<name>.0.parquet`, `<name>.1.parquet`, ...; no rows, no file.
+    """Writes rows to shards `<name>.0.parquet`, `<name>.1.parquet`, ...; no rows, no file. They come either
+    as instances or as record batches.
 
     Use as a context manager; at its end the shards have their names, `facts` lists them, and `contents` has
     what they hold. A writer that is interrupted leaves files with `.tmp` in their name.
 
     Args:
         behind: write in a thread of its own while rows are made.
+        counts: False leaves `contents` empty, for rows that were counted before.
     """
 
-    def __init__(self, folder: Path, name: str, *, behind: bool = True) -> None:
+    def __init__(self, folder: Path, name: str, *, behind: bool = True, counts: bool = True) -> None:
         self._folder = folder
         self._name = name
-        self._pending: list[pa.RecordBatch] = []
-        self._instances: list[Instance] = []
-        self._pending_rows = self._pending_bytes = 0
+        self._groups = RowGroups[Instances | pa.RecordBatch](self._row_group)
         self._behind = Behind(apart=behind)  # all below is for its thread, until it is closed
         self._beside = ThreadPoolExecutor(1, "hash") if self._behind.apart else None
         self._open: _Shard | None = None
         self.facts: tuple[ShardFacts, ...] = ()
         self.contents = Contents()
+        self._counts = counts
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +155,7 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Write what is left, and give the last shard its name."""
-        self._flush()
+        self._groups.end()
         self._behind.wait()
         self._end(whole=True)
 
@@ -163,50 +166,25 @@ class ShardWriter:
         if self._beside is not None:
             self._beside.shutdown()
 
-    def add(self, instance: Instance) -> None:
-        """Append one row."""
-        self._instances.append(instance)
-        self._count(1, len(instance.image))
+    def add(self, instances: Instances) -> None:
+        """Append rows; row groups are cut as if they came one by one."""
+        self._groups.add(instances, list(map(len, instances.images)))
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
-        """Append rows; row groups are cut as if they came one by one."""
-        sizes, start = image_sizes(batch), 0
-        rows, total = batch.num_rows, int(sizes.sum())
-        if rows and not self._is_full(rows - 1, total):  # it ends before a row group does, or with it
-            self._pending.append(batch)
-            self._count(rows, total)
-            return
-        for row, size in enumerate(sizes.tolist(), 1):
-            if self._is_full(1, size):
-                self._pending.append(batch.slice(start, row - start))
-                start = row
-            self._count(1, size)
-        if start < batch.num_rows:
-            self._pending.append(batch.slice(start))
+        """Append rows, likewise."""
+        self._groups.add(batch, image_sizes(batch))
 
-    def _is_full(self, rows: int, size: int) -> bool:
-        return self._pending_rows + rows >= ROW_GROUP_ROWS or self._pending_bytes + size >= ROW_GROUP_BYTES
-
-    def _count(self, rows: int, size: int) -> None:
-        full = self._is_full(rows, size)
-        self._pending_rows += rows
-        self._pending_bytes += size
-        if full:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._instances:
-            self._pending.append(record_batch(self._instances))
-        if self._pending:
-            self._behind.run(partial(self._write, self._pending))
-        self._pending, self._instances = [], []
-        self._pending_rows = self._pending_bytes = 0
+    def _row_group(self, pieces: list[Instances | pa.RecordBatch]) -> None:
+        instances = [piece for piece in pieces if isinstance(piece, Instances)]
+        batches = [record_batch(Instances.joined(instances))] if instances else pieces
+        self._behind.run(partial(self._write, batches))
 
     def _write(self, pending: list[pa.RecordBatch]) -> None:
         """Append a row group to the open shard, or to a new one."""
         if self._open is None:
             name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
-            self._open = _Shard(self._folder / name, self.contents, self._beside)
+            contents = self.contents if self._counts else None
+            self._open = _Shard(self._folder / name, contents, self._beside)
         self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
         if self._open.size >= SHARD_BYTES:
             self._end(whole=True)
@@ -222,60 +200,38 @@ class ShardWriter:
             self.facts = (*self.facts, shard.facts(name))
 
 
-def image_sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
-    """Bytes of each row's image."""
-    images = batch.column(IMAGE).field("bytes")
-    width = np.frombuffer(images.buffers()[1], np.int32)[images.offset : images.offset + len(images) + 1]
-    return np.diff(width)
-
-
-def record_batch(instances: Sequence[Instance]) -> pa.RecordBatch:
-    """Instances as an Arrow record batch in the schema of all configs."""
-    texts = dict(zip(TEXT_COLUMNS, _text_arrays([i.values for i in instances]), strict=True))
-    image = pa.StructArray.from_arrays(
-        [
-            _binary_array([instance.image for instance in instances]),
-            pa.array([instance.image_path for instance in instances], pa.string()),
-        ],
-        fields=list(IMAGE_TYPE),
-    )
+def record_batch(instances: Instances) -> pa.RecordBatch:
+    """Instances as an Arrow record batch with the columns of all configs."""
+    texts = dict(zip(TEXT_COLUMNS, _text_arrays(instances.texts), strict=True))
+    images = [view_array(instances.images), pa.array(instances.paths, pa.string())]
     arrays: dict[str, pa.Array] = {
-        IMAGE: image,
-        OPTIONS: pa.array([instance.options for instance in instances], OPTIONS_TYPE),
+        IMAGE: pa.StructArray.from_arrays(images, fields=list(VIEWED_IMAGE)),
+        OPTIONS: pa.array(instances.options, OPTIONS_TYPE),
         TURNS: _turns_array(instances, [texts["prompt"], texts["target"]]),
         **texts,
     }
-    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=ROWS)
 
 
-def _text_arrays(rows: Sequence[tuple[str, ...]]) -> list[pa.Array]:
-    return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+def _text_arrays(columns: Iterable[Sequence[str]]) -> list[pa.Array]:
+    return [pa.array(column, pa.string()) for column in columns]
 
 
-def _turns_array(instances: Sequence[Instance], first: Sequence[pa.Array]) -> pa.Array:
+def _turns_array(instances: Instances, first: list[pa.Array]) -> pa.Array:
     """The exchanges of rows, from columns: a dict a turn would cost three times as much.
 
     Args:
         first: the columns of the first turn, which are most often all there is.
     """
-    later = any(instance.later for instance in instances)
-    exchanges = [instance.turns for instance in instances] if later else []
-    offsets = np.arange(len(instances) + 1, dtype=np.int32)
-    if later:
+    exchanges = [instances.one(row).turns for row in range(instances.rows)] if instances.later else []
+    offsets = np.arange(instances.rows + 1, dtype=np.int32)
+    if exchanges:
         np.cumsum([len(turns) for turns in exchanges], out=offsets[1:])
-    texts = _text_arrays([turn for turns in exchanges for turn in turns]) if later else list(first)
+    texts = _text_arrays(zip(*(turn for turns in exchanges for turn in turns), strict=True)) or first
     turns = pa.StructArray.from_arrays(texts, fields=list(TURN_TYPE))
     # not `pa.array`, which loads numpy.ma to learn whether an array has a mask
     ends = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
     return pa.ListArray.from_arrays(ends, turns, type=TURNS_TYPE)
-
-
-def _binary_array(values: list[bytes]) -> pa.Array:
-    """Bytes as an Arrow array with one copy; `pa.array` grows its buffer, which copies several times."""
-    offsets = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum([len(value) for value in values], out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
-    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
 def batches_of(path: Path) -> Iterator[pa.RecordBatch]:

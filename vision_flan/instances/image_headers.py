@@ -21,6 +21,8 @@ _DHT, _DQT, _DRI, _SOS = 0xC4, 0xDB, 0xDD, 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman
 _PROGRESSIVE = 0xC2
 _WEIGHTS = tuple(1 << (15 - i) for i in range(16))
+#: How a PNG begins: its signature and the IHDR chunk without its checksum.
+_PNG_HEAD = Struct(">16sIIBBBBB")
 #: How a chunk of a PNG begins, and its checksum.
 _PNG_CHUNK, _PNG_SUM = Struct(">I4s"), Struct(">I")
 #: Chunks of a PNG that do not change how Pillow decodes it.
@@ -217,9 +219,11 @@ def plain_png(data: bytes) -> bool | None:
 
 def png_header(data: bytes) -> Plain | None:
     """The size of a PNG of a common kind; None for any other. Its chunks are for `plain_png` to check."""
-    if data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" or len(data) < 33:
+    if len(data) < 33:
         return None
-    depth, color, compression, method, interlace = data[24:29]
+    start, width, height, depth, color, compression, method, interlace = _PNG_HEAD.unpack_from(data)
+    if start != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
+        return None
     if (depth, color) not in _PNG_COLORS or compression or method or interlace > 1:
         return None
-    return Plain(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]))
+    return Plain(width, height)

@@ -63,17 +63,17 @@ def check_image(data: bytes, *, full: bool = False) -> ImageFacts:
     if len(data) > MAX_BYTES:
         raise BadImageError("image_too_large")
     try:
-        if not full and data.endswith(_JPEG_END):
-            plain = plain_jpeg(data)
+        if data.startswith(b"\xff\xd8"):
+            plain = plain_jpeg(data) if not full and data.endswith(_JPEG_END) else None
             if plain and 1 < plain.width * plain.height <= MAX_PIXELS:
                 if plain.exif is not None:
                     _check_exif(plain.exif)
                 return ImageFacts("JPEG", plain.width, plain.height)
-        if data.startswith(b"\xff\xd8"):
             bound_jpeg(data)
-        header = None if full else png_header(data)
-        if header and 1 < header.width * header.height <= MAX_PIXELS and plain_png(data):
-            return ImageFacts("PNG", header.width, header.height)
+        elif not full:
+            header = png_header(data)
+            if header and 1 < header.width * header.height <= MAX_PIXELS and plain_png(data):
+                return ImageFacts("PNG", header.width, header.height)
         return _check_opened(data, full)
     except BadHeaderError as error:
         raise BadImageError("broken_image") from error

@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TypeVar
 
-from vision_flan.columns import TEXT_COLUMNS, Turn
+import pyarrow as pa
+
 from vision_flan.errors import DamagedFileError, Location, MissingRawError, SpecError
+from vision_flan.faults import explained
 from vision_flan.instances.compose import Composer
-from vision_flan.instances.derive import ORIENTATION, NoValueError, Pools, plan_fields
+from vision_flan.instances.conversation import conversation
+from vision_flan.instances.derive import ORIENTATION, Derived, Pools, plan_fields
 from vision_flan.instances.images import BadImageError, check_image
+from vision_flan.instances.instance import Instance, Instances, Text
 from vision_flan.instances.options import OptionsPlan
 from vision_flan.instances.orientation import orientation_of
-from vision_flan.instances.rendering import Renderer, UnknownLabelError, instruction_of
+from vision_flan.instances.rendering import Expression, Renderer, instruction_of
+from vision_flan.instances.rows import Dropped, Row, Rows
 from vision_flan.instances.text_filters import is_clean
-from vision_flan.limits import Step, explained
+from vision_flan.limits import Step
 from vision_flan.records.ordering import Draws
 from vision_flan.spec.model import TaskSpec
+
+__all__ = ["GROUP_ROWS", "Dropped", "Instance", "InstanceMaker", "Instances", "Text"]
+
+#: Rows that are best made together, and bytes of images with which they are handed on at the latest.
+GROUP_ROWS, GROUP_BYTES = 100, 64 * 2**20
+#: Rows of a group whose images are all read before their texts are made.
+_IMAGES_FIRST = 10
 
 #: Random stream of the options; no derived field can have this name (it starts with a space).
 _OPTIONS_DRAW = " options"
 
-_PROMPT, _TARGET = TEXT_COLUMNS.index("prompt"), TEXT_COLUMNS.index("target")
-
-
-class Instance(NamedTuple):
-    """One row of a config. `image_path` is the upstream reference, `values` are the text columns."""
-
-    image: bytes
-    image_path: str
-    options: list[str]
-    values: tuple[str, ...]  # in the order of columns.TEXT_COLUMNS
-    later: tuple[Turn, ...] = ()  # of a conversation, what follows the first turn
-
-    @property
-    def turns(self) -> tuple[Turn, ...]:
-        """The whole exchange: prompt and target, and what follows them."""
-        return Turn(self.values[_PROMPT], self.values[_TARGET]), *self.later
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes in memory, as `dataset_info` counts them."""
-        values = self.values
-        turns = len(values[_PROMPT]) + len(values[_TARGET])
-        for turn in self.later:
-            turns += len(turn.user) + len(turn.assistant)
-        return len(self.image) + sum(map(len, values)) + turns
-
-
-class Dropped(NamedTuple):
-    """Why a candidate is not written; `detail` is its image, or what is wrong with the image file."""
-
-    reason: str
-    detail: str = ""
-
-
-class Text(NamedTuple):
-    """The text of an instance."""
-
-    instruction: str
-    input: str
-    options: list[str]
-    target: str
-    prompt: str
-    later: tuple[Turn, ...] = ()  # of a conversation, what follows the first turn
+T = TypeVar("T")
+Read = Callable[[str], bytes]
+Image = tuple[bytes, str]
 
 
 class InstanceMaker:
@@ -128,7 +103,7 @@ class InstanceMaker:
         """The fields that `references` uses."""
         return self.composer.reads if self.composer else self.images[0].names
 
-    def references(self, row: Mapping[str, Any]) -> Sequence[str]:
+    def references(self, row: Mapping[str, object]) -> Sequence[str]:
         """What a row's image is read from, as far as that is known before the row is made."""
         try:
             if self.composer:
@@ -138,16 +113,26 @@ class InstanceMaker:
         except Exception:  # whatever is wrong is said, or counted, when the row is made
             return ()
 
-    def make(
-        self, row: dict[str, Any], read: Callable[[str], bytes], *, full_check: bool
-    ) -> Instance | Dropped:
-        """Render a row and read its image.
+    def references_in(self, table: pa.Table) -> Iterator[str]:
+        """The references of all rows of a table."""
+        used = [name for name in table.column_names if name in self.reads]
+        for row in table.select(used).to_pylist():
+            yield from self.references(row)
 
-        The image is read first only if the task has `reading_order`. If text and image both fail, the reason
+    def make(self, row: Row, read: Read, *, full_check: bool) -> Instance | Dropped:
+        """`make_all` of a single row, to which derived fields are added. Raises the same errors."""
+        with _explaining():
+            made = next(self._made(Rows.one(row), read, full_check))
+        return made.one(0) if made.rows else made.dropped[0][1]
+
+    def make_all(self, table: pa.Table, read: Read, *, full_check: bool) -> Iterator[Instances]:
+        """Render rows and read their images; what comes of them in one piece, or more if images are large.
+
+        An image is read first only if the task has `reading_order`. If text and image both fail, the reason
         is that of the text in either case.
 
         Args:
-            row: a candidate; `_key` is upstream's key.
+            table: some GROUP_ROWS candidates; `_key` is upstream's key.
             read: returns the bytes of a referenced image.
             full_check: decode every image.
 
@@ -155,136 +140,197 @@ class InstanceMaker:
             BadRawError: the fault is not one of a single image: a link out of the folder, an encrypted
                 archive. A missing or damaged file only drops the candidate.
         """
-        try:
-            return self._make(row, read, full_check)
-        except Exception as error:
-            ours = explained(error)
-            if ours is error:
-                raise
-            raise ours from error
+        at_once = _IMAGES_FIRST if self._image_first else GROUP_ROWS
+        with _explaining():
+            for at in range(0, table.num_rows, at_once):
+                group = table.slice(at, at_once)
+                try:
+                    made = self._made(Rows.of(group), read, full_check)
+                except Exception:  # it is to be that of the first such row, after what comes before it
+                    alone = (Rows.of(group.slice(row, 1)) for row in range(group.num_rows))
+                    made = chain.from_iterable(self._made(row, read, full_check) for row in alone)
+                yield from made
 
-    def _make(
-        self, row: dict[str, Any], read: Callable[[str], bytes], full_check: bool
-    ) -> Instance | Dropped:
-        image = self._image(row, read, full_check) if self._image_first else None
-        if image is not None and not isinstance(image, Dropped):
-            row[ORIENTATION] = orientation_of(image[0])
-        text = self.render(row)
-        if isinstance(text, Dropped):
-            return text
-        if image is None:
-            image = self._image(row, read, full_check)
-        if isinstance(image, Dropped):
-            return image
-        data, path = image
-        task = self.task
-        key = row["_key"]
-        values = (
-            f"{task.id}/{key}", text.instruction, text.input, text.target, text.prompt,
-            task.id, task.category, task.dataset, key,
-        )  # fmt: skip
-        return Instance(data, path, text.options, values, text.later)
+    def _made(self, rows: Rows, read: Read, full_check: bool) -> Iterator[Instances]:
+        """Render rows; what comes of them when their images are read, if that is not done first."""
+        if not self._image_first:
+            self._render(rows)
+            self._refer(rows)
+            return self._with_images(rows, self._images(rows, read, full_check))
+        self._refer(rows)
+        images = dict(zip(rows.places, self._images(rows, read, full_check), strict=True))
+        turns = [
+            None if isinstance(image, Dropped) else orientation_of(image[0]) for image in images.values()
+        ]
+        rows.put(ORIENTATION, turns)
+        self._render(rows)
+        return self._with_images(rows, [images[place] for place in rows.places])
 
-    def render(self, row: dict[str, Any]) -> Text | Dropped:
+    def render(self, row: Row) -> Text | Dropped:
         """The text of an instance. Adds the derived fields to the row.
 
         `reading_order` takes the image as stored upright unless the row has its orientation.
         """
-        key = row["_key"]
+        rows = Rows.one(row)
+        self._render(rows)
+        if rows.dropped:
+            return rows.dropped[0]
+        texts = {name: column[0] for name, column in rows.texts.items()}
+        return Text(options=rows.options[0], later=rows.later[0] if rows.later else (), **texts)
+
+    def _render(self, rows: Rows) -> None:
+        """Add the texts of rows."""
         self._rendering.begin()
-        try:
-            for field in self.fields:
-                row[field.name] = field.make(row, Draws(self._seed, key, field.name))
-            if self.target is None:
-                return self._conversation(row)
-            answer = self.target.render(row)
-            options: list[str] = []
-            if self.options:
-                if self.options.one_answer:  # it is compared with options, which are single lines
-                    answer = " ".join(answer.split())
-                options = self.options.build(row, answer, Draws(self._seed, key, _OPTIONS_DRAW))
-        except NoValueError as error:
-            return Dropped(str(error))
-        except UnknownLabelError:
-            return Dropped("unknown_label")
-        if not answer:
-            return Dropped("empty_target")
-        row["options"] = options
-        shown_input = self.input.render(row) if self.input else ""
-        if self.input and not shown_input:
-            return Dropped("empty_input")
-        instruction = self.instruction.render(row)
-        parts = [instruction, shown_input] if self.task.first == "instruction" else [shown_input, instruction]
+        for field in self.fields:
+            rows.put(field.name, rows.each(partial(self._derive, field)))
+        if self.target is None:
+            self._converse(rows)
+            return
+        self._answer(rows, self.target)
+        self._ask(rows)
+
+    def _derive(self, field: Derived, row: Row) -> object:
+        return field.make(row, Draws(self._seed, row["_key"], field.name))
+
+    def _answer(self, rows: Rows, target: Expression) -> None:
+        """Add targets and options."""
+        texts = rows.texts
+        texts["target"] = rows.rendered(target)
         if self.options:
-            parts.append("Options:\n" + self.options.shown(options))
-            answer = self.options.target(answer, options)
-        if not is_clean(key, instruction, shown_input, answer, *options):
-            return Dropped("invalid_text")
-        return Text(instruction, shown_input, options, answer, "\n".join(part for part in parts if part))
+            if self.options.one_answer:  # it is compared with options, which are single lines
+                texts["target"] = [" ".join(answer.split()) for answer in texts["target"]]
+            rows.options = rows.each(partial(self._choose, self.options), texts["target"])
+        else:
+            rows.options = [[]] * len(rows)
+        rows.drop_empty("target", "empty_target")
+        rows.put("options", rows.options)
 
-    def _conversation(self, row: Mapping[str, object]) -> Text | Dropped:
-        """The text of an instance of several turns: the first is its input and target.
+    def _choose(self, options: OptionsPlan, row: Row, answer: str) -> list[str]:
+        return options.build(row, answer, Draws(self._seed, row["_key"], _OPTIONS_DRAW))
 
-        Raises:
-            SpecError: the field is not a list of {user, assistant}.
-        """
-        turns = self._turns(row)
-        if not turns:
-            return Dropped(f"empty_{self.task.turns}")
-        if not all(turn.user for turn in turns):
-            return Dropped("empty_input")
-        if not all(turn.assistant for turn in turns):
-            return Dropped("empty_target")
-        if not is_clean(str(row["_key"]), *(text for turn in turns for text in turn)):
-            return Dropped("invalid_text")
-        (asked, answer), *later = turns
-        return Text("", asked, [], answer, asked, tuple(later))
+    def _ask(self, rows: Rows) -> None:
+        """Add what is asked, and drop what cannot be stored."""
+        texts = rows.texts
+        texts["input"] = rows.rendered(self.input) if self.input else [""] * len(rows)
+        if self.input:
+            rows.drop_empty("input", "empty_input")
+        texts["instruction"] = rows.rendered(self.instruction)
+        asked = ["instruction", "input"] if self.task.first == "instruction" else ["input", "instruction"]
+        parts = [texts[name] for name in asked if name == "instruction" or self.input]
+        if self.options:
+            parts.append([f"Options:\n{self.options.shown(options)}" for options in rows.options])
+            texts["target"] = list(map(self.options.target, texts["target"], rows.options))
+        prompts = ["\n".join(filter(None, row)) for row in zip(*parts, strict=True)]
+        texts["prompt"] = prompts if len(parts) > 1 else parts[0]
+        columns = [rows.fields["_key"], texts["instruction"], texts["input"], texts["target"]]
+        if not is_clean(*map("".join, (*columns, *rows.options))):
+            each = enumerate(zip(*columns, rows.options, strict=True))
+            unclean = (at for at, (*row, options) in each if not is_clean(*row, *options))
+            rows.drop(dict.fromkeys(unclean, Dropped("invalid_text")))
 
-    def _turns(self, row: Mapping[str, object]) -> list[Turn]:
-        name = self.task.turns or ""
-        items, place = row.get(name), self.task.place("turns")
-        if name not in row:
-            raise SpecError(f"there is no field {name!r} here", where=place)
-        turns = []
-        for item in items if isinstance(items, list) else [items] if items is not None else []:
-            if not isinstance(item, dict) or set(item) != set(Turn._fields):
-                what = f"the field {name!r} is not a list of {{user, assistant}}"
-                raise SpecError(what, where=place, hint="make it so in SQL")
-            turns.append(Turn(*(str(item[part] or "").strip() for part in Turn._fields)))
-        return turns
+    def _converse(self, rows: Rows) -> None:
+        """Add the texts of conversations: the first turn is prompt and target."""
+        talks = rows.each(partial(conversation, self.task))
+        asked, answers = [talk[0].user for talk in talks], [talk[0].assistant for talk in talks]
+        rows.texts |= {"instruction": [""] * len(rows), "input": asked, "target": answers, "prompt": asked}
+        rows.options = [[]] * len(rows)
+        rows.later = [tuple(talk[1:]) for talk in talks]
 
-    def _image(
-        self, row: dict[str, Any], read: Callable[[str], bytes], full: bool
-    ) -> tuple[bytes, str] | Dropped:
-        """The image and its upstream reference."""
-        path = ""
-        self._reading.begin()
+    def _refer(self, rows: Rows) -> None:
+        """Add the references to images, where there is one for each row."""
+        if not self.composer and len(self.images) == 1:
+            rows.refs = rows.rendered(self.images[0])
+
+    def _with_images(self, rows: Rows, images: Iterable[Image | Dropped]) -> Iterator[Instances]:
+        """Instances of rendered rows; with the last ones comes what dropped."""
+        found: list[Image] = []
+        at: list[int] = []
+        size = 0
+        for row, image in zip(range(len(rows)), images, strict=False):
+            if isinstance(image, Dropped):
+                rows.dropped[rows.places[row]] = image
+                continue
+            found.append(image)
+            at.append(row)
+            size += len(image[0])
+            if size >= GROUP_BYTES:
+                yield self._instances(rows, at, found)
+                found, at, size = [], [], 0
+        dropped = [(rows.keys[place], rows.dropped[place]) for place in sorted(rows.dropped)]
+        yield self._instances(rows, at, found)._replace(dropped=dropped)
+
+    def _instances(self, rows: Rows, at: Sequence[int], found: Sequence[Image]) -> Instances:
+        """The rows that are there with their images."""
+
+        def of(column: list[T]) -> list[T]:
+            return column if len(at) == len(column) else [column[row] for row in at]
+
+        task, texts, keys = self.task, rows.texts, of(rows.fields["_key"])
+        same = [[text] * len(at) for text in (task.id, task.category, task.dataset)]
+        columns = (
+            [f"{task.id}/{key}" for key in keys], of(texts["instruction"]), of(texts["input"]),
+            of(texts["target"]), of(texts["prompt"]), *same, keys,
+        )  # fmt: skip
+        images, paths = [data for data, _ in found], [path for _, path in found]
+        return Instances(images, paths, columns, of(rows.options), of(rows.later) if rows.later else [])
+
+    def _images(self, rows: Rows, read: Read, full: bool) -> Iterator[Image | Dropped]:
+        """The image of each row with its upstream reference."""
+        if self.composer:
+            for row in rows.rows:
+                self._reading.begin()
+                yield self._composed(self.composer, row, read)
+            return
+        tries: Iterable[Iterable[str]] = zip(rows.refs, strict=True)
+        if len(self.images) > 1:
+            tries = ((expression.render(row) for expression in self.images) for row in rows.rows)
+        for refs in tries:
+            self._reading.begin()
+            yield self._image(refs, read, full)
+
+    @staticmethod
+    def _image(refs: Iterable[str], read: Read, full: bool) -> Image | Dropped:
+        """The first of some images that is there."""
+        ref = ""
         try:
-            if self.composer:
-                path = self._composed_name(row)
-                return self.composer.make(row, read), path
-            last = len(self.images) - 1
-            for i, expression in enumerate(self.images):
-                path = expression.render(row)
-                if not path:
+            for ref in refs:
+                if not ref:
                     raise BadImageError("missing_image")
                 try:
-                    data = read(path)
+                    data = read(ref)
                 except MissingRawError:
-                    if i == last:
-                        raise
                     continue
                 check_image(data, full=full)
-                return data, path
+                return data, ref
         except BadImageError as error:
-            return Dropped(str(error), path)
-        except MissingRawError as error:
-            return Dropped("missing_image", error.what if self.composer else path)
+            return Dropped(str(error), ref)
         except DamagedFileError as error:
-            return Dropped("unreadable_image", f"{path}: {error.what}")
-        return Dropped("missing_image")
+            return Dropped("unreadable_image", f"{ref}: {error.what}")
+        return Dropped("missing_image", ref)
 
-    def _composed_name(self, row: Mapping[str, Any]) -> str:
-        assert self.composer is not None
-        first, *more = self.composer.references(row)
-        return f"composed:{first}" + (f" and {len(more)} more" if more else "")
+    @staticmethod
+    def _composed(composer: Composer, row: Row, read: Read) -> Image | Dropped:
+        """The image that is made of others."""
+        name = ""
+        try:
+            first, *more = composer.references(row)
+            name = f"composed:{first}" + (f" and {len(more)} more" if more else "")
+            return composer.make(row, read), name
+        except BadImageError as error:
+            return Dropped(str(error), name)
+        except MissingRawError as error:
+            return Dropped("missing_image", error.what)
+        except DamagedFileError as error:
+            return Dropped("unreadable_image", f"{name}: {error.what}")
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """What nothing foresaw is an error with what was being done."""
+    try:
+        yield
+    except Exception as error:
+        ours = explained(error)
+        if ours is error:
+            raise
+        raise ours from error

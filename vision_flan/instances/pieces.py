@@ -6,7 +6,8 @@ Jinja parses them, and would take four times as long to render one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from jinja2 import nodes
@@ -29,6 +30,21 @@ def shown(value: Any) -> Any:
     if no_text(value):
         raise SecurityError(f"a {type(value).__name__} is not text; use `join`, or one of its items")
     return "" if value is None else value
+
+
+#: Columns of a group of rows, as templates see them.
+Columns = Mapping[str, list[Any]]
+
+
+def texts_of(columns: Columns, name: str) -> list[str] | None:
+    """A column as texts, if all its values are texts or all are whole numbers."""
+    values = columns.get(name)
+    if values is None:
+        return None
+    kinds = set(map(type, values))
+    if kinds <= {str}:
+        return values
+    return list(map(str, values)) if kinds == {int} else None
 
 
 def plain_pieces(tree: nodes.Template) -> list[Piece] | None:
@@ -67,6 +83,10 @@ class Field:
             raise SpecError(what, where=self.place, hint="use `join`, or one of its items")
         return "" if value is None else str(value)
 
+    def column(self, columns: Columns, count: int) -> list[str] | None:
+        """The texts of all rows; None where each has to be looked at."""
+        return texts_of(columns, self.name)
+
 
 class Pieces:
     """Fixed texts and fields, rendered as Jinja renders them; `names` are the fields."""
@@ -99,3 +119,16 @@ class Pieces:
             what = f"the template renders to more than {MAX_RENDERED_CHARS:,} characters"
             raise SpecError(what, where=self.place)
         return "".join(texts).strip()
+
+    def column(self, columns: Columns, count: int) -> list[str] | None:
+        """The rendered texts of all rows; None where each has to be looked at."""
+        pieces: list[Iterable[str]] = [repeat(text) for text in self._fixed]
+        for at, name in self._fields:
+            texts = texts_of(columns, name)
+            if texts is None:
+                return None
+            pieces[at] = texts
+        made = list(map("".join, zip(*pieces, strict=False)))
+        if max(map(len, made), default=0) > MAX_RENDERED_CHARS:
+            return None
+        return [text.strip() for text in made]

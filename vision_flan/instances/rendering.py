@@ -22,7 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vision_flan.errors import Location, SpecError
-from vision_flan.instances.pieces import MAX_RENDERED_CHARS, Field, Pieces, plain_pieces, shown
+from vision_flan.instances.pieces import MAX_RENDERED_CHARS, Columns, Field, Pieces, plain_pieces, shown
 from vision_flan.instances.text_filters import FILTERS, TEXT_FILTERS, no_text
 from vision_flan.limits import Step
 from vision_flan.spec.files import read_bytes
@@ -275,6 +275,10 @@ class Compiled:
         except RecursionError as error:
             raise SpecError("the template is nested too deeply", where=self.place) from error
         return text.strip()
+
+    def column(self, columns: Columns, count: int) -> list[str] | None:
+        """The rendered texts of some rows if they are all the same; None where each has to be rendered."""
+        return None if self._static is None else [self._static] * count
 
     def _join(self, pieces: Iterable[str]) -> str:
         """Join the pieces; stop before a loop over long fields exhausts memory."""

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vision_flan.errors import BadRawError, Location, MissingRawError, to_type
+from vision_flan.errors import BadRawError, Location, MissingRawError
 from vision_flan.raw.archives import Archive
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.names import IMAGE_SUFFIXES
 from vision_flan.raw.patterns import Pattern
-from vision_flan.raw.roots import RawRoots
+from vision_flan.raw.roots import MAP_FILE, RawRoots
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like
 from vision_flan.spec.model import ARCHIVE_SUFFIXES
 
@@ -61,12 +61,11 @@ def dataset_folder(raw: RawRoots, dataset: str) -> Path:
     root = raw.roots[0] if raw.roots else Path("raw")
     there = sorted(path.name for path in root.iterdir())[:5] if root.is_dir() else []
     whole = root.resolve()
-    link = to_type("ln", "-s", whole, whole.with_name(dataset))
     raise MissingRawError(
         f"there is no folder {dataset!r} here" + (f"; there are {', '.join(there)}" if there else ""),
         where=Location(root),
         hint=f"give --raw the folder that holds {dataset}/, or a folder that has this name; if the files are "
-        f"in {root}: {link}, then {to_type('--raw', whole.parent)}",
+        f"in {root}, write `{dataset}: {whole}` into {MAP_FILE} and pass --raw-map {MAP_FILE}",
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,7 @@ class Mounted:
             return
         folders: set[str] = set()
         others: list[str] = []
-        for name in sorted(self.members.rows):
+        for name in self.members.rows.in_order():
             path = self.prefix + name[len(cut) :]
             parts = pattern.match(path)
             if parts is not None:
@@ -126,6 +127,17 @@ class Mounted:
             for name, why in self.members.unread.items():
                 if pattern.match(self.prefix + name[len(cut) :]) is not None:
                     watch.unread(self.prefix + name, why)
+
+
+def mount_all(found: Iterable[tuple[Path, str, Archive]], scratch: Scratch | None) -> list[Mounted]:
+    """Open and index archives, each given as `mount` takes it; all or none. Raises what `mount` raises."""
+    with ExitStack() as opened:
+        mounted = []
+        for folder, path, archive in found:
+            mounted.append(mount(folder, path, archive, scratch))
+            opened.callback(mounted[-1].members.close)
+        opened.pop_all()
+        return mounted
 
 
 def mount(root: Path, path: str, archive: Archive, scratch: Scratch | None = None) -> Mounted:

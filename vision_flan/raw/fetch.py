@@ -27,7 +27,7 @@ from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.raw.signatures import HEAD_BYTES, looks_like, what_it_is_not
 from vision_flan.raw.terms import Terms
 from vision_flan.raw.transfer import Transfer, validator_file
-from vision_flan.report import Reporter
+from vision_flan.report import Reporter, counted, human_bytes
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
 #: `access` of datasets whose files a link gives: all of them, or some beside those that a page gives.
@@ -111,6 +111,16 @@ def _decide_anywhere(
 def total_bytes(steps: Sequence[Step]) -> int:
     """Bytes still to download, of the files whose size is known."""
     return sum(step.bytes_left for step in steps)
+
+
+def amount(steps: Sequence[Step]) -> str:
+    """What is still to download, for a person: `3 files, 2.0 MB and 1 of unknown size`."""
+    unknown = sum(step.file.bytes is None for step in steps)
+    files = counted(len(steps), "file")
+    if steps and unknown == len(steps):
+        return f"{files} of unknown size"
+    more = f" and {unknown} of unknown size" if unknown else ""
+    return f"{files}, {human_bytes(total_bytes(steps))}{more}"
 
 
 def _decide(dataset: DatasetSpec, file: UpstreamFile, folder: Path, checksums: bool) -> Step:

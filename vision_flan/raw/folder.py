@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import IO, Self, cast
 
 from vision_flan.errors import DamagedFileError, Location, MissingRawError
-from vision_flan.raw.archives import Archive, Mounted, mount
+from vision_flan.raw.archives import Archive, Mounted, mount_all
 from vision_flan.raw.folders import Folders
 from vision_flan.raw.names import other_spellings
 from vision_flan.raw.opening import RawFile, os_error, read_all
 from vision_flan.raw.patterns import Pattern, refuse_unsafe
+from vision_flan.raw.roots import fetch_command
 from vision_flan.raw.unpacked import Scratch
 from vision_flan.raw.walk import Found, Watch, merged, walk
 
@@ -253,9 +254,10 @@ class RawDataset:
 
     def _tries(self, path: str) -> Iterator[tuple[RawDataset, str]]:
         """Where to look, in order: the path as given, here and in borrowed folders; then other spellings."""
+        yield self, path  # where nearly all are
         all_raw = (self, *self.borrowed)
-        yield from ((raw, path) for raw in all_raw)
-        yield from ((raw, spelling) for spelling in other_spellings(path) for raw in all_raw)
+        yield from ((raw, path) for raw in self.borrowed)
+        yield from ((raw, other) for other in other_spellings(path) for raw in all_raw)
         for raw in all_raw:
             for places in ([raw._disk], raw._mounted or ()):
                 yield from ((raw, odd) for place in places if (odd := place.odd(path)))
@@ -291,16 +293,8 @@ class RawDataset:
         """Open and index the archives, once."""
         with self._lock:
             if self._mounted is None:
-                opened: list[Mounted] = []
-                try:
-                    for folder, path, archive in self._archives_there():
-                        opened.append(mount(folder, path, archive, self._scratch))
-                except BaseException:
-                    for mounted in opened:
-                        mounted.members.close()
-                    raise
-                self._mounted = opened
-                self._names = [mounted.path for mounted in opened]
+                self._mounted = mount_all(self._archives_there(), self._scratch)
+                self._names = [mounted.path for mounted in self._mounted]
             return self._mounted
 
     def _archives_there(self) -> Iterator[tuple[Path, str, Archive]]:
@@ -337,7 +331,7 @@ class RawDataset:
             f"{path[:300]!r} is neither in the raw folder of {self.dataset!r} nor in its archives{also} "
             f"({self.looked_in()})",
             where=Location(self.root / path[:300]),
-            hint=f"vflan fetch {self.dataset}",
+            hint=fetch_command(self.dataset, self.root),
         )
 
 

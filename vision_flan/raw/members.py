@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vision_flan.errors import BadRawError, DamagedFileError, Location
+from vision_flan.raw.member_rows import MemberRows
 from vision_flan.raw.names import escaped
 from vision_flan.raw.opening import os_error
 
@@ -33,7 +34,7 @@ class OpenArchive(Protocol):
     """An archive whose index is in memory. Reads may come from several threads at once."""
 
     #: Position of each member, by its name in the archive.
-    rows: dict[str, int]
+    rows: MemberRows
     #: Members that cannot be read, with the reason.
     unread: dict[str, str]
     #: Whether members are quicker to read in the order of their offsets.
@@ -61,7 +62,7 @@ class IndexedArchive:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self.rows: dict[str, int] = {}
+        self.rows = MemberRows()
         self.unread: dict[str, str] = {}
         self._starts, self._sizes = array("Q"), array("Q")
         self._descriptor = descriptor
@@ -156,7 +157,7 @@ def _not_the_format(path: Path, member: str | None, error: Exception) -> BadRawE
 
 
 def resolve_links(
-    links: Mapping[str, str], rows: dict[str, int], unread: dict[str, str], *, words: str = "symbolic link"
+    links: Mapping[str, str], rows: MemberRows, unread: dict[str, str], *, words: str = "symbolic link"
 ) -> None:
     """Make links to members other names of those members; all other links become unread.
 
@@ -171,13 +172,13 @@ def resolve_links(
         if target in links:
             unread[name] = f"a {words} in a circle"
         elif target in rows:
-            rows[name] = rows[target]
+            rows.set(name, rows[target])
         elif target:
             unread[name] = f"a {words} to {escaped(target)!r}, which is not a file of the archive"
         else:
             unread[name] = f"a {words} that leads out of the archive"
     for name in links:
-        rows.pop(name, None) if name in unread else unread.pop(name, None)
+        rows.set(name, None) if name in unread else unread.pop(name, None)
 
 
 def link_target(name: str, target: str) -> str:

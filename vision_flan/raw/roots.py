@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vision_flan.errors import Location, MissingRawError, SpecError
+from vision_flan.errors import Location, MissingRawError, SpecError, to_type
 from vision_flan.limits import Step
 from vision_flan.raw.members import is_junk
 from vision_flan.raw.unpacked import FOLDER, Scratch
@@ -129,12 +129,14 @@ class RawRoots:
 RawPlaces = RawRoots | Path | str | Sequence[Path | str]
 
 
-def read_map(path: Path | None, datasets: Collection[str], folder: Path | None = None) -> dict[str, Mapped]:
+def read_map(
+    path: Path | None, datasets: Collection[str] | None, folder: Path | None = None
+) -> dict[str, Mapped]:
     """The map of a file, or the one of the working folder: raw.yaml, else the table in pyproject.toml.
 
     Args:
         path: the file to read; None looks in `folder`.
-        datasets: the slugs that exist.
+        datasets: the slugs that exist; None takes any.
         folder: the working folder.
 
     Raises:
@@ -154,7 +156,7 @@ def read_map(path: Path | None, datasets: Collection[str], folder: Path | None =
     return _entries(document, document.data, datasets)
 
 
-def _from_pyproject(path: Path, datasets: Collection[str]) -> dict[str, Mapped]:
+def _from_pyproject(path: Path, datasets: Collection[str] | None) -> dict[str, Mapped]:
     Step("reading the raw map", Location(path)).begin()
     try:
         text = read_bytes(path.resolve()).decode()
@@ -170,7 +172,7 @@ def _from_pyproject(path: Path, datasets: Collection[str]) -> dict[str, Mapped]:
     return _entries(Document(path, data, {}), data, datasets)
 
 
-def _entries(document: Document, data: object, datasets: Collection[str]) -> dict[str, Mapped]:
+def _entries(document: Document, data: object, datasets: Collection[str] | None) -> dict[str, Mapped]:
     hint = "write one dataset a line: mscoco: /nfs/coco"
     if data is None:
         return {}
@@ -179,7 +181,7 @@ def _entries(document: Document, data: object, datasets: Collection[str]) -> dic
     mapped = {}
     for name, value in data.items():
         place = document.place(name)
-        if name not in datasets:
+        if datasets is not None and name not in datasets:
             hint = did_you_mean(str(name), datasets, "`vflan list` shows all datasets")
             raise SpecError(f"there is no dataset {name!r}", where=place, hint=hint)
         paths = value if isinstance(value, list) else [value]
@@ -187,7 +189,7 @@ def _entries(document: Document, data: object, datasets: Collection[str]) -> dic
             raise SpecError(f"{name}: not a folder or an archive: {value!r}", where=place, hint=hint)
         if len(paths) > _MOST_PLACES:
             raise SpecError(f"{name}: more than {_MOST_PLACES} places", where=place)
-        mapped[name] = Mapped(tuple(_place(document.path.parent, path, place) for path in paths), place)
+        mapped[str(name)] = Mapped(tuple(_place(document.path.parent, path, place) for path in paths), place)
     return mapped
 
 
@@ -196,6 +198,17 @@ def _place(base: Path, path: str, place: Location) -> Path:
         return base / Path(path).expanduser()
     except RuntimeError as error:  # there is no such user
         raise SpecError(f"{path[:200]!r}: {error}", where=place, hint="write the path out") from error
+
+
+def fetch_command(dataset: str, home: Path) -> str:
+    """The command that downloads a dataset's files to where they are looked for.
+
+    Args:
+        home: its folder; the raw folder is the one above it, unless a map names the folder.
+    """
+    root = home.parent
+    given = root != Path("raw") and _folded(home.name) == _folded(dataset)
+    return to_type("vflan", "fetch", dataset, *(("--raw", root) if given else ()))
 
 
 def _in_root(root: Path, dataset: str) -> Path | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vision_flan.errors import DamagedFileError, Location, MachineError
 from vision_flan.raw.gzip_stream import Forward, GunzipStream, GzipIndex
+from vision_flan.raw.member_rows import MemberRows
 from vision_flan.raw.members import IndexedArchive, link_target, member_name, reading, resolve_links
 from vision_flan.raw.names import escaped, is_text
 from vision_flan.raw.opening import open_descriptor
@@ -141,7 +142,7 @@ class TarArchive(IndexedArchive):
             target = member.link if member.kind == HARD_LINK else link_target(name, member.link)
             links[member.kind][name] = (member_name(target) or "") if target else ""
         elif member.kind in REGULAR:
-            self.rows[name] = len(self._starts)
+            self.rows.add(name)
             if member.sparse is not None:
                 self._maps[len(self._starts)] = member.sparse
             self._starts.append(member.start)
@@ -156,7 +157,8 @@ class GzipArchive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
-        self.rows = {self._name: 0}
+        self.rows = MemberRows()
+        self.rows.add(self._name)
         self.in_order = False
         self.unread: dict[str, str] = {}
         self._size = -1

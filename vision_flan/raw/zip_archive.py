@@ -33,6 +33,9 @@ _FULL = 0xFFFFFFFF
 _IN_MEMORY = 32 << 20
 #: Longest target of a symbolic link.
 _LONGEST_LINK = 4096
+#: Bytes of the list of members that are read at a time, and the longest entry of it.
+_AT_ONCE = 1 << 22
+_LONGEST_ENTRY = _ENTRY.size + 3 * 0xFFFF
 _LARGEST_DICTIONARY = 1 << 28
 _METHODS = {
     1: "shrink", 6: "implode", 9: "Deflate64", 93: "Zstandard", 95: "xz", 97: "WavPack", 98: "PPMd",
@@ -139,9 +142,14 @@ class ZipArchive(IndexedArchive):
         )
 
     def _index(self) -> None:
-        entries, shift, count = self._directory()
+        offset, left, shift, count = self._directory()
+        entries = b""
         at = seen = 0
-        while at < len(entries):
+        while left or at < len(entries):
+            if left and len(entries) - at < _LONGEST_ENTRY:
+                more = min(left, _AT_ONCE)
+                entries, at = entries[at:] + self._pread(offset, more), 0
+                offset, left = offset + more, left - more
             if len(entries) - at < _ENTRY.size:
                 raise EOFError("its list of members ends in the middle")
             entry = _ENTRY.unpack_from(entries, at)
@@ -166,9 +174,11 @@ class ZipArchive(IndexedArchive):
             return
         size, packed, start = _wide(entry, extra)
         is_link = entry[15] >> 28 == 0xA and entry[1] >> 8 == 3  # S_IFLNK of a Unix zip
-        for other in (self.rows, self._links):
-            other.pop(name, None)
-        (self._links if is_link else self.rows)[name] = len(self._starts)
+        self._links.pop(name, None)
+        self.rows.add(name)
+        if is_link:
+            self._links[name] = len(self._starts)
+            self.rows.set(name, None)  # until it is known where it leads
         self._starts.append(start + shift)
         self._packed.append(packed)
         self._sizes.append(size)
@@ -188,8 +198,9 @@ class ZipArchive(IndexedArchive):
             targets[name] = link_target(name, target)
         resolve_links(targets, self.rows, self.unread)
 
-    def _directory(self) -> tuple[bytes, int, int]:
-        """The central directory, the shift of its offsets (bytes before the archive), its entry count."""
+    def _directory(self) -> tuple[int, int, int, int]:
+        """Where the central directory is, its size, the shift of its offsets (bytes before the archive), its
+        entry count."""
         tail_start = max(0, self._length - _END.size - 65535)
         tail = self._pread(tail_start, self._length - tail_start)
         found = len(tail)
@@ -201,11 +212,11 @@ class ZipArchive(IndexedArchive):
             directory = self._directory_at(tail_start + found, end)
             # An archive that was cut may end in a complete one stored as its member. Such a file starts with
             # a member; a self-extracting archive starts with a program.
-            if directory and (not directory[1] or (not padding and self._pread(0, 4) != b"PK\3\4")):
+            if directory and (not directory[2] or (not padding and self._pread(0, 4) != b"PK\3\4")):
                 return directory
         raise EOFError("no list of members at its end")
 
-    def _directory_at(self, at: int, end: tuple[int, ...]) -> tuple[bytes, int, int] | None:
+    def _directory_at(self, at: int, end: tuple[int, ...]) -> tuple[int, int, int, int] | None:
         disk, count, size, offset, stop = end[1], end[4], end[5], end[6], at
         locator_start = stop - _LOCATOR64.size
         if locator_start >= 0:
@@ -227,7 +238,7 @@ class ZipArchive(IndexedArchive):
         shift = stop - size - offset
         if shift < 0 or offset + shift + size > self._length:
             return None
-        return self._pread(offset + shift, size), shift, count
+        return offset + shift, size, shift, count
 
 
 class _Inflated(ForwardStream):

@@ -8,9 +8,9 @@ whose image is not held reads it by itself; what is wrong with a file is an erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import pyarrow as pa
 
 from vision_flan.errors import VflanError
 from vision_flan.readers.image_refs import ImageStore, Place
@@ -19,8 +19,6 @@ from vision_flan.readers.image_refs import ImageStore, Place
 MOST_BYTES, MOST_ROWS = 256 << 20, 1000
 #: Rows that are looked at first; if none has an image whose place matters, no other is looked at.
 _FIRST_ROWS = 16
-
-Row = dict[str, Any]
 
 
 class Ahead:
@@ -34,31 +32,35 @@ class Ahead:
         self._images = images
         self._held: Mapping[str, bytes] = {}
 
-    def rows(
+    def tables(
         self,
-        rows: Iterable[Row],
-        refs_of: Callable[[Row], Sequence[str]],
+        tables: Iterable[pa.Table],
+        refs_in: Callable[[pa.Table], Iterable[str]],
         at_most: int | None,
         before: Callable[[str], None],
-    ) -> Iterator[Row]:
-        """The same rows, each after its images are held, as far as their place matters and they fit.
+    ) -> Iterator[pa.Table]:
+        """The same rows, in pieces whose images are held, as far as their place matters and they fit.
 
         Args:
-            refs_of: the references of a row that are known before it is made.
+            refs_in: the references of rows that are known before they are made.
             at_most: rows that will be taken if none is dropped; None for all.
             before: called with each reference before its file is read.
         """
-        left = iter(rows)
-        wanted = _FIRST_ROWS
+        wanted, matters = _FIRST_ROWS, True
         try:
-            while chunk := list(islice(left, wanted)):
-                self._held = self._read([ref for row in chunk for ref in refs_of(row)], before)
-                if not self._held:
-                    yield from chain(chunk, left)
-                    return
-                yield from chunk
-                at_most = None if at_most is None else at_most - len(chunk)
-                wanted = self._rows_that_fit(len(chunk), at_most)
+            for table in tables:
+                start = 0
+                while start < table.num_rows and matters:
+                    piece = table.slice(start, wanted)
+                    self._held = self._read(refs_in(piece), before)
+                    matters = bool(self._held)
+                    if matters:
+                        yield piece
+                        start += piece.num_rows
+                        at_most = None if at_most is None else at_most - piece.num_rows
+                        wanted = self._rows_that_fit(piece.num_rows, at_most)
+                if start < table.num_rows:
+                    yield table.slice(start)
         finally:
             self._held = {}
 

@@ -90,6 +90,10 @@ class DelimitedReader(BatchReader):
                 self._spools[file] = ImageSpool(cells, file)
         return self._spools[file].read(row)
 
+    def entries(self, raw: RawDataset, file: str) -> Sequence[int]:
+        """A text is read from its beginning."""
+        return ()
+
     def images_in_order(
         self, raw: RawDataset, file: str, rows: Sequence[int]
     ) -> Iterator[tuple[int, bytes | str]]:

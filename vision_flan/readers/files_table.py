@@ -10,6 +10,7 @@ import pyarrow as pa
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.roots import fetch_command
 from vision_flan.readers.layout import BATCH_ROWS, no_images
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column
@@ -55,7 +56,7 @@ class FilesReader:
                 f"table {self._table.name!r}: no file of {raw.dataset!r} matches "
                 f"{self._table.file!r}{suffixes}",
                 where=Location(raw.root),
-                hint=f"vflan fetch {raw.dataset}",
+                hint=fetch_command(raw.dataset, raw.root),
             )
 
     def open_image(self, raw: RawDataset, locator: str) -> bytes:

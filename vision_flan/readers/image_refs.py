@@ -122,6 +122,16 @@ class ImageStore:
         images = reader.images_in_order(self._raw, file, rows)
         return Source(name, stamp, _while_readable(images), reader.image_hint)
 
+    def entries(self, name: str) -> Sequence[int]:
+        """Records of a file, as references begin with it, from which on it can be read by itself."""
+        table, _, file = name[1:].partition("/")
+        reader = self._readers[table]
+        assert isinstance(reader, ReadsInOrder)
+        try:
+            return reader.entries(self._raw, file)
+        except VflanError:  # who wants its images says so
+            return ()
+
     def in_order(self, places: Sequence[Place]) -> Iterator[tuple[str, bytes]]:
         """Images of one file that have a place, sorted by it. Those that cannot be read are left out.
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.patterns import Pattern
+from vision_flan.raw.roots import fetch_command
 from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.values import column, settled
 
@@ -93,7 +94,7 @@ class Layout:
             raise MissingRawError(
                 f"table {self.table.name!r}: no file of {raw.dataset!r} matches {self.table.file!r}",
                 where=Location(raw.root),
-                hint=f"vflan fetch {raw.dataset}",
+                hint=fetch_command(raw.dataset, raw.root),
             )
 
     def batch(

@@ -69,6 +69,11 @@ class ParquetReader(BatchReader):
     def _nothing(self, row: int) -> str:
         return f"record {row}: column {self._image_column!r} has no image"
 
+    def entries(self, raw: RawDataset, file: str) -> Sequence[int]:
+        """The first row of each row group. Raises MissingRawError or BadRawError."""
+        with reading(raw, file, self._table.reader):
+            return self._starts_of(raw, file)
+
     def images_in_order(
         self, raw: RawDataset, file: str, rows: Sequence[int]
     ) -> Iterator[tuple[int, bytes | str]]:

@@ -83,6 +83,14 @@ class ReadsInOrder(Protocol):
     has_images: bool
     image_hint: str
 
+    def entries(self, raw: RawDataset, file: str) -> Sequence[int]:
+        """Rows from which on a file can be read by itself, sorted.
+
+        Raises:
+            MissingRawError, BadRawError: the file is missing, or not such a file.
+        """
+        ...
+
     def images_in_order(
         self, raw: RawDataset, file: str, rows: Sequence[int]
     ) -> Iterator[tuple[int, bytes | str]]:

@@ -6,6 +6,7 @@ images of as many blocks as there is room for into a folder of the build, where 
 by its place. What is not there is read as if there were no such folder, so it decides no byte.
 
 A spool is two files: the images, one after the other, and an index, which appears whole when they are there.
+A pass makes one, or several from pieces of the table.
 """
 
 from __future__ import annotations
@@ -52,19 +53,23 @@ class Source(NamedTuple):
     hint: str = ""
 
 
-def write_spool(folder: Path, number: int, sources: Iterable[Source], most: int) -> None:
-    """Copy images into the spool of a number; those beyond `most` bytes are left out.
+def spool_name(number: int, piece: int) -> str:
+    """The name of a piece of a pass; those of later passes sort after it."""
+    return f"{number:05}-{piece:03}"
+
+
+def write_spool(folder: Path, name: str, sources: Iterable[Source], most: int) -> None:
+    """Copy images into a spool of a folder, which is there; those beyond `most` bytes are left out.
 
     Raises:
         OSError: a full disk, no permission. Nothing is left then.
     """
-    folder.mkdir(exist_ok=True)
-    index, images = _paths(folder, number)
-    part = index.with_suffix(".tmp")
+    index, images = _paths(folder, name)
+    index_part, images_part = index.with_suffix(f"{_INDEX}.tmp"), images.with_suffix(f"{_IMAGES}.tmp")
     columns = {name: array("q") for name in _COLUMNS}
     files, end = [], 0
     try:
-        with images.open("wb") as out:
+        with images_part.open("wb") as out:
             for source in sources:
                 first, damaged = len(columns["row"]), {}
                 for row, image in source.images:
@@ -75,30 +80,31 @@ def write_spool(folder: Path, number: int, sources: Iterable[Source], most: int)
                         break
                     else:
                         out.write(image)
-                    for name, value in zip(_COLUMNS, (row, end, size), strict=True):
-                        columns[name].append(value)
+                    for column, value in zip(_COLUMNS, (row, end, size), strict=True):
+                        columns[column].append(value)
                     end += max(size, 0)
                 files.append([source.file, source.stamp, source.hint, first, damaged])
                 if end > most:
                     break
-        _write_index(part, columns, files)
-        part.replace(index)
+        _write_index(index_part, columns, files)
+        images_part.replace(images)
+        index_part.replace(index)
     except BaseException:
-        for path in (part, index, images):
+        for path in (index_part, images_part, index, images):
             with suppress(OSError):
                 path.unlink()
         raise
 
 
-def remove_spool(folder: Path, number: int) -> None:
-    """Remove a spool, if it is there. Who has it open goes on reading it."""
-    for path in _paths(folder, number):
+def remove_spools(folder: Path, number: int) -> None:
+    """Remove the spools of a pass, if they are there. Who has one open goes on reading it."""
+    for path in folder.glob(f"{number:05}-*"):
         with suppress(OSError):
             path.unlink()
 
 
-def _paths(folder: Path, number: int) -> tuple[Path, Path]:
-    return folder / f"{number:05}{_INDEX}", folder / f"{number:05}{_IMAGES}"
+def _paths(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}{_INDEX}", folder / f"{name}{_IMAGES}"
 
 
 def _write_index(path: Path, columns: Mapping[str, array[int]], files: list[list[object]]) -> None:
@@ -110,7 +116,7 @@ def _write_index(path: Path, columns: Mapping[str, array[int]], files: list[list
 
 @dataclass(frozen=True)
 class _File:
-    """The records of one file in a spool, by row."""
+    """The records of one file in a spool, by row; `last` is the greatest."""
 
     stamp: str
     hint: str
@@ -118,13 +124,15 @@ class _File:
     rows: memoryview[int]
     at: memoryview[int]
     sizes: memoryview[int]
+    first: int
+    last: int
 
 
 class _Spool:
     """A spool that is open for reading."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        index, images = _paths(folder, number)
+    def __init__(self, folder: Path, name: str) -> None:
+        index, images = _paths(folder, name)
         table = pa.ipc.open_file(pa.memory_map(str(index))).read_all()
         self._images = os.open(images, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._images)
@@ -132,8 +140,18 @@ class _Spool:
         files = json.loads(table.schema.metadata[_FACTS])
         ends = [file[3] for file in files[1:]] + [len(rows)]
         self.files = {
-            name: _File(stamp, hint, damaged, rows[first:end], at[first:end], sizes[first:end])
+            name: _File(
+                stamp,
+                hint,
+                damaged,
+                rows[first:end],
+                at[first:end],
+                sizes[first:end],
+                rows[first],
+                rows[end - 1],
+            )
             for (name, stamp, hint, first, damaged), end in zip(files, ends, strict=True)
+            if end > first
         }
 
     def read(self, file: _File, place: int) -> bytes:
@@ -149,19 +167,27 @@ class Spools:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[int, _Spool] = {}
+        self._open: dict[str, _Spool] = {}
+        self._with: dict[str, list[tuple[_Spool, _File]]] = {}
 
     def look(self) -> None:
         """Look which spools there are now."""
         try:
-            there = {int(path.stem) for path in self._folder.glob(f"*{_INDEX}")}
+            there = {path.stem for path in self._folder.glob(f"*{_INDEX}")}
         except OSError:
             there = set()
-        for number in self._open.keys() - there:
-            del self._open[number]
-        for number in sorted(there - self._open.keys()):
+        if there == self._open.keys():
+            return
+        for name in self._open.keys() - there:
+            del self._open[name]
+        for name in there - self._open.keys():
             with suppress(OSError, ValueError, KeyError, pa.ArrowException):  # removed, or left by a crash
-                self._open[number] = _Spool(self._folder, number)
+                self._open[name] = _Spool(self._folder, name)
+        self._with = {}
+        for name in sorted(self._open, reverse=True):  # the last pass first
+            spool = self._open[name]
+            for file, records in spool.files.items():
+                self._with.setdefault(file, []).append((spool, records))
 
     def has(self, ref: str) -> bool:
         """Whether the image of a reference is here, or known to be damaged."""
@@ -189,11 +215,13 @@ class Spools:
 
     def _find(self, ref: str) -> tuple[_Spool, _File, int] | None:
         name, _, number = ref.rpartition("#")
-        for spool in reversed(self._open.values()):
-            file = spool.files.get(name)
-            if file is not None and number.isdecimal() and len(number) <= _DIGITS:
-                row = int(number)
+        spools = self._with.get(name)
+        if spools is None or not number.isdecimal() or len(number) > _DIGITS:
+            return None
+        row = int(number)
+        for spool, file in spools:
+            if file.first <= row <= file.last:
                 place = bisect_left(file.rows, row)
-                if place < len(file.rows) and file.rows[place] == row:
+                if file.rows[place] == row:
                     return spool, file, place
         return None

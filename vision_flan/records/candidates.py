@@ -52,8 +52,12 @@ class Candidates:
         self.dropped = dropped
         self.examples = examples
         self.count = total - sum(dropped.values())
-        self._sorted = 0
+        self._sorted = self._expected = 0
         self._has_order = False
+
+    def expect(self, rows: int) -> None:
+        """So many rows will be asked for if none is dropped: they are put in order at once."""
+        self._expected = rows
 
     def block(self, start: int, rows: int) -> list[dict[str, Any]]:
         """Rows [start, start + rows) of the selection order, as dicts; `_key` is upstream's key."""
@@ -83,7 +87,7 @@ class Candidates:
         if stop <= self._sorted and self._has_order:
             return
         self._has_order = True
-        wanted = min(self.count, max(20_000, 4 * stop))
+        wanted = min(self.count, max(20_000, 4 * stop, self._expected))
         self._con.execute(
             "CREATE OR REPLACE TABLE _sorted AS SELECT *, row_number() OVER () - 1 AS _rank FROM ("
             f"SELECT *, {order_sql(self._seed, '_key')} AS _order FROM _candidates "

@@ -12,7 +12,7 @@ from pathlib import Path
 from vision_flan.errors import Location, MissingRawError
 from vision_flan.raw.archives import Archive
 from vision_flan.raw.folder import RawDataset
-from vision_flan.raw.roots import RawPlaces, RawRoots
+from vision_flan.raw.roots import RawPlaces, RawRoots, fetch_command
 from vision_flan.readers.reader import Reader
 from vision_flan.spec.model import DatasetSpec, UpstreamFile
 
@@ -52,7 +52,7 @@ def open_folder(dataset: DatasetSpec, lenders: Sequence[DatasetSpec], places: Ra
             f"there is no folder {dataset.dataset!r} in the raw folder\n"
             + how_to_get(dataset, dataset.files),
             where=Location(roots.home(dataset.dataset)),
-            hint=roots.suggestion(dataset.dataset) or next_step(dataset),
+            hint=roots.suggestion(dataset.dataset) or next_step(dataset, roots.home(dataset.dataset)),
         )
     declared = roots.declared()
     known = {lender.dataset: lender for lender in lenders}
@@ -93,13 +93,11 @@ def how_to_get(dataset: DatasetSpec, files: Iterable[UpstreamFile]) -> str:
     return "\n".join(lines)
 
 
-def next_step(dataset: DatasetSpec) -> str:
-    """The command or page to get the raw files from."""
+def next_step(dataset: DatasetSpec, home: Path) -> str:
+    """The command or page to get the raw files from, for the folder `home`."""
+    fetch = fetch_command(dataset.dataset, home)
     if dataset.access == "direct":
-        return f"vflan fetch {dataset.dataset}, or put the files there yourself; then run this command again"
+        return f"{fetch}, or put the files there yourself; then run this command again"
     if dataset.access == "manual":
-        return (
-            f"vflan fetch {dataset.dataset} downloads what it can and says what to get in a browser; "
-            "then run this command again"
-        )
+        return f"{fetch} downloads what it can and says what to get in a browser; then run this command again"
     return f"get the files as {dataset.homepage} says, put them there, then run this command again"

@@ -21,8 +21,9 @@ import pyarrow as pa
 from vision_flan.errors import Location, SpecError
 from vision_flan.limits import Step, current, current_step
 from vision_flan.records.candidates import Candidates, machine_errors
-from vision_flan.records.memory import memory_limit
+from vision_flan.records.memory import memory_limit, spilling_limit
 from vision_flan.records.parse import sql_error
+from vision_flan.records.sorted_names import SortedNames
 from vision_flan.records.sql import check_key, check_tables
 
 #: Characters of an example: a record may be long.
@@ -43,6 +44,8 @@ _SETTINGS = {
     "python_enable_replacements": "false",
     "scalar_subquery_error_on_multiple_rows": "true",
 }
+#: The name of the database's file in the work folder.
+_DATABASE = "records.duckdb"
 _OF_THE_TIME_ZONE_EXTENSION = frozenset({"TimeZone", "Calendar"})
 
 
@@ -59,11 +62,11 @@ def _pin(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def _config(spill: Path | None) -> dict[str, Any]:
+def _config(spill: Path | None, memory: int) -> dict[str, Any]:
     config: dict[str, Any] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "memory_limit": f"{memory_limit()}B",
+        "memory_limit": f"{memory}B",
         "threads": "2",
     }
     if spill is not None:
@@ -81,13 +84,32 @@ class RecordStore:
     """
 
     def __init__(self, work: Path | None = None) -> None:
-        database = ":memory:" if work is None else str(work / "records.duckdb")
+        self._work = work
+        self._memory = memory_limit() if work is None else spilling_limit()
+        self._open()
+
+    def _open(self) -> None:
+        database = ":memory:" if self._work is None else str(self._work / _DATABASE)
         with machine_errors():
-            self._con = duckdb.connect(database, config=_config(work))
+            self._con = duckdb.connect(database, config=_config(self._work, self._memory))
         _pin(self._con)
-        if work is not None:
+        if self._work is not None:
             self._con.execute("BEGIN")  # and never a commit, which would wait for the disk to have it
         self._tables: set[str] = set()
+
+    def begin_again(self) -> bool:
+        """Drop all tables, and give SQL all the memory it may have; False if it had that.
+
+        Lists and texts that an aggregate makes do not spill (DuckDB 2.0), so some SQL needs more than most.
+        """
+        if self._memory >= memory_limit() or self._work is None:
+            return False
+        self._con.close()
+        for path in self._work.glob(f"{_DATABASE}*"):
+            path.unlink()
+        self._memory = memory_limit()
+        self._open()
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +164,10 @@ class RecordStore:
         check_tables(sql, place, self._tables)
         self._run(f'CREATE VIEW "{name}" AS {sql}', place)
         self._tables.add(name)
+
+    def names(self) -> SortedNames:
+        """A table of the names of files."""
+        return SortedNames(self._con)
 
     def describe(self, sql: str, place: Location) -> dict[str, str]:
         """Columns and SQL types of a SELECT, without running it.

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
+import duckdb
 import pyarrow as pa
 
-from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError
+from vision_flan.errors import BadRawError, Location, MissingRawError, SpecError, VflanError
 from vision_flan.limits import Step
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.leftovers import Leftovers
@@ -17,11 +18,12 @@ from vision_flan.raw.split import has_on_disk, split_archives
 from vision_flan.readers.reader import Reader, TableSpec
 from vision_flan.readers.registry import make_reader
 from vision_flan.records.candidates import Candidates
+from vision_flan.records.memory import memory_limit, spilling_limit
 from vision_flan.records.sources import TaskSources, how_to_get, next_step, open_folder
 from vision_flan.records.sql import arrow_type, check_key, check_select
 from vision_flan.records.store import RecordStore
 from vision_flan.records.table_cache import TableCache
-from vision_flan.report import Reporter
+from vision_flan.report import Reporter, human_bytes
 from vision_flan.spec.catalog import Catalog, load_labels
 from vision_flan.spec.model import DatasetSpec, TaskSpec, UpstreamFile
 
@@ -167,6 +169,27 @@ def load_records(
         BadRawError: a raw file does not match its format.
         SpecError: the SQL does not run.
     """
+    try:
+        return _loaded(task, sources, raw, seed, store, report, kept)
+    except VflanError as error:
+        if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or not store.begin_again():
+            raise
+    report.note(
+        f"the SQL of {task.id} needs more than {human_bytes(spilling_limit())} of memory at once: it has "
+        f"{human_bytes(memory_limit())} now"
+    )
+    return _loaded(task, sources, raw, seed, store, report, kept)
+
+
+def _loaded(
+    task: TaskSpec,
+    sources: TaskSources,
+    raw: RawDataset,
+    seed: int,
+    store: RecordStore,
+    report: Reporter,
+    kept: TableCache | None,
+) -> Candidates:
     store.load_labels(sources.labels)
     leftovers = Leftovers(str(table["file"]) for table in sources.dataset.tables.values())
     for name, reader in sources.readers.items():
@@ -227,7 +250,7 @@ def missing_files(sources: TaskSources, raw: RawDataset) -> MissingRawError | No
         f"raw files of {dataset.title} are missing: {', '.join(missing)}\n"
         + how_to_get(dataset, wanted or dataset.files),
         where=Location(raw.root),
-        hint=next_step(dataset),
+        hint=next_step(dataset, raw.root),
     )
 
 

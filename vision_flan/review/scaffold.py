@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from vision_flan.readers.registry import make_reader
 from vision_flan.records.tables import table_spec
 from vision_flan.review.validate import SCHEMA_COMMENT, SCHEMA_COMMENT_ELSEWHERE
 from vision_flan.spec.catalog import Catalog
-from vision_flan.spec.model import DatasetSpec
+from vision_flan.spec.model import DatasetSpec, TaskSpec
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
@@ -42,7 +43,7 @@ citation: |
     author = {{The authors}},
     year = {{2024}},
   }}
-access: direct  # direct, registration, gated or offline; all but direct want `how_to_get`
+access: direct  # direct, manual, registration, gated or offline; all but direct want `how_to_get`
 files:  # as upstream ships them; archives are read in place
   - path: {dataset}.zip
     url: https://example.org/{dataset}.zip
@@ -83,8 +84,8 @@ alias: null  # its name in the published release, if it has one
 dataset: {dataset}
 # tables of {dataset}:
 {tables}
-table: {table}  # or `sql:`, one SELECT over the tables
-key: "_file || '#' || _index"  # unique for each record; a SQL expression
+{note}table: {table}  # or `sql:`, one SELECT over the tables
+key: {key}  # unique for each record; a SQL expression
 image: {image}  # a field or a Jinja text that names the image in upstream's layout
 target: {target}  # a field or a Jinja text
 form: label  # what the instruction promises
@@ -108,7 +109,7 @@ def begin(catalog: Catalog, dataset: str, task: str) -> list[Path]:
     folder = catalog.home.specs / dataset
     files = {}
     if dataset in catalog.dataset_files:
-        text, instruction = _for_known(catalog.dataset(dataset), task), _INSTRUCTION_OF_KNOWN_DATASET
+        text, instruction = _for_known(catalog, catalog.dataset(dataset), task), _INSTRUCTION_OF_KNOWN_DATASET
     else:
         head = schema_comment_for(catalog, "dataset")
         files[folder / "dataset.yaml"] = f"{head}\n{_DATASET.format(dataset=dataset)}"
@@ -156,16 +157,42 @@ def write_new(files: Mapping[Path, str]) -> None:
         raise MachineError(f"cannot write: {error.strerror}", where=Location(path)) from error
 
 
-def _for_known(dataset: DatasetSpec, task: str) -> str:
-    """A task over the first table, with all tables and their columns in a comment."""
+def _for_known(catalog: Catalog, dataset: DatasetSpec, task: str) -> str:
+    """A task with the images of one that there is, else over the first table; a comment has all columns."""
     columns = {name: make_reader(table_spec(dataset, name)).schema().names for name in dataset.tables}
-    table, names = next(iter(columns.items()))
-    own = [name for name in names if not name.startswith("_")] or ["_file"]
+    like = _sibling(catalog, dataset)
+    if like is not None and like.table is not None:
+        table, key, image = like.table, like.key, like.image[0]
+        note = f"# key and image are those of {like.id}\n"
+    else:
+        table, key, note = next(iter(columns)), "_file || '#' || _index", ""
+        image = next((name for name in ("image", "path", "file_name") if name in columns[table]), "_file")
+    new = [name for name in columns[table] if not name.startswith("_") and name not in (key, image)]
     return _TASK_OF_KNOWN_DATASET.format(
         task=task,
         dataset=dataset.dataset,
         tables="\n".join(f"#   {name}: {', '.join(fields)}" for name, fields in columns.items()),
+        note=note,
         table=table,
-        image=next((name for name in ("image", "path", "file_name") if name in names), "_file"),
-        target=own[0],
+        key=_scalar(key),
+        image=_scalar(image),
+        target=(new or ["_file"])[0],
     )
+
+
+def _sibling(catalog: Catalog, dataset: DatasetSpec) -> TaskSpec | None:
+    """A task of the dataset whose records are the rows of a table, with one image each; of no view."""
+    for name, path in sorted(catalog.task_files.items()):
+        if path.parent.name == dataset.dataset:
+            try:
+                task = catalog.task(name)
+            except SpecError:
+                continue
+            if task.table in dataset.tables and len(task.image) == 1:
+                return task
+    return None
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML on one line."""
+    return text if text.isidentifier() else json.dumps(text, ensure_ascii=False)
