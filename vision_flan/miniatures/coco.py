@@ -9,6 +9,13 @@ from vision_flan.miniatures.tree import Drawing, Tree
 #: Ids of COCO images are below this.
 MAX_ID = 581_929
 
+
+def ids_of(split: str) -> tuple[int, int]:
+    """The ids that train, or another split, draws from, both included: no image is in two of them."""
+    half = MAX_ID // 2
+    return (1, half) if split == "train" else (half + 1, MAX_ID)
+
+
 _NAMES = {
     "person": "1 person",
     "vehicle": "2 bicycle,3 car,4 motorcycle,5 airplane,6 bus,7 train,8 truck,9 boat",

@@ -97,7 +97,7 @@ def generate(mini: Miniature) -> None:
                 for index in range(max(int(mini.n * part), 1)):
                     # the second question of an image shares its number
                     image = index - 1 if index % 10 == 9 else index
-                    image_id = mini.number(image, 1, coco.MAX_ID, split)
+                    image_id = mini.number(image, *coco.ids_of(split), split)
                     question_id = _question_id(mini, split, index)
                     things = _things(mini, split, image)
                     color, known = things[index - image]

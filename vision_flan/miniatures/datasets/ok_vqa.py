@@ -40,7 +40,7 @@ def generate(mini: Miniature) -> None:
             add_answers = stack.enter_context(answer_zip.json_array(answers, "annotations", answered))
             for index in range(count):
                 rng = mini.rng(split, index)
-                image_id = mini.number(index, 1, coco.MAX_ID, split)
+                image_id = mini.number(index, *coco.ids_of(split), split)
                 form, things, answer = rng.choice(_QUESTIONS)
                 question = form.format(rng.choice(things))
                 question_id = image_id * 10 + 5

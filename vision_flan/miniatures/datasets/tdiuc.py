@@ -77,7 +77,7 @@ def generate(mini: Miniature) -> None:
             add_answer = stack.enter_context(tree.json_array(annotations, "annotations", head))
             for first in range(0, count, _PER_IMAGE):
                 numbers = range(first, min(first + _PER_IMAGE, count))
-                image_id = mini.number(first // _PER_IMAGE, 1, coco.MAX_ID, split)
+                image_id = mini.number(first // _PER_IMAGE, *coco.ids_of(split), split)
                 asked = [_asked(mini.rng(split, number), number, image_id) for number in numbers]
                 note = "; ".join(
                     f"{record['question']} {answer['answers'][0]['answer']}" for record, answer in asked

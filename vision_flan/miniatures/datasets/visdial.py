@@ -54,7 +54,7 @@ def _split(mini: Miniature, split: str, count: int) -> None:
         add = data.array("dialogs")
         for index in range(count):
             rng = mini.rng(split, index)
-            image_id = mini.number(index, 1, coco.MAX_ID, split)
+            image_id = mini.number(index, *coco.ids_of(split), split)
             caption = text.clause(rng)
             rounds = [_round(rng, questions, answers) for _ in range(10)]
             add({"image_id": image_id, "caption": caption, "dialog": rounds})

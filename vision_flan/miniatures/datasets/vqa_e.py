@@ -21,7 +21,7 @@ def generate(mini: Miniature) -> None:
         with mini.json_array(f"VQA-E_{split}_set.json") as add:
             for first in range(0, count, _PER_IMAGE):
                 rng = mini.rng(split, first)
-                img_id = mini.number(first // _PER_IMAGE, 1, coco.MAX_ID, split)
+                img_id = mini.number(first // _PER_IMAGE, *coco.ids_of(split), split)
                 sentences = [text.clause(rng), text.clause(rng)]
                 pairs = [text.question_answer(rng) for _ in range(min(_PER_IMAGE, count - first))]
                 told = "; ".join([*sentences, *(f"{question} {answer}" for question, answer in pairs)])

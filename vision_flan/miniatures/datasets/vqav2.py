@@ -93,8 +93,7 @@ def _images(mini: Miniature, split: str, count: int) -> Iterator[tuple[int, list
         rng = mini.rng(split, index)
         pairs = dict(_pairs(rng, rng.randint(3, 8), 2 if index % 7 == 4 else 1))
         chosen = list(pairs.items())[: count - done]
-        low, high = (1, coco.MAX_ID // 2) if split == "train" else (coco.MAX_ID // 2 + 1, coco.MAX_ID)
-        yield mini.number(index, low, high, split), chosen, rng
+        yield mini.number(index, *coco.ids_of(split), split), chosen, rng
         index, done = index + 1, done + len(chosen)
 
 
