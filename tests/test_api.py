@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -149,10 +151,32 @@ def test_options_mean_what_those_of_the_command_mean(raw: Path, tmp_path: Path) 
     assert vf.compile(TASK, raw, out, limit=4, check_images="full", force=True).built
     whole = vf.compile(TASK, raw, out, limit=None).manifest
     assert whole.rows == whole.counts["candidates"]
-    with pytest.raises(ValueError, match="check_images"):
-        vf.compile(TASK, raw, out, check_images="all")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="limit"):
-        vf.compile(TASK, raw, out, limit="all")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"check_images": "all"}, "check_images is 'header' or 'full', not 'all'"),
+        ({"limit": "all"}, "limit is a whole number from 1 on, None or 'spec', not 'all'"),
+        ({"limit": -3}, "limit is a whole number from 1 on, None or 'spec', not -3"),
+        ({"limit": 0.5}, "not 0.5"),
+        ({"jobs": 0}, "jobs is a whole number from 1 on, or None, not 0"),
+        ({"seed": "x"}, "seed is a whole number, not 'x'"),
+        ({"raw": None}, "raw is a folder or several, not None"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_named_before_anything_is_read(
+    named: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        vf.compile(TASK, **{"raw": tmp_path / "nowhere", "out": tmp_path / "out"} | named)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_notebook_shows_of_a_result_and_a_spec_is_short(raw: Path, tmp_path: Path) -> None:
+    shown = repr(vf.compile(TASK, raw, tmp_path / "out", limit=4))
+    assert shown == f"<Result of {TASK}: 4 instances, 1 shard, in {tmp_path / 'out'}, built=True>"
+    assert "Location" not in repr(vf.task(TASK))
 
 
 def test_loading_needs_no_network(

@@ -13,8 +13,6 @@ limits; `limits=Limits(memory=48 * 2**30)` of `vision_flan.limits` sets others, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from vision_flan.build.compile import Options, Result
-    from vision_flan.build.open_task import OpenTask
     from vision_flan.dataset.manifest import Verification
-    from vision_flan.instances.maker import Instance
     from vision_flan.limits import Limits
     from vision_flan.raw.roots import RawPlaces
     from vision_flan.report import Reporter
@@ -34,11 +30,6 @@ if TYPE_CHECKING:
     from vision_flan.spec.model import TaskSpec
 
 __all__ = ["compile", "examples", "load", "task", "tasks", "verify"]
-
-#: Records of the miniature from which examples come, at least and for each example.
-_RECORDS, _RECORDS_EACH = 40, 4
-#: Candidates read at a time while examples are looked for.
-_BLOCK = 50
 
 
 def tasks(suite: str | None = None, dataset: str | None = None) -> list[str]:
@@ -134,57 +125,12 @@ def examples(
         True
     """
     from vision_flan.guard import guarded
+    from vision_flan.review.examples import first_instances
     from vision_flan.spec.catalog import Catalog
 
-    if n < 0:
-        raise ValueError(f"n is a number of instances, not {n}")
-    return guarded(limits, None, _examples, id, raw, n, seed, Catalog.default())
-
-
-def _examples(
-    _report: Reporter, id: str, raw: RawPlaces | None, n: int, seed: int, catalog: Catalog
-) -> list[dict[str, Any]]:
-    with _raw_folder(catalog.task(id).dataset, raw, n) as folder:
-        from vision_flan.build.open_task import open_task
-
-        with open_task(id, folder, catalog, seed) as opened:
-            return [row for _, row in zip(range(n), _instances(opened, seed), strict=False)]
-
-
-@contextmanager
-def _raw_folder(dataset: str, raw: RawPlaces | None, n: int) -> Iterator[RawPlaces]:
-    """The raw folder asked for, or a miniature."""
-    from vision_flan.miniatures import registry
-
-    records = max(_RECORDS, _RECORDS_EACH * n)
-    made = nullcontext(raw) if raw is not None else registry.temporary(dataset, records)
-    with made as folder:
-        yield folder
-
-
-def _instances(opened: OpenTask, seed: int) -> Iterator[dict[str, Any]]:
-    """Instances in selection order; what is dropped is passed over, as in a compile."""
-    from vision_flan.instances.maker import Instance
-
-    maker, start = opened.maker(seed), 0
-    while rows := opened.candidates.block(start, _BLOCK):
-        start += _BLOCK
-        for row in rows:
-            made = maker.make(row, opened.read, full_check=False)
-            if isinstance(made, Instance):
-                yield _row(made)
-
-
-def _row(instance: Instance) -> dict[str, Any]:
-    from datasets import Image
-
-    from vision_flan.columns import COLUMNS, IMAGE, OPTIONS, TEXT_COLUMNS, TURNS
-
-    image = Image().decode_example({"bytes": instance.image, "path": instance.image_path})
-    values = dict(zip(TEXT_COLUMNS, instance.values, strict=True))
-    turns = [turn._asdict() for turn in instance.turns]
-    row: dict[str, Any] = values | {IMAGE: image, OPTIONS: instance.options, TURNS: turns}
-    return {name: row[name] for name in COLUMNS}
+    _check_number("n", n, 0)
+    _check_number("seed", seed)
+    return guarded(limits, None, first_instances, id, raw, n, seed, Catalog.default())
 
 
 def compile(
@@ -228,7 +174,8 @@ def compile(
         MissingRawError: raw files are missing; the message says which, where from, and where to put them.
         BadRawError: a raw file is not what its format says, or changes while it is read.
         MachineError: disk full, no permission, or another compile of this task is running.
-        SpecError, BadRawError: it takes more than its limits, or a library in it crashes.
+        VflanError: it takes more than its limits, or a library in it crashes.
+        ValueError: an argument is none of what is said above.
 
     Examples:
         >>> import vision_flan as vf
@@ -238,6 +185,8 @@ def compile(
         >>> vf.compile("ocr_textocr", raw="raw", out="vision-flan").built
         False
     """
+    if raw is None:
+        raise ValueError("raw is a folder or several, not None: only `examples` does without")
     options = _options(seed, limit, jobs, check_images, force, verify_raw)
     from vision_flan.guard import guarded
     from vision_flan.spec.catalog import Catalog
@@ -254,10 +203,20 @@ def _options(
 
     if check_images not in ("header", "full"):
         raise ValueError(f"check_images is 'header' or 'full', not {check_images!r}")
-    if isinstance(limit, str) and limit != "spec":
-        raise ValueError(f"limit is a number, None or 'spec', not {limit!r}")
+    if limit is not None and limit != "spec":
+        _check_number("limit", limit, 1, ", None or 'spec'")
+    if jobs is not None:
+        _check_number("jobs", jobs, 1, ", or None")
+    _check_number("seed", seed)
     engine = EngineSpec(jobs=jobs)
     return Options(seed, limit, engine, check_images == "full", force=force, verify_raw=verify_raw)
+
+
+def _check_number(name: str, value: object, least: int | None = None, others: str = "") -> None:
+    """Raise ValueError for an argument that is no whole number, or a smaller one than `least`."""
+    if type(value) is not int or (least is not None and value < least):
+        bound = "" if least is None else f" from {least} on"
+        raise ValueError(f"{name} is a whole number{bound}{others}, not {value!r}")
 
 
 def _compile(

@@ -307,7 +307,7 @@ class TestTroubleInTheMiddle:
             cwd=REPOSITORY, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert full.returncode == 5, full.stderr
-        assert "cannot write" in full.stderr and "Traceback" not in full.stderr
+        assert "cannot write: File too large" in full.stderr and "Traceback" not in full.stderr
         assert not (small.out / "toy_color").exists()
         assert small.compile().manifest.rows == 2 * BLOCK_ROWS + 50
 

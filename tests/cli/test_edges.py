@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -111,6 +112,23 @@ def commands(parent: click.Group = group, name: str = "vflan") -> Iterator[tuple
             yield from commands(command, f"{name} {key}")
         else:
             yield f"{name} {key}", command
+
+
+def groups(parent: click.Group = group, name: str = "vflan") -> Iterator[str]:
+    yield name
+    context = click.Context(parent)
+    for key in parent.list_commands(context):
+        command = parent.get_command(context, key)
+        if isinstance(command, click.Group):
+            yield from groups(command, f"{name} {key}")
+
+
+@pytest.mark.parametrize("name", list(groups()))
+def test_the_help_of_a_group_says_of_each_command_what_it_does_on_one_whole_line(name: str) -> None:
+    said = CliRunner().invoke(group, [*name.split()[1:], "--help"], terminal_width=80).output
+    _, listed = said.split("Commands:\n")
+    lines = listed.split("\n\n")[0].rstrip().splitlines()
+    assert [line for line in lines if line.endswith("...") or line.startswith("    ")] == []
 
 
 def paths() -> list[tuple[str, str]]:

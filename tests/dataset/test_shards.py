@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,31 @@ def test_the_schema_carries_the_features_that_datasets_reads(tmp_path: Path) -> 
     assert schema.equals(arrow_schema(), check_metadata=True)
     assert datasets.Features.from_arrow_schema(schema) == datasets.Features.from_dict(features_dict())
     assert json.loads(schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=20))
+def test_a_shard_has_the_bytes_that_arrow_writes_of_a_binary_column(sizes: list[int]) -> None:
+    rows = [instance(i, b"x" * size) for i, size in enumerate(sizes)]
+    values = [
+        dict(zip(TEXT_COLUMNS, one.values, strict=True))
+        | {
+            "image": {"bytes": one.image, "path": one.image_path},
+            "options": one.options,
+            "turns": [turn._asdict() for turn in one.turns],
+        }
+        for one in rows
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        (facts,) = write(Path(folder), rows)
+        pq.write_table(
+            pa.Table.from_pylist(values, shards.SCHEMA),
+            Path(folder, "plain"),
+            compression=shards.COMPRESSION,
+            use_dictionary=shards._DICTIONARY,
+            write_statistics=["id", "source_id"],
+            write_page_index=True,
+        )
+        assert Path(folder, facts.path).read_bytes() == Path(folder, "plain").read_bytes()
 
 
 def test_row_groups_are_small_and_images_lie_in_them_as_they_are(tmp_path: Path) -> None:

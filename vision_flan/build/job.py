@@ -12,7 +12,7 @@ from vision_flan.places.place import Place
 from vision_flan.raw.folder import RawDataset
 from vision_flan.raw.roots import RawPlaces
 from vision_flan.records.sources import TaskSources
-from vision_flan.report import Reporter
+from vision_flan.report import Reporter, counted
 from vision_flan.spec.model import TaskSpec
 
 if TYPE_CHECKING:  # which loads jsonschema, and no worker needs
@@ -57,6 +57,11 @@ class Result:
     folder: Place
     built: bool
     renewed: bool = False
+
+    def __repr__(self) -> str:
+        """On one line: a notebook shows what a call returns, and a manifest has hundreds."""
+        rows, shards = counted(self.manifest.rows, "instance"), counted(len(self.manifest.shards), "shard")
+        return f"<Result of {self.manifest.task}: {rows}, {shards}, in {self.folder}, built={self.built}>"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from vision_flan.columns import IMAGE, TEXT_COLUMNS, TURNS
 from vision_flan.dataset.attribution import attribution_path, read_attribution, write_attribution
 from vision_flan.dataset.contents import contents_of
 from vision_flan.dataset.drop_list import Drop, DropList, read_list, write_list
+from vision_flan.dataset.image_arrays import with_views
 from vision_flan.dataset.manifest import Manifest, manifest_path, read_manifest, write_atomically
 from vision_flan.dataset.row_groups import ROW_GROUP_ROWS
 from vision_flan.dataset.shards import SCHEMA, ShardFacts, ShardWriter
@@ -169,14 +170,14 @@ def _present(drops: DropList, there: Sequence[Sequence[str]]) -> dict[str, Drop]
 def _filtered(
     path: Path, wanted: Mapping[str, Drop], folder: Path, name: str, taken: _Dropped
 ) -> tuple[ShardFacts, ...]:
-    with pq.ParquetFile(path) as file, ShardWriter(folder, name) as writer:
+    with pq.ParquetFile(path) as file, ShardWriter(folder, name, counts=False) as writer:
         for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
             goes = pc.is_in(batch.column("source_id"), pa.array(list(wanted), pa.string()))
             for row in batch.filter(goes).to_pylist():
                 _count(taken, row, wanted[row["source_id"]])
             rest = batch.filter(pc.invert(goes))
             if rest.num_rows:
-                writer.add_batch(pa.RecordBatch.from_arrays(rest.columns, schema=SCHEMA))
+                writer.add_batch(with_views(rest))
     return writer.facts
 
 

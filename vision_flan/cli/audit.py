@@ -13,11 +13,12 @@ _SHARE = click.FloatRange(0, 1)
 
 
 @click.command(
+    short_help="Find images and answers that a person should look at.",
     epilog="""\b
 Examples:
   vflan audit vision-flan --out audit.html
   vflan audit vision-flan --sample 500 --json
-  vflan audit vision-flan --task object_deepweeds --blurry 0.4 --outlier 0"""
+  vflan audit vision-flan --task object_deepweeds --blurry 0.4 --outlier 0""",
 )
 @click.argument("folder", type=EXISTING_FOLDER)
 @config_option

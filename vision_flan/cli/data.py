@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Compile tasks from raw files to a folder for load_dataset.",
     epilog="""\b
 Examples:
   vflan compile --task ocr_textocr --raw ~/raw --out vision-flan
@@ -43,7 +44,7 @@ Examples:
   vflan compile --suite vision_flan --raw ~/raw
   vflan compile --plan plan.json --raw ~/raw
   vflan compile --suite vision_flan --raw ~/raw --shard-of 3/8 --out share-3
-  vflan compile --suite vision_flan --raw ~/raw --out s3://bucket/vision-flan"""
+  vflan compile --suite vision_flan --raw ~/raw --out s3://bucket/vision-flan""",
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", help="Task id or name in the published release."
@@ -244,7 +245,10 @@ def _print_result(result: Result) -> None:
     echo(f'  next: python -c "from datasets import load_dataset; print({call}[0])"')
 
 
-@click.command(epilog="\b\nExample:\n  vflan verify vision-flan")
+@click.command(
+    short_help="Check a compiled folder against its manifests.",
+    epilog="\b\nExample:\n  vflan verify vision-flan",
+)
 @click.argument("folder", type=EXISTING_PLACE)
 @config_option
 @json_option

@@ -136,11 +136,12 @@ def _cell(value: float, small: bool) -> str:
 
 
 @click.command(
+    short_help="Print the paper's tables and figures with your scores.",
     epilog="""\b
 Examples:
   vflan tables runs/stage1 runs/stage2
   vflan tables runs --only table3 --only figure4 --out report
-  vflan tables "Ours=scores" --format csv"""
+  vflan tables "Ours=scores" --format csv""",
 )
 @click.argument("models", nargs=-1, required=True, metavar="RUN...")
 @click.option(
@@ -181,11 +182,12 @@ def tables(models: tuple[str, ...], only: tuple[str, ...], out: Path | None, for
 
 
 @click.command(
+    short_help="Have lmms-eval answer benchmarks, and score the answers.",
     epilog="""\b
 Examples:
   vflan evaluate runs/stage1 --suite paper
   vflan evaluate runs/stage2 --benchmark mm_vet --benchmark cf --judges judges.yaml
-  vflan evaluate runs/llava15 --model llava-hf/llava-1.5-13b-hf --gpus 8"""
+  vflan evaluate runs/llava15 --model llava-hf/llava-1.5-13b-hf --gpus 8""",
 )
 @click.argument("folder", type=FOLDER, metavar="RUN")
 @click.option("--suite", default="paper", show_default=True, help="Its benchmarks: paper, or a YAML file.")
@@ -263,10 +265,11 @@ def _show_outcome(outcome: Outcome) -> None:
 
 
 @click.command(
+    short_help="Run an experiment of the paper: train, score, compare.",
     epilog="""\b
 Examples:
   vflan reproduce table3 --dry-run
-  vflan reproduce table2 --train data.root=/data/vision-flan --judges judges.yaml"""
+  vflan reproduce table2 --train data.root=/data/vision-flan --judges judges.yaml""",
 )
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--dry-run", is_flag=True, help="Print the commands and what they cost, run none.")

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Show what may be done with tasks, and where that is said.",
     epilog="""\b
 Examples:
   vflan licenses ocr_textocr
   vflan licenses --suite vision_flan
-  vflan licenses --json"""
+  vflan licenses --json""",
 )
 @click.argument("name", required=False, metavar="[TASK|DATASET]")
 @click.option("--suite", help="Tasks of a suite; `vflan suite list` shows the suites.")

@@ -10,7 +10,10 @@ from vision_flan.places.place import Place
 from vision_flan.report import counted, human_bytes
 
 
-@click.command(epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan")
+@click.command(
+    short_help="Put the configs of several compiled folders into one.",
+    epilog="\b\nExample:\n  vflan merge share-1 share-2 share-3 --out vision-flan",
+)
 @click.argument("folders", nargs=-1, required=True, type=EXISTING_PLACE)
 @out_option
 @json_option

@@ -150,7 +150,11 @@ def cut_command(dataset: str, raw: RawRoots, n: int, scrub: bool) -> None:
     )
 
 
-@miniature.command("expect", epilog="\b\nExample:\n  vflan miniature expect snails")
+@miniature.command(
+    "expect",
+    short_help="Write down again what a cut miniature becomes.",
+    epilog="\b\nExample:\n  vflan miniature expect snails",
+)
 @click.argument("dataset")
 def expect_command(dataset: str) -> None:
     """Write expected.jsonl of a cut miniature again, after its tasks changed.

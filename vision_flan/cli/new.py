@@ -44,12 +44,13 @@ def _role(name: str, what: str) -> click.Option:
 
 
 @click.command(
+    short_help="Start a task, from raw files or from nothing.",
     epilog="""\b
 Examples:
   vflan new pets animal_pets && vflan validate animal_pets
   vflan new snails animal_snails --raw ~/raw --yes
   vflan new harbor count_harbor --raw ~/raw --form number --category "General Object"
-  vflan new harbor count_harbor --raw ~/raw --dry-run --json"""
+  vflan new harbor count_harbor --raw ~/raw --dry-run --json""",
 )
 @click.argument("dataset")
 @click.argument("task")

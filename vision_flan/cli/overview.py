@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "list",
+    short_help="List tasks: category, dataset, license, instances, title.",
     epilog="""\b
 Examples:
   vflan list --suite vision_flan --category OCR
@@ -72,11 +73,12 @@ def _count(value: int | None, unknown: str = "") -> str:
 
 
 @click.command(
+    short_help="Show a task with an example, or a dataset with its tasks.",
     epilog="""\b
 Examples:
   vflan show ocr_textocr
   vflan show textocr
-  vflan show "AID+aerial_scene_classification" --raw ~/raw --json"""
+  vflan show "AID+aerial_scene_classification" --raw ~/raw --json""",
 )
 @click.argument("name", metavar="TASK|DATASET")
 @raw_options(

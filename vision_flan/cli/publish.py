@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Publish a compiled folder to a dataset repository.",
     epilog="""\b
 Examples:
   vflan publish vision-flan ORG/vision-flan --dry-run
   vflan publish vision-flan ORG/vision-flan --include-unclear --tag v1.0.0
-  vflan publish vision-flan ORG/vision-flan --allow-restricted scene_300w --reason "We hold the rights." """
+  vflan publish vision-flan ORG/vision-flan --allow-restricted scene_300w --reason "We hold the rights." """,
 )
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("repo_id", metavar="OWNER/NAME")
@@ -134,9 +135,10 @@ def _print_outcome(outcome: Outcome) -> None:
 
 
 @click.command(
+    short_help="Complete recipes with your own raw files.",
     epilog="""\b
 Example:
-  vflan rehydrate ORG/vision-flan --raw ~/raw --task scene_300w --out vision-flan"""
+  vflan rehydrate ORG/vision-flan --raw ~/raw --task scene_300w --out vision-flan""",
 )
 @click.argument("repo_id", metavar="OWNER/NAME")
 @raw_option

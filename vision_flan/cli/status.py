@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Show what is there of each task, and its next step.",
     epilog="""\b
 Examples:
   vflan status --raw ~/raw --out vision-flan
   vflan status --suite evaluation --raw ~/raw --json
-  vflan status --task ocr_textocr"""
+  vflan status --task ocr_textocr""",
 )
 @raw_option
 @out_option

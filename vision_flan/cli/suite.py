@@ -49,6 +49,7 @@ def _available(known: int, unknown: int) -> str:
 
 @suite.command(
     "plan",
+    short_help="Show the instances of each task of SUITE, and its quota.",
     epilog="""\b
 Examples:
   vflan suite plan vision_flan

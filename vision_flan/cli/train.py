@@ -50,6 +50,7 @@ class _RecipeGroup(click.Group):
 
 
 @click.group(
+    short_help="Train by a recipe.",
     cls=_RecipeGroup,
     subcommand_metavar="RECIPE|COMMAND [KEY=VALUE]...",
     epilog="""\b
@@ -104,10 +105,11 @@ def report(folder: Path) -> None:
 
 
 @train.command(
+    short_help="Print what a run takes of each GPU, and what is sent.",
     epilog="""\b
 Examples:
   vflan train cost stage1 --gpus 8
-  vflan train cost stage1 --gpus 1 init.llm=vicuna-7b train.lora.r=16"""
+  vflan train cost stage1 --gpus 1 init.llm=vicuna-7b train.lora.r=16""",
 )
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
@@ -145,9 +147,10 @@ def cost(recipe: str, overrides: tuple[str, ...], gpus: int, as_json: bool) -> N
 
 
 @train.command(
+    short_help="Upload a trained model to the Hub, with a card.",
     epilog="""\b
 Example:
-  vflan train push runs/stage2 my-org/vision-flan-chat-13b"""
+  vflan train push runs/stage2 my-org/vision-flan-chat-13b""",
 )
 @click.argument("folder", type=FOLDER, metavar="RUN")
 @click.argument("repo", metavar="OWNER/NAME")
@@ -163,18 +166,19 @@ def push(folder: Path, repo: str, public: bool) -> None:
         echo(f"model: {push_run(folder, repo, private=not public)}")
 
 
-@click.group()
+@click.group(short_help="Exchange or compare the projector of trained models.")
 def projector() -> None:
     """Exchange or compare the projector of trained models (Tables 6 and 7 of the paper)."""
 
 
 @projector.command(
+    short_help="Write a model with the projector or the LLM of another.",
     epilog="""\b
 Examples:
   vflan projector exchange runs/stage2/hf --out runs/table6_chat \\
     --projector liuhaotian/llava-v1.5-mlp2x-336px-pretrain-vicuna-13b-v1.5
   vflan projector exchange runs/stage2/hf --out runs/table7_chat \\
-    --llm meta-llama/Llama-2-13b-chat-hf --prompt llama2_chat"""
+    --llm meta-llama/Llama-2-13b-chat-hf --prompt llama2_chat""",
 )
 @click.argument("model")
 @click.option("--projector", "mlp", default="", help="Take the MLP from this model or file.")
@@ -198,9 +202,10 @@ def exchange(model: str, mlp: str, llm: str, prompt: str | None, out: Path) -> N
 
 
 @projector.command(
+    short_help="Correlate the parameters of two projectors.",
     epilog="""\b
 Example:
-  vflan projector compare llava-hf/llava-1.5-13b-hf runs/stage2/hf"""
+  vflan projector compare llava-hf/llava-1.5-13b-hf runs/stage2/hf""",
 )
 @click.argument("first")
 @click.argument("second")
@@ -213,11 +218,12 @@ def compare(first: str, second: str) -> None:
 
 
 @click.command(
+    short_help="Write compiled tasks in the format of another trainer.",
     epilog="""\b
 Examples:
   vflan export vision-flan --format trl --out vision-flan-trl
   vflan export vision-flan --format llava --out llava --task ocr_textocr
-  vflan export ORG/vision-flan --format messages --out messages --split train --limit 1000"""
+  vflan export ORG/vision-flan --format messages --out messages --split train --limit 1000""",
 )
 @click.argument("source", metavar="FOLDER|OWNER/NAME")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Whose files to write.")

@@ -14,7 +14,6 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from vision_flan.columns import IMAGE, TURNS
+from vision_flan.dataset.image_arrays import viewed_images, with_views
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -58,14 +58,8 @@ class Contents:
         return self._found[0]
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count the rows of a batch in the schema of all configs."""
-        images = batch.column(IMAGE).field("bytes")
-        offsets = np.frombuffer(images.buffers()[1], np.int32)[
-            images.offset : images.offset + len(images) + 1
-        ]
-        ends = offsets.tolist()
-        data = memoryview(images.buffers()[2] or b"")
-        found = [xxhash.xxh3_64_intdigest(data[start:end]) for start, end in pairwise(ends)]
+        """Count the rows of a batch with views of images."""
+        found = [xxhash.xxh3_64_intdigest(image) for image in viewed_images(batch)]
         self._found.append(np.array(found, np.uint64))
         self.tokens += count_tokens(batch.column(TURNS).flatten().field("assistant"))
 
@@ -108,7 +102,7 @@ def contents_of(shards: Iterable[Path]) -> Contents:
     for shard in shards:
         with pq.ParquetFile(shard) as file:
             for batch in file.iter_batches(batch_size=100, columns=[IMAGE, TURNS]):
-                contents.add(batch)
+                contents.add(with_views(batch))
     return contents
 
 

@@ -17,7 +17,7 @@ import xxhash
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.hashed_file import HashedFile
 from vision_flan.dataset.row_groups import RowGroups
-from vision_flan.dataset.shards import SCHEMA, record_batch
+from vision_flan.dataset.shards import ROWS, record_batch
 from vision_flan.instances.instance import Instances
 
 
@@ -32,7 +32,7 @@ class PartWriter:
 
     def __enter__(self) -> Self:
         self._file = HashedFile(self._temporary, xxhash.xxh3_128())
-        self._writer = pa.ipc.new_file(self._file.sink, SCHEMA)
+        self._writer = pa.ipc.new_file(self._file.sink, ROWS)
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ before it is too large to move about.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +19,12 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vision_flan.columns import (
     COLUMNS,
     IMAGE,
-    IMAGE_TYPE,
     OPTIONS,
     OPTIONS_TYPE,
     TEXT_COLUMNS,
@@ -38,6 +37,7 @@ from vision_flan.columns import (
 from vision_flan.dataset.behind import Behind
 from vision_flan.dataset.contents import Contents
 from vision_flan.dataset.hashed_file import HashedFile
+from vision_flan.dataset.image_arrays import VIEWED_IMAGE, image_sizes, view_array
 from vision_flan.dataset.row_groups import ROW_GROUP_ROWS, RowGroups
 from vision_flan.instances.instance import Instances
 
@@ -46,7 +46,11 @@ BLOCK_ROWS = 1_000
 #: A shard ends with the row group that reaches this size (docs/performance.md, "Shards").
 SHARD_BYTES = 256 * 2**20
 
+#: What files say that they hold, and what the rows in memory do.
 SCHEMA = arrow_schema()
+ROWS = SCHEMA.set(SCHEMA.get_field_index(IMAGE), pa.field(IMAGE, VIEWED_IMAGE))
+#: As `store_schema` would write it of SCHEMA.
+_METADATA = {**SCHEMA.metadata, b"ARROW:schema": base64.b64encode(SCHEMA.serialize())}
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
@@ -77,12 +81,12 @@ class _Shard:
         self.file = HashedFile(path, hashlib.sha256(), beside)
         self._writer = pq.ParquetWriter(
             self.file.sink,
-            SCHEMA,
+            ROWS,
             compression=COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=["id", "source_id"],
             write_page_index=True,
-            store_schema=True,
+            store_schema=False,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -97,6 +101,7 @@ class _Shard:
         """Write the footer of a whole shard and close the file."""
         try:
             if whole:
+                self._writer.add_key_value_metadata(_METADATA)
                 self._writer.close()
                 self.file.finish()
         finally:
@@ -167,7 +172,7 @@ class ShardWriter:
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
         """Append rows, likewise."""
-        self._groups.add(batch, image_sizes(batch).tolist())
+        self._groups.add(batch, image_sizes(batch))
 
     def _row_group(self, pieces: list[Instances | pa.RecordBatch]) -> None:
         instances = [piece for piece in pieces if isinstance(piece, Instances)]
@@ -195,24 +200,17 @@ class ShardWriter:
             self.facts = (*self.facts, shard.facts(name))
 
 
-def image_sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
-    """Bytes of each row's image."""
-    images = batch.column(IMAGE).field("bytes")
-    width = np.frombuffer(images.buffers()[1], np.int32)[images.offset : images.offset + len(images) + 1]
-    return np.diff(width)
-
-
 def record_batch(instances: Instances) -> pa.RecordBatch:
-    """Instances as an Arrow record batch in the schema of all configs."""
+    """Instances as an Arrow record batch with the columns of all configs."""
     texts = dict(zip(TEXT_COLUMNS, _text_arrays(instances.texts), strict=True))
-    images = [_binary_array(instances.images), pa.array(instances.paths, pa.string())]
+    images = [view_array(instances.images), pa.array(instances.paths, pa.string())]
     arrays: dict[str, pa.Array] = {
-        IMAGE: pa.StructArray.from_arrays(images, fields=list(IMAGE_TYPE)),
+        IMAGE: pa.StructArray.from_arrays(images, fields=list(VIEWED_IMAGE)),
         OPTIONS: pa.array(instances.options, OPTIONS_TYPE),
         TURNS: _turns_array(instances, [texts["prompt"], texts["target"]]),
         **texts,
     }
-    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=ROWS)
 
 
 def _text_arrays(columns: Iterable[Sequence[str]]) -> list[pa.Array]:
@@ -234,14 +232,6 @@ def _turns_array(instances: Instances, first: list[pa.Array]) -> pa.Array:
     # not `pa.array`, which loads numpy.ma to learn whether an array has a mask
     ends = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
     return pa.ListArray.from_arrays(ends, turns, type=TURNS_TYPE)
-
-
-def _binary_array(values: list[bytes]) -> pa.Array:
-    """Bytes as an Arrow array with one copy; `pa.array` grows its buffer, which copies several times."""
-    offsets = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum([len(value) for value in values], out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
-    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
 def batches_of(path: Path) -> Iterator[pa.RecordBatch]:

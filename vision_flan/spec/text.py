@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ class Document:
     """
 
     path: Path
-    data: Any
-    places: Mapping[tuple[str | int, ...], Location]
+    data: Any = field(repr=False)
+    places: Mapping[tuple[str | int, ...], Location] = field(repr=False)
 
     def place(self, *keys: str | int) -> Location:
         """Location of a key path, or of its nearest ancestor that is in the file."""
