@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 
 from vision_flan.limits import Limits, applied, apply, current
 
@@ -24,6 +25,25 @@ _Prctl = Callable[[int, int], int]
 
 #: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
 _NO_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+#: The thread of pyarrow's allocator, which it stops where a process forks, and starts again in both.
+_ALLOCATOR = "jemalloc_bg_thd"
+
+
+def is_alone() -> bool:
+    """Whether this process has no thread that a fork would cut off; False where the system does not say."""
+    if threading.active_count() > 1:
+        return False
+    try:
+        names = [
+            (Path("/proc/self/task") / number / "comm").read_text().strip()
+            for number in os.listdir("/proc/self/task")  # noqa: PTH208 - names
+            if int(number) != os.getpid()
+        ]
+    except OSError:
+        return False
+    return set(names) <= {_ALLOCATOR}
 
 
 @contextmanager

@@ -33,6 +33,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
     yield state
 
 
+def test_versions_are_those_that_pip_knows() -> None:
+    known = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions()}
+    assert {name: versions.version(name) for name in known} == known
+
+
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(vflan, ["--version"]) == 0
     assert capsys.readouterr().out == f"vflan, version {__version__}\n"

@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from vision_flan.errors import BadRawError, MissingRawError, SpecError
 from vision_flan.raw.folder import RawDataset
+from vision_flan.readers import json_scan
 from vision_flan.readers.json_scan import JsonScanner
 from vision_flan.readers.text_stream import TextStream
 
@@ -247,9 +249,15 @@ def test_no_file_and_wrong_specs_are_told(folder: Any) -> None:
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(JSON, max_size=6), st.integers(1, 64), st.booleans(), st.sampled_from([None, 1]))
+@given(
+    st.lists(JSON, max_size=6),
+    st.integers(1, 64),
+    st.booleans(),
+    st.sampled_from([None, 1]),
+    st.integers(17, 200),
+)
 def test_any_window_gives_what_json_loads_gives(
-    tmp_path: Path, items: list[Any], chunk: int, ascii_only: bool, indent: int | None
+    tmp_path: Path, items: list[Any], chunk: int, ascii_only: bool, indent: int | None, short: int
 ) -> None:
     text = json.dumps({"skipped": items, "read": items}, ensure_ascii=ascii_only, indent=indent)
     (tmp_path / "a.json").write_bytes(text.encode("utf-8", "replace"))
@@ -258,11 +266,12 @@ def test_any_window_gives_what_json_loads_gives(
     stream = TextStream(RawDataset(tmp_path, "toy"), "a.json", "utf-8-sig", chunk)
     scanner = JsonScanner(stream)
     found = []
-    for key in scanner.members():
-        if key == "read":
-            found = [scanner.value() for _ in scanner.items()]
-        else:
-            scanner.skip()
+    with patch.object(json_scan, "_SHORT", short):
+        for key in scanner.members():
+            if key == "read":
+                found = [scanner.value() for _ in scanner.items()]
+            else:
+                scanner.skip()
     assert scanner.peek() == ""
     assert found == expected
     stream.close()

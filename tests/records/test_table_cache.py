@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.toy import Toy
@@ -156,3 +158,20 @@ def test_two_tasks_of_a_dataset_read_its_table_once_and_have_the_same_shards(
     assert [shard["sha256"] for shard in manifest["shards"]] == [shard.sha256 for shard in plain]
     assert run(vflan, ["compile", "--task", "toy_color", "--force", "--jobs", "1"]) == 0
     assert len(reads) == 2, "--force trusts no cache"
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_disk_that_fills_costs_only_time(
+    raw: RawDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    written: list[pa.RecordBatch] = []
+
+    def write_batch(_writer: object, batch: pa.RecordBatch) -> None:
+        written.append(batch)
+        if len(written) == fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", write_batch)
+    assert rows_of(cache_in(tmp_path), raw) == ROWS
+    assert len(written) == fails_at
+    assert list((tmp_path / "cache").iterdir()) == []

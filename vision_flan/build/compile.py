@@ -65,8 +65,10 @@ def compile_task(
     raw = RawRoots.for_build(raw, work_folder(out))
     task = catalog.task(name)
     with open_engine(options.engine) if engine is None else nullcontext(engine) as workers:
-        if isinstance(out, Path) and not os.path.exists(manifest_path(out, task.id)):  # noqa: PTH110 - never fails
-            _expect_work(workers, task, options)
+        if _may_be_long(task, options):
+            workers.prepare()  # before there are locks, and threads of DuckDB
+            if isinstance(out, Path) and not os.path.exists(manifest_path(out, task.id)):  # noqa: PTH110 - never fails
+                workers.expect_work()
         sources = task_sources(task, catalog)
         with closing(open_raw(sources.dataset, catalog, raw)) as opened:
             problem = missing_files(sources, opened)
@@ -77,11 +79,10 @@ def compile_task(
                 return _compile(build, workers)
 
 
-def _expect_work(engine: Engine, task: TaskSpec, options: Options) -> None:
-    """Tell the engine of a build of more than one block."""
+def _may_be_long(task: TaskSpec, options: Options) -> bool:
+    """Whether a build may have more than one block."""
     quota = options.quota_of(task)
-    if quota is None or quota > BLOCK_ROWS:
-        engine.expect_work()
+    return quota is None or quota > BLOCK_ROWS
 
 
 def _compile(build: Build, engine: Engine) -> Result:
@@ -108,7 +109,8 @@ def _build(build: Build, identity: Identity, engine: Engine) -> BuildRecord:
     open_or_reset(build.work, identity)
     if build.options.verify_raw:
         identity = with_sums(identity, build.raw)
-    _expect_work(engine, build.task, build.options)
+    if _may_be_long(build.task, build.options):
+        engine.expect_work()
     with RecordStore(build.work) as store:
         fresh = build.options.force or build.options.verify_raw  # trust no size and time
         kept = TableCache(work_folder(build.out) / FOLDER, fresh=fresh)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 PROCESSES, RAY = "processes", "ray"
 #: Up to so many jobs, one is the process that hands out the others: it would wait most of the time. If there
 #: are more, it could keep the others waiting.
-_HELPED = 4
+HELPED = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Engine(Protocol):
     @property
     def started(self) -> bool: ...
 
+    def prepare(self) -> None:
+        """Units may come. Called before this process has threads, locks and open files: a worker that is
+        forked then costs next to nothing."""
+        ...
+
     def expect_work(self) -> None:
         """Units may come: begin what would keep them waiting and costs little if none come."""
         ...
@@ -106,6 +111,9 @@ class Inline:
     workers = 1
     helped = False
     started = True
+
+    def prepare(self) -> None:
+        """Nothing has to start."""
 
     def expect_work(self) -> None:
         """Nothing has to start."""
@@ -168,7 +176,7 @@ def engine_of(
         return Inline()
     from vision_flan.build.processes import Processes
 
-    helped = not apart and cores <= _HELPED
+    helped = not apart and cores <= HELPED
     return Processes(cores - 1 if helped else cores, helped=helped, jobs=jobs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -81,6 +81,7 @@ def compile_many(
     out: Place,
     catalog: Catalog,
     reporters: Callable[[str], AbstractContextManager[Reporter]],
+    engine: Engine | None = None,
 ) -> Iterator[Outcome]:
     """Compile tasks into one folder, several at a time if the engine has several workers.
 
@@ -91,13 +92,13 @@ def compile_many(
 
     Args:
         reporters: makes a reporter for a task; several may be in use at one time, from several threads.
+        engine: of `early_engine`.
     """
     if not selection:
         return
     spec = next(iter(selection.values())).engine
     at_once, each = shared_out(spec, len(selection))
-    in_workers = at_once > 1 or (applied() and len(selection) > 1 and spec.kind == PROCESSES)
-    if in_workers:
+    if _in_workers(selection):
         runner = _Runner(raw, out, catalog, each)
         if spec.kind == RAY:  # its workers have a working folder of their own
             runner = _Runner(absolute(raw), out.absolute(), catalog, each)
@@ -107,15 +108,34 @@ def compile_many(
         with open_engine(tasks, coordinates=True, apart=True, jobs=spec.cores()) as engine:
             yield from _side_by_side(selection, runner, engine, reporters)
         return
-    with open_engine(spec) as engine:
+    with open_engine(spec) if engine is None else nullcontext(engine) as workers:
         for name, options in selection.items():
             try:
                 with reporters(name) as report:
-                    result = compile_task(name, raw, out, catalog, options, report, engine)
+                    result = compile_task(name, raw, out, catalog, options, report, workers)
             except Exception as error:
                 yield Outcome(name, error=_foreseen(error))
             else:
                 yield Outcome(name, result)
+
+
+@contextmanager
+def early_engine(selection: Selection) -> Iterator[Engine | None]:
+    """The engine for the blocks of tasks that are compiled in this process, if they are; for a process that
+    is to have threads, such as those of a progress display, when it calls `compile_many`."""
+    if not selection or _in_workers(selection):
+        yield None
+        return
+    with open_engine(next(iter(selection.values())).engine) as engine:
+        engine.prepare()
+        yield engine
+
+
+def _in_workers(selection: Selection) -> bool:
+    """Whether each task runs in a worker."""
+    spec = next(iter(selection.values())).engine
+    at_once, _ = shared_out(spec, len(selection))
+    return at_once > 1 or (applied() and len(selection) > 1 and spec.kind == PROCESSES)
 
 
 def shared_out(spec: EngineSpec, tasks: int) -> tuple[int, EngineSpec]:

@@ -1,7 +1,8 @@
 """Processes of this machine, started when there is work for them.
 
-They are forked from a server that has this package and nothing else (`fork_server`). A worker ends when this
-process does, however that ends, since the pipe that it listens to closes.
+They are forked from this process before it has threads or locks, if they are few; else from a server that has
+this package and nothing else (`fork_server`), and so are those that take the place of one that died. A worker
+ends when this process does, however that ends, since the pipe that it listens to closes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vision_flan.build.cores import usable_cores
 from vision_flan.build.fork_server import start_server
 from vision_flan.build.memory import go_without_pandas, keep_freed_memory
 from vision_flan.build.worker_watch import WorkerWatch, begin, run_noted
-from vision_flan.children import end_with_other_end
+from vision_flan.children import deaf_to_interrupts, end_with_other_end, is_alone
 from vision_flan.dataset.behind import every_core_is_taken, has_free_core
 from vision_flan.faults import Death
 from vision_flan.limits import Limits, applied, current
@@ -57,9 +58,15 @@ class Processes:
     def started(self) -> bool:
         return self._pool is not None and not (self._starting and self._starting.is_alive())
 
+    def prepare(self) -> None:
+        """Fork the workers if this process is one of the jobs, and has no threads."""
+        if self._pool is None and self.helped and is_alone():
+            self._pool = self._start(forks=True)
+
     def expect_work(self) -> None:
         """Start what workers are forked from."""
-        start_server()
+        if self._pool is None:
+            start_server()
 
     def start(self) -> None:
         """Start a worker in the background: it waits for the server to load the package."""
@@ -104,16 +111,22 @@ class Processes:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self) -> ProcessPoolExecutor:
-        context = self._watch.context
+    def _start(self, *, forks: bool = False) -> ProcessPoolExecutor:
+        context = self._watch.forks if forks else self._watch.context
         alive, life = context.Pipe(duplex=False)
         heard, said = context.Pipe(duplex=False)
         self._pipes = (alive, life, said)
+        self._watch.prepare()
+        limits = current() if applied() else None
+        ours = (life, heard) if forks else ()
+        values = (alive, said, self._watch.folder, limits, self._free_core, ours)
+        pool = ProcessPoolExecutor(self.workers, context, _begin, values)
+        if forks:
+            with deaf_to_interrupts():
+                pool.submit(os.getpid)  # forks all of them, and only then starts threads
         threading.Thread(target=self._hear, args=(heard,), daemon=True, name="hear").start()
         self._watch.start()
-        limits = current() if applied() else None
-        values = (alive, said, self._watch.folder, limits, self._free_core)
-        return ProcessPoolExecutor(self.workers, context, _begin, values)
+        return pool
 
     def _hear(self, heard: Connection) -> None:
         """Pass on messages until no worker is left."""
@@ -135,10 +148,26 @@ _said: Connection | None = None
 _alive: Connection | None = None
 
 
-def _begin(alive: Connection, said: Connection, notes: Path, limits: Limits | None, free_core: bool) -> None:
-    """Set up a worker: Ctrl-C is its parent's. It does not outlive the parent, and may take no more."""
+def _begin(
+    alive: Connection,
+    said: Connection,
+    notes: Path,
+    limits: Limits | None,
+    free_core: bool,
+    parents: tuple[Connection, ...],
+) -> None:
+    """Set up a worker: Ctrl-C is its parent's. It does not outlive the parent, and may take no more.
+
+    Args:
+        parents: the parent's ends of pipes, of which a fork has copies.
+    """
     global _said, _alive
     _said = said
+    for pipe in parents:
+        pipe.close()
+    for number in signal.valid_signals() if parents else ():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
     if not free_core:
         every_core_is_taken()
     begin(notes, limits)

@@ -49,6 +49,9 @@ class Cluster:
         self._run = ray.remote(num_cpus=cores_each, max_retries=0)(_run)
         self._running: dict[ObjectRef[object], None] = {}
 
+    def prepare(self) -> None:
+        """Ray has its workers."""
+
     def expect_work(self) -> None:
         """Ray has its workers."""
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
@@ -37,31 +38,49 @@ _BLAMELESS = (0, 1, -signal.SIGTERM, 255)
 class _Recording(Forking):
     """Starts processes, and keeps them: a pool forgets its own when one dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: list[BaseProcess]) -> None:
         super().__init__()
-        self.made: list[BaseProcess] = []
+        self._made = made
 
     def Process(self, *arguments: object, **named: object) -> Forked:  # type: ignore[override]  # noqa: N802
         """A process that is not started yet."""
         process = self.new_process(*arguments, **named)
-        self.made.append(process)
+        self._made.append(process)
+        return process
+
+
+class _RecordingForks(ForkContext):
+    """The same for processes that are forked from this one."""
+
+    def __init__(self, made: list[BaseProcess]) -> None:
+        super().__init__()
+        self._made = made
+
+    def Process(self, *arguments: object, **named: object) -> ForkProcess:  # type: ignore[override]  # noqa: N802
+        """A process that is not started yet."""
+        process = ForkProcess(*arguments, **named)  # type: ignore[arg-type]
+        self._made.append(process)
         return process
 
 
 class WorkerWatch:
-    """Watches the processes that `context` starts."""
+    """Watches the processes that its contexts start: `forks` from this process, `context` from a server."""
 
     def __init__(self) -> None:
-        self.context = _Recording()
+        self._made: list[BaseProcess] = []
+        self.context, self.forks = _Recording(self._made), _RecordingForks(self._made)
         self.folder = Path()
         self._numbers = itertools.count(1)
         self._units: WeakValueDictionary[int, Future[object]] = WeakValueDictionary()
         self._late: dict[int, VflanError] = {}
         self._ended = threading.Event()
 
-    def start(self) -> None:
-        """Begin to watch; workers get `folder`."""
+    def prepare(self) -> None:
+        """Make `folder`, which workers get."""
         self.folder = Path(tempfile.mkdtemp(prefix="vflan-"))
+
+    def start(self) -> None:
+        """Begin to watch, in a thread."""
         threading.Thread(target=self._look, daemon=True, name="watch").start()
 
     def close(self) -> None:
@@ -81,7 +100,7 @@ class WorkerWatch:
     def deaths(self) -> Mapping[Future[object], Death]:
         """Why workers died, by the unit that each worked on. Call it when all have ended."""
         found: dict[Future[object], Death] = {}
-        for process in self.context.made:
+        for process in self._made:
             code, pid = process.exitcode, process.pid or 0
             notes = None if code in _BLAMELESS else self._notes(pid)
             future = self._units.get(notes.unit) if notes else None
@@ -101,7 +120,7 @@ class WorkerWatch:
         """End workers whose step takes too long."""
         known: dict[int, Notes] = {}
         while not self._ended.wait(_LOOK):
-            for pid in [process.pid for process in self.context.made if process.pid]:
+            for pid in [process.pid for process in self._made if process.pid]:
                 notes = known.get(pid) or self._notes(pid)
                 if notes is None or pid in self._late:
                     continue

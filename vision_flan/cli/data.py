@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vision_flan.build.cores import usable_cores
+from vision_flan.children import without_threads
 from vision_flan.cli.options import (
     EXISTING_FILE,
     EXISTING_PLACE,
@@ -130,18 +132,21 @@ def compile(
     run: a task that cannot be built does not stop the others, and is listed at the end with the command that
     helps; the log is .vflan/compile.log in the compiled folder.
     """
-    if jobs != 1 and engine == "processes":
+    with without_threads():  # or workers could not be forked
+        from vision_flan.build.engines import HELPED
         from vision_flan.build.fork_server import start_server
 
+        cores = usable_cores() if jobs is None else jobs
         alone = len(tasks) == 1 and suite is None and plan is None
-        start_server(whole_tasks=not alone)  # it loads the package while this process does
-    from vision_flan.build.compile import Options
-    from vision_flan.build.many import select
-    from vision_flan.build.memory import go_without_pandas
-    from vision_flan.build.plan import quotas_of, read_quotas
-    from vision_flan.build.shares import share_of
-    from vision_flan.cli.versions import print_untested_notice
-    from vision_flan.spec.catalog import Catalog
+        if cores > (HELPED if alone else 1) and engine == "processes":
+            start_server(whole_tasks=not alone)  # it loads the package while this process does
+        from vision_flan.build.compile import Options
+        from vision_flan.build.many import select
+        from vision_flan.build.memory import go_without_pandas
+        from vision_flan.build.plan import quotas_of, read_quotas
+        from vision_flan.build.shares import share_of
+        from vision_flan.cli.versions import print_untested_notice
+        from vision_flan.spec.catalog import Catalog
 
     go_without_pandas()
     catalog = Catalog.default()
@@ -191,12 +196,12 @@ def _compile_suite(
 def _compile_tasks(
     selection: Selection, raw: RawRoots, out: Place, catalog: Catalog, keep_going: bool, as_json: bool
 ) -> None:
-    from vision_flan.build.many import compile_many
+    from vision_flan.build.many import compile_many, early_engine
 
     results: list[dict[str, object]] = []
     failed: list[VflanError] = []
-    with reporters(quiet=as_json) as make:
-        for outcome in compile_many(selection, raw, out, catalog, make):
+    with early_engine(selection) as engine, reporters(quiet=as_json) as make:
+        for outcome in compile_many(selection, raw, out, catalog, make, engine):
             if outcome.error:
                 if not keep_going:
                     raise outcome.error

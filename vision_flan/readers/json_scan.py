@@ -19,7 +19,8 @@ _SPACES = re.compile(r"[ \t\n\r\ufeff]*")
 #: An error this close to the window's end may be caused by it: `-Infinity` and `\\uD83D` are the longest.
 _NEAR = 16
 
-
+#: Characters that are decoded only to be stepped over; a value that is longer is traversed.
+_SHORT = 2**16
 #: Parts of a number after its first digits, and the words that Python's parser accepts.
 _PART_OF_NUMBER = re.compile(r"\.|[eE][-+]?")
 _WORDS = ("true", "false", "null", "NaN", "-Infinity", "Infinity")
@@ -85,13 +86,12 @@ class JsonScanner:
 
     def skip(self) -> None:
         """Step over the value here, in bounded memory."""
-        if self._try_value()[0]:
-            return
-        self._more()
-        if self._try_value()[0]:
-            return
         if self.peek() not in ("{", "["):
             self.value()
+            return
+        while len(self._text) - self._at < _SHORT and self._more():
+            pass
+        if self._is_short() and self._try_value()[0]:
             return
         is_object = self.peek() == "{"
         for entries in self._in_bulk(None):
@@ -99,6 +99,19 @@ class JsonScanner:
                 if is_object:
                     self._key()
                 self.skip()
+
+    def _is_short(self) -> bool:
+        """Whether the value here ends within a short text, or something is wrong with it there."""
+        piece = self._text[self._at : self._at + _SHORT]
+        if len(piece) < _SHORT:
+            return True  # it is all there is
+        try:
+            self._decode(piece)
+        except json.JSONDecodeError as error:
+            return not (error.msg.startswith("Unterminated") or error.pos >= _SHORT - _NEAR)
+        except (RecursionError, ValueError):
+            pass
+        return True
 
     def members(self) -> Iterator[str]:
         """Keys of the object here; after each, the caller must read or skip its value."""

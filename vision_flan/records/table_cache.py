@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -114,19 +115,18 @@ class TableCache:
         """Read a table, and keep it if its files have not changed meanwhile."""
         part = entry.with_name(f".{entry.name}.{os.getpid()}.tmp")
         writer = self._writer(part, reader.schema(), stamps)
+        kept = _Kept(writer) if writer is not None else None
         try:
             for batch in reader.batches(raw):
-                if writer is not None:
-                    try:
-                        writer.write_batch(batch)
-                    except (OSError, pa.ArrowException):  # a full disk: the table is read all the same
-                        _closed(writer)
-                        writer = None
+                if kept is not None:
+                    kept.add(batch)
                 yield batch
-            if writer is not None and _closed(writer) and _stamps(table, raw) == stamps:
+            if kept is not None and kept.close() and _stamps(table, raw) == stamps:
                 part.replace(entry)
                 self._trim(keep=entry)
         finally:
+            if kept is not None:
+                kept.close()
             with suppress(OSError):
                 part.unlink()
 
@@ -155,6 +155,41 @@ class TableCache:
                 with suppress(OSError):
                     path.unlink()
                 total -= size
+
+
+class _Kept:
+    """The rows of a table, written by a thread while the next ones are read."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._thread = ThreadPoolExecutor(1, "keep")
+        self._last: Future[None] | None = None
+        self._is_whole = True
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write rows, after those before; after an error, such as a full disk, nothing more."""
+        self._is_whole = self._is_whole and self._done()
+        if self._is_whole:
+            self._last = self._thread.submit(self._writer.write_batch, batch)
+
+    def close(self) -> bool:
+        """Close the file. Returns whether all rows are there; a second time too."""
+        self._is_whole = self._done() and self._is_whole
+        with suppress(RuntimeError):  # it is closed
+            self._last = self._thread.submit(self._writer.close)
+        self._is_whole = self._done() and self._is_whole
+        self._thread.shutdown()
+        return self._is_whole
+
+    def _done(self) -> bool:
+        """Wait for what the thread does. Returns whether it could."""
+        last, self._last = self._last, None
+        try:
+            if last is not None:
+                last.result()
+        except (OSError, pa.ArrowException):
+            return False
+        return True
 
 
 def _stamps(table: TableSpec, raw: RawDataset) -> dict[str, str]:
@@ -199,11 +234,3 @@ def _opened(entry: Path, schema: pa.Schema) -> pq.ParquetFile | None:
     with suppress(OSError):
         os.utime(entry)
     return file
-
-
-def _closed(writer: pq.ParquetWriter) -> bool:
-    try:
-        writer.close()
-    except (OSError, pa.ArrowException):
-        return False
-    return True
