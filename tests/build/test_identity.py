@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.toy import DATASET, TASK, Toy, square
-from vision_flan.build import looked_up, schedule
+from vision_flan.build import inputs, looked_up, schedule
 from vision_flan.build.compile import Result
 from vision_flan.build.engines import EngineSpec
 from vision_flan.build.inputs import LISTED_FILES, Seen, Watch
@@ -683,3 +683,12 @@ def test_the_checksum_of_image_files_is_of_one_json_list(
             _, facts = gathering.finish(tmp_path / f"{count}.jsonl")
         sha256 = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
         assert facts == {"files": count, "missing": 2, "sha256": sha256}
+
+
+def test_the_checksum_of_a_listing_does_not_depend_on_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [f"images/é{number}.png" for number in range(7)]
+    whole = hashlib.sha256("\0".join(paths).encode()).hexdigest()
+    for at_once in (1, 3, 7, 10):
+        monkeypatch.setattr(inputs, "_AT_ONCE", at_once)
+        assert inputs._listing(iter(paths)) == f"7 {whole}"
+    assert inputs._listing(iter(())) == f"0 {hashlib.sha256().hexdigest()}"

@@ -161,6 +161,14 @@ def test_a_json_line_of_the_wrong_type_tells_its_number(folder: Any) -> None:
         folder.rows("json_lines", "a.jsonl", {"v": N})
 
 
+def test_a_json_line_that_is_longer_than_what_arrow_parses_at_a_time_is_read(folder: Any) -> None:
+    texts = ["short", "long " * 600_000, "after"]
+    folder.write("a.jsonl", "".join(json.dumps({"t": text}) + "\n" for text in texts))
+    rows = folder.rows("json_lines", "a.jsonl", {"t": S})
+    assert [row["t"] for row in rows] == texts
+    assert [row["_index"] for row in rows] == [0, 1, 2]
+
+
 def test_json_lines_in_another_encoding(folder: Any) -> None:
     folder.write("a.jsonl", '{"v": "é"}\n'.encode("latin-1"))
     assert folder.rows("json_lines", "a.jsonl", {"v": S}, encoding="latin-1")[0]["v"] == "é"

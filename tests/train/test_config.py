@@ -75,10 +75,11 @@ def test_an_unknown_key_names_the_near_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.batch=many", "'train.batch' wants int, not 'many'"),
-        ("train.freeze_llm=1", "'train.freeze_llm' wants bool, not 1"),
-        ("train.batch=true", "'train.batch' wants int, not True"),
+        ("train.batch=many", "'train.batch' wants a whole number, not 'many'"),
+        ("train.freeze_llm=1", "'train.freeze_llm' wants true or false, not 1"),
+        ("train.batch=true", "'train.batch' wants a whole number, not True"),
         ("data.prompt=vicuna", "data.prompt is 'vicuna'"),
+        ("data.sources.0.tasks=[ocr_textocr]", "`include` names tasks"),
         ("data.sources=all", "'data.sources' wants a list"),
         ("train.lr", "'train.lr' is not key=value"),
         ("name.first=x", "leads through a value that has no parts"),

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +30,8 @@ _LISTING = "\0listing "
 #: A text as JSON.
 _quoted = json.encoder.encode_basestring_ascii
 _REFUSED = "refused"
+#: Paths that are written to a checksum at a time.
+_AT_ONCE = 10_000
 #: Stamps of what no file is behind.
 NOT_THERE = frozenset({"", _REFUSED})
 
@@ -175,13 +178,21 @@ def annotation_files(sources: TaskSources, raw: RawDataset) -> Seen:
     seen = Seen()
     for name in sources.readers:
         table = sources.dataset.tables[name]
-        paths = [path for path, _ in raw.list(table["file"])]
+        paths = (path for path, _ in raw.list(table["file"]))
         if table["reader"] == "files":
-            digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
-            seen.stamps[_LISTING + table["file"]] = f"{len(paths)} {digest}"
+            seen.stamps[_LISTING + table["file"]] = _listing(paths)
         else:
             seen.stamps.update((path, stamp(raw, path)) for path in paths)
     return seen
+
+
+def _listing(paths: Iterator[str]) -> str:
+    """The number of paths and a checksum, a part at a time: there may be millions."""
+    count, digest = 0, hashlib.sha256()
+    while some := list(islice(paths, _AT_ONCE)):
+        digest.update((("\0" if count else "") + "\0".join(some)).encode("utf-8", "surrogateescape"))
+        count += len(some)
+    return f"{count} {digest.hexdigest()}"
 
 
 def with_checksums(raw: RawDataset, seen: Seen) -> Seen:

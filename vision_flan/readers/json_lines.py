@@ -19,8 +19,8 @@ from vision_flan.readers.reader import TableSpec
 from vision_flan.readers.text_stream import TextStream, encoding_of, open_unpacked
 from vision_flan.readers.values import shown
 
-#: Bytes Arrow parses at a time; longer lines are parsed by Python.
-_BLOCK = 8 << 20
+#: Bytes Arrow parses at a time, and it reads up to 32 times as much ahead; longer lines are parsed by Python.
+_BLOCK = 2 << 20
 
 
 #: NaN and Infinity, which JSON does not have and Python writes, are null.

@@ -215,6 +215,9 @@ def _build_dataclass(kind: type, value: object, key: str, path: Path) -> object:
     )
 
 
+_KINDS: Mapping[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
 def _scalar(kind: type, value: object, key: str, path: Path) -> object:
     if value is None and kind is str:
         return ""
@@ -227,7 +230,9 @@ def _scalar(kind: type, value: object, key: str, path: Path) -> object:
             pass
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise ConfigError(f"{key!r} wants {kind.__name__}, not {value!r}", where=Location(path))
+    names_tasks = isinstance(value, list) and key.endswith(".tasks")
+    hint = "`include` names tasks; `tasks` is how many of them to take" if names_tasks else ""
+    raise ConfigError(f"{key!r} wants {_KINDS[kind]}, not {value!r}", where=Location(path), hint=hint)
 
 
 def _check(config: Config, path: Path) -> None:
