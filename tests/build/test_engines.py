@@ -24,7 +24,7 @@ from vision_flan.build.compile import Result
 from vision_flan.build.cores import usable_cores
 from vision_flan.build.engines import EngineSpec, InFlight, Inline, open_engine
 from vision_flan.build.looked_up import LookedUp
-from vision_flan.build.schedule import Schedule
+from vision_flan.build.schedule import Schedule, layout_of
 from vision_flan.dataset.manifest import manifest_path
 from vision_flan.dataset.shards import BLOCK_ROWS
 from vision_flan.errors import BadRawError, MachineError, SpecError
@@ -189,6 +189,23 @@ class TestWorkers:
         again = large.compile(out=tmp_path / "out", engine=EngineSpec(jobs=2))
         assert shas(again) == shas(large.compile(out=tmp_path / "one"))
         assert not (tmp_path / "out/.vflan/toy_color/blocks").exists()
+
+    def test_large_images_are_shared_out_however_quickly_their_rows_are_made(self) -> None:
+        class Rows:
+            count = 5_000
+
+            def expect(self, count: int) -> None:
+                """Nothing to prepare."""
+
+            def table(self, start: int, rows: int) -> None:
+                """No row is looked at."""
+
+        class Maker:
+            def probe(self, table: None) -> tuple[float, float]:
+                return 100_000, 0.00002
+
+        layout = layout_of(Maker(), Rows(), None)  # type: ignore[arg-type]
+        assert layout.run == 1 and layout.seconds == pytest.approx(5_000 * (0.00002 + 0.00012))
 
     def test_small_work_starts_no_process(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:

@@ -145,6 +145,16 @@ def test_parts_of_any_length_are_joined_to_the_bytes_of_one_piece(sizes: list[in
         assert joining.facts == whole
 
 
+@pytest.mark.parametrize("first", [50, 100, 130])
+def test_the_rest_of_a_batch_may_be_a_row_group_of_its_own(tmp_path: Path, first: int) -> None:
+    rows = [instance(i, b"x" * 40) for i in range(first + ROW_GROUP_ROWS)]
+    (whole,) = write(tmp_path, rows)
+    with ShardWriter(tmp_path, "a") as joining:
+        for some in (rows[:first], rows[first:]):
+            joining.add_batch(shards.record_batch(Instances.of(some)))
+    assert joining.facts == (whole,)
+
+
 def test_an_exception_in_the_middle_leaves_no_open_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"), ShardWriter(tmp_path, "a") as writer:
         for i in range(ROW_GROUP_ROWS):

@@ -195,6 +195,7 @@ class BlockMaker:
                 writer.add(instances)
                 drops.add(instances.dropped)
                 progress.add(instances)
+                del instances  # the next images are read into the same memory
         progress.report()
         if MISSING_IMAGE in drops.counts:
             self._check_still_there(watch.seen)

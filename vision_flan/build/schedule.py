@@ -40,6 +40,8 @@ PROBED = 16
 RUN_BLOCKS = 64
 #: Processes are started only for work that takes one process longer than this, in seconds.
 WORTH_STARTING = 0.5
+#: Seconds to encode, hash and write a byte, beside what making a row takes.
+_WRITING = 1.2e-9
 #: A run that takes longer is made in parts, so that a killed build loses no more than this.
 LOSABLE = 5.0
 #: Runs are made in one piece if there are so many for each worker that none waits long at the end.
@@ -77,7 +79,8 @@ def layout_of(maker: BlockMaker, candidates: Candidates, quota: int | None) -> L
     size, seconds = maker.probe(candidates.table(0, PROBED))
     fitting = SHARD_BYTES / 2 / max(size * BLOCK_ROWS, 1)
     run = int(min(max(fitting, 1), RUN_BLOCKS))
-    return Layout(blocks, size, run, seconds * wanted, -(-wanted // (run * BLOCK_ROWS)))
+    seconds = (seconds + size * _WRITING) * wanted
+    return Layout(blocks, size, run, seconds, -(-wanted // (run * BLOCK_ROWS)))
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class ShardWriter:
             name = f"{self._name}.{len(self.facts)}.parquet.{os.getpid()}.tmp"
             contents = self.contents if self._counts else None
             self._open = _Shard(self._folder / name, contents, self._beside)
-        self._open.write(pending[0] if len(pending) == 1 else pa.concat_batches(pending))
+        self._open.write(pa.concat_batches(pending))  # of one too, since Parquet takes no slice of views
         if self._open.size >= SHARD_BYTES:
             self._end(whole=True)
 
