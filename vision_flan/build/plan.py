@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_flan.build.counting import count_records
 from vision_flan.build.locks import work_folder
-from vision_flan.build.open_task import open_task
-from vision_flan.errors import Location, MissingRawError, SpecError, VflanError
+from vision_flan.errors import Location, SpecError
 from vision_flan.places.place import Place
 from vision_flan.raw.roots import RawPlaces, RawRoots
 from vision_flan.records.table_cache import FOLDER, TableCache
-from vision_flan.report import OnlyNotes, Reporter
+from vision_flan.report import Reporter
 from vision_flan.spec.catalog import Catalog
 from vision_flan.spec.model import DEFAULT_LIMIT
 
@@ -160,10 +160,12 @@ def plan_suite(
     options: PlanOptions,
     report: Reporter,
     kept: TableCache | None = None,
+    jobs: int = 1,
 ) -> SuitePlan:
     """The quotas of a suite's tasks.
 
     Args:
+        jobs: processes that count records.
         kept: tables that were read before; None keeps them for this plan only.
         raw: count the records of tasks whose raw files are here; None uses the declared numbers.
 
@@ -171,7 +173,7 @@ def plan_suite(
         SpecError: no such suite, or one of its tasks has no valid spec.
     """
     with tempfile.TemporaryDirectory(prefix="vflan-") as folder:
-        found = supplies(catalog, name, raw, report, kept or TableCache(Path(folder)))
+        found = supplies(catalog, name, raw, report, kept or TableCache(Path(folder)), jobs)
     cap = options.cap or DEFAULT_LIMIT
     if options.tasks is not None:
         found = choose_tasks(found, options.tasks, cap, options.seed)
@@ -183,19 +185,20 @@ def plan_suite(
 
 
 def quotas_of(
-    suite: str, raw: RawPlaces, out: Place, catalog: Catalog, seed: int, report: Reporter
+    suite: str, raw: RawPlaces, out: Place, catalog: Catalog, seed: int, report: Reporter, jobs: int = 1
 ) -> Mapping[str, int]:
     """The quotas of a suite that has a total to reach, as the paper's has. For other suites none: each task's
     own limit applies.
 
     Args:
         out: the compiled folder; tables that are read to count their records are kept for the build.
+        jobs: processes that count records.
     """
     if suite != PAPER_SUITE:
         return {}
     kept = TableCache(work_folder(out) / FOLDER)
     places = RawRoots.for_build(raw, work_folder(out))
-    return plan_suite(suite, places, catalog, PlanOptions(seed=seed), report, kept).quotas
+    return plan_suite(suite, places, catalog, PlanOptions(seed=seed), report, kept, jobs).quotas
 
 
 def allocate(
@@ -297,37 +300,24 @@ def _in_turn(pools: Mapping[str, list[Supply]], seed: int) -> list[Supply]:
 
 
 def supplies(
-    catalog: Catalog, suite: str, raw: RawPlaces | None, report: Reporter, kept: TableCache
+    catalog: Catalog, suite: str, raw: RawPlaces | None, report: Reporter, kept: TableCache, jobs: int = 1
 ) -> list[Supply]:
     """The supply of each task of a suite, counted by reading the records if there are raw files.
+
+    Args:
+        jobs: processes that count; the tasks of a dataset are one's, since they read the same tables.
 
     Raises:
         SpecError: no such suite, or one of its tasks has no valid spec.
     """
+    tasks = [catalog.task(name) for name in sorted(catalog.suite(suite))]
+    counts = {} if raw is None else count_records(tasks, raw, catalog, report, kept, jobs)
     found = []
-    names = sorted(catalog.suite(suite))
-    if raw is not None:
-        report.stage("counting records of tasks", len(names))
-    for name in names:
-        task = catalog.task(name)
-        counted, note = (None, "") if raw is None else _count(name, raw, catalog, OnlyNotes(report), kept)
-        report.advance(1)
+    for task in tasks:
+        counted, note = counts.get(task.id, (None, ""))
         limit = task.limit if task.limit is not None and task.limit < DEFAULT_LIMIT else None
         found.append(Supply(task.id, task.category, task.available, task.confidence, counted, limit, note))
     return found
-
-
-def _count(
-    name: str, raw: RawPlaces, catalog: Catalog, report: Reporter, kept: TableCache
-) -> tuple[int | None, str]:
-    try:
-        with open_task(name, raw, catalog, report=report, kept=kept) as opened:
-            return opened.candidates.count, ""
-    except MissingRawError:
-        return None, "no raw files"
-    except VflanError as error:
-        report.note(f"{name} is not counted: {error}")
-        return None, f"not counted: {error.what}"
 
 
 def read_quotas(path: Path) -> dict[str, int]:

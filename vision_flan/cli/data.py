@@ -158,7 +158,7 @@ def compile(
     quotas: Mapping[str, int] | None = None if plan is None else read_quotas(plan)
     if suite is not None and plan is None and limit is None:
         with reporter(quiet=as_json or json_lines) as report:
-            quotas = quotas_of(suite, raw, out, catalog, seed, report)
+            quotas = quotas_of(suite, raw, out, catalog, seed, report, cores)
     selection = select(catalog, options, tasks, suite, quotas)
     if not selection:
         raise click.UsageError("give --task TASK, --suite SUITE or --plan FILE; `vflan list` shows the tasks")

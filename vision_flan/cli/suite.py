@@ -75,6 +75,10 @@ Then: vflan compile --plan plan.json --raw ~/raw""",
     "--cost", "with_cost", is_flag=True,
     help="Also say bytes to read and write, images, and minutes, measured on this machine for five seconds.",
 )  # fmt: skip
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1, 1024),
+    help="Datasets whose records are counted at one time. Default: the cores it may use.",
+)  # fmt: skip
 @memory_option
 @json_option
 def plan_command(
@@ -86,6 +90,7 @@ def plan_command(
     per_task: int | None,
     seed: int,
     with_cost: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Show for each task of SUITE its available instances, its quota, and why.
@@ -94,6 +99,7 @@ def plan_command(
     evenly over the tasks that have more. `--cap 10000` is the strict reading: no task has more, and the total
     is what that gives.
     """
+    from vision_flan.build.cores import usable_cores
     from vision_flan.build.cost import cost_of
     from vision_flan.build.plan import PlanOptions, plan_suite
     from vision_flan.records.table_cache import TableCache
@@ -106,7 +112,7 @@ def plan_command(
     options, catalog, cost = PlanOptions(cap or per_task, instances, tasks, seed), Catalog.default(), None
     with reporter(quiet=as_json) as report, TemporaryDirectory(prefix="vflan-") as folder:
         kept = TableCache(Path(folder))
-        made = plan_suite(name, raw, catalog, options, report, kept)
+        made = plan_suite(name, raw, catalog, options, report, kept, jobs or usable_cores())
         if with_cost and raw is not None:
             cost = cost_of(made, raw, catalog, report, kept)
     if as_json:
