@@ -156,7 +156,7 @@ def test_killed_at_random_points_the_same_command_ends_in_the_same_files(
     command = [sys.executable, "-c", code, *arguments(raw, tasks, tmp_path, "--jobs", str(jobs))]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     kills = 0
-    for _ in kill_at_random_points(command, environment, kills=10, seconds=(0.3, 3.0), seed=str(jobs)):
+    for _ in kill_at_random_points(command, environment, kills=10, seconds=(0.2, 1.2), seed=str(jobs)):
         kills += 1
         assert is_whole(tmp_path)
     time.sleep(0.2)  # workers end with their parent, within a moment
