@@ -25,6 +25,8 @@ _Prctl = Callable[[int, int], int]
 
 #: numpy starts threads when it is loaded, one for each core, and each looks for work for a while.
 _NO_THREADS = "OPENBLAS_NUM_THREADS"
+#: What the resource tracker says when it removes something begins with its name.
+_NO_WARNING = "ignore:resource_tracker"
 
 
 #: The thread of pyarrow's allocator, which it stops where a process forks, and starts again in both.
@@ -49,15 +51,32 @@ def is_alone() -> bool:
 @contextmanager
 def without_threads() -> Iterator[None]:
     """What is loaded meanwhile, here or in a process that is started, starts no thread."""
-    threads = os.environ.get(_NO_THREADS)
-    os.environ[_NO_THREADS] = "1"
+    with _environment(_NO_THREADS, "1"):
+        yield
+
+
+def start_tracker() -> None:
+    """Start multiprocessing's resource tracker, which removes what killed processes leave, if none runs.
+
+    It does so without a warning: workers are killed where a run ends, busy or not.
+    """
+    others = os.environ.get("PYTHONWARNINGS")
+    with _environment("PYTHONWARNINGS", f"{others},{_NO_WARNING}" if others else _NO_WARNING):
+        resource_tracker.ensure_running()
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Processes that are started meanwhile have a variable."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        if threads is None:
-            del os.environ[_NO_THREADS]
+        if before is None:
+            del os.environ[name]
         else:
-            os.environ[_NO_THREADS] = threads
+            os.environ[name] = before
 
 
 def end_with_other_end(pipe: int) -> None:
@@ -124,7 +143,7 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 class _Deaf(SpawnProcess):
     def start(self) -> None:
-        resource_tracker.ensure_running()
+        start_tracker()
         with deaf_to_interrupts():
             super().start()
 

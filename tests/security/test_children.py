@@ -106,3 +106,18 @@ def test_a_parser_of_matlab_that_ends_is_no_error_of_the_next_file() -> None:
     with pytest.raises(Exception, match=r".") as failure:
         parser.parse(b"no MATLAB file", None)
     assert not isinstance(failure.value, CrashError)
+
+
+@pytest.mark.parametrize("start", ["children.start_tracker()", "resource_tracker.ensure_running()"])
+def test_what_a_killed_process_leaves_is_removed_without_a_warning(start: str) -> None:
+    code = f"""\
+import os
+from multiprocessing import get_context, resource_tracker
+from vision_flan import children
+{start}
+kept = get_context("spawn").Lock()
+os._exit(0)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment({}), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ("leaked" in done.stderr) == start.startswith("resource_tracker"), done.stderr

@@ -9,10 +9,10 @@ none: they are forked before this process has threads (`processes`).
 from __future__ import annotations
 
 import sys
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnProcess
 
-from vision_flan.children import deaf_to_interrupts, without_threads
+from vision_flan.children import deaf_to_interrupts, start_tracker, without_threads
 
 Forked = ForkServerProcess | SpawnProcess
 
@@ -34,7 +34,7 @@ def start_server(*, whole_tasks: bool = False) -> bool:
     loaded = [_BLOCKS, *([_TASKS] if whole_tasks else ()), *([_SCRIPT] if _SCRIPT in sys.modules else ())]
     forkserver.set_forkserver_preload(loaded)
     try:
-        resource_tracker.ensure_running()
+        start_tracker()
         with without_threads(), deaf_to_interrupts():
             forkserver.ensure_running()
     except OSError:
