@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,8 +49,6 @@ SHARD_BYTES = 256 * 2**20
 #: What files say that they hold, and what the rows in memory do.
 SCHEMA = arrow_schema()
 ROWS = SCHEMA.set(SCHEMA.get_field_index(IMAGE), pa.field(IMAGE, VIEWED_IMAGE))
-#: As `store_schema` would write it of SCHEMA.
-_METADATA = {**SCHEMA.metadata, b"ARROW:schema": base64.b64encode(SCHEMA.serialize())}
 COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
     "image.bytes": "none",
     "image.path": "zstd",
@@ -59,6 +57,13 @@ COMPRESSION = dict.fromkeys(TEXT_COLUMNS, "zstd") | {
 }
 #: Columns with repeated values; a dictionary of images would hold them twice.
 _DICTIONARY = ["instruction", "target", "task", "category", "source", "options.list.element"]
+
+
+@cache
+def _metadata() -> dict[bytes, bytes]:
+    """What `store_schema` would write. Made when it is asked for: with its first buffer Arrow reserves a
+    gigabyte of addresses, which a process may not have."""
+    return {**SCHEMA.metadata, b"ARROW:schema": base64.b64encode(SCHEMA.serialize())}
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class _Shard:
         """Write the footer of a whole shard and close the file."""
         try:
             if whole:
-                self._writer.add_key_value_metadata(_METADATA)
+                self._writer.add_key_value_metadata(_metadata())
                 self._writer.close()
                 self.file.finish()
         finally:
