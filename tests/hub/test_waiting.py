@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx2
 import pytest
@@ -69,7 +70,6 @@ def test_a_refusal_is_one_line_and_what_to_do(call: Callable[[], None], what: st
         answer(504),
         answer(408),
         failing(httpx2.ReadTimeout("slow")),
-        failing(httpx2.ConnectError("down")),
         failing(ConnectionError("Server error: (503 Service Unavailable), domain")),
         failing(ConnectionError("reset")),
     ],
@@ -83,6 +83,25 @@ def test_a_busy_hub_is_asked_again_with_growing_pauses_and_then_given_up(call: C
     assert "waiting 60 s" in said[-1] and "run the same command again" in error.value.hint
     with pytest.raises(BusyError):
         Patience().once("testing", call)
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError("down"), httpx2.ConnectTimeout("slow")])
+def test_a_hub_that_was_never_reached_is_given_up_within_seconds(error: Exception) -> None:
+    waits: list[float] = []
+    with pytest.raises(HubError, match="cannot be reached while testing") as found:
+        Patience(sleep=waits.append).call("testing", failing(error))
+    assert waits == [1.0, 2.0, 4.0] and "check the network" in found.value.hint
+
+
+@pytest.mark.parametrize("first", [answer(200), answer(404, X_Error_Code="RepoNotFound")])
+def test_a_hub_that_has_answered_before_is_waited_for(first: Callable[[], None]) -> None:
+    waits: list[float] = []
+    patience = Patience(sleep=waits.append)
+    with suppress(HubError):
+        patience.call("testing", first)
+    with pytest.raises(HubError, match="did not answer while testing"):
+        patience.call("testing", failing(httpx2.ConnectError("down")), attempts=9)
+    assert len(waits) == 8
 
 
 @pytest.mark.parametrize(

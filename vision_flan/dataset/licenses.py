@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vision_flan.dataset.citations import bibtex, citation_key
@@ -165,8 +165,3 @@ def citations_bib(tasks: Mapping[str, PublishedTask]) -> str:
                 seen.add(citation_key(entry))
                 entries.append(entry)
     return "\n\n".join(entries) + "\n"
-
-
-def citation_keys(tasks: Iterable[PublishedTask]) -> list[str]:
-    """The keys in CITATIONS.bib to cite for these tasks."""
-    return sorted({citation_key(bibtex(t.manifest.dataset, t.manifest.source)) for t in tasks})

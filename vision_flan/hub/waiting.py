@@ -29,6 +29,8 @@ BUSY = (500, 502, 503, 504)
 #: Attempts when the Hub is busy; with doubling pauses from 1 s to 60 s, about seven minutes.
 ATTEMPTS = 12
 MAX_PAUSE = 60.0
+#: Attempts if the Hub was never reached: most likely there is no network, and seven seconds are enough.
+UNREACHED_ATTEMPTS = 4
 #: Seconds of all pauses in one call that quotas ask for.
 MAX_QUOTA_PAUSES = 24 * 3600.0
 
@@ -42,6 +44,7 @@ CLIENT_ERRORS = (
     ValueError,
     OSError,
 )
+_UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout)
 #: What it runs into where an answer lacks what every answer of the Hub has.
 _ANSWERED_ELSE = (LookupError, TypeError, AttributeError)
 
@@ -66,6 +69,7 @@ class Patience:
     say: Callable[[str], None] = lambda text: None
     sleep: Callable[[float], None] = time.sleep
     waited: float = field(default=0.0, init=False)
+    _reached: bool = field(default=False, init=False)
 
     def call(
         self, what: str, action: Callable[[], T], *, attempts: int = ATTEMPTS, most: int | None = None
@@ -78,13 +82,18 @@ class Patience:
             most: bytes of a file that it downloads.
 
         Raises:
-            HubError: the Hub refuses, or stays busy.
+            HubError: the Hub refuses, stays busy, or was never reached.
             StaleError: 412.
         """
         for attempt in range(1, attempts):
             try:
                 return self._unlimited(what, action, most)
             except BusyError as busy:
+                if attempt >= UNREACHED_ATTEMPTS and not self._reached:
+                    raise HubError(
+                        f"the Hub cannot be reached while {what}: {busy}",
+                        hint="check the network, and HF_ENDPOINT if it is set",
+                    ) from busy
                 self.pause(min(MAX_PAUSE, 2.0 ** (attempt - 1)), f"{busy} while {what}")
         try:
             return self._unlimited(what, action, most)
@@ -107,8 +116,11 @@ class Patience:
         while True:
             try:
                 with watched(most):
-                    return action()
+                    result = action()
+                self._reached = True
+                return result
             except CLIENT_ERRORS as error:
+                self._reached |= not isinstance(http_error(error), _UNREACHED)
                 seconds = quota_pause(error)
                 if seconds is None:
                     raise translated(error, what) from error
