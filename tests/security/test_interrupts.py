@@ -59,16 +59,15 @@ def test_a_process_that_is_interrupted_while_it_starts_goes_on(start: str, tmp_p
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-_QUERY = """
-import duckdb, threading
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run under nohup
-threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-duckdb.sql("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+#: What DuckDB makes of Ctrl-C. Not a query that is stopped: beside other threads DuckDB 2.0.1 misses the signal
+#: now and then.
+_STOPPED = """
+raise RuntimeError("Query interrupted")
 """
 
 
 def test_a_query_that_ctrl_c_stops_is_no_fault(toy: Toy) -> None:
-    done = compile_with(toy, _QUERY)
+    done = compile_with(toy, _STOPPED)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         130,
         "interrupted; the same command again resumes where this one stopped",
