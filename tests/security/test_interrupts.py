@@ -59,8 +59,8 @@ def test_a_process_that_is_interrupted_while_it_starts_goes_on(start: str, tmp_p
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-#: What DuckDB makes of Ctrl-C. Not a query that is stopped: beside other threads DuckDB 2.0.1 misses the signal
-#: now and then.
+#: What DuckDB makes of Ctrl-C. Not a query that is stopped: beside other threads DuckDB 2.0.1 misses the
+#: signal now and then.
 _STOPPED = """
 raise RuntimeError("Query interrupted")
 """
